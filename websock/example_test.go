@@ -1,0 +1,223 @@
+package websock_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+func ExampleText() {
+	fmt.Println(websock.Text("hello"))
+	// Output: text, 5 bytes: "hello"
+}
+
+func ExampleTextBytes() {
+	p := fmt.Appendf(nil, "%d online", 7)
+	fmt.Println(websock.TextBytes(p)) // p is the message's now
+	// Output: text, 8 bytes: "7 online"
+}
+
+func ExampleBinary() {
+	fmt.Println(websock.Binary([]byte{1, 2, 255}))
+	// Output: binary, 3 bytes: "\x01\x02\xff"
+}
+
+func ExampleJSON() {
+	type moved struct {
+		X int `json:"x"`
+		Y int `json:"y"`
+	}
+	fmt.Println(websock.JSON(moved{3, 4}))
+	// Output: text, 13 bytes: "{\"x\":3,\"y\":4}"
+}
+
+func ExamplePing() {
+	fmt.Println(websock.Ping([]byte("17")))
+	// Output: ping, 2 bytes: "17"
+}
+
+func ExamplePong() {
+	fmt.Println(websock.Pong(nil))
+	// Output: pong, 0 bytes: ""
+}
+
+func ExampleMessage_Check() {
+	fmt.Println(websock.Text("caf\xc3").Check())
+	// Output: websock: refused: text is not UTF-8 (RFC 6455 section 5.6)
+}
+
+func ExampleOK() {
+	r := websock.OK()
+	fmt.Println(len(r.Push), r.Stop)
+	// Output: 0 <nil>
+}
+
+func ExamplePush() {
+	r := websock.Push(websock.Text("one"), websock.Ping(nil), websock.Text("two"))
+	for _, m := range r.Push {
+		fmt.Println(m)
+	}
+	// Output:
+	// text, 3 bytes: "one"
+	// ping, 0 bytes: ""
+	// text, 3 bytes: "two"
+}
+
+func ExampleClose() {
+	r := websock.Close(4001, "signed in elsewhere", websock.Text("bye"))
+	fmt.Println(r.Push[0])
+	fmt.Println(r.Stop)
+	fmt.Println(errors.Is(r.Stop, websock.ErrNormal))
+	// Output:
+	// text, 3 bytes: "bye"
+	// websock: closed with 4001 "signed in elsewhere"
+	// true
+}
+
+// The peer gets close frame 1012 and may come back; for supervisors and logs it
+// is a normal end.
+func ExampleStop() {
+	r := websock.Stop(websock.ErrRestart)
+	fmt.Println(r.Stop, errors.Is(r.Stop, websock.ErrNormal))
+	// Output: restart true
+}
+
+// The peer gets a close frame that says little, Terminate and the log get the
+// cause.
+func ExampleStopWith() {
+	err := fmt.Errorf("load room 7: %w", io.ErrUnexpectedEOF)
+	r := websock.StopWith(err, websock.CloseDetail{Code: websock.CloseTryAgainLater, Reason: "try again"})
+	fmt.Println(r.Stop)
+	fmt.Println(r.Close.Code, r.Close.Reason)
+	// Output:
+	// load room 7: unexpected EOF
+	// 1013 Try Again Later try again
+}
+
+func ExampleResult_Check() {
+	fmt.Println(websock.Result{Close: websock.CloseDetail{Code: 4000}}.Check())
+	fmt.Println(websock.Push(websock.Text("fine")).Check())
+	// Output:
+	// websock: refused: Close is set without Stop
+	// <nil>
+}
+
+func ExampleCloseCode_Sendable() {
+	for _, code := range []websock.CloseCode{websock.CloseNormal, websock.CloseNoStatus, 4001} {
+		fmt.Println(code, code.Sendable())
+	}
+	// Output:
+	// 1000 Normal Closure true
+	// 1005 No Status Rcvd false
+	// 4001 true
+}
+
+// An exit reason with a cause: the peer gets 4008 and the close reason, what
+// looks at the exit reason finds the cause.
+func ExampleCloseError() {
+	reason := fmt.Errorf("quota: %w", &websock.CloseError{Code: 4008, Reason: "quota used up", Err: websock.ErrOverload})
+	fmt.Println(errors.Is(reason, websock.ErrOverload))
+	fmt.Println(exit.KindOf(reason))
+	if ce, ok := errors.AsType[*websock.CloseError](reason); ok {
+		fmt.Println(ce.Code, ce.Reason)
+	}
+	// Output:
+	// true
+	// shutdown
+	// 4008 quota used up
+}
+
+// A Terminate tells exit reasons apart with errors.Is and errors.As.
+func ExampleTerminator() {
+	terminate := func(reason error) {
+		var remote *websock.RemoteCloseError
+		switch {
+		case errors.As(reason, &remote):
+			fmt.Println("the client closed with", remote.Code)
+		case errors.Is(reason, websock.ErrRemote):
+			fmt.Println("the connection was lost")
+		case errors.Is(reason, websock.ErrRestart): // before ErrNormal, which it is too
+			fmt.Println("the client is to come back")
+		case errors.Is(reason, websock.ErrNormal):
+			fmt.Println("done")
+		default:
+			fmt.Println("failed:", reason)
+		}
+	}
+	terminate(&websock.RemoteCloseError{Code: websock.CloseGoingAway})
+	terminate(fmt.Errorf("read: %w: %w", websock.ErrRemote, io.EOF))
+	terminate(websock.ErrRestart)
+	terminate(&websock.CloseError{Code: 4001})
+	terminate(errors.New("disk full"))
+	// Output:
+	// the client closed with 1001 Going Away
+	// the connection was lost
+	// the client is to come back
+	// done
+	// failed: disk full
+}
+
+// Counter counts what its client sends. Another process may ask it to close.
+type Counter struct {
+	texts, pongs int
+}
+
+// Kick asks a Counter to close.
+type Kick struct{ Why string }
+
+func (c *Counter) Init(ctx context.Context) websock.Result {
+	return websock.Push(websock.Text("count with me"))
+}
+
+func (c *Counter) HandleIn(ctx context.Context, msg websock.Message) websock.Result {
+	if msg.Opcode != websock.OpText {
+		return websock.Close(websock.CloseUnsupportedData, "text only")
+	}
+	c.texts++
+	return websock.Push(websock.JSON(c.texts), websock.Ping(nil))
+}
+
+func (c *Counter) HandleControl(ctx context.Context, msg websock.Message) websock.Result {
+	if msg.Opcode == websock.OpPong {
+		c.pongs++
+	}
+	return websock.OK()
+}
+
+func (c *Counter) HandleInfo(ctx context.Context, msg any) websock.Result {
+	switch msg := msg.(type) {
+	case Kick:
+		return websock.Close(4001, msg.Why, websock.Text("sorry"))
+	}
+	return websock.OK()
+}
+
+func (c *Counter) Terminate(ctx context.Context, reason error) {
+	fmt.Printf("%d texts, %d pongs; %v\n", c.texts, c.pongs, reason)
+}
+
+// A host calls the callbacks one at a time and carries out what they return.
+// So can a test.
+func ExampleHandler() {
+	var (
+		ctx = context.Background()
+		c   = new(Counter)
+		_   = websock.ControlHandler(c)
+		_   = websock.Terminator(c)
+	)
+	fmt.Println(c.Init(ctx).Push)
+	fmt.Println(c.HandleIn(ctx, websock.Text("a")).Push)
+	c.HandleControl(ctx, websock.Pong(nil))
+	r := c.HandleInfo(ctx, Kick{"too slow"})
+	fmt.Println(r.Push)
+	c.Terminate(ctx, r.Stop)
+	// Output:
+	// [text, 13 bytes: "count with me"]
+	// [text, 1 bytes: "1" ping, 0 bytes: ""]
+	// [text, 5 bytes: "sorry"]
+	// 1 texts, 1 pongs; websock: closed with 4001 "too slow"
+}
