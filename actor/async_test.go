@@ -1,0 +1,116 @@
+package actor_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+func TestAsync(t *testing.T) {
+	tests := []struct {
+		name string
+		f    func(ctx context.Context) (int, error)
+		want int
+		err  func(error) bool
+	}{
+		{"a value", func(context.Context) (int, error) { return 7, nil }, 7, is(nil)},
+		{"an error, with a value", func(context.Context) (int, error) { return 7, errBoom }, 7, is(errBoom)},
+		{"a panic", func(context.Context) (int, error) { panic(errBoom) }, 0, func(err error) bool {
+			p, ok := err.(*actor.PanicError)
+			return ok && p.Value == errBoom && strings.Contains(string(p.Stack), "async_test.go")
+		}},
+		{"Goexit", func(context.Context) (int, error) { runtime.Goexit(); return 7, nil }, 0, func(err error) bool {
+			return err != nil && strings.Contains(err.Error(), "Goexit")
+		}},
+		{"Self and Call work", func(ctx context.Context) (int, error) {
+			if actor.Self(ctx) == (actor.PID{}) {
+				return 0, errors.New("Self is zero")
+			}
+			return 7, ctx.Err()
+		}, 7, is(nil)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				in := newInbox(t, sys, actor.SpawnOptions{})
+				ref := actor.Async(in.ctx, tt.f)
+				synctest.Wait()
+				got := in.all()
+				if len(got) != 1 {
+					t.Fatalf("received %v, want one Done", got)
+				}
+				if d, ok := got[0].(actor.Done[int]); !ok || d.Ref != ref || d.Value != tt.want || !tt.err(d.Err) {
+					t.Errorf("received %#v, want a Done of %d", got[0], tt.want)
+				}
+				if !in.pid.Alive() {
+					t.Errorf("the process ended")
+				}
+			})
+		})
+	}
+}
+
+func TestAsync_ctxIsCancelled(t *testing.T) {
+	tests := []struct {
+		name   string
+		cancel func(in *inbox, ref actor.TaskRef)
+		cause  error
+		done   int
+	}{
+		{"by Cancel", func(_ *inbox, ref actor.TaskRef) { ref.Cancel(); ref.Cancel() }, context.Canceled, 1},
+		{"by an end", func(in *inbox, _ actor.TaskRef) { in.pid.Exit(errBoom) }, errBoom, 0},
+		{"by a kill", func(in *inbox, _ actor.TaskRef) { in.pid.Exit(actor.ErrKilled) }, actor.ErrKilled, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				in := newInbox(t, sys, actor.SpawnOptions{})
+				causes := make(chan error, 1)
+				ref := actor.Async(in.ctx, func(ctx context.Context) (string, error) {
+					<-ctx.Done()
+					causes <- context.Cause(ctx)
+					return "", ctx.Err()
+				})
+				synctest.Wait()
+				tt.cancel(in, ref)
+				if got := <-causes; got != tt.cause {
+					t.Errorf("cause %v, want %v", got, tt.cause)
+				}
+				synctest.Wait()
+				if got := in.len(); got != tt.done {
+					t.Errorf("received %v, want %d Done", in.all(), tt.done)
+				}
+			})
+		})
+	}
+	actor.TaskRef{}.Cancel()
+}
+
+func TestAsync_answersACallOfItsCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		pid := server(t, sys, func(ctx context.Context, msg any) error {
+			if _, ok := msg.(actor.Done[struct{}]); ok {
+				return nil
+			}
+			from, _ := actor.Caller(ctx)
+			actor.Async(ctx, func(ctx context.Context) (struct{}, error) {
+				time.Sleep(time.Second)
+				from.Reply("slow answer")
+				return struct{}{}, nil
+			})
+			return nil
+		})
+		if got, err := actor.Call[string](context.Background(), pid, "hi"); got != "slow answer" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}

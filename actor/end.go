@@ -1,0 +1,425 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime/debug"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// reasonOf is err, but for a nil pointer in it: code that looks into such an error panics, and an exit reason is looked
+// into by many.
+func reasonOf(err error) error {
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("actor: the exit reason is a nil %T", err)
+	}
+	return err
+}
+
+// exit is PID.Exit.
+func (p *process) exit(reason error) bool {
+	reason = reasonOf(reason)
+	if errors.Is(reason, ErrKilled) {
+		return p.kill(reason)
+	}
+	p.mu.Lock()
+	if p.state == stateDead {
+		p.mu.Unlock()
+		return false
+	}
+	if p.state < stateEnding {
+		p.startDeadline()
+		if !p.exiting { // the first one decides
+			p.exiting = true
+			p.queue.push(item{kind: kindExit, msg: reason})
+		}
+	}
+	p.wakeAndUnlock()
+	return true
+}
+
+// startDeadline starts the shutdown time, once; p.mu is held.
+func (p *process) startDeadline() {
+	if p.shutdown < 0 || p.killer != nil {
+		return
+	}
+	p.deadline = time.Now().Add(p.shutdown)
+	p.killer = time.AfterFunc(p.shutdown, func() {
+		p.kill(fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown))
+	})
+}
+
+// end takes the process from its decision to its death, on the goroutine that holds the turn:
+// what waits is dropped, then Ending, children, Terminate, finish. A kill may overtake it at any step.
+func (p *process) end(reason error) {
+	reason = reasonOf(reason)
+	p.mu.Lock()
+	if p.state >= stateEnding {
+		p.mu.Unlock()
+		return
+	}
+	p.state, p.reason = stateEnding, reason
+	p.startDeadline()
+	rest := p.dropCurrent()
+	p.current, p.phase = item{}, phaseNone
+	p.mu.Unlock()
+	p.dropAll(&rest)
+	p.conclude(reason)
+}
+
+// conclude takes the steps of the end that have not begun.
+func (p *process) conclude(reason error) {
+	for p.step < 4 {
+		p.step++
+		switch p.step {
+		case 1:
+			if p.hooks != nil && p.hooks.Ending != nil && p.enter(phaseEnding) {
+				p.logPanic(phaseEnding, p.protect(func() error { p.hooks.Ending(reason); return nil }))
+			}
+			if p.handOver(reason) {
+				return
+			}
+		case 2:
+			p.enter(phaseNone)
+			p.endChildren()
+		case 3:
+			// Of an actor whose Init failed nothing is left to terminate; a host decides for itself.
+			if t, ok := p.actor.(Terminator); ok && (p.started || p.hooks != nil) && p.enter(phaseTerminate) {
+				p.logPanic(phaseTerminate, p.protect(func() error { p.terminate(t, reason); return nil }))
+			}
+		case 4:
+			p.finish(reason)
+		}
+	}
+}
+
+// handOver gives the rest of the end to a worker when this is a goroutine of the host: that has a transport to see to,
+// whatever the children and Terminate take.
+func (p *process) handOver(reason error) bool {
+	if p.hooks == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.worker || p.state != stateEnding {
+		return false
+	}
+	p.phase = phaseNone
+	turn := p.hire()
+	go func() {
+		defer p.workerDone(turn)
+		p.conclude(reason)
+	}()
+	return true
+}
+
+// enter notes what runs. False: the process was killed, and nothing is to run any more.
+func (p *process) enter(h phase) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != stateEnding {
+		return false
+	}
+	p.phase, p.began = h, time.Now()
+	return true
+}
+
+// endByGoexit ends the process, or goes on with its end, when a callback leaves its goroutine; it runs on that goroutine.
+func (p *process) endByGoexit(reason error) {
+	p.mu.Lock()
+	ending, decided, h := p.state == stateEnding, p.reason, p.phase
+	p.mu.Unlock()
+	if ending {
+		p.logPanic(h, reason)
+		p.conclude(decided)
+	} else {
+		p.end(reason) // does nothing when it was killed
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.worker { // Deliver and Start do not return
+		p.strikeOff(p.turn)
+	}
+}
+
+func (p *process) terminate(t Terminator, reason error) {
+	ctx := context.Context(p.ctx)
+	if !p.deadline.IsZero() { // written before stateEnding
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, p.deadline)
+		defer cancel()
+	}
+	t.Terminate(ctx, reason)
+}
+
+// endChildren ends the children and waits for them, each for its own shutdown time, or until p is killed.
+func (p *process) endChildren() {
+	p.mu.Lock()
+	var gone chan struct{}
+	var children []*process
+	if p.relation != nil && len(p.relation.children) > 0 {
+		gone = make(chan struct{})
+		p.relation.childGone = gone
+		for c := range p.relation.children {
+			children = append(children, c)
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range children {
+		c.exit(ErrShutdown)
+	}
+	if gone != nil {
+		select {
+		case <-gone:
+		case <-p.ctx.Done():
+		}
+	}
+}
+
+// kill ends the process at once, from any goroutine. A callback that runs is left alone; its result is dropped.
+func (p *process) kill(reason error) bool {
+	p.mu.Lock()
+	if p.state >= stateLeaving {
+		alive := p.state < stateDead
+		p.mu.Unlock()
+		return alive
+	}
+	p.state, p.reason = stateLeaving, reason
+	rest := p.dropCurrent()
+	left := p.running && p.phase != phaseNone
+	var count int64
+	if left {
+		p.left = p.turn
+		count = p.sys.left.Add(1)
+		if p.worker {
+			p.sys.goroutineDone()
+		}
+	}
+	var children []*process
+	if p.relation != nil {
+		for c := range p.relation.children {
+			children = append(children, c)
+		}
+	}
+	p.mu.Unlock()
+	if left {
+		p.logLeft(reason, count)
+	}
+	p.dropAll(&rest)
+	for _, c := range children {
+		c.exit(ErrShutdown)
+	}
+	p.leave(reason)
+	return true
+}
+
+// finish is the last step of an orderly end; after a kill it does nothing.
+func (p *process) finish(reason error) {
+	p.mu.Lock()
+	if p.state != stateEnding {
+		p.mu.Unlock()
+		return
+	}
+	p.state = stateLeaving
+	p.mu.Unlock()
+	p.leave(reason)
+}
+
+// leave is the end itself: out of every name and group, Send says false, ctx is done, Down to the monitors, the parent
+// is told. Whoever has set stateLeaving calls it, once.
+func (p *process) leave(reason error) {
+	p.mu.Lock()
+	if p.killer != nil {
+		p.killer.Stop()
+	}
+	for p.relation != nil && len(p.relation.hooks) > 0 {
+		h := p.relation.hooks[0]
+		p.relation.hooks = p.relation.hooks[1:]
+		p.mu.Unlock()
+		p.runExitHook(h, reason)
+		p.mu.Lock()
+	}
+	p.state = stateDead
+	r := p.relation
+	p.relation = nil
+	p.mu.Unlock()
+	p.sys.remove(p)
+	p.cancel(reason)
+	if r != nil {
+		p.letGo(r, reason)
+	}
+	p.logEnd(reason)
+	if p.parent != nil {
+		p.parent.childEnded(p, reason)
+	}
+	p.sys.gone()
+}
+
+// runExitHook keeps a panic from the hooks behind it and from the goroutine, which may be anybody's. After a
+// runtime.Goexit it goes on with the end from here.
+func (p *process) runExitHook(h *exitHook, reason error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			p.logPanicIn("exit hook", &PanicError{Value: r, Stack: debug.Stack()})
+			return
+		}
+		p.logPanicIn("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
+		p.leave(reason)
+	}()
+	h.f(reason)
+	returned = true
+}
+
+// letGo dissolves the relations of a dead process.
+func (p *process) letGo(r *relations, reason error) {
+	for t := range r.timers {
+		t.t.Stop()
+	}
+	for c := range r.calls {
+		c.fail(ErrNoProcess)
+	}
+	for m := range r.watching {
+		m.target.forget(m)
+	}
+	for m := range r.watchers {
+		m.down(reason)
+	}
+}
+
+// childEnded is how a child's end reaches its parent. Of a child that never started, Spawn has told.
+func (p *process) childEnded(c *process, reason error) {
+	p.mu.Lock()
+	if r := p.relation; r != nil {
+		delete(r.children, c)
+		if len(r.children) == 0 && r.childGone != nil {
+			close(r.childGone)
+			r.childGone = nil
+		}
+	}
+	p.mu.Unlock()
+	if c.hasStarted() {
+		p.post(item{kind: kindDown, msg: Down{PID: c.pid(), Reason: reason}})
+	}
+}
+
+// onExit registers an exit hook; see host.OnExit.
+func (p *process) onExit(o *hook.OnExit) {
+	h := &exitHook{f: o.F}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state >= stateLeaving {
+		return
+	}
+	r := p.rel()
+	r.hooks = append(r.hooks, h)
+	o.OK = true
+	o.Cancel = func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.relation == nil {
+			return
+		}
+		for i, other := range p.relation.hooks {
+			if other == h {
+				p.relation.hooks = append(p.relation.hooks[:i:i], p.relation.hooks[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+// dropCurrent takes the queue away for dropAll, and sees to it that a Call whose callback did not return normally fails
+// when the process is dead; p.mu is held.
+func (p *process) dropCurrent() queue {
+	if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
+		p.keepCall(c)
+	}
+	rest := p.queue
+	p.queue = queue{}
+	return rest
+}
+
+// drop disposes of an item that will not be handled.
+func (p *process) drop(it item) {
+	switch it.kind {
+	case kindCall:
+		it.msg.(*call).fail(ErrNoProcess)
+	case kindFrame:
+		p.slot <- false
+	}
+	if it.kind != kindExit && it.kind != kindFrame {
+		p.dropped.Add(1)
+		p.sys.undelivered(p.pid(), it.content())
+	}
+}
+
+func (p *process) dropAll(q *queue) {
+	for {
+		it, ok := q.pop()
+		if !ok {
+			return
+		}
+		p.drop(it)
+	}
+}
+
+// logEnd reports how a process ended that nobody hosts; a host reports on its own.
+func (p *process) logEnd(reason error) {
+	if p.hooks != nil {
+		return
+	}
+	defer func() {
+		if r := recover(); r != nil { // the reason is an error of the user's, whose methods may do anything
+			p.logPanicIn("exit reason", &PanicError{Value: r, Stack: debug.Stack()})
+		}
+	}()
+	level := slog.LevelDebug
+	if exit.KindOf(reason) == exit.Abnormal {
+		level = slog.LevelError
+	}
+	log := p.sys.log
+	if !log.Enabled(context.Background(), level) {
+		return
+	}
+	attrs := append(p.attrs(), slog.Any("exit_reason", reason))
+	var panicked *PanicError
+	if errors.As(reason, &panicked) {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+	}
+	log.LogAttrs(context.Background(), level, "process ended", attrs...)
+}
+
+// logPanic reports a panic where it does not become the exit reason.
+func (p *process) logPanic(h phase, err error) {
+	if panicked, ok := err.(*PanicError); ok {
+		p.logPanicIn(h.String(), panicked)
+	}
+}
+
+func (p *process) logPanicIn(where string, panicked *PanicError) {
+	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "panic while a process ended", append(p.attrs(),
+		slog.String("where", where), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))...)
+}
+
+func (p *process) attrs() []slog.Attr {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return []slog.Attr{slog.String("pid", p.pid().String()), slog.String("label", p.label)}
+}
+
+// logLeft reports a goroutine that is given up because its process was killed under it.
+func (p *process) logLeft(reason error, left int64) {
+	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "process killed while a callback runs; its goroutine is left",
+		append(p.attrs(), slog.Any("exit_reason", reason), slog.Int64("left_goroutines", left),
+			slog.String("stack", p.sys.stackOf(p)))...)
+}

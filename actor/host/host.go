@@ -1,0 +1,88 @@
+// Package host is for code that owns a process's transport: package socket, and packages registry and supervisor for
+// the exit hook. It is exported because they need it, and is not under compatibility before 1.0.
+//
+// A hosted process is an actor like any other, with a [Port] beside its PID, by which its host runs its Init, hands it
+// what its transport reads, and tells it of a transport that is lost.
+package host
+
+import (
+	"context"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// Hooks are called by the process, on the goroutine that holds its turn unless said otherwise. All are optional.
+type Hooks struct {
+	// TurnEnd runs inside the turn, when the mailbox is empty and before the process is released. What the turn has
+	// buffered must be on its way when it returns; when delivering is set, this is the goroutine of Deliver or Start,
+	// and it may be left to that goroutine, which must see to it before it blocks. A panic ends the process.
+	TurnEnd func(delivering bool)
+	// Overflow is called when the mailbox has refused a message and the process ends with ErrOverload: once, on the
+	// sender's goroutine. It must not block.
+	Overflow func()
+	// Ending runs when the exit reason is decided, before the children end and before Terminate: a socket writes its
+	// Close frame. It does not run at a kill.
+	Ending func(reason error)
+}
+
+// Port is the host's side of a process.
+type Port struct {
+	pid  actor.PID
+	port hook.Port
+}
+
+// hosted is what System.Spawn recognises.
+type hosted struct {
+	actor.Actor
+	hooks hook.Hooks
+}
+
+func (h *hosted) TroupeHooks() *hook.Hooks { return &h.hooks }
+
+// Spawn makes a process that nothing has run of yet: messages wait until [Port.Start]. A hosted actor's Terminate runs
+// after a failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is reported by
+// its host, not logged.
+func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h Hooks) (*Port, error) {
+	hd := &hosted{Actor: a, hooks: hook.Hooks{Actor: a, TurnEnd: h.TurnEnd, Overflow: h.Overflow, Ending: h.Ending}}
+	pid, err := sys.Spawn(hd, o)
+	if err != nil {
+		return nil, err
+	}
+	return &Port{pid: pid, port: hd.hooks.Port}, nil
+}
+
+// PID is the process's address.
+func (p *Port) PID() actor.PID { return p.pid }
+
+// Start runs Init, and then what waits, on the caller's goroutine.
+func (p *Port) Start() { p.port.Start() }
+
+// Deliver hands msg over in mailbox order, beyond any limit. At rest, the process handles it on the caller's goroutine, and
+// what has come meanwhile, until the turn has become long; otherwise msg waits in the mailbox and Deliver waits until it
+// is taken out. So at most one waits. False: the process has ended or is ending, and does not handle it.
+// Only one goroutine may use Start and Deliver. What actor.Inspect says of msg is its String, if it has one, which is
+// called on any goroutine while msg is handled.
+func (p *Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
+
+// Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The
+// callback in progress finishes. Any goroutine may call it; it does not block. It panics on a nil reason.
+func (p *Port) Fail(reason error) { p.port.Fail(reason) }
+
+// ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
+func ActorOf(ctx context.Context) actor.Actor {
+	a, _ := ctx.Value(hook.ActorKey{}).(actor.Actor)
+	return a
+}
+
+// Calling tells whether ctx is that of a callback that handles a Call.
+func Calling(ctx context.Context) bool { return ctx.Value(hook.CallKey{}) != nil }
+
+// OnExit registers f to run once at the end of p: after its Terminate, before Send says false, its ctx is done, and any
+// Down. Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f
+// does not run, when p is dead or its hooks have run. cancel takes f back.
+func OnExit(p actor.PID, f func(reason error)) (cancel func(), ok bool) {
+	o := &hook.OnExit{F: f, Cancel: func() {}}
+	ok = p.Send(o)
+	return o.Cancel, ok
+}

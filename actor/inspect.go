@@ -1,0 +1,66 @@
+package actor
+
+import (
+	"time"
+)
+
+// ProcessInfo is what [Inspect] knows of a process, at one moment.
+type ProcessInfo struct {
+	PID      PID
+	Label    string
+	Since    time.Time // when it was spawned
+	Mailbox  int       // messages that wait
+	Handled  uint64    // messages whose handling has begun
+	Dropped  uint64    // messages that were refused by the limit or stood behind the end
+	Ending   bool      // its exit reason is decided
+	Parent   PID       // zero for a root
+	Children []PID
+	// Handling is the type of the message that is being handled, as %T says it; "init" while Init runs, "terminate"
+	// while Terminate runs, "turn end" and "ending" while those of a host's hooks run; empty at rest.
+	Handling string
+	// For is how long the callback has been running; 0 at rest.
+	For time.Duration
+}
+
+// Inspect describes a living process without disturbing it. The error is ErrNoProcess.
+func Inspect(p PID) (ProcessInfo, error) {
+	if pr := p.find(); pr != nil {
+		if info, ok := pr.info(); ok {
+			return info, nil
+		}
+	}
+	return ProcessInfo{}, noProcess(p)
+}
+
+func (p *process) info() (ProcessInfo, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == stateDead {
+		return ProcessInfo{}, false
+	}
+	info := ProcessInfo{
+		PID:     p.pid(),
+		Label:   p.label,
+		Since:   p.since,
+		Mailbox: p.queue.n,
+		Handled: p.handled,
+		Dropped: p.dropped.Load(),
+		Ending:  p.state >= stateEnding,
+	}
+	if p.parent != nil {
+		info.Parent = p.parent.pid()
+	}
+	if p.relation != nil {
+		for c := range p.relation.children {
+			info.Children = append(info.Children, c.pid())
+		}
+	}
+	if p.phase != phaseNone {
+		info.For = time.Since(p.began)
+		info.Handling = p.phase.String()
+	}
+	if p.phase == phaseReceive {
+		info.Handling = p.current.name()
+	}
+	return info, true
+}

@@ -1,0 +1,136 @@
+package actor
+
+import (
+	"context"
+	"sync/atomic"
+)
+
+// Down is the message that a monitored process, or a child, has ended.
+type Down struct {
+	// Ref is what Monitor returned; zero for a child.
+	Ref MonitorRef
+	PID PID
+	// Reason is the exit reason; ErrNoProcess when there was no such process when Monitor was called.
+	Reason error
+}
+
+// MonitorRef names one Monitor. It is comparable; the zero value names none.
+type MonitorRef struct{ m *monitor }
+
+// monitor is one Monitor (watcher set) or one Wait (ended set).
+type monitor struct {
+	watcher *process
+	target  *process // nil: there was none
+	ended   chan error
+	stopped atomic.Bool
+}
+
+// Monitor has the end of p reported to the process of ctx as a [Down] message, once, whatever the exit reason. When
+// there is no such process, it comes at once. It comes behind all that p has sent to this process, is never refused by
+// a limit, and several Monitors of one p bring one Down each. Monitor never blocks. It panics when ctx belongs to no
+// process, and does nothing when that process has ended.
+func Monitor(ctx context.Context, p PID) MonitorRef {
+	watcher := mustProcess(ctx, "Monitor")
+	m := &monitor{watcher: watcher, target: p.find()}
+	ref := MonitorRef{m}
+	if !watcher.watch(m) {
+		return ref
+	}
+	if m.target == nil || !m.target.addWatcher(m) {
+		watcher.post(item{kind: kindDown, msg: Down{Ref: ref, PID: p, Reason: ErrNoProcess}})
+	} else if !watcher.alive() { // it was killed meanwhile, and has not found m on its books
+		m.target.forget(m)
+	}
+	return ref
+}
+
+// Stop ends the monitoring (of the zero MonitorRef: nothing): no Down of it reaches the process any more, not even one that waits in the mailbox. It may be
+// called from any goroutine and more than once.
+func (r MonitorRef) Stop() {
+	if r.m == nil || r.m.stopped.Swap(true) {
+		return
+	}
+	r.m.watcher.unwatch(r.m)
+	if r.m.target != nil {
+		r.m.target.forget(r.m)
+	}
+}
+
+// Wait waits until p has ended and returns its exit reason. It is for goroutines that are no process; in a process use
+// [Monitor]. The error is ErrNoProcess when there is no such process, so that its exit reason is not known, or ctx.Err().
+func Wait(ctx context.Context, p PID) (reason, err error) {
+	m := &monitor{target: p.find(), ended: make(chan error, 1)}
+	if m.target == nil || !m.target.addWatcher(m) {
+		return nil, noProcess(p)
+	}
+	select {
+	case reason = <-m.ended:
+		return reason, nil
+	case <-ctx.Done():
+		m.target.forget(m)
+		return nil, ctx.Err()
+	}
+}
+
+// watch notes m with its watcher, so that it can be dissolved at the watcher's end.
+func (p *process) watch(m *monitor) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == stateDead {
+		return false
+	}
+	r := p.rel()
+	if r.watching == nil {
+		r.watching = make(map[*monitor]struct{})
+	}
+	r.watching[m] = struct{}{}
+	return true
+}
+
+// unwatch takes m off its watcher's books. False: it was not there, so m was stopped.
+func (p *process) unwatch(m *monitor) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.relation == nil {
+		return false
+	}
+	_, ok := p.relation.watching[m]
+	delete(p.relation.watching, m)
+	return ok
+}
+
+// addWatcher notes m with its target. False: the target is dead.
+func (p *process) addWatcher(m *monitor) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == stateDead {
+		return false
+	}
+	r := p.rel()
+	if r.watchers == nil {
+		r.watchers = make(map[*monitor]struct{})
+	}
+	r.watchers[m] = struct{}{}
+	return true
+}
+
+// forget takes m off its target's books.
+func (p *process) forget(m *monitor) {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	if p.relation != nil {
+		delete(p.relation.watchers, m)
+	}
+	p.mu.Unlock()
+}
+
+// down reports the end of the target.
+func (m *monitor) down(reason error) {
+	if m.watcher == nil {
+		m.ended <- reason
+		return
+	}
+	m.watcher.post(item{kind: kindDown, msg: Down{Ref: MonitorRef{m}, PID: m.target.pid(), Reason: reason}})
+}

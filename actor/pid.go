@@ -1,0 +1,157 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unique"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// PID is the address of a process. It names a node, a boot of that node (64 random bits per System) and a number that
+// is never used twice, so it outlives its process and never comes to mean another one.
+//
+// PIDs are comparable: two of one System are == exactly if they name the same incarnation, alive or dead. The zero PID
+// is nobody: Send to it says false. A PID is an address, not a capability: who knows it may send to it.
+//
+// All methods may be called from any goroutine, at any time.
+type PID struct {
+	sys    *System
+	origin unique.Handle[origin]
+	num    uint64
+}
+
+// origin is one boot of one node.
+type origin struct {
+	node string
+	boot uint64
+}
+
+const nobody = "nobody"
+
+// String is the PID as text, "number.boot@node", or "nobody" for the zero PID. [System.ParsePID] reads it.
+func (p PID) String() string {
+	if p == (PID{}) {
+		return nobody
+	}
+	o := p.origin.Value()
+	return localID(p.num, o.boot) + "@" + o.node
+}
+
+// localID is the part of a PID's text that is unique within a node; it is the process's id in the engine, too.
+func localID(num, boot uint64) string {
+	b := make([]byte, 0, 40)
+	b = strconv.AppendUint(b, num, 10)
+	b = append(b, '.')
+	for shift := 60; shift >= 0; shift -= 4 {
+		b = append(b, "0123456789abcdef"[boot>>shift&15])
+	}
+	return string(b)
+}
+
+// MarshalText is String, for JSON and databases. There is no UnmarshalText, because a PID needs its System: keep the
+// text and give it to [System.ParsePID].
+func (p PID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// ParsePID reads what [PID.String] wrote. The only error is malformed text: the PID of a process that is dead, of an
+// earlier boot or of another node is a good PID to which nothing can be sent.
+func (s *System) ParsePID(text string) (PID, error) {
+	if text == nobody {
+		return PID{}, nil
+	}
+	num, o, err := parsePID(text)
+	if err != nil {
+		return PID{}, fmt.Errorf("actor: malformed PID %q: %w", text, err)
+	}
+	return PID{sys: s, origin: unique.Make(o), num: num}, nil
+}
+
+// parsePID accepts exactly what String writes, so that text and PID correspond one to one.
+func parsePID(text string) (uint64, origin, error) {
+	id, node, ok := strings.Cut(text, "@")
+	if !ok {
+		return 0, origin{}, errors.New("no @")
+	}
+	if err := checkNode(node); err != nil {
+		return 0, origin{}, err
+	}
+	n, b, ok := strings.Cut(id, ".")
+	if !ok {
+		return 0, origin{}, errors.New("no dot between number and boot")
+	}
+	num, err := strconv.ParseUint(n, 10, 64)
+	if err != nil || num == 0 || n[0] < '1' || n[0] > '9' {
+		return 0, origin{}, errors.New("the number is not a positive decimal")
+	}
+	boot, err := strconv.ParseUint(b, 16, 64)
+	if err != nil || len(b) != 16 || strings.ToLower(b) != b || b[0] == '+' {
+		return 0, origin{}, errors.New("the boot is not 16 lower case hex digits")
+	}
+	return num, origin{node: node, boot: boot}, nil
+}
+
+// checkNode tells whether a node name can stand in a PID's text.
+func checkNode(node string) error {
+	if node == "" || len(node) > 255 {
+		return errors.New("the node name must have 1 to 255 bytes")
+	}
+	for i := 0; i < len(node); i++ {
+		c := node[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case strings.IndexByte("-_.:[]", c) >= 0:
+		default:
+			return fmt.Errorf("byte %q in the node name; letters, digits and -_.:[] are allowed", c)
+		}
+	}
+	return nil
+}
+
+// find returns the living process that p names, or nil.
+func (p PID) find() *process {
+	if p.sys == nil || p.origin != p.sys.origin {
+		return nil
+	}
+	return p.sys.table.get(p.num)
+}
+
+// Send puts msg into the mailbox of p and never blocks. It says false when there is no such process or its mailbox is
+// full (see SpawnOptions.MailboxLimit); true does not mean that msg will be handled, since the process may end before.
+// Messages of one sender to one process keep their order. The message belongs to the receiver from now on.
+func (p PID) Send(msg any) bool {
+	if o, ok := msg.(*hook.OnExit); ok {
+		if pr := p.find(); pr != nil {
+			pr.onExit(o)
+		}
+		return o.OK
+	}
+	if pr := p.find(); pr != nil && pr.post(item{kind: kindUser, msg: msg}) == posted {
+		return true
+	}
+	if p.sys != nil {
+		p.sys.undelivered(p, msg)
+	}
+	return false
+}
+
+// Exit ends p with the given exit reason, as OTP's exit/2, but [ErrNormal] ends it too. It takes its place in the
+// mailbox like a message of its sender and the first one decides; no MailboxLimit refuses it. A reason that is
+// [ErrKilled] overtakes all: the process is dead when Exit returns, and its Terminate does not run.
+//
+// Exit never blocks; [Wait] waits for the end. The process has its shutdown time ([SpawnOptions].Shutdown) from this call
+// on, then it is killed. Exit says false when there is no such process, and panics on a nil reason.
+func (p PID) Exit(reason error) bool {
+	if reason == nil {
+		panic("actor: PID.Exit: nil reason; say ErrNormal")
+	}
+	pr := p.find()
+	return pr != nil && pr.exit(reason)
+}
+
+// Alive tells whether p can still be sent to. It is true while the process ends, too.
+func (p PID) Alive() bool {
+	pr := p.find()
+	return pr != nil && pr.alive()
+}

@@ -1,0 +1,463 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/engine"
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// phase says which code of the actor or its host is running.
+type phase uint8
+
+const (
+	phaseNone phase = iota
+	phaseInit
+	phaseReceive
+	phaseTurnEnd
+	phaseEnding
+	phaseTerminate
+)
+
+// String is what [ProcessInfo].Handling says when it is not a message that is handled.
+func (h phase) String() string {
+	return [...]string{"", "init", "receive", "turn end", "ending", "terminate"}[h]
+}
+
+// state is how far a process has come; it only grows.
+type state uint8
+
+const (
+	stateNew     state = iota // Init has not returned; messages wait
+	stateRunning              // Init has returned
+	stateEnding               // the exit reason is decided; messages are dropped
+	stateLeaving              // exit hooks run; messages are dropped
+	stateDead                 // Send says false
+)
+
+// process is the record of one process. mu guards all fields behind it; what stands before is set before the process
+// can be found, or owned by the goroutine that holds the turn.
+//
+// Exactly one goroutine at a time holds the turn (running). It alone calls the actor, and it alone ends the process,
+// but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
+type process struct {
+	sys      *System
+	num      uint64
+	actor    Actor
+	hooks    *hook.Hooks // nil when nobody hosts it
+	invoker  engine.Invoker
+	ctx      *processContext
+	cancel   context.CancelCauseFunc
+	parent   *process
+	since    time.Time
+	limit    int
+	overflow Overflow
+	shutdown time.Duration
+
+	// These belong to the goroutine that holds the turn.
+	handling item  // what Receive gets
+	result   error // what Receive returned
+	step     uint8 // of the end that is over or has begun; see conclude
+
+	dropped atomic.Uint64
+
+	mu       sync.Mutex
+	state    state
+	running  bool   // some goroutine holds the turn
+	worker   bool   // and it is one of the System's, not a host's
+	turn     uint64 // counts turns; each names the goroutine that holds it
+	left     uint64 // the turn whose goroutine was given up, because the process was killed while a callback ran; 0: none
+	full     bool   // the limit has been met, and OverflowExit
+	exiting  bool   // an Exit waits; those behind it would change nothing
+	started  bool   // Init has returned nil
+	label    string
+	queue    queue
+	urgent   error // an exit reason that overtakes the queue: overload, peer lost, write failed
+	reason   error // from stateEnding on
+	current  item  // what is being handled
+	phase    phase // what runs; a kill leaves it as it was
+	began    time.Time
+	handled  uint64
+	deadline time.Time // of the end; zero: not begun, or no limit
+	killer   *time.Timer
+	slot     chan bool // where a Deliver waits for its frame to be taken; made at the first wait
+	relation *relations
+}
+
+// relations is what most processes never have.
+type relations struct {
+	children  map[*process]struct{}
+	childGone chan struct{} // closed when the last child has gone, while the parent waits for that
+	watchers  map[*monitor]struct{}
+	watching  map[*monitor]struct{}
+	hooks     []*exitHook
+	timers    map[*timer]struct{}
+	calls     map[*call]struct{} // taken by Caller and not answered yet
+}
+
+type exitHook struct{ f func(reason error) }
+
+func (p *process) pid() PID { return PID{sys: p.sys, origin: p.sys.origin, num: p.num} }
+
+// rel returns the relations to write to; p.mu is held.
+func (p *process) rel() *relations {
+	if p.relation == nil {
+		p.relation = &relations{}
+	}
+	return p.relation
+}
+
+// Bind implements engine.Process.
+func (p *process) Bind(i engine.Invoker) { p.invoker = i }
+
+// Post implements engine.Process.
+func (p *process) Post(msg any) { p.post(item{kind: kindUser, msg: msg}) }
+
+// Len implements engine.Process.
+func (p *process) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.n
+}
+
+func (p *process) alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.state < stateDead
+}
+
+// hasStarted tells whether Init has returned nil. Then Spawn has, too, and the parent is told of the end.
+func (p *process) hasStarted() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.started
+}
+
+type postResult uint8
+
+const (
+	posted postResult = iota // or dropped, because the process is ending
+	postDead
+	postFull
+)
+
+// post puts it behind what waits and wakes the process. It never blocks and never runs the actor.
+func (p *process) post(it item) postResult {
+	p.mu.Lock()
+	if p.state >= stateEnding {
+		dead := p.state == stateDead
+		p.mu.Unlock()
+		if dead {
+			return postDead
+		}
+		p.drop(it)
+		return posted
+	}
+	if it.kind.counts() && p.limit >= 0 && p.queue.counted >= p.limit {
+		return p.refuse() // unlocks
+	}
+	p.queue.push(it)
+	p.wakeAndUnlock()
+	return posted
+}
+
+// refuse is post for a mailbox that is full; it unlocks p.mu.
+func (p *process) refuse() postResult {
+	p.dropped.Add(1)
+	if p.overflow != OverflowExit || p.full {
+		p.mu.Unlock()
+		return postFull
+	}
+	p.full = true
+	p.urge(ErrOverload)
+	p.wakeAndUnlock()
+	if p.hooks != nil && p.hooks.Overflow != nil {
+		p.hooks.Overflow()
+	}
+	return postFull
+}
+
+// urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
+func (p *process) urge(reason error) {
+	if p.urgent == nil {
+		p.urgent = reason
+		p.startDeadline()
+	}
+}
+
+// wakeAndUnlock gives the process a goroutine if it rests; it unlocks p.mu.
+func (p *process) wakeAndUnlock() {
+	if p.state != stateRunning || p.running {
+		p.mu.Unlock()
+		return
+	}
+	turn := p.hire()
+	p.mu.Unlock()
+	go p.work(turn)
+}
+
+// hire gives the turn to a goroutine that the caller starts with work; p.mu is held.
+func (p *process) hire() (turn uint64) {
+	p.sys.goroutines.Add(1)
+	p.running, p.worker = true, true
+	p.turn++
+	return p.turn
+}
+
+// work runs a turn on a goroutine of the System.
+func (p *process) work(turn uint64) {
+	defer p.workerDone(turn)
+	p.run(false, 0)
+}
+
+// workerDone takes a goroutine off the books, or, if its process was killed under it, off those of the left ones.
+func (p *process) workerDone(turn uint64) {
+	p.mu.Lock()
+	left := p.strikeOff(turn)
+	p.mu.Unlock()
+	if !left {
+		p.sys.goroutineDone()
+	}
+}
+
+// strikeOff takes the goroutine of a turn off the books of the left ones. False: it was not given up. p.mu is held.
+func (p *process) strikeOff(turn uint64) bool {
+	if p.left != turn {
+		return false
+	}
+	p.left = 0
+	p.sys.left.Add(-1)
+	return true
+}
+
+// Fail implements hook.Port.
+func (p *process) Fail(reason error) {
+	if reason == nil {
+		panic("actor: Port.Fail: nil reason")
+	}
+	p.mu.Lock()
+	if p.state < stateEnding {
+		p.urge(reason)
+	}
+	p.wakeAndUnlock()
+}
+
+// Deliver implements hook.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
+// the turn has become long. Otherwise the frame waits in the mailbox and Deliver waits until it is taken out.
+func (p *process) Deliver(msg any) bool {
+	p.mu.Lock()
+	if p.state >= stateEnding {
+		p.mu.Unlock()
+		return false
+	}
+	it := item{kind: kindFrame, msg: msg}
+	if p.state == stateRunning && !p.running { // at rest: nothing waits
+		turn := p.take()
+		p.begin(it)
+		p.mu.Unlock()
+		if p.handle(it) {
+			p.run(true, 1)
+		}
+		return p.going(turn)
+	}
+	if p.slot == nil {
+		p.slot = make(chan bool, 1)
+	}
+	p.queue.push(it)
+	p.mu.Unlock()
+	return <-p.slot
+}
+
+// take gives the turn to the caller, which is a goroutine of the host; p.mu is held.
+func (p *process) take() (turn uint64) {
+	p.running, p.worker = true, false
+	p.turn++
+	return p.turn
+}
+
+// going tells whether the process still handles messages, at the end of a turn on the host's goroutine.
+func (p *process) going(turn uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.strikeOff(turn)
+	return p.state < stateEnding
+}
+
+// A turn on the host's reader goroutine is given away when it has become this long: the reader must read.
+const (
+	longTurn         = time.Millisecond
+	longTurnMessages = 64
+)
+
+// initialize runs Init, on the goroutine that holds the turn, and lets messages in behind it. The caller must go on with
+// run when the error is nil.
+func (p *process) initialize() error {
+	p.mu.Lock()
+	if p.state != stateNew {
+		defer p.mu.Unlock()
+		return p.reason
+	}
+	p.phase, p.began = phaseInit, time.Now()
+	p.mu.Unlock()
+	if i, ok := p.actor.(Initializer); ok {
+		if err := p.protect(func() error { return i.Init(p.ctx) }); err != nil {
+			p.end(err)
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state != stateNew {
+		return p.reason
+	}
+	p.state, p.started = stateRunning, true
+	return nil
+}
+
+// Start implements hook.Port.
+func (p *process) Start() {
+	p.mu.Lock()
+	if p.running || p.state != stateNew {
+		p.mu.Unlock()
+		return
+	}
+	turn := p.take()
+	p.mu.Unlock()
+	if p.initialize() == nil {
+		p.run(true, 0)
+	}
+	p.going(turn)
+}
+
+// run handles what waits until the process rests or is dead. The caller holds the turn; run lets it go.
+// delivering says that this is the goroutine of a Deliver or Start; n is how many messages it has handled.
+func (p *process) run(delivering bool, n int) {
+	start := p.began
+	ended := false // TurnEnd has run since the last message
+	for {
+		p.mu.Lock()
+		if p.state >= stateEnding { // killed
+			p.mu.Unlock()
+			return
+		}
+		if p.urgent != nil {
+			reason := p.urgent
+			p.mu.Unlock()
+			p.end(reason)
+			return
+		}
+		if delivering && p.queue.n > 0 && (n >= longTurnMessages || time.Since(start) >= longTurn) {
+			p.current, p.phase = item{}, phaseNone
+			turn := p.hire()
+			p.mu.Unlock()
+			go p.work(turn)
+			return
+		}
+		it, ok := p.queue.pop()
+		if !ok {
+			p.current, p.phase = item{}, phaseNone
+			if p.hooks != nil && p.hooks.TurnEnd != nil && !ended {
+				p.phase, p.began = phaseTurnEnd, time.Now()
+				p.mu.Unlock()
+				if err := p.protect(func() error { p.hooks.TurnEnd(delivering); return nil }); err != nil {
+					p.end(err)
+					return
+				}
+				ended = true
+				continue
+			}
+			p.running = false
+			p.mu.Unlock()
+			return
+		}
+		p.begin(it)
+		p.mu.Unlock()
+		if it.kind == kindFrame {
+			p.slot <- true
+		}
+		if !p.handle(it) {
+			return
+		}
+		ended = false
+		n++
+	}
+}
+
+// begin notes what is being handled; p.mu is held.
+func (p *process) begin(it item) {
+	p.current, p.phase, p.began = it, phaseReceive, time.Now()
+	p.handled++
+}
+
+// handle gives one item to the actor. It says false when the process has ended with it.
+func (p *process) handle(it item) bool {
+	var err error
+	switch it.kind {
+	case kindExit:
+		err = it.msg.(error)
+	case kindCall:
+		if err = p.invoke(it); err == nil {
+			it.msg.(*call).returned()
+		}
+	case kindDown:
+		if m := it.msg.(Down).Ref.m; m != nil && !p.unwatch(m) {
+			return true
+		}
+		err = p.invoke(it)
+	case kindTimer:
+		if !it.msg.(*timer).due() {
+			return true
+		}
+		err = p.invoke(it)
+	default:
+		err = p.invoke(it)
+	}
+	if err == nil {
+		return true
+	}
+	p.end(err)
+	return false
+}
+
+// invoke runs Receive by way of the engine and returns its error.
+func (p *process) invoke(it item) error {
+	p.handling, p.result = it, nil
+	p.invoker.Invoke(p)
+	p.handling = item{}
+	return p.result
+}
+
+// Receive implements engine.Process: it is where proto's invocation arrives.
+func (p *process) Receive() {
+	ctx, msg := context.Context(p.ctx), p.handling.content()
+	if p.handling.kind == kindCall {
+		ctx = &callContext{p.ctx, p.handling.msg.(*call)}
+	}
+	p.result = p.protect(func() error { return p.actor.Receive(ctx, msg) })
+}
+
+var errGoexit = errors.New("runtime.Goexit in a callback")
+
+// protect runs f and turns a panic into a *PanicError. A runtime.Goexit cannot be stopped, and so the process is ended
+// from here before the goroutine goes.
+func (p *process) protect(f func() error) (err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if r := recover(); r != nil {
+			err = &PanicError{Value: r, Stack: debug.Stack()}
+			return
+		}
+		p.endByGoexit(&PanicError{Value: errGoexit, Stack: debug.Stack()})
+	}()
+	err = f()
+	returned = true
+	return err
+}

@@ -1,0 +1,487 @@
+package actor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The tests of package actor that need to see its books. All others are in package actor_test.
+
+type nop struct{}
+
+func (nop) Receive(context.Context, any) error { return nil }
+
+func quietSystem(t testing.TB, cfg Config) *System {
+	t.Helper()
+	cfg.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
+	s, err := NewSystem(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		if live, n, left := s.live.Load(), s.goroutines.Load(), s.left.Load(); live != 0 || n != 0 || left != 0 {
+			t.Errorf("after Shutdown: %d processes, %d goroutines, %d left; want 0, 0, 0", live, n, left)
+		}
+		if n := s.trespasses.Load(); n != 0 {
+			t.Errorf("%d trespasses", n)
+		}
+	})
+	return s
+}
+
+func TestQueue_isAFIFOThatHoldsNothingWhenItIsEmpty(t *testing.T) {
+	var q queue
+	next, want := 0, 0
+	for round := range 100 {
+		for range round * 7 {
+			kind := kindUser
+			if next%3 == 0 {
+				kind = kindDown
+			}
+			q.push(item{kind, next})
+			next++
+		}
+		counted := 0
+		for n := want; n < next; n++ {
+			if n%3 != 0 {
+				counted++
+			}
+		}
+		if q.n != next-want || q.counted != counted {
+			t.Fatalf("n %d, counted %d; want %d, %d", q.n, q.counted, next-want, counted)
+		}
+		for range q.n * round % 13 {
+			if it, ok := q.pop(); !ok || it.msg != want {
+				t.Fatalf("pop = %v, %t; want %d", it.msg, ok, want)
+			}
+			want++
+			if q.n == 0 {
+				break
+			}
+		}
+	}
+	for q.n > 0 {
+		if it, _ := q.pop(); it.msg != want {
+			t.Fatalf("pop = %v, want %d", it.msg, want)
+		}
+		want++
+	}
+	if want != next {
+		t.Errorf("%d items came out, want %d", want, next)
+	}
+	if _, ok := q.pop(); ok || q != (queue{}) && (q.head != nil || q.tail != nil || q.counted != 0) {
+		t.Errorf("an empty queue holds %+v", q)
+	}
+}
+
+// heap is what lives, after the pools have been emptied and what earlier tests have left has been freed.
+func heap() uint64 {
+	var m runtime.MemStats
+	for before := uint64(0); ; before = m.HeapAlloc {
+		for range 3 {
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		if before != 0 && m.HeapAlloc+16<<10 > before {
+			return m.HeapAlloc
+		}
+	}
+}
+
+func TestMailbox_givesMemoryBackAfterABurst(t *testing.T) {
+	s := quietSystem(t, Config{})
+	pid, err := s.Spawn(gate{}, SpawnOptions{MailboxLimit: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, open := pid.find(), make(chan struct{})
+	pid.Send(open)
+	for p.Len() > 0 { // until it is being handled, and the burst waits
+		runtime.Gosched()
+	}
+	before := heap()
+	const burst = 100_000
+	for range burst {
+		pid.Send("hello")
+	}
+	during := heap()
+	if grown := during - before; grown < burst*uint64(24) {
+		t.Fatalf("the burst took %d bytes, which shows that it was not measured", grown)
+	}
+	close(open)
+	for p.Len() > 0 {
+		runtime.Gosched()
+	}
+	p.mu.Lock()
+	if p.queue.head != nil || p.queue.tail != nil {
+		t.Errorf("the empty queue holds a segment")
+	}
+	p.mu.Unlock()
+	after := heap()
+	if after > before+256<<10 {
+		t.Errorf("the heap was %d bytes before a burst of %d messages, %d with it and %d after it", before, burst, during, after)
+	}
+}
+
+// gate waits for the channels that it gets.
+type gate struct{}
+
+func (gate) Receive(_ context.Context, msg any) error {
+	if c, ok := msg.(chan struct{}); ok {
+		<-c
+	}
+	return nil
+}
+
+// cycle spawns a process with a child, a monitor, timers, a Call and an Async, and ends all of it.
+func cycle(t *testing.T, s *System, watcher context.Context, kill bool) {
+	pid, err := s.Spawn(&full{}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	Monitor(watcher, pid)
+	if _, err := Call[any](context.Background(), pid, "hi"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	Wait(ctx, pid)
+	if kill {
+		pid.Exit(ErrKilled)
+	} else {
+		pid.Exit(ErrNormal)
+	}
+	Wait(context.Background(), pid)
+}
+
+type full struct{}
+
+func (f *full) Init(ctx context.Context) error {
+	SendAfter(ctx, time.Hour, 1)
+	SendEvery(ctx, time.Hour, 1)
+	Async(ctx, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, nil })
+	_, err := Spawn(ctx, nop{}, SpawnOptions{})
+	return err
+}
+
+func (f *full) Receive(ctx context.Context, msg any) error {
+	if msg == "hi" {
+		Reply(ctx, nil)
+	}
+	return nil
+}
+
+func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
+	s := quietSystem(t, Config{})
+	var watcher context.Context
+	w, err := s.Spawn(&hook1{init: func(ctx context.Context) { watcher = ctx }}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settle := func() {
+		for s.live.Load() > 1 || s.goroutines.Load() > 0 {
+			runtime.Gosched()
+		}
+	}
+	run := func(n int) {
+		for i := range n {
+			cycle(t, s, watcher, i%2 == 0)
+		}
+		settle()
+	}
+	// proto's registry has 32768 small maps, each of which is made when it is first needed: about 10 MB in the end,
+	// however many processes there are. All of them are used here before anything is measured.
+	for range 100_000 {
+		p := &process{sys: s, num: s.numbers.Add(1)}
+		s.table.put(p)
+		if err := s.engine.Spawn(localID(p.num, s.boot)); err != nil {
+			t.Fatal(err)
+		}
+		s.remove(p)
+	}
+	run(1_000)
+	goroutines, before := runtime.NumGoroutine(), heap()
+	run(10_000)
+	if got := heap(); got > before+1<<20 /* 100 bytes a cycle; a process has a thousand */ {
+		t.Errorf("10000 cycles: the heap grew from %d to %d bytes", before, got)
+	}
+	for runtime.NumGoroutine() > goroutines { // those that have taken themselves off the books are on their way out
+		runtime.Gosched()
+	}
+	n := 0
+	for range s.table.all() {
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d processes in the table, want the watcher only", n)
+	}
+	if p := w.find(); p.relation != nil && len(p.relation.watching)+len(p.relation.watchers)+len(p.relation.timers)+
+		len(p.relation.calls)+len(p.relation.children) != 0 {
+		t.Errorf("relations left with the watcher: %+v", p.relation)
+	}
+}
+
+type hook1 struct {
+	nop
+	init func(ctx context.Context)
+}
+
+func (h *hook1) Init(ctx context.Context) error { h.init(ctx); return nil }
+
+// TestRelations_areDissolved: what a process had to do with others leaves no trace with them.
+func TestRelations_areDissolved(t *testing.T) {
+	s := quietSystem(t, Config{CallTimeout: -1})
+	target, err := s.Spawn(&keeper{}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ctx context.Context
+	w, err := s.Spawn(&hook1{init: func(c context.Context) { ctx = c }}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rel := func() relations {
+		p := target.find()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.relation == nil {
+			return relations{}
+		}
+		return *p.relation
+	}
+	ref := Monitor(ctx, target)
+	Monitor(ctx, target)
+	if n := len(rel().watchers); n != 2 {
+		t.Fatalf("%d watchers, want 2", n)
+	}
+	ref.Stop()
+	if n := len(rel().watchers); n != 1 {
+		t.Errorf("%d watchers after Stop, want 1", n)
+	}
+	w.Exit(ErrKilled)
+	if n := len(rel().watchers); n != 0 {
+		t.Errorf("%d watchers after the watcher's death, want 0", n)
+	}
+
+	waiting, cancel := context.WithCancel(context.Background())
+	cancel()
+	Wait(waiting, target)
+	if n := len(rel().watchers); n != 0 {
+		t.Errorf("%d watchers after a Wait was given up, want 0", n)
+	}
+
+	for range 10 {
+		short, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		if _, err := Call[any](short, target, "kept"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Call: %v, want DeadlineExceeded", err)
+		}
+		cancel()
+	}
+	if n := len(rel().calls); n != 0 {
+		t.Errorf("%d calls kept that were given up, want 0", n)
+	}
+}
+
+// keeper never answers.
+type keeper struct{}
+
+func (*keeper) Receive(ctx context.Context, _ any) error { Caller(ctx); return nil }
+
+// TestSpawn_killedBeforeItIsRegistered: whoever ends a process before it is in the table must not leave it there.
+func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
+	s := quietSystem(t, Config{})
+	var parent context.Context
+	pid, err := s.Spawn(&hook1{init: func(ctx context.Context) { parent = ctx }}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{sys: s, num: s.numbers.Add(1), actor: nop{}, parent: pid.find()}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p.ctx, p.cancel = &processContext{Context: ctx, p: p}, cancel
+	s.live.Add(1)
+	if !processOf(parent).addChild(p) {
+		t.Fatal("addChild = false")
+	}
+	p.kill(ErrKilled) // by its parent, as its shutdown time may be very short
+	if err := s.register(p); !errors.Is(err, ErrKilled) {
+		t.Errorf("register = %v, want ErrKilled", err)
+	}
+	if s.table.get(p.num) != nil || s.engine.Registered(localID(p.num, s.boot)) {
+		t.Errorf("a dead process was registered")
+	}
+}
+
+// TestSpawn_whileAllIsKilled: a kill between a process's coming into the table and its coming into the engine.
+func TestSpawn_whileAllIsKilled(t *testing.T) {
+	s := quietSystem(t, Config{})
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				for p := range s.table.all() {
+					p.kill(ErrKilled)
+				}
+			}
+		}
+	})
+	for range 5_000 {
+		if _, err := s.Spawn(nop{}, SpawnOptions{}); err != nil && !errors.Is(err, ErrKilled) {
+			t.Errorf("Spawn: %v", err)
+		}
+	}
+	close(stop)
+	wg.Wait()
+	for p := range s.table.all() {
+		p.kill(ErrKilled)
+	}
+	for p := range s.table.all() {
+		t.Errorf("%v is left in the table", p.pid())
+	}
+}
+
+// TestKill_inEveryMoment kills processes that are being woken, handle a message, or give their turn back, and then looks
+// whether the books are right: quietSystem does.
+func TestKill_inEveryMoment(t *testing.T) {
+	s := quietSystem(t, Config{})
+	for i := range 5_000 {
+		pid, err := s.Spawn(&echo{}, SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 3 {
+				pid.Send(nil)
+				pid.Send("hi")
+			}
+		})
+		wg.Go(func() {
+			for range i % 50 {
+				runtime.Gosched()
+			}
+			pid.Exit(ErrKilled)
+		})
+		wg.Wait()
+	}
+	for s.goroutines.Load() != 0 || s.left.Load() != 0 {
+		runtime.Gosched()
+	}
+}
+
+// echo fails when it gets what was not sent.
+type echo struct{ n int }
+
+func (e *echo) Receive(_ context.Context, msg any) error {
+	want := any(nil)
+	if e.n%2 == 1 {
+		want = "hi"
+	}
+	e.n++
+	if msg != want {
+		panic("wrong message")
+	}
+	return nil
+}
+
+// TestKill_whileATurnChangesHands: the goroutine of a Deliver that gives its turn away is not the one that is left.
+func TestKill_whileATurnChangesHands(t *testing.T) {
+	s := quietSystem(t, Config{})
+	for range 3_000 {
+		p, err := s.add(nop{}, SpawnOptions{MailboxLimit: -1}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Start()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 200 {
+				p.post(item{kindUser, nil})
+			}
+		})
+		wg.Go(func() {
+			for p.Deliver("frame") {
+			}
+		})
+		runtime.Gosched()
+		p.kill(ErrKilled)
+		wg.Wait()
+	}
+	for s.goroutines.Load() != 0 || s.left.Load() != 0 {
+		runtime.Gosched()
+	}
+}
+
+// TestSystem_trespassIsLogged: the helpers of all tests look for this record.
+func TestSystem_trespassIsLogged(t *testing.T) {
+	var log strings.Builder
+	s, err := NewSystem(Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.trespass("system message *actor.Stop")
+	if got := log.String(); !strings.Contains(got, "level=ERROR") || s.trespasses.Load() != 1 ||
+		!strings.Contains(got, `msg="a path of the actor engine was reached that is never used" what="system message *actor.Stop"`) {
+		t.Errorf("%d trespasses, log %q", s.trespasses.Load(), got)
+	}
+}
+
+func TestFindStack(t *testing.T) {
+	dump := []byte("goroutine 1 [running]:\na(0x1)\n\ngoroutine 2 [select]:\nb(0x2)\n")
+	if got, want := findStack(dump, "c(", "b(0x2"), "goroutine 2 [select]:\nb(0x2)\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := findStack(dump, "c("); got != "not found" {
+		t.Errorf("got %q, want not found", got)
+	}
+}
+
+// TestGoexit_keepsTheBooks: a callback that leaves its goroutine takes the rest of the end with it, and may be killed in it.
+func TestGoexit_keepsTheBooks(t *testing.T) {
+	for _, hosted := range []bool{false, true} {
+		s := quietSystem(t, Config{})
+		stuck, released := make(chan struct{}), make(chan struct{})
+		p, err := s.add(&leaver{stuck, released}, SpawnOptions{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hosted {
+			go func() {
+				p.Start()
+				p.Deliver("goexit")
+			}()
+		} else {
+			if _, err := p.launch(); err != nil {
+				t.Fatal(err)
+			}
+			p.pid().Send("goexit")
+		}
+		<-stuck
+		p.kill(ErrKilled)
+		if got := s.left.Load(); got != 1 {
+			t.Errorf("hosted %t: %d goroutines left, want 1", hosted, got)
+		}
+		close(released)
+		for s.left.Load() != 0 {
+			runtime.Gosched()
+		}
+	}
+}
+
+type leaver struct{ stuck, released chan struct{} }
+
+func (*leaver) Receive(context.Context, any) error { runtime.Goexit(); return nil }
+func (l *leaver) Terminate(context.Context, error) { close(l.stuck); <-l.released }

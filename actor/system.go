@@ -1,0 +1,342 @@
+package actor
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unique"
+
+	"github.com/troupe-dev/troupe/actor/internal/engine"
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// Config configures a System. The zero value works.
+type Config struct {
+	// Node names this node in PIDs: letters, digits and -_.:[] only. Empty: "local".
+	Node string
+	// CallTimeout is how long a Call waits whose ctx has no deadline. 0: 5 s; negative: no limit.
+	CallTimeout time.Duration
+	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
+	ShutdownTimeout time.Duration
+	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. nil: slog.Default().
+	Logger *slog.Logger
+}
+
+const (
+	defaultCallTimeout     = 5 * time.Second
+	defaultShutdownTimeout = 5 * time.Second
+)
+
+// System runs processes. Make one for a program (it costs 3 MB, and up to 12 MB when it has run very many processes), and end it with Shutdown or Serve. Inside
+// testing/synctest, make one per bubble, in the bubble.
+//
+// It starts no goroutine and no ticker of its own. All methods may be called from any goroutine.
+type System struct {
+	origin          unique.Handle[origin]
+	boot            uint64
+	callTimeout     time.Duration
+	shutdownTimeout time.Duration
+	log             *slog.Logger
+	engine          *engine.System
+	table           table
+	numbers         atomic.Uint64
+
+	closed     atomic.Bool
+	live       atomic.Int64  // processes, from before they are in the table to after their end
+	goroutines atomic.Int64  // that run turns and tasks, but for those that are left
+	left       atomic.Int64  // goroutines given up with a killed process
+	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
+	dropped    atomic.Int64  // messages that reached nobody
+	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
+	lastStack  atomic.Int64
+}
+
+// NewSystem makes a System. The only error is a Node that cannot stand in a PID.
+func NewSystem(cfg Config) (*System, error) {
+	if cfg.Node == "" {
+		cfg.Node = "local"
+	}
+	if err := checkNode(cfg.Node); err != nil {
+		return nil, fmt.Errorf("actor: Config.Node %q: %w", cfg.Node, err)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	var boot [8]byte
+	rand.Read(boot[:]) // never fails
+	s := &System{
+		boot:            binary.LittleEndian.Uint64(boot[:]),
+		callTimeout:     orDefault(cfg.CallTimeout, defaultCallTimeout),
+		shutdownTimeout: orDefault(cfg.ShutdownTimeout, defaultShutdownTimeout),
+		log:             cfg.Logger,
+		quiet:           make(chan struct{}, 1),
+	}
+	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
+	s.engine = engine.New(engine.Config{Find: s.findID, Trespass: s.trespass, Logger: cfg.Logger})
+	return s, nil
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return d
+}
+
+// findID finds the process of an engine id, which localID made.
+func (s *System) findID(id string) engine.Process {
+	n, _, _ := strings.Cut(id, ".")
+	num, _ := strconv.ParseUint(n, 10, 64)
+	return s.table.get(num)
+}
+
+func (s *System) trespass(what string) {
+	s.trespasses.Add(1)
+	s.log.Error("a path of the actor engine was reached that is never used", "what", what, "stack", string(debug.Stack()))
+}
+
+// Spawn starts a process and returns when its Init did, with its error (or the error that ended it meanwhile), which it
+// does not wrap. Init runs on the process's own goroutine. After Shutdown the error is ErrShutdown.
+//
+// The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
+func (s *System) Spawn(a Actor, o SpawnOptions) (PID, error) {
+	p, err := s.add(a, o, nil)
+	if err != nil {
+		return PID{}, err
+	}
+	return p.launch()
+}
+
+// Spawn starts a child of the process that ctx belongs to. It ends with its parent: at the parent's end it gets
+// Exit(ErrShutdown), is awaited for its shutdown time and then killed. Its own end reaches the parent as a [Down] with
+// the zero Ref, unless Spawn has returned it as an error. Otherwise it is as [System.Spawn]; it blocks for the child's
+// Init. When the process of ctx is ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
+func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
+	parent := mustProcess(ctx, "Spawn")
+	p, err := parent.sys.add(a, o, parent)
+	if err != nil {
+		return PID{}, err
+	}
+	return p.launch()
+}
+
+// add makes a process that can be sent to and has not run yet.
+func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error) {
+	if a == nil {
+		panic("actor: Spawn: nil Actor")
+	}
+	p := &process{
+		sys:      s,
+		num:      s.numbers.Add(1),
+		actor:    a,
+		parent:   parent,
+		since:    time.Now(),
+		limit:    o.MailboxLimit,
+		overflow: o.Overflow,
+		shutdown: orDefault(o.Shutdown, s.shutdownTimeout),
+		label:    o.Label,
+	}
+	if p.limit == 0 {
+		p.limit = defaultMailboxLimit
+	}
+	if h, ok := a.(hook.Hosted); ok {
+		p.hooks = h.TroupeHooks()
+		p.actor = p.hooks.Actor.(Actor)
+		p.hooks.Port = p
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	p.ctx, p.cancel = &processContext{Context: ctx, p: p}, cancel
+
+	s.live.Add(1)
+	if s.closed.Load() {
+		s.gone()
+		return nil, fmt.Errorf("actor: spawn after System.Shutdown: %w", ErrShutdown)
+	}
+	if parent != nil && !parent.addChild(p) {
+		s.gone()
+		return nil, fmt.Errorf("actor: spawn by a process that is ending: %w", ErrNoProcess)
+	}
+	if err := s.register(p); err != nil {
+		return nil, err
+	}
+	if s.closed.Load() { // Shutdown has swept the table before p was in it
+		p.exit(ErrShutdown)
+	}
+	return p, nil
+}
+
+// register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
+// not come in afterwards.
+func (s *System) register(p *process) error {
+	p.mu.Lock()
+	if p.state != stateNew {
+		defer p.mu.Unlock()
+		return p.reason
+	}
+	s.table.put(p)
+	err := s.engine.Spawn(localID(p.num, s.boot))
+	p.mu.Unlock()
+	if err != nil { // the id is new, so this cannot happen
+		p.kill(err)
+		return fmt.Errorf("actor: spawn: %w", err)
+	}
+	return nil
+}
+
+func (p *process) addChild(c *process) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state >= stateEnding {
+		return false
+	}
+	r := p.rel()
+	if r.children == nil {
+		r.children = make(map[*process]struct{})
+	}
+	r.children[c] = struct{}{}
+	return true
+}
+
+// launch runs a process that has no host, and waits for its Init.
+func (p *process) launch() (PID, error) {
+	if p.hooks != nil {
+		return p.pid(), nil // its host starts it
+	}
+	p.mu.Lock()
+	turn := p.hire()
+	p.mu.Unlock()
+	initialized := make(chan struct{})
+	go func() {
+		defer p.workerDone(turn)
+		if p.initialize() == nil {
+			close(initialized)
+			p.run(false, 0)
+		}
+	}()
+	select {
+	case <-initialized:
+	case <-p.ctx.Done(): // Init failed, or the process was killed
+		if !p.hasStarted() {
+			return PID{}, context.Cause(p.ctx)
+		}
+	}
+	return p.pid(), nil
+}
+
+func (s *System) goroutineDone() {
+	if s.goroutines.Add(-1) == 0 {
+		s.poke()
+	}
+}
+
+// gone strikes off a process.
+func (s *System) gone() {
+	if s.live.Add(-1) == 0 {
+		s.poke()
+	}
+}
+
+func (s *System) poke() {
+	if s.closed.Load() {
+		select {
+		case s.quiet <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// remove takes a dead process out of the table and the engine.
+func (s *System) remove(p *process) {
+	s.table.remove(p.num)
+	s.engine.Remove(localID(p.num, s.boot))
+}
+
+func (s *System) undelivered(p PID, msg any) {
+	s.dropped.Add(1)
+	if s.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.log.Debug("message reached nobody", "pid", p.String(), "type", fmt.Sprintf("%T", msg), "dropped", s.dropped.Load())
+	}
+}
+
+// Shutdown ends all processes with ErrShutdown, children before their parents, and waits until they are dead and the
+// goroutines of their callbacks and Asyncs have returned. Spawn says ErrShutdown from the call on. When ctx is done,
+// what still lives is killed and the error says how much that was. A later call waits likewise.
+//
+// Do not call it from a callback: it would wait for itself, until that process's shutdown time is over.
+//
+// Each process has its own shutdown time, and an Async that ignores its ctx gets Config.ShutdownTimeout beyond the last
+// process, so Shutdown ends without a deadline in ctx, too.
+func (s *System) Shutdown(ctx context.Context) error {
+	s.closed.Store(true)
+	for p := range s.table.all() {
+		if p.parent == nil {
+			p.exit(ErrShutdown)
+		}
+	}
+	cause := s.waitQuiet(ctx)
+	if cause == nil {
+		return nil
+	}
+	killed := 0
+	for p := range s.table.all() {
+		if p.kill(ErrKilled) {
+			killed++
+		}
+	}
+	return fmt.Errorf("actor: shutdown: %d processes killed, %d goroutines left: %w", killed,
+		s.left.Load()+s.goroutines.Load(), cause)
+}
+
+var errAsync = errors.New("an Async did not return within Config.ShutdownTimeout of its end")
+
+// waitQuiet waits until no process lives and no goroutine runs, or says why it waits no longer.
+func (s *System) waitQuiet(ctx context.Context) error {
+	var grace <-chan time.Time
+	for s.live.Load() > 0 || s.goroutines.Load() > 0 {
+		if s.live.Load() == 0 && grace == nil && s.shutdownTimeout > 0 {
+			t := time.NewTimer(s.shutdownTimeout)
+			defer t.Stop()
+			grace = t.C
+		}
+		select {
+		case <-s.quiet:
+		case <-grace:
+			return errAsync
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	s.poke() // for whoever else waits
+	return nil
+}
+
+// Serve waits until ctx is done and then shuts the System down, for use as a service of a supervision tree. A System that
+// was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
+// restarted with (OneForOne), or is shut down behind the tree.
+func (s *System) Serve(ctx context.Context) error {
+	if s.closed.Load() {
+		return fmt.Errorf("actor: serve after System.Shutdown: %w", ErrShutdown)
+	}
+	<-ctx.Done()
+	return s.Shutdown(context.Background())
+}
+
+// Processes yields what [Inspect] says of every living process, in no order, without stopping any.
+func (s *System) Processes() iter.Seq[ProcessInfo] {
+	return func(yield func(ProcessInfo) bool) {
+		for p := range s.table.all() {
+			if info, ok := p.info(); ok && !yield(info) {
+				return
+			}
+		}
+	}
+}

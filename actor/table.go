@@ -1,0 +1,70 @@
+package actor
+
+import (
+	"iter"
+	"sync"
+)
+
+const tableShards = 64
+
+// table finds processes by number. A lookup is one read lock of one of its shards and allocates nothing.
+type table struct {
+	shards [tableShards]tableShard
+}
+
+type tableShard struct {
+	mu sync.RWMutex
+	m  map[uint64]*process
+	_  [88]byte // no two locks in one cache line
+}
+
+func (t *table) shard(num uint64) *tableShard { return &t.shards[num%tableShards] }
+
+func (t *table) get(num uint64) *process {
+	s := t.shard(num)
+	s.mu.RLock()
+	p := s.m[num]
+	s.mu.RUnlock()
+	return p
+}
+
+func (t *table) put(p *process) {
+	s := t.shard(p.num)
+	s.mu.Lock()
+	if s.m == nil {
+		s.m = make(map[uint64]*process)
+	}
+	s.m[p.num] = p
+	s.mu.Unlock()
+}
+
+func (t *table) remove(num uint64) {
+	s := t.shard(num)
+	s.mu.Lock()
+	delete(s.m, num)
+	if len(s.m) == 0 {
+		s.m = nil // a map keeps the memory of its largest time
+	}
+	s.mu.Unlock()
+}
+
+// all yields the processes shard by shard, each shard as it was at one moment. No lock is held while the loop body runs.
+func (t *table) all() iter.Seq[*process] {
+	return func(yield func(*process) bool) {
+		var ps []*process
+		for i := range t.shards {
+			s := &t.shards[i]
+			ps = ps[:0]
+			s.mu.RLock()
+			for _, p := range s.m {
+				ps = append(ps, p)
+			}
+			s.mu.RUnlock()
+			for _, p := range ps {
+				if !yield(p) {
+					return
+				}
+			}
+		}
+	}
+}

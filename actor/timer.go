@@ -1,0 +1,111 @@
+package actor
+
+import (
+	"context"
+	"time"
+)
+
+// Timer is a message that will come. It is comparable; the zero Timer is none.
+type Timer struct{ t *timer }
+
+// timer is guarded by the mu of its process.
+type timer struct {
+	p       *process
+	t       *time.Timer
+	msg     any
+	every   time.Duration // 0: once
+	queued  bool          // a tick waits in the mailbox
+	stopped bool          // by Stop, or because it was for once and has been handled
+}
+
+// SendAfter sends msg to the process of ctx after d. It is not refused by a limit, and it dies with the process. It panics
+// when ctx belongs to no process and does nothing when that process has ended.
+func SendAfter(ctx context.Context, d time.Duration, msg any) Timer {
+	return mustProcess(ctx, "SendAfter").startTimer(d, 0, msg)
+}
+
+// SendEvery is SendAfter again and again: at most one tick waits in the mailbox, and those that fall due meanwhile are
+// left out. It panics when d is not positive, too.
+func SendEvery(ctx context.Context, d time.Duration, msg any) Timer {
+	if d <= 0 {
+		panic("actor: SendEvery: the interval must be positive")
+	}
+	return mustProcess(ctx, "SendEvery").startTimer(d, d, msg)
+}
+
+func (p *process) startTimer(d, every time.Duration, msg any) Timer {
+	t := &timer{p: p, msg: msg, every: every}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == stateDead {
+		t.stopped = true
+		return Timer{t}
+	}
+	r := p.rel()
+	if r.timers == nil {
+		r.timers = make(map[*timer]struct{})
+	}
+	r.timers[t] = struct{}{}
+	t.t = time.AfterFunc(d, t.fire)
+	return Timer{t}
+}
+
+// fire puts a tick into the mailbox.
+func (t *timer) fire() {
+	p := t.p
+	p.mu.Lock()
+	if t.stopped || p.state >= stateEnding {
+		p.mu.Unlock()
+		return
+	}
+	if t.every > 0 {
+		t.t.Reset(t.every)
+	}
+	if t.queued {
+		p.mu.Unlock()
+		return
+	}
+	t.queued = true
+	p.queue.push(item{kind: kindTimer, msg: t})
+	p.wakeAndUnlock()
+}
+
+// due tells whether the tick that has been taken out of the mailbox is to be handled.
+func (t *timer) due() bool {
+	p := t.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.queued = false
+	if t.stopped {
+		return false
+	}
+	if t.every == 0 {
+		t.stop()
+	}
+	return true
+}
+
+// stop takes the timer off the books; p.mu is held.
+func (t *timer) stop() {
+	t.stopped = true
+	t.t.Stop()
+	if t.p.relation != nil {
+		delete(t.p.relation.timers, t)
+	}
+}
+
+// Stop ends the timer (the zero Timer: nothing, and says false): no message of it reaches the process any more, not even one that waits in the mailbox. True: it
+// was this call that ended it. It may be called from any goroutine.
+func (t Timer) Stop() bool {
+	if t.t == nil {
+		return false
+	}
+	p := t.t.p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t.t.stopped || p.state == stateDead {
+		return false
+	}
+	t.t.stop()
+	return true
+}
