@@ -1,0 +1,252 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+)
+
+// State is what a child does.
+type State uint8
+
+const (
+	// StateStopped: it does not run and is not going to: finished, terminated, or its supervisor is not served.
+	StateStopped State = iota
+	// StateWaiting: it waits for those before it to be started for the first time.
+	StateWaiting
+	// StateStarting: it runs and is not ready.
+	StateStarting
+	// StateRunning: it is ready.
+	StateRunning
+	// StateRestarting: it waits to be started again.
+	StateRestarting
+	// StateStopping: it was told to stop and has not returned.
+	StateStopping
+)
+
+var stateNames = [...]string{"stopped", "waiting", "starting", "running", "restarting", "stopping"}
+
+// String is the state in one word.
+func (s State) String() string { return name(stateNames[:], "state", uint8(s)) }
+
+// ChildInfo is what a supervisor knows of a child, at one moment.
+type ChildInfo struct {
+	ID       string    // in a Dynamic, that of an actor is its PID's text
+	PID      actor.PID // of an actor that runs; zero otherwise
+	State    State
+	Restarts int
+}
+
+// child is the record of a child in a tree, guarded by the tree's mu.
+type child struct {
+	spec ChildSpec
+
+	life     *life // nil: it does not run
+	isReady  bool
+	told     bool      // to stop
+	killed   bool      // its time to stop was over
+	failed   error     // why it was told to stop, when that makes its start a failure
+	deadline time.Time // of the start; once told, of the stop; zero: none
+
+	want       bool      // it is to run, now or when its turn comes
+	initial    bool      // its first start is not over
+	fresh      bool      // by StartChild, and was never ready: a failure discards it
+	alone      bool      // started by a command, so in nobody's order
+	again      bool      // the next start is a restart
+	swept      bool      // to stop in its turn, before others are started
+	terminated bool      // to stop now, by a command
+	notBefore  time.Time // of the next start
+
+	starts   int
+	restarts int
+	readyAt  time.Time
+	upFor    time.Duration // how long it was ready last time
+	backoffs int
+
+	starting []chan error // who waits for it to be ready
+	ending   []chan error // who waits for its end
+}
+
+func (c *child) info() ChildInfo {
+	return ChildInfo{ID: c.spec.ID, PID: c.life.currentPID(), State: c.state(), Restarts: c.restarts}
+}
+
+func (c *child) state() State {
+	switch {
+	case c.life == nil && c.want && c.starts > 0:
+		return StateRestarting
+	case c.life == nil && c.want:
+		return StateWaiting
+	case c.life == nil:
+		return StateStopped
+	case c.told, c.terminated:
+		return StateStopping
+	case c.isReady:
+		return StateRunning
+	}
+	return StateStarting
+}
+
+func answer(waiters *[]chan error, err error) {
+	for _, w := range *waiters {
+		w <- err // has room for one
+	}
+	*waiters = nil
+}
+
+// start runs a new life of c.
+func (t *tree) start(c *child, now time.Time) {
+	kind := EventStarted
+	if c.again {
+		kind = EventRestarted
+		c.restarts++
+	}
+	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown)
+	c.isReady, c.told, c.killed, c.failed, c.deadline = false, false, false, nil, time.Time{}
+	c.again, c.alone, c.swept, c.terminated = false, false, false, false
+	c.upFor = 0
+	c.starts++
+	if c.spec.StartTimeout > 0 {
+		c.deadline = now.Add(c.spec.StartTimeout)
+	}
+	t.event(c, Event{Kind: kind})
+	go c.life.run(c.spec.Service, c.spec.StartTimeout == 0 && !announces(c.spec.Service))
+}
+
+// tell tells c to stop; it has its shutdown time from now on.
+func (t *tree) tell(c *child, now time.Time) {
+	c.told = true
+	c.deadline = time.Time{}
+	switch d := c.spec.Shutdown; d {
+	case Infinity:
+	case Kill:
+		t.kill(c, now)
+		return
+	default:
+		c.deadline = now.Add(d)
+	}
+	c.life.stop()
+}
+
+// kill ends c's time to stop.
+func (t *tree) kill(c *child, now time.Time) {
+	c.killed = true
+	c.life.kill()
+	c.deadline = now.Add(killGrace)
+	if supervises(c.spec.Service) { // it has that much for its children, and ends then
+		c.deadline = time.Time{}
+	}
+}
+
+// expire does what is due at the deadline of c.
+func (t *tree) expire(c *child, now time.Time) {
+	switch {
+	case !c.told:
+		c.failed = fmt.Errorf("%w %v", ErrStartTimeout, c.spec.StartTimeout)
+		t.tell(c, now)
+	case !c.killed && announces(c.spec.Service):
+		t.kill(c, now)
+	default:
+		t.leave(c, now)
+	}
+}
+
+// leave goes on without c, whose Serve does not return.
+func (t *tree) leave(c *child, now time.Time) {
+	l := c.life
+	l.left = true
+	if !c.killed {
+		l.kill() // the cause of ctx stays ErrShutdown
+	}
+	t.left[l] = struct{}{}
+	err := &LeftError{Supervisor: t.rep.name, Children: []string{c.spec.ID}}
+	t.event(c, Event{Kind: EventLeft, Reason: err, PID: l.currentPID()})
+	t.over(c, err, exit.Abnormal, err, now)
+}
+
+// becameReady notes that c is ready.
+func (t *tree) becameReady(c *child, now time.Time) {
+	if c.isReady || c.told {
+		return
+	}
+	c.isReady, c.readyAt, c.deadline = true, now, time.Time{}
+	c.initial, c.fresh = false, false
+	t.event(c, Event{Kind: EventReady, PID: c.life.currentPID()})
+	answer(&c.starting, nil)
+}
+
+// exited notes that the Serve of c has returned.
+func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
+	t.event(c, Event{Kind: EventExited, Reason: reason, ExitKind: kind, PID: c.life.currentPID()})
+	var below *LeftError
+	if c.told && errors.As(reason, &below) {
+		left := &LeftError{Supervisor: t.rep.name}
+		for _, id := range below.Children {
+			left.Children = append(left.Children, c.spec.ID+"/"+id)
+		}
+		if t.stopping {
+			t.leftBelow = append(t.leftBelow, left.Children...)
+		}
+		t.over(c, reason, kind, left, now)
+		return
+	}
+	t.over(c, reason, kind, nil, now)
+}
+
+// over decides what comes after a life of c. left is what TerminateChild says.
+func (t *tree) over(c *child, reason error, kind exit.Kind, left error, now time.Time) {
+	c.life, c.deadline = nil, time.Time{}
+	if c.isReady {
+		c.upFor = now.Sub(c.readyAt)
+	}
+	answer(&c.ending, left)
+	failed, swept, terminated := c.failed, c.swept, c.terminated
+	c.failed, c.swept, c.terminated = nil, false, false
+	switch {
+	case t.stopping:
+		t.retire(c, ErrNotRunning)
+		t.progress()
+	case terminated && !c.want, swept && !c.want:
+		t.retire(c, ErrTerminated)
+	case terminated, swept: // it is started when its turn comes
+	case failed != nil:
+		t.startFailed(c, failed, now)
+	case !c.isReady && (kind != exit.Normal || c.spec.Restart == Permanent):
+		if kind == exit.Normal {
+			reason = fmt.Errorf("%w: %w", errEarly, reason)
+		}
+		t.startFailed(c, reason, now)
+	case c.isReady && c.spec.Restart.wants(kind):
+		t.restart(c, reason, now)
+	default:
+		t.retire(c, nil)
+	}
+}
+
+// startFailed decides what comes after a start that failed.
+func (t *tree) startFailed(c *child, reason error, now time.Time) {
+	err := &StartError{Supervisor: t.rep.name, Child: c.spec.ID, Err: reason}
+	switch {
+	case c.initial:
+		t.stop(err)
+	case len(c.starting) > 0 || c.fresh: // a command has started it and hears of it
+		t.retire(c, err)
+	default:
+		t.restart(c, reason, now)
+	}
+}
+
+// retire notes that c is not to run any more. OTP forgets temporary children then, and those that StartChild could not
+// start.
+func (t *tree) retire(c *child, err error) {
+	c.want, c.initial = false, false
+	discard := c.spec.Restart == Temporary || c.fresh && err != nil
+	c.fresh = false
+	answer(&c.starting, err)
+	if discard && !t.stopping {
+		t.remove(c)
+	}
+}

@@ -1,0 +1,194 @@
+package supervisor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+// DynamicConfig configures a Dynamic. The zero value works.
+type DynamicConfig struct {
+	// Name is in events, log lines and errors. Empty: "dynamic".
+	Name string
+	// MaxChildren is how many children there may be, those that start or wait for a restart included. 0: no limit.
+	MaxChildren int
+	// Partitions is into how many parts the children are kept, each with a lock of its own. 0: GOMAXPROCS.
+	Partitions int
+	// Restart says when a child is restarted. Zero: Temporary. An actor's restart is by newActor, and has a new PID.
+	Restart Restart
+	// Shutdown is how long a child may take to end. 0: what it asks for (SpawnOptions.Shutdown, ShutdownTime), or 5 s; for
+	// supervisors, no limit. Infinity: no limit. Kill: none.
+	Shutdown time.Duration
+	// MaxRestarts is how many restarts there may be within Within, of all children together; when one more is needed, the
+	// Dynamic gives up. 0: 3; negative: none.
+	MaxRestarts int
+	// Within is the period of MaxRestarts. 0: 5 s.
+	Within time.Duration
+	// Logger gets events; each EventKind says at which level. nil: slog.Default().
+	Logger *slog.Logger
+	// OnEvent is called for each event, on the goroutine where it happens: those of one child in order, those of several
+	// at the same time. It must not block.
+	OnEvent func(Event)
+}
+
+func (cfg DynamicConfig) check() error {
+	var errs []error
+	problem := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if cfg.MaxChildren < 0 {
+		problem("DynamicConfig.MaxChildren is negative: %d", cfg.MaxChildren)
+	}
+	if cfg.Partitions < 0 {
+		problem("DynamicConfig.Partitions is negative: %d", cfg.Partitions)
+	}
+	if cfg.Restart > Temporary {
+		problem("DynamicConfig.Restart is %v", cfg.Restart)
+	}
+	if cfg.Shutdown < Kill {
+		problem("DynamicConfig.Shutdown is negative, but not Infinity or Kill: %v", cfg.Shutdown)
+	}
+	if cfg.Within < 0 {
+		problem("DynamicConfig.Within is negative: %v", cfg.Within)
+	}
+	return errors.Join(errs...)
+}
+
+// Dynamic supervises children that come and go: rooms, games, sessions. They are in no order, are independent of each
+// other, and are stopped all at once. OTP's DynamicSupervisor and PartitionSupervisor.
+//
+// An actor costs no goroutine, a service one. There is no goroutine or lock that all starts and ends would have to pass. All
+// methods may be called from any goroutine, those of the children included.
+type Dynamic struct {
+	cfg DynamicConfig
+	rep reporter
+
+	pool atomic.Pointer[pool] // nil: not served
+}
+
+// NewDynamic makes a Dynamic that [Dynamic.Serve] runs. The error lists what is wrong with cfg.
+func NewDynamic(cfg DynamicConfig) (*Dynamic, error) {
+	d := &Dynamic{cfg: cfg, rep: newReporter(cfg.Name, "dynamic", cfg.Logger, cfg.OnEvent)}
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("supervisor %s: %w", d.rep.name, err)
+	}
+	d.cfg.Partitions = cmp.Or(cfg.Partitions, runtime.GOMAXPROCS(0))
+	d.cfg.Restart = cmp.Or(cfg.Restart, Temporary)
+	return d, nil
+}
+
+// Serve takes in children until ctx is done, or until it has to give up, and then stops them, all at once. It returns nil when
+// ctx is done and all have ended, an [*IntensityError] when it gave up, and, alone or joined to it, a [*LeftError] that
+// names the children that are still running. It is a [Service], ready at once, and may be served again, without children then.
+// ErrServing: it is being served.
+func (d *Dynamic) Serve(ctx context.Context) error {
+	p := newPool(d, ctx)
+	if !d.pool.CompareAndSwap(nil, p) {
+		return fmt.Errorf("supervisor %s: %w", d.rep.name, ErrServing)
+	}
+	defer d.pool.Store(nil)
+	Ready(ctx)
+	return p.serve()
+}
+
+// String is DynamicConfig.Name, for those who name the services they run.
+func (d *Dynamic) String() string { return d.rep.name }
+
+// ShutdownTime is how long the children may take to stop, which they do at the same time.
+func (d *Dynamic) ShutdownTime() time.Duration {
+	switch d.cfg.Shutdown {
+	case 0:
+		return defaultShutdown
+	case Kill:
+		return killGrace
+	}
+	return d.cfg.Shutdown
+}
+
+// Spawn starts a process and returns when its Init has returned, with its error as a [*StartError]. newActor is
+// called for it, and again for each restart; it must not block.
+//
+// ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
+func (d *Dynamic) Spawn(sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
+	if sys == nil || newActor == nil {
+		panic("supervisor: Spawn: nil System or nil newActor")
+	}
+	p := d.pool.Load()
+	if p == nil {
+		return actor.PID{}, d.failed("", ErrNotRunning)
+	}
+	pid, err := p.spawn(sys, newActor, o)
+	return pid, d.failed("", err)
+}
+
+// Start starts a service, on a goroutine of its own. It returns when the service is ready: an HTTP server when it listens, an
+// actor when its Init has returned, a supervisor when its last child is ready, any other when its Serve runs. When it ends
+// before that, the error is a [*StartError].
+//
+// ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
+// ErrAlreadyPresent: it has one of that id.
+func (d *Dynamic) Start(id string, s Service) error {
+	if id == "" || isNil(s) {
+		return fmt.Errorf("supervisor %s: child %q: the id is empty or the Service is nil", d.rep.name, id)
+	}
+	p := d.pool.Load()
+	if p == nil {
+		return d.failed(id, ErrNotRunning)
+	}
+	return d.failed(id, p.startService(id, s))
+}
+
+// Stop ends a child and returns when it has ended, for good whatever its restart type. id is that of Start; of an actor,
+// it is the text of its PID. ErrNotFound: there is no such child. A [*LeftError]: it did not end in time, and was left behind.
+//
+// A child that wants to end returns; it must not wait for its own end in Stop.
+func (d *Dynamic) Stop(id string) error {
+	p := d.pool.Load()
+	if p == nil {
+		return d.failed(id, ErrNotRunning)
+	}
+	return d.failed(id, p.stop(id))
+}
+
+func (d *Dynamic) failed(id string, err error) error {
+	var start *StartError
+	var left *LeftError
+	if err == nil || errors.As(err, &start) || errors.As(err, &left) {
+		return err
+	}
+	if id == "" {
+		return fmt.Errorf("supervisor %s: %w", d.rep.name, err)
+	}
+	return fmt.Errorf("supervisor %s: child %q: %w", d.rep.name, id, err)
+}
+
+// Count is how many children there are, those that start or wait for a restart included.
+func (d *Dynamic) Count() int {
+	if p := d.pool.Load(); p != nil {
+		return int(p.count.Load())
+	}
+	return 0
+}
+
+// Children yields the children, in no order: a snapshot of each partition. The loop body may call the Dynamic.
+func (d *Dynamic) Children() iter.Seq[ChildInfo] {
+	return func(yield func(ChildInfo) bool) {
+		p := d.pool.Load()
+		if p == nil {
+			return
+		}
+		for i := range p.parts {
+			for _, m := range p.parts[i].members() {
+				if !yield(m.info()) {
+					return
+				}
+			}
+		}
+	}
+}

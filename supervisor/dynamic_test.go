@@ -1,0 +1,475 @@
+package supervisor_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// dynamic is a Dynamic that is served in a bubble.
+type dynamic struct {
+	*supervisor.Dynamic
+	tree // for what both have: the journal and the end
+}
+
+func serveDynamic(t *testing.T, cfg supervisor.DynamicConfig) *dynamic {
+	t.Helper()
+	r := &dynamic{tree: tree{t: t, served: make(chan error, 1)}}
+	cfg.Logger = quiet
+	cfg.OnEvent = r.journal.add
+	var err error
+	if r.Dynamic, err = supervisor.NewDynamic(cfg); err != nil {
+		t.Fatalf("NewDynamic: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r.cancel = cancel
+	go func() { r.served <- r.Dynamic.Serve(ctx) }()
+	t.Cleanup(func() { r.end() })
+	synctest.Wait()
+	return r
+}
+
+func (r *dynamic) wantIDs(when string, want ...string) {
+	r.t.Helper()
+	synctest.Wait()
+	var got []string
+	for c := range r.Dynamic.Children() {
+		got = append(got, c.ID)
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) || r.Count() != len(want) {
+		r.t.Errorf("%s: children %q, count %d, want %q", when, got, r.Count(), want)
+	}
+}
+
+func newWorker() actor.Actor { return &worker{} }
+
+func TestDynamic_children(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Partitions: 3})
+		var pids []string
+		for range 5 {
+			pid, err := d.Spawn(sys, newWorker, actor.SpawnOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pids = append(pids, pid.String())
+		}
+		s := newService()
+		wantErr(t, "Start", d.Start("s", s), nil)
+		wantErr(t, "Start again", d.Start("s", newService()), supervisor.ErrAlreadyPresent)
+		wantErr(t, "Start actor", d.Start("a", supervisor.Actor(sys, newWorker, actor.SpawnOptions{})), nil)
+		d.wantIDs("all", append(pids, "s", "a")...)
+		for c := range d.Dynamic.Children() {
+			if isActor := c.ID != "s"; c.State != supervisor.StateRunning || (c.PID != actor.PID{}) != isActor {
+				t.Errorf("child %+v", c)
+			}
+		}
+		pid, _ := sys.ParsePID(pids[0])
+		pid.Send(errCrash)
+		d.wantIDs("an actor has crashed", append(pids[1:], "s", "a")...)
+		s.end(nil)
+		d.wantIDs("a service has ended", append(pids[1:], "a")...)
+		wantErr(t, "Stop actor", d.Stop(pids[1]), nil)
+		wantErr(t, "Stop service", d.Stop("a"), nil)
+		d.wantIDs("after Stop", pids[2:]...)
+		for _, id := range []string{pids[1], "a", "s", "nobody", ""} {
+			wantErr(t, "Stop "+id, d.Stop(id), supervisor.ErrNotFound)
+		}
+		wantErr(t, "Serve again", d.Dynamic.Serve(t.Context()), supervisor.ErrServing)
+		wantErr(t, "Serve", d.end(), nil)
+		for p := range sys.Processes() {
+			t.Errorf("a process is left: %+v", p)
+		}
+	})
+}
+
+func TestDynamic_notRunning(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d, err := supervisor.NewDynamic(supervisor.DynamicConfig{Logger: quiet})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(when string) {
+			t.Helper()
+			_, err := d.Spawn(sys, func() actor.Actor { t.Error("newActor runs " + when); return nil }, actor.SpawnOptions{})
+			wantErr(t, "Spawn "+when, err, supervisor.ErrNotRunning)
+			wantErr(t, "Start "+when, d.Start("s", newService()), supervisor.ErrNotRunning)
+		}
+		check("before Serve")
+		wantErr(t, "Stop before Serve", d.Stop("s"), supervisor.ErrNotRunning)
+		for range 2 {
+			ctx, cancel := context.WithCancel(t.Context())
+			served := make(chan error)
+			go func() { served <- d.Serve(ctx) }()
+			synctest.Wait()
+			slow, err := d.Spawn(sys, func() actor.Actor {
+				return &worker{terminate: func(context.Context, error) { time.Sleep(time.Second) }}
+			}, actor.SpawnOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			synctest.Wait()
+			check("while it stops")
+			wantErr(t, "Stop while it stops", d.Stop(slow.String()), nil)
+			wantErr(t, "Serve", <-served, nil)
+			check("after Serve")
+		}
+	})
+}
+
+// Which ends of which children are followed by a restart.
+func TestDynamic_restarts(t *testing.T) {
+	restarts := map[supervisor.Restart]map[exit.Kind]bool{
+		supervisor.Default:   {},
+		supervisor.Temporary: {},
+		supervisor.Transient: {exit.Abnormal: true},
+		supervisor.Permanent: {exit.Normal: true, exit.Shutdown: true, exit.Abnormal: true},
+	}
+	for restart, when := range restarts {
+		for _, end := range ends {
+			t.Run(fmt.Sprintf("%v/%s/service", restart, end.name), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					d := serveDynamic(t, supervisor.DynamicConfig{Restart: restart})
+					s := newService()
+					wantErr(t, "Start", d.Start("s", s), nil)
+					wantErr(t, "Start", d.Start("other", newService()), nil)
+					s.orders <- end.end
+					if when[end.kind] {
+						d.want("all", "+s +other -s:"+end.kind.String()+" +s")
+						d.wantIDs("then", "s", "other")
+					} else {
+						d.want("all", "+s +other -s:"+end.kind.String())
+						d.wantIDs("then", "other")
+					}
+				})
+			})
+			if end.name == "nil" || end.name == "a nil pointer" {
+				continue
+			}
+			t.Run(fmt.Sprintf("%v/%s/actor", restart, end.name), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					sys := newSystem(t)
+					d := serveDynamic(t, supervisor.DynamicConfig{Restart: restart})
+					pid, err := d.Spawn(sys, func() actor.Actor {
+						return &worker{receive: func(context.Context, any) error { return end.end() }}
+					}, actor.SpawnOptions{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					pid.Send("go")
+					synctest.Wait()
+					var kinds []string
+					for _, e := range d.journal.take() {
+						if e.Kind != supervisor.EventShutdown {
+							kinds = append(kinds, e.Kind.String())
+						}
+						if e.Kind == supervisor.EventExited && (e.ExitKind != end.kind || e.PID != pid || e.Child != pid.String()) {
+							t.Errorf("%+v, want %v of %v", e, end.kind, pid)
+						}
+					}
+					want, n := "started exited", 0
+					if when[end.kind] {
+						want, n = "started exited restarted", 1
+					}
+					if got := strings.Join(kinds, " "); got != want || d.Count() != n {
+						t.Errorf("events %s, count %d, want %s, %d", got, d.Count(), want, n)
+					}
+					for c := range d.Dynamic.Children() {
+						if c.PID == pid || !c.PID.Alive() || c.Restarts != 1 {
+							t.Errorf("child %+v, want a new PID after one restart", c)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestDynamic_intensity(t *testing.T) {
+	for _, failedStarts := range []bool{false, true} {
+		t.Run(fmt.Sprintf("restarts fail to start %v", failedStarts), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				sys := newSystem(t)
+				d := serveDynamic(t, supervisor.DynamicConfig{Name: "rooms", Restart: supervisor.Transient, MaxRestarts: 2, Within: time.Minute})
+				starts := 0
+				_, err := d.Spawn(sys, func() actor.Actor {
+					return &worker{init: func(ctx context.Context) error {
+						starts++
+						if failedStarts && starts > 1 {
+							return errCrash
+						}
+						actor.SendAfter(ctx, time.Second, errCrash)
+						return nil
+					}}
+				}, actor.SpawnOptions{})
+				wantErr(t, "Spawn", err, nil)
+				bystander, err := d.Spawn(sys, newWorker, actor.SpawnOptions{})
+				wantErr(t, "Spawn", err, nil)
+				wantErr(t, "Start", d.Start("s", newService()), nil)
+				err = d.wait()
+				var gaveUp *supervisor.IntensityError
+				if !errors.As(err, &gaveUp) || gaveUp.Supervisor != "rooms" || !errors.Is(err, errCrash) {
+					t.Errorf("Serve returned %v, want an *IntensityError of rooms with the crash", err)
+				}
+				var left *supervisor.LeftError
+				if errors.As(err, &left) {
+					t.Errorf("Serve returned %v, want nobody left behind", err)
+				}
+				if bystander.Alive() || starts != 3 {
+					t.Errorf("bystander alive: %v; %d starts, want 3", bystander.Alive(), starts)
+				}
+			})
+		})
+	}
+	bubble(t, func(t *testing.T) { // a crash of a temporary child does not count
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{MaxRestarts: -1})
+		for range 100 {
+			pid, err := d.Spawn(sys, newWorker, actor.SpawnOptions{})
+			wantErr(t, "Spawn", err, nil)
+			pid.Send(errCrash)
+			synctest.Wait()
+		}
+		d.wantIDs("after 100 crashes")
+		wantErr(t, "Serve", d.end(), nil)
+	})
+}
+
+func TestDynamic_startFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent, MaxRestarts: -1, MaxChildren: 1})
+		for name, newActor := range map[string]func() actor.Actor{
+			"Init fails": func() actor.Actor { return &worker{init: func(context.Context) error { return errCrash }} },
+			"nil":        func() actor.Actor { return nil },
+			"panic":      func() actor.Actor { panic("boom") },
+		} {
+			var start *supervisor.StartError
+			if _, err := d.Spawn(sys, newActor, actor.SpawnOptions{}); !errors.As(err, &start) {
+				t.Errorf("Spawn, %s: %v, want a *StartError", name, err)
+			}
+			if err := d.Start("a", supervisor.Actor(sys, newActor, actor.SpawnOptions{})); !errors.As(err, &start) {
+				t.Errorf("Start, %s: %v, want a *StartError", name, err)
+			}
+			d.wantIDs(name)
+		}
+		gone := make(chan struct{})
+		go func() { // runtime.Goexit in newActor is the caller's own business
+			defer close(gone)
+			_, _ = d.Spawn(sys, func() actor.Actor { runtime.Goexit(); return nil }, actor.SpawnOptions{})
+		}()
+		<-gone
+		d.wantIDs("Goexit")
+		if err := d.Start("", newService()); err == nil {
+			t.Error("Start without an id has no error")
+		}
+		if err := d.Start("s", supervisor.ServiceFunc(nil)); err == nil {
+			t.Error("Start of a nil Service has no error")
+		}
+		wantErr(t, "Start", d.Start("s", newService()), nil)
+		d.wantIDs("the failures have cost no place", "s")
+	})
+}
+
+func TestDynamic_maxChildren(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		const limit = 10
+		d := serveDynamic(t, supervisor.DynamicConfig{MaxChildren: limit})
+		for round := range 20 {
+			var started, refused, most atomic.Int64
+			var wg sync.WaitGroup
+			var pids sync.Map
+			for i := range 10 * limit {
+				wg.Go(func() {
+					var err error
+					if i%2 == 0 {
+						var pid actor.PID
+						pid, err = d.Spawn(sys, newWorker, actor.SpawnOptions{})
+						pids.Store(pid.String(), err == nil)
+					} else {
+						id := fmt.Sprint(i)
+						err = d.Start(id, newService())
+						pids.Store(id, err == nil)
+					}
+					if n := int64(d.Count()); n > most.Load() {
+						most.Store(n)
+					}
+					switch {
+					case err == nil:
+						started.Add(1)
+					case errors.Is(err, supervisor.ErrMaxChildren):
+						refused.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if started.Load() != limit || refused.Load() != 9*limit || most.Load() > limit {
+				t.Fatalf("round %d: %d started, %d refused, at most %d at once; want %d, %d, at most %d",
+					round, started.Load(), refused.Load(), most.Load(), limit, 9*limit, limit)
+			}
+			pids.Range(func(id, started any) bool {
+				if started.(bool) {
+					wg.Go(func() { wantErr(t, "Stop", d.Stop(id.(string)), nil) })
+				}
+				return true
+			})
+			wg.Wait()
+			d.wantIDs("after the round")
+		}
+	})
+}
+
+// Stop, restarts and the end of the Dynamic meet in all ways.
+func TestDynamic_stopDuringRestart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent})
+		n := 0
+		pid, err := d.Spawn(sys, func() actor.Actor {
+			return &worker{init: func(context.Context) error {
+				if n++; n > 1 {
+					time.Sleep(time.Second)
+				}
+				return nil
+			}}
+		}, actor.SpawnOptions{})
+		wantErr(t, "Spawn", err, nil)
+		pid.Exit(errCrash)
+		synctest.Wait()
+		var second string
+		for c := range d.Dynamic.Children() {
+			second = c.ID
+		}
+		start := time.Now()
+		wantErr(t, "Stop during Init of the restart", d.Stop(second), nil)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("Stop took %v, want what Init takes", took)
+		}
+		d.wantIDs("then")
+
+		s := newService()
+		s.begin = func(context.Context) error {
+			if n++; n > 3 {
+				time.Sleep(time.Second)
+			}
+			return errCarryOn
+		}
+		wantErr(t, "Start", d.Start("s", s), nil)
+		s.end(errCrash)
+		wantErr(t, "Stop of a service", d.Stop("s"), nil)
+		d.wantIDs("then")
+		wantErr(t, "Start", d.Start("s", s), nil)
+		s.end(errCrash)
+		wantErr(t, "Serve", d.end(), nil)
+	})
+}
+
+// Stop and the end, just when a child that is to be restarted has ended.
+func TestDynamic_stopBetweenLives(t *testing.T) {
+	for _, end := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			exited := make(chan struct{})
+			d, err := supervisor.NewDynamic(supervisor.DynamicConfig{Restart: supervisor.Permanent, Logger: quiet, OnEvent: func(e supervisor.Event) {
+				if e.Kind == supervisor.EventExited && e.ExitKind == exit.Abnormal {
+					close(exited)
+					time.Sleep(time.Second)
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			served := make(chan error)
+			go func() { served <- d.Serve(ctx) }()
+			synctest.Wait()
+			s := newService()
+			wantErr(t, "Start", d.Start("s", s), nil)
+			s.end(errCrash)
+			<-exited
+			if !end {
+				wantErr(t, "Stop", d.Stop("s"), nil)
+			}
+			cancel()
+			wantErr(t, "Serve", <-served, nil)
+		})
+	}
+}
+
+// Stop is no end that counts.
+func TestDynamic_stopCountsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent, MaxRestarts: -1})
+		pid, err := d.Spawn(sys, newWorker, actor.SpawnOptions{})
+		wantErr(t, "Spawn", err, nil)
+		wantErr(t, "Stop", d.Stop(pid.String()), nil)
+		wantErr(t, "Start", d.Start("s", newService()), nil)
+		wantErr(t, "Stop", d.Stop("s"), nil)
+		wantErr(t, "Serve", d.end(), nil)
+	})
+}
+
+// A restart whose start fails counts as another, though what it fails with is no alarm.
+func TestDynamic_serviceRestartFails(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Transient})
+		n := 0
+		wantErr(t, "Start", d.Start("a", supervisor.Actor(sys, func() actor.Actor {
+			return &worker{init: func(ctx context.Context) error {
+				if n++; n == 2 {
+					return actor.ErrShutdown
+				}
+				if n == 1 {
+					actor.SendAfter(ctx, time.Second, errCrash)
+				}
+				return nil
+			}}
+		}, actor.SpawnOptions{})), nil)
+		time.Sleep(time.Minute)
+		d.want("all", "+a -a:abnormal +a -a:shutdown +a")
+	})
+}
+
+func TestDynamic_stopLeavesBehind(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		d := serveDynamic(t, supervisor.DynamicConfig{MaxChildren: 1})
+		wantErr(t, "Start", d.Start("s", lingering(time.Hour)), nil)
+		stops := make(chan error, 2)
+		for range 2 {
+			go func() { stops <- d.Stop("s") }()
+		}
+		for range 2 {
+			var left *supervisor.LeftError
+			if err := <-stops; !errors.As(err, &left) || left.Children[0] != "s" {
+				t.Errorf("Stop: %v, want a *LeftError of s", err)
+			}
+		}
+		wantErr(t, "Start of a successor", d.Start("s", newService()), nil)
+		d.want("all", "+s left behind s +s")
+		time.Sleep(time.Hour)
+		d.wantIDs("the late return changes nothing", "s")
+		wantErr(t, "Serve", d.end(), nil)
+	})
+}

@@ -1,0 +1,153 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+)
+
+// killGrace is how long what was killed has to return. It is only waited for when code is stuck.
+const killGrace = time.Second
+
+// life is one run of a Service, from its start to the return of Serve. Its ctx says stop; killed says that the time for
+// it is over, to the services of this package only.
+type life struct {
+	id       string
+	owner    owner // nil at the root of a Run
+	parent   *life // that of the supervisor; nil when it has none
+	ctx      context.Context
+	end      context.CancelCauseFunc
+	killed   context.Context
+	noTime   context.CancelFunc // ends killed
+	shutdown time.Duration
+	pid      atomic.Pointer[actor.PID] // of an Actor
+
+	left bool // given up; its owner's lock guards it
+}
+
+// owner hears of a life from the goroutine of the service. Neither method waits for anything but a short lock.
+type owner interface {
+	ready(*life)
+	ended(l *life, reason error, kind exit.Kind) // once, last
+}
+
+type lifeKey struct{}
+
+func lifeOf(ctx context.Context) *life {
+	l, _ := ctx.Value(lifeKey{}).(*life)
+	return l
+}
+
+// newLife makes a life whose ctx has the values of base, and not its end.
+func newLife(base context.Context, id string, o owner, shutdown time.Duration) *life {
+	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown}
+	l.ctx, l.end = context.WithCancelCause(context.WithValue(context.WithoutCancel(base), lifeKey{}, l))
+	l.killed, l.noTime = context.WithCancel(context.Background())
+	return l
+}
+
+// stop tells the service to stop.
+func (l *life) stop() { l.end(exit.ErrShutdown) }
+
+// kill tells the service to stop, if it was not told, and that no time is left for it.
+func (l *life) kill() {
+	l.end(exit.ErrKilled)
+	l.noTime()
+}
+
+// within tells whether ctx belongs to l or to a service below it.
+func (l *life) within(ctx context.Context) bool {
+	for other := lifeOf(ctx); other != nil; other = other.parent {
+		if other == l {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *life) currentPID() actor.PID {
+	if l == nil {
+		return actor.PID{}
+	}
+	if p := l.pid.Load(); p != nil {
+		return *p
+	}
+	return actor.PID{}
+}
+
+// run is the goroutine of the service.
+func (l *life) run(s Service, readyAtOnce bool) {
+	err, returned := error(nil), false
+	defer func() { // on a runtime.Goexit, too
+		if !returned {
+			err = panicError(recover())
+		}
+		kind, reason := l.judge(err)
+		l.end(exit.ErrShutdown) // frees what hangs on the contexts
+		l.noTime()
+		l.owner.ended(l, reason, kind)
+	}()
+	if readyAtOnce {
+		l.owner.ready(l)
+	}
+	err = s.Serve(l.ctx)
+	returned = true
+}
+
+var errGoexit = errors.New("runtime.Goexit")
+
+// panicError is for what recover returned in code that has not returned.
+func panicError(v any) error {
+	if v == nil {
+		v = errGoexit
+	}
+	return &actor.PanicError{Value: v, Stack: debug.Stack()}
+}
+
+// judge says what the exit reason is and its kind.
+func (l *life) judge(err error) (exit.Kind, error) {
+	err = sound(err)
+	switch {
+	case l.ctx.Err() != nil: // nobody but the supervisor ends it
+		if err == nil || errors.Is(err, l.ctx.Err()) {
+			err = context.Cause(l.ctx)
+		}
+		return kindOfTold(err), err
+	case err == nil:
+		return exit.Normal, exit.ErrNormal
+	}
+	return exit.KindOf(err), err
+}
+
+// kindOfTold is the kind of the end of what was told to end: shutdown, whatever it says, unless it panicked.
+func kindOfTold(err error) exit.Kind {
+	var panicked *actor.PanicError
+	if errors.As(err, &panicked) {
+		return exit.Abnormal
+	}
+	return exit.Shutdown
+}
+
+// sound is err, unless its methods panic, as those of a nil pointer may: a supervisor looks into errors that are the
+// user's and must survive it.
+func sound(err error) (e error) {
+	defer func() {
+		if recover() != nil {
+			e = fmt.Errorf("supervisor: an error of type %T whose methods panic", err)
+		}
+	}()
+	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
+		return fmt.Errorf("supervisor: a nil %T as an error", err)
+	}
+	if err != nil {
+		_, _ = err.Error(), exit.KindOf(err) // which walks the whole chain
+	}
+	return err
+}

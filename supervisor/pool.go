@@ -1,0 +1,314 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+// pool is one run of a Dynamic, from the call of Serve to its return.
+//
+// What children have in common is one counter, and the intensity, which only restarts touch. Each partition says for
+// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: who is not in the
+// partition when it is closed does not get in.
+type pool struct {
+	d     *Dynamic
+	base  context.Context // that of Serve
+	parts []partition
+	seed  maphash.Seed
+
+	count    atomic.Int64 // children, from the reservation of their place to their end
+	services atomic.Int64 // those of them that are services
+	closed   atomic.Bool
+	change   chan struct{} // holds a token when count has fallen while closed
+	failed   chan error    // holds the first IntensityError
+
+	systems sync.Map // *actor.System, whose PIDs are among the children
+
+	mu        sync.Mutex
+	intensity intensity
+	left      map[*dynService]struct{}
+	leftBelow []string
+}
+
+// partition holds a part of the children: actors that live, and services from Start to their end.
+type partition struct {
+	mu       sync.Mutex
+	closed   bool
+	actors   map[actor.PID]*dynActor
+	services map[string]*dynService
+	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
+	tidyAt   int         // how many of these are too many
+	_        [64]byte    // keeps neighbours off the cache line
+}
+
+// gone strikes an actor off, in its exit hook.
+func (q *partition) gone(pid actor.PID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.actors, pid)
+	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
+		q.leaving = slices.DeleteFunc(q.leaving, func(p actor.PID) bool { return !p.Alive() })
+		q.tidyAt = 2*len(q.leaving) + 64
+	}
+	q.leaving = append(q.leaving, pid)
+}
+
+// waitDead waits until all that were gone are dead, and says how many it has not waited for when ctx is done.
+func (q *partition) waitDead(ctx context.Context) (alive int64) {
+	q.mu.Lock()
+	leaving := q.leaving
+	q.leaving = nil
+	q.mu.Unlock()
+	for _, pid := range leaving {
+		if !pid.Alive() {
+			continue
+		}
+		if _, err := actor.Wait(ctx, pid); err != nil && ctx.Err() != nil {
+			alive++
+		}
+	}
+	return alive
+}
+
+// member is a child of a Dynamic.
+type member interface {
+	info() ChildInfo
+	sweep(kill bool)         // tells it to stop, or kills it
+	patience() time.Duration // its shutdown time
+}
+
+func newPool(d *Dynamic, ctx context.Context) *pool {
+	p := &pool{
+		d:         d,
+		base:      ctx,
+		parts:     make([]partition, d.cfg.Partitions),
+		seed:      maphash.MakeSeed(),
+		change:    make(chan struct{}, 1),
+		failed:    make(chan error, 1),
+		intensity: newIntensity(d.cfg.MaxRestarts, d.cfg.Within),
+		left:      make(map[*dynService]struct{}),
+	}
+	for i := range p.parts {
+		p.parts[i].actors = make(map[actor.PID]*dynActor)
+		p.parts[i].services = make(map[string]*dynService)
+	}
+	return p
+}
+
+func partOf[K comparable](p *pool, key K) *partition {
+	return &p.parts[maphash.Comparable(p.seed, key)%uint64(len(p.parts))]
+}
+
+// members is who is there now.
+func (q *partition) members() []member {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	all := make([]member, 0, len(q.actors)+len(q.services))
+	for _, c := range q.actors {
+		all = append(all, c)
+	}
+	for _, c := range q.services {
+		all = append(all, c)
+	}
+	return all
+}
+
+// reserve takes a place for a child, or says why there is none.
+func (p *pool) reserve() error {
+	limit := int64(p.d.cfg.MaxChildren)
+	for limit > 0 {
+		n := p.count.Load()
+		if n >= limit {
+			return ErrMaxChildren
+		}
+		if p.count.CompareAndSwap(n, n+1) {
+			break
+		}
+	}
+	if limit == 0 {
+		p.count.Add(1)
+	}
+	if p.closed.Load() {
+		p.release()
+		return ErrNotRunning
+	}
+	return nil
+}
+
+// release gives a place back.
+func (p *pool) release() {
+	p.count.Add(-1)
+	if p.closed.Load() {
+		select {
+		case p.change <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// mayRestart counts a restart; when it is one too many, the pool gives up.
+func (p *pool) mayRestart(child func() string, reason error) bool {
+	if p.closed.Load() {
+		return false
+	}
+	p.mu.Lock()
+	ok := p.intensity.add(time.Now())
+	p.mu.Unlock()
+	if ok {
+		return true
+	}
+	err := &IntensityError{Supervisor: p.d.rep.name, Child: child(), MaxRestarts: p.intensity.max,
+		Within: p.intensity.within, Err: reason}
+	select {
+	case p.failed <- err:
+		p.d.rep.report(Event{Kind: EventGaveUp, Child: err.Child, Reason: err})
+	default: // it is giving up
+	}
+	return false
+}
+
+// serve is the goroutine of Serve.
+func (p *pool) serve() error {
+	var err error
+	select {
+	case <-p.base.Done():
+	case err = <-p.failed:
+	}
+	unnamed := p.shutdown(err)
+	p.mu.Lock()
+	names := p.leftBelow
+	for c := range p.left {
+		names = append(names, c.id)
+	}
+	p.mu.Unlock()
+	slices.Sort(names)
+	if unnamed > 0 {
+		names = append(names, fmt.Sprintf("%d actors", unnamed))
+	}
+	if len(names) == 0 {
+		return err
+	}
+	left := &LeftError{Supervisor: p.d.rep.name, Children: names}
+	if err == nil {
+		return left
+	}
+	return errors.Join(err, left)
+}
+
+// shutdown ends all children and waits for them. Each is gone or left at the end of its shutdown time, by a clock of its own:
+// that of the process, or of the service. What no clock bounds is a newActor or an exit hook that does not return;
+// shutdown says how many it has not waited for.
+func (p *pool) shutdown(err error) (unnamed int64) {
+	var killed <-chan struct{}
+	l := lifeOf(p.base)
+	if l != nil {
+		killed = l.killed.Done()
+	}
+	p.closed.Store(true)
+	var all []member
+	for i := range p.parts {
+		p.parts[i].mu.Lock()
+		p.parts[i].closed = true
+		p.parts[i].mu.Unlock()
+		all = append(all, p.parts[i].members()...)
+	}
+	total := p.count.Load()
+	cause := err
+	if cause == nil {
+		cause = context.Cause(p.base)
+	}
+	p.d.rep.report(Event{Kind: EventShutdown, Reason: cause, Remaining: int(total)})
+
+	kill := p.d.cfg.Shutdown == Kill || l != nil && l.killed.Err() != nil
+	longest := time.Duration(0)
+	for _, m := range all {
+		if d := m.patience(); longest != Infinity && d != Kill {
+			longest = max(longest, d)
+			if d == Infinity {
+				longest = Infinity
+			}
+		}
+		m.sweep(kill)
+	}
+	all = nil
+	final := time.NewTimer(longest + 2*killGrace)
+	defer final.Stop()
+	if longest == Infinity && !kill {
+		final.Stop()
+	}
+	overtime, reported := false, total
+	for p.count.Load() > 0 && !(overtime && p.services.Load() == 0) {
+		select {
+		case <-p.change:
+			if n := p.count.Load(); n > 0 && reported-n >= max(total/10, 1) {
+				reported = n
+				p.d.rep.report(Event{Kind: EventShutdown, Remaining: int(n)})
+			}
+		case <-killed:
+			killed = nil
+			p.kill()
+			final.Reset(2 * killGrace)
+		case <-final.C:
+			overtime = true
+		}
+	}
+	unnamed = p.count.Load()
+	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	defer cancel()
+	for i := range p.parts {
+		unnamed += p.parts[i].waitDead(ctx)
+	}
+	p.d.rep.report(Event{Kind: EventShutdown, Remaining: int(unnamed)})
+	return unnamed
+}
+
+// kill kills who is still there.
+func (p *pool) kill() {
+	for i := range p.parts {
+		for _, m := range p.parts[i].members() {
+			m.sweep(true)
+		}
+	}
+}
+
+// stop is Dynamic.Stop.
+func (p *pool) stop(id string) error {
+	q := partOf(p, id)
+	q.mu.Lock()
+	s := q.services[id]
+	q.mu.Unlock()
+	if s != nil {
+		return s.stop()
+	}
+	var found *dynActor
+	p.systems.Range(func(sys, _ any) bool {
+		pid, err := sys.(*actor.System).ParsePID(id)
+		if err == nil {
+			q := partOf(p, pid)
+			q.mu.Lock()
+			found = q.actors[pid]
+			q.mu.Unlock()
+		}
+		return found == nil
+	})
+	if found == nil {
+		return ErrNotFound
+	}
+	return found.stop()
+}
+
+// event reports an event, when anybody hears of it; child is asked for the ID only then, since making it may cost.
+func (p *pool) event(e Event, child func() string) {
+	if p.d.rep.wants(e.level()) {
+		e.Child = child()
+		p.d.rep.report(e)
+	}
+}
