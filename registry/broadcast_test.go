@@ -1,0 +1,257 @@
+package registry_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+func TestBroadcast(t *testing.T) {
+	for _, n := range sizes {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				reg, sys := newRegistry(t)
+				ms, outside := spawnMany(t, sys, n), spawn(t, sys)
+				for i, m := range ms {
+					reg.Join("g", m.pid, i)
+				}
+				if got := reg.Broadcast("g", "all"); got != n {
+					t.Errorf("Broadcast = %d, want %d", got, n)
+				}
+				if got := reg.BroadcastFrom("g", outside.pid, "from outside"); got != n {
+					t.Errorf("BroadcastFrom a process that is no member = %d, want %d", got, n)
+				}
+				even := func(pid actor.PID, meta any) bool { return meta.(int)%2 == 0 && pid == ms[meta.(int)].pid }
+				if got := reg.BroadcastWhere("g", even, "even"); got != (n+1)/2 {
+					t.Errorf("BroadcastWhere = %d, want %d", got, (n+1)/2)
+				}
+				if n > 0 {
+					if got := reg.BroadcastFrom("g", ms[n-1].pid, "others"); got != n-1 {
+						t.Errorf("BroadcastFrom a member = %d, want %d", got, n-1)
+					}
+				}
+				synctest.Wait()
+				for i, m := range ms {
+					want := []any{"all", "from outside"}
+					if i%2 == 0 {
+						want = append(want, "even")
+					}
+					if i != n-1 {
+						want = append(want, "others")
+					}
+					wantGot(t, m, want...)
+				}
+				wantGot(t, outside)
+			})
+		})
+	}
+}
+
+// A full mailbox and a dead process do not count, and do not hold anything up.
+func TestBroadcast_counts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		ok := spawn(t, sys)
+		full := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 2})
+		overloaded := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 2, Overflow: actor.OverflowExit})
+		for _, m := range []*member{ok, full, overloaded} {
+			reg.Join("g", m.pid, nil)
+		}
+		release, release2 := block(t, full.pid), block(t, overloaded.pid)
+		for i, want := range []int{3, 3, 1, 1} {
+			if got := reg.Broadcast("g", i); got != want {
+				t.Errorf("Broadcast %d = %d, want %d", i, got, want)
+			}
+		}
+		release()
+		release2()
+		synctest.Wait()
+		wantGot(t, ok, 0, 1, 2, 3)
+		wantGot(t, full, 0, 1)
+		wantGot(t, overloaded)
+		wantMembers(t, reg, "g", map[actor.PID]any{ok.pid: nil, full.pid: nil})
+		if got := reg.Broadcast("g", 4); got != 2 {
+			t.Errorf("Broadcast = %d after one was overloaded, want 2", got)
+		}
+	})
+}
+
+// Handlers do not run on the publisher's goroutine, and what one goroutine broadcasts and sends keeps its order.
+func TestBroadcast_order(t *testing.T) {
+	for _, n := range []int{1, 100} {
+		synctest.Test(t, func(t *testing.T) {
+			reg, sys := newRegistry(t)
+			ms := spawnMany(t, sys, n)
+			for _, m := range ms {
+				reg.Join("g", m.pid, nil)
+				reg.Join("h", m.pid, nil)
+			}
+			var want []any
+			for i := range 50 {
+				reg.Broadcast("g", 2*i)
+				if i%2 == 0 {
+					reg.Broadcast("h", 2*i+1)
+				} else {
+					for _, m := range ms {
+						m.pid.Send(2*i + 1)
+					}
+				}
+				want = append(want, 2*i, 2*i+1)
+			}
+			synctest.Wait()
+			for _, m := range ms {
+				wantGot(t, m, want...)
+			}
+		})
+	}
+}
+
+// match may use the registry, also for the group that is broadcast to.
+func TestBroadcastWhere_usesTheRegistry(t *testing.T) {
+	for _, n := range sizes[1:] {
+		reg, sys := newRegistry(t)
+		for _, m := range spawnMany(t, sys, n) {
+			reg.Join("g", m.pid, nil)
+		}
+		got := reg.BroadcastWhere("g", func(pid actor.PID, _ any) bool {
+			reg.Leave("g", pid)
+			reg.Join("h", pid, nil)
+			return reg.Broadcast("h", "x") > 0
+		}, "y")
+		if got != n || reg.Count("g") != 0 || reg.Count("h") != n {
+			t.Errorf("%d members: BroadcastWhere = %d, %d and %d members remain", n, got, reg.Count("g"), reg.Count("h"))
+		}
+	}
+}
+
+// logFunc is a slog.Handler that runs for each line.
+type logFunc func(slog.Record)
+
+func (f logFunc) Enabled(context.Context, slog.Level) bool      { return true }
+func (f logFunc) Handle(_ context.Context, r slog.Record) error { f(r); return nil }
+func (f logFunc) WithAttrs([]slog.Attr) slog.Handler            { return f }
+func (f logFunc) WithGroup(string) slog.Handler                 { return f }
+
+// A message that is refused is a log line, and whoever writes that may use the registry: no lock is held.
+func TestSend_underNoLock(t *testing.T) {
+	var log func()
+	sys := newSystem(t, slog.New(logFunc(func(slog.Record) {
+		if log != nil {
+			log()
+		}
+	})))
+	reg := registry.New(sys)
+	full := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 1})
+	defer block(t, full.pid)()
+	full.pid.Send("full")
+	ms := spawnMany(t, sys, 100)
+	reg.Watch("g", full.pid)
+	lines := 0
+	log = func() {
+		if lines++; lines > 1 { // what it does is logged, too
+			return
+		}
+		for _, m := range ms[1:] {
+			reg.Leave("g", m.pid)
+			reg.Join("g", m.pid, lines)
+			reg.Track("g", m.pid, "k", lines)
+			reg.Watch("g", m.pid)
+			reg.Broadcast("g", lines)
+			reg.Replace("x", m.pid, lines)
+		}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+	}{
+		{"Join", func() { reg.Join("g", full.pid, nil) }},
+		{"Join of another", func() { reg.Join("g", ms[0].pid, nil) }},
+		{"Broadcast", func() { reg.Broadcast("g", "x") }},
+		{"Track", func() { reg.Track("g", full.pid, "k", nil) }},
+		{"Watch", func() { reg.Unwatch("g", full.pid); reg.Watch("g", full.pid) }},
+		{"Leave", func() { reg.Leave("g", full.pid) }},
+		{"end of a process", func() { ms[0].pid.Exit(actor.ErrKilled) }},
+	} {
+		lines = 0
+		step.do()
+		if lines == 0 {
+			t.Errorf("%s wrote no log line: the test tests nothing", step.what)
+		}
+	}
+	log = nil
+}
+
+func TestBroadcast_prepares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		ms := spawnMany(t, sys, 100)
+		for _, m := range ms {
+			reg.Join("g", m.pid, nil)
+		}
+		prepared := websock.Prepare(websock.Text("prepared"))
+		reg.Broadcast("g", websock.Text("plain"))
+		reg.Broadcast("g", prepared)
+		registry.TopicOf[websock.Message](reg, "g").Publish(websock.Text("typed"))
+		synctest.Wait()
+		encoded := map[string]int{}
+		type form struct{}
+		prepared.Encoded(form{}, func() []byte { encoded["prepared"]++; return nil })
+		for _, m := range ms {
+			for _, msg := range m.take() {
+				msg := msg.(websock.Message)
+				msg.Encoded(form{}, func() []byte { encoded[string(msg.Data)]++; return nil })
+			}
+		}
+		for _, text := range []string{"plain", "prepared", "typed"} {
+			if encoded[text] != 1 {
+				t.Errorf("the message %q was encoded %d times for %d members, want once", text, encoded[text], len(ms))
+			}
+		}
+	})
+}
+
+// A broadcast allocates nothing for each member: what it allocates does not grow with them.
+func TestBroadcast_doesNotAllocatePerDelivery(t *testing.T) {
+	reg, sys := newRegistry(t)
+	add := func(group string, n int) []func() {
+		var releases []func()
+		for range n {
+			// Blocked, so that nothing else runs; full, so that no mailbox grows.
+			m := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 1})
+			releases = append(releases, block(t, m.pid))
+			m.pid.Send("full")
+			reg.Join(group, m.pid, nil)
+		}
+		return releases
+	}
+	releases := append(add("small", 10), add("large", 1000)...)
+	msg := any(websock.Text("hello"))
+	always := func(actor.PID, any) bool { return true }
+	for name, f := range map[string]func(group string){
+		"Broadcast":       func(group string) { reg.Broadcast(group, msg) },
+		"Broadcast, text": func(group string) { reg.Broadcast(group, "text") },
+		"BroadcastFrom":   func(group string) { reg.BroadcastFrom(group, actor.PID{}, "text") },
+		"BroadcastWhere":  func(group string) { reg.BroadcastWhere(group, always, "text") },
+		"Count":           func(group string) { reg.Count(group) },
+		"Members": func(group string) {
+			for range reg.Members(group) {
+			}
+		},
+	} {
+		for _, group := range []string{"small", "large"} {
+			f(group)
+			if n := testing.AllocsPerRun(20, func() { f(group) }); n > 3 {
+				t.Errorf("%s to the %s group allocates %v times", name, group, n)
+			}
+		}
+	}
+	for _, release := range releases {
+		release()
+	}
+}

@@ -1,0 +1,45 @@
+// Package registry knows who is where: names of processes, groups of them, and who is present. By it a service finds one
+// socket, or reaches many, from any goroutine.
+//
+//	reg := registry.New(sys)
+//
+//	// In the handler of a socket:
+//	func (c *Client) Init(ctx context.Context) websock.Result {
+//		me := actor.Self(ctx)
+//		if err := reg.Register("user:"+c.User, me, nil); err != nil {
+//			return websock.Close(4001, "signed in elsewhere")
+//		}
+//		reg.Join("room:"+c.Room, me, nil)
+//		return websock.OK()
+//	}
+//
+//	func (c *Client) HandleIn(ctx context.Context, msg websock.Message) websock.Result {
+//		reg.BroadcastFrom("room:"+c.Room, actor.Self(ctx), msg)
+//		return websock.OK()
+//	}
+//
+// A name has one holder ([Registry.Register]). A group has many members ([Registry.Join]), and what is broadcast to it
+// goes to all of them ([Registry.Broadcast], or [Topic] with a type). Presence ([Registry.Track]) counts persons, whatever
+// the number of their sockets. Names and groups are two things: one word may be both. Groups and presences of one word
+// are two things, too, but are watched together ([Registry.Watch]).
+//
+// # What holds
+//
+// A process that ends is out of all of it after its Terminate has returned and before anybody is told by an actor.Down,
+// also after a panic or a kill; nothing has to be taken back by hand. One that has ended cannot come back in. Nothing is
+// kept of names and groups that nobody is in.
+//
+// A Registry has no goroutine, no timer and no mailbox. A call does its work on the caller's goroutine and does not wait
+// for a process; [Registry.Ensure] alone waits, for the start that it is about. Reading takes a lock for as long as it
+// takes to find a group and copy a list of members, and no lock is held while messages are sent or functions
+// of the caller run, so these may use the registry. Names and groups are spread over many locks, and a group of more than
+// a few dozen members has many locks of its own.
+//
+// What one goroutine broadcasts and sends reaches each process in that order; what several do is not ordered. When a Leave
+// has returned, no broadcast that begins reaches the process.
+//
+// # Limits
+//
+// It is about the processes of one System, on one node; [Registry.OnGroup] is for relays to others. Delivery is that of
+// actor.PID.Send: at most once, and not to a mailbox that is full.
+package registry

@@ -1,0 +1,383 @@
+package registry
+
+import (
+	"iter"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+const (
+	// smallGroup is how many members, or persons, a group has before it is divided.
+	smallGroup = 64
+	// partCount is how many parts, each with a lock, a large group has.
+	partCount = 32
+)
+
+// group is what there is under one name: members, persons, who watches. It exists while there is any of it.
+//
+// The lock of its shard comes before those of its parts and its feed. Who has it for reading may add and remove
+// members by the lock of their part, but for the first and the last one; making, dividing and dropping a group, and
+// whatever else is in it, needs it for writing. So most joins and leaves of one large group do not meet.
+type group struct {
+	name  string
+	first part // all of a small group
+	more  *extras
+}
+
+// part is the members and persons that one lock guards.
+type part struct {
+	mu      sync.Mutex
+	members []*member
+	persons map[string]*person
+}
+
+// extras is what most groups do not have.
+type extras struct {
+	parts    *[partCount]largePart // of a large group, which stays large until it is dropped
+	count    atomic.Int64          // of members, of a large group
+	feed     *feed
+	watchers int
+	message  reflect.Type // of the Topic that somebody has subscribed to
+}
+
+type largePart struct {
+	part
+	_ [24]byte // no two locks in one cache line
+}
+
+// member is a process in a group. Where it stands is guarded by its part's lock; the rest does not change, other meta is
+// another member.
+type member struct {
+	pid   actor.PID
+	group *group
+	meta  any
+	seat  uint32
+	at    int32 // in part.members
+	in    int32 // in process.places
+}
+
+func (m *member) key() placeKey { return placeKey{kind: kindMember, name: m.group.name} }
+func (m *member) slot() *int32  { return &m.in }
+
+// Join makes pid a member of the group, once; a group exists while it has members. A process may be in many groups. meta
+// is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
+// Join says false when pid is no process. What is broadcast after Join has returned reaches the process.
+func (r *Registry) Join(group string, pid actor.PID, meta any) bool {
+	p := r.process(pid)
+	if p == nil {
+		return false
+	}
+	var n news
+	m := &member{pid: pid, seat: p.seat, meta: meta}
+	if old, ok := p.find(placeKey{kind: kindMember, name: group}).(*member); ok {
+		n = r.renew(old, m)
+		p.replace(old, m)
+	} else {
+		n, _ = r.enter(group, m, nil)
+		p.add(m)
+	}
+	p.mu.Unlock()
+	r.deliver(n)
+	return true
+}
+
+// Leave takes pid out of the group. When it has returned, no broadcast that begins reaches the process; one that has
+// begun may. It does nothing when pid is no member.
+func (r *Registry) Leave(group string, pid actor.PID) {
+	r.vacate(placeKey{kind: kindMember, name: group}, pid)
+}
+
+// vacate takes one entry of a process out.
+func (r *Registry) vacate(k placeKey, pid actor.PID) {
+	p := r.known(pid)
+	if p == nil {
+		return
+	}
+	var n news
+	if pl := p.find(k); pl != nil {
+		p.remove(pl)
+		n = pl.vacate(r)
+	}
+	p.mu.Unlock()
+	r.deliver(n)
+}
+
+// Count returns how many members the group has.
+func (r *Registry) Count(group string) int {
+	t := r.groupShard(group)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if g := t.get(group); g != nil {
+		return g.count()
+	}
+	return 0
+}
+
+// Members yields the members of the group and their meta, in no order. Each range over it is a new look: a small group is
+// seen as it was at one moment, a large one part by part, and a member that was there all the time is seen once. No lock
+// is held while the loop body runs, which may use the registry.
+func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
+	return func(yield func(actor.PID, any) bool) {
+		list, parts, _ := r.look(group, nil)
+		for i := 0; ; i++ {
+			if parts != nil {
+				parts[i].copy(list)
+			}
+			for _, m := range *list {
+				if !yield(m.pid, m.meta) {
+					r.drop(list)
+					return
+				}
+			}
+			clear(*list)
+			if parts == nil || i == partCount-1 {
+				r.drop(list)
+				return
+			}
+		}
+	}
+}
+
+// look returns the members of a small group, or an empty list and the parts of a large one, to copy to it. The error is
+// that of a message type that the group does not have.
+func (r *Registry) look(name string, message reflect.Type) (*[]*member, *[partCount]largePart, error) {
+	list := r.memberLists.Get().(*[]*member)
+	t := r.groupShard(name)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	g := t.get(name)
+	if g == nil {
+		return list, nil, nil
+	}
+	if err := g.fits(message); err != nil {
+		return list, nil, err
+	}
+	if parts := g.parts(); parts != nil {
+		return list, parts, nil
+	}
+	g.first.copy(list) // here, because the group may be divided when the lock is gone
+	return list, nil, nil
+}
+
+// copy makes list a copy of the members.
+func (pt *part) copy(list *[]*member) {
+	pt.mu.Lock()
+	*list = append((*list)[:0], pt.members...)
+	pt.mu.Unlock()
+}
+
+// drop gives a list back.
+func (r *Registry) drop(list *[]*member) {
+	clear(*list)
+	*list = (*list)[:0]
+	r.memberLists.Put(list)
+}
+
+// group returns the group of that name, and makes it if there is none; t is locked for writing.
+func (t *groupShard) group(name string) *group {
+	g := t.get(name)
+	if g == nil {
+		g = &group{name: name}
+		t.put(name, g)
+	}
+	return g
+}
+
+// The methods of group need the lock of its shard, for reading if nothing else is said.
+
+func (g *group) parts() *[partCount]largePart {
+	if g.more == nil {
+		return nil
+	}
+	return g.more.parts
+}
+
+// part returns the part of a seat or a key's hash.
+func (g *group) part(n uint64) *part {
+	if parts := g.parts(); parts != nil {
+		return &parts[n%partCount].part
+	}
+	return &g.first
+}
+
+func (g *group) count() int {
+	if g.parts() != nil {
+		return int(g.more.count.Load())
+	}
+	g.first.mu.Lock()
+	defer g.first.mu.Unlock()
+	return len(g.first.members)
+}
+
+// enter makes m a member of the group of that name. The error is that of a message type that the group does not have.
+func (r *Registry) enter(name string, m *member, message reflect.Type) (news, error) {
+	t := r.groupShard(name)
+	t.mu.RLock()
+	if g := t.get(name); g != nil && g.carries(message) {
+		if n, ok := g.admit(m, false); ok {
+			t.mu.RUnlock()
+			return n, nil
+		}
+	}
+	t.mu.RUnlock()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.group(name)
+	if err := g.bind(message); err != nil {
+		return news{}, err
+	}
+	n, _ := g.admit(m, true)
+	if g.count() == 1 {
+		n = r.announce(t, g, true, n)
+	}
+	g.divide()
+	return n, nil
+}
+
+// admit adds m. Without the lock for writing it refuses to be the first, and to make a small group large.
+func (g *group) admit(m *member, writing bool) (news, bool) {
+	pt := g.part(uint64(m.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	switch {
+	case g.parts() != nil:
+		if !addFrom(&g.more.count, 1, writing) {
+			return news{}, false
+		}
+	case !writing && (len(pt.members) == 0 || len(pt.members) >= smallGroup):
+		return news{}, false
+	}
+	m.group, m.at = g, int32(len(pt.members))
+	pt.members = append(pt.members, m)
+	return g.joined(m), true
+}
+
+// addFrom adds d, and without force only when the first does not come and the last does not go by it.
+func addFrom(count *atomic.Int64, d int64, force bool) bool {
+	if force {
+		count.Add(d)
+		return true
+	}
+	for {
+		n := count.Load()
+		if n == 0 || n+d == 0 {
+			return false
+		}
+		if count.CompareAndSwap(n, n+d) {
+			return true
+		}
+	}
+}
+
+// renew puts m in the place of old, for its meta.
+func (r *Registry) renew(old, m *member) news {
+	g := old.group
+	t := r.groupShard(g.name)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	pt := g.part(uint64(old.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	m.group, m.at = g, old.at
+	pt.members[m.at] = m
+	return g.joined(m)
+}
+
+func (m *member) vacate(r *Registry) news {
+	g := m.group
+	t := r.groupShard(g.name)
+	t.mu.RLock()
+	n, ok := g.release(m, false)
+	t.mu.RUnlock()
+	if ok {
+		return n
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n, _ = g.release(m, true)
+	if g.count() == 0 {
+		if g.more != nil {
+			g.more.message = nil
+		}
+		n = r.announce(t, g, false, n)
+		t.tidy(g)
+	}
+	return n
+}
+
+// release takes m out. Without the lock for writing it refuses to take out the last one.
+func (g *group) release(m *member, writing bool) (news, bool) {
+	pt := g.part(uint64(m.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	switch {
+	case g.parts() != nil:
+		if !addFrom(&g.more.count, -1, writing) {
+			return news{}, false
+		}
+	case !writing && len(pt.members) == 1:
+		return news{}, false
+	}
+	last := len(pt.members) - 1
+	pt.members[m.at] = pt.members[last]
+	pt.members[m.at].at = m.at
+	pt.members[last] = nil
+	pt.members = shrink(pt.members[:last])
+	return g.left(m), true
+}
+
+// divide makes a small group large when it has too much for one lock; its shard is locked for writing.
+func (g *group) divide() {
+	if g.parts() != nil {
+		return
+	}
+	g.first.mu.Lock()
+	defer g.first.mu.Unlock()
+	members, persons := g.first.members, g.first.persons
+	if len(members) <= smallGroup && len(persons) <= smallGroup {
+		return
+	}
+	g.first.members, g.first.persons = nil, nil
+	parts := new([partCount]largePart)
+	for _, m := range members {
+		pt := &parts[m.seat%partCount]
+		m.at = int32(len(pt.members))
+		pt.members = append(pt.members, m)
+	}
+	for _, ps := range persons {
+		parts[ps.line%partCount].put(ps)
+	}
+	x := g.extras()
+	x.parts = parts
+	x.count.Store(int64(len(members)))
+}
+
+// extras returns g.more to write to; the shard is locked for writing.
+func (g *group) extras() *extras {
+	if g.more == nil {
+		g.more = new(extras)
+	}
+	return g.more
+}
+
+// tidy gives back what g does not need any more; t is locked for writing.
+func (t *groupShard) tidy(g *group) {
+	if x := g.more; x != nil {
+		if x.feed != nil && x.watchers == 0 && x.feed.idle() {
+			x.feed = nil
+		}
+		if x.feed != nil || x.watchers > 0 {
+			return
+		}
+		if x.parts == nil && x.message == nil {
+			g.more = nil
+		}
+	}
+	if g.count() == 0 && !g.present() && t.get(g.name) == g {
+		t.remove(g.name)
+	}
+}

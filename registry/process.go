@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"sync"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+// process is what a registry knows of one process, from its first entry until its end. It holds the one exit hook.
+//
+// mu is held while an entry of the process is made, changed or taken out, so that these come one after the other, and
+// none after the end. It is taken before the locks of the tables and groups. No lock is held while anything is sent or
+// code of a user runs: a Send may end in a log line, and whoever writes that may use the registry.
+type process struct {
+	pid  actor.PID
+	seat uint32 // its place in large groups
+
+	mu     sync.Mutex
+	gone   bool
+	places []place
+	index  table[placeKey, place] // of places, when they are many
+}
+
+// place is one entry: a name held, a group joined or watched, a key tracked.
+type place interface {
+	key() placeKey
+	slot() *int32 // where it stands in process.places
+	// vacate takes the entry out of its table. The process is locked; the caller does what is returned when it is not.
+	vacate(r *Registry) news
+}
+
+type placeKey struct {
+	kind      placeKind
+	name, key string
+}
+
+type placeKind uint8
+
+const (
+	kindName placeKind = iota
+	kindMember
+	kindWatch
+	kindTrack
+)
+
+// manyPlaces is how many places are searched one by one.
+const manyPlaces = 16
+
+func (p *process) find(k placeKey) place {
+	if p.index.m != nil {
+		return p.index.get(k)
+	}
+	for _, pl := range p.places {
+		if pl.key() == k {
+			return pl
+		}
+	}
+	return nil
+}
+
+func (p *process) add(pl place) {
+	*pl.slot() = int32(len(p.places))
+	p.places = append(p.places, pl)
+	switch {
+	case p.index.m != nil:
+		p.index.put(pl.key(), pl)
+	case len(p.places) > manyPlaces:
+		for _, pl := range p.places {
+			p.index.put(pl.key(), pl)
+		}
+	}
+}
+
+// replace puts pl where old stands; both have the same key.
+func (p *process) replace(old, pl place) {
+	i := *old.slot()
+	*pl.slot() = i
+	p.places[i] = pl
+	if p.index.m != nil {
+		p.index.put(pl.key(), pl)
+	}
+}
+
+// remove does nothing when pl has been taken out or replaced.
+func (p *process) remove(pl place) {
+	i, last := int(*pl.slot()), len(p.places)-1
+	if i > last || p.places[i] != pl {
+		return
+	}
+	p.places[i] = p.places[last]
+	*p.places[i].slot() = int32(i)
+	p.places[last] = nil
+	p.places = shrink(p.places[:last])
+	if p.index.m != nil {
+		p.index.remove(pl.key())
+	}
+}
+
+// process returns the record of a living process, locked, and makes it if there is none; nil when pid is no process.
+func (r *Registry) process(pid actor.PID) *process {
+	if p := r.known(pid); p != nil {
+		return p
+	}
+	if ours, err := r.sys.ParsePID(pid.String()); err != nil || ours != pid || pid == (actor.PID{}) {
+		return nil // of another System
+	}
+	p := &process{pid: pid, seat: r.seats.Add(1)}
+	p.mu.Lock()
+	s := r.procShard(pid)
+	s.mu.Lock()
+	other := s.get(pid)
+	if other == nil {
+		s.put(pid, p)
+	}
+	s.mu.Unlock()
+	if other != nil {
+		return other.lock()
+	}
+	// Whoever finds p meanwhile waits for its lock, and so for the hook.
+	if _, ok := host.OnExit(pid, func(error) { r.exited(p) }); !ok {
+		p.gone = true
+		r.strike(p)
+		p.mu.Unlock()
+		return nil
+	}
+	return p
+}
+
+// known returns the record of a process, locked; nil when there is none.
+func (r *Registry) known(pid actor.PID) *process {
+	s := r.procShard(pid)
+	s.mu.RLock()
+	p := s.get(pid)
+	s.mu.RUnlock()
+	if p == nil {
+		return nil
+	}
+	return p.lock()
+}
+
+// lock returns p, locked, or nil when its process is gone.
+func (p *process) lock() *process {
+	p.mu.Lock()
+	if p.gone {
+		p.mu.Unlock()
+		return nil
+	}
+	return p
+}
+
+// strike takes p, which is gone and locked, off the books.
+func (r *Registry) strike(p *process) {
+	s := r.procShard(p.pid)
+	s.mu.Lock()
+	s.remove(p.pid)
+	s.mu.Unlock()
+}
+
+// exited is the exit hook: the process leaves everything. A Leave at the same time waits for its lock.
+func (r *Registry) exited(p *process) {
+	p.mu.Lock()
+	p.gone = true
+	places := p.places
+	p.places, p.index = nil, table[placeKey, place]{}
+	var all []news
+	for _, pl := range places {
+		if w, ok := pl.(*watcher); ok {
+			w.stopped.Store(true) // it need not hear of its own end
+		}
+	}
+	for _, pl := range places {
+		if n := pl.vacate(r); n.feed != nil {
+			all = append(all, n)
+		}
+	}
+	r.strike(p)
+	p.mu.Unlock()
+	r.deliverAll(all)
+}

@@ -1,0 +1,69 @@
+package registry
+
+import (
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+// ErrNoProcess says that a PID names no living process of the registry's System.
+var ErrNoProcess = actor.ErrNoProcess
+
+// Registry knows the names, groups and presences of the processes of one System. Make one with [New]; it needs no
+// service, and nothing has to be stopped. All methods may be called from any goroutine, in callbacks too.
+//
+// A PID that is zero, that names a dead process or that belongs to another System is no process here: what would add it
+// says so and changes nothing, and what would take it out does nothing.
+type Registry struct {
+	sys                       *actor.System
+	seed                      maphash.Seed
+	seats                     atomic.Uint32
+	memberLists, watcherLists sync.Pool // of *[]*member and *[]*watcher
+	procs                     [shards]procShard
+	names                     [shards]nameShard
+	groups                    [shards]groupShard
+}
+
+// No two locks of one table stand in one cache line.
+type (
+	procShard struct {
+		shard[actor.PID, *process]
+		_ [24]byte
+	}
+	nameShard struct {
+		shard[string, *holding]
+		attempts table[string, *attempt]
+		_        [8]byte
+	}
+	groupShard struct {
+		shard[string, *group]
+		listeners []*listener // replaced, never written to
+	}
+)
+
+// New makes an empty Registry for the processes of sys. A program has one as a rule; names and groups of several
+// have nothing to do with each other.
+func New(sys *actor.System) *Registry {
+	if sys == nil {
+		panic("registry: New: nil System")
+	}
+	return &Registry{
+		sys:  sys,
+		seed: maphash.MakeSeed(),
+
+		memberLists:  sync.Pool{New: func() any { return new([]*member) }},
+		watcherLists: sync.Pool{New: func() any { return new([]*watcher) }},
+	}
+}
+
+func (r *Registry) hash(s string) uint64 { return maphash.String(r.seed, s) }
+
+func (r *Registry) procShard(pid actor.PID) *procShard {
+	return &r.procs[maphash.Comparable(r.seed, pid)%shards]
+}
+
+func (r *Registry) nameShard(name string) *nameShard { return &r.names[r.hash(name)%shards] }
+
+func (r *Registry) groupShard(name string) *groupShard { return &r.groups[r.hash(name)%shards] }
