@@ -1,0 +1,49 @@
+package pipe
+
+import "slices"
+
+// ring is a queue of bytes that grows with what is put into it and drops its
+// memory when it is empty.
+type ring struct {
+	buf   []byte
+	start int // index of the oldest byte
+	n     int // bytes held
+}
+
+// put appends all of p, which is not empty. Its caller bounds the size.
+func (r *ring) put(p []byte) {
+	if need := r.n + len(p); need > len(r.buf) {
+		r.grow(need)
+	}
+	end := (r.start + r.n) % len(r.buf)
+	m := copy(r.buf[end:], p)
+	copy(r.buf, p[m:])
+	r.n += len(p)
+}
+
+// take moves the oldest bytes to p and returns how many.
+func (r *ring) take(p []byte) int {
+	p = p[:min(len(p), r.n)]
+	m := copy(p, r.buf[r.start:])
+	copy(p[m:], r.buf)
+	r.n -= len(p)
+	if r.n == 0 {
+		r.drop()
+	} else {
+		r.start = (r.start + len(p)) % len(r.buf)
+	}
+	return len(p)
+}
+
+// drop discards everything and the memory.
+func (r *ring) drop() { *r = ring{} }
+
+// grow makes room for need bytes, at least doubling so that many small puts
+// cost amortized constant time each.
+func (r *ring) grow(need int) {
+	buf := slices.Grow([]byte(nil), max(need, 2*len(r.buf)))
+	buf = buf[:cap(buf)]
+	m := copy(buf[:r.n], r.buf[r.start:])
+	copy(buf[m:r.n], r.buf)
+	r.buf, r.start = buf, 0
+}
