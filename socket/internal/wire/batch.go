@@ -1,0 +1,136 @@
+package wire
+
+import (
+	"encoding/binary"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+const (
+	// flushSize is how much may wait before Append flushes by itself.
+	flushSize = 64 << 10
+
+	// largePayload is the least payload that is written from where it is,
+	// without being copied.
+	largePayload = 16 << 10
+
+	firstBatch = 1 << 10
+)
+
+// batch is whole frames that wait to be written together: headers and small
+// payloads in buf, and between them large payloads that are not copied.
+type batch struct {
+	buf   []byte
+	large []insert
+	extra int                  // bytes in large
+	last  *websock.CloseDetail // the Close frame at the end; nil: none
+	parts [][]byte             // buf and large in order, for writing
+	left  net.Buffers          // of parts, as net.Buffers consumes it
+}
+
+// insert is a payload that stands behind buf[:at].
+type insert struct {
+	at      int
+	payload []byte
+}
+
+var batches = sync.Pool{New: func() any { return new(batch) }}
+
+func newBatch() *batch { return batches.Get().(*batch) }
+
+// release gives the batch back. A large buffer is not kept.
+func (b *batch) release() {
+	clear(b.large)
+	clear(b.parts)
+	*b = batch{buf: b.buf[:0], large: b.large[:0], parts: b.parts[:0]}
+	if cap(b.buf) > maxScratch {
+		b.buf = nil
+	}
+	batches.Put(b)
+}
+
+// full reports whether the batch is to be written now: 64 KiB wait, or one more
+// payload could make buf larger than the pool keeps.
+func (b *batch) full() bool {
+	return len(b.buf)+b.extra >= flushSize || len(b.buf) > maxScratch-largePayload-maxHeader
+}
+
+// reserve makes place for n bytes in buf. It doubles, so that a batch which is
+// written when full stays within maxScratch.
+func (b *batch) reserve(n int) {
+	if cap(b.buf)-len(b.buf) >= n {
+		return
+	}
+	size := max(2*cap(b.buf), firstBatch)
+	for size < len(b.buf)+n {
+		size *= 2
+	}
+	grown := make([]byte, len(b.buf), size)
+	copy(grown, b.buf)
+	b.buf = grown
+}
+
+// header encodes the header of a frame in its shortest form, unmasked and never
+// a fragment (RFC 6455 section 5.2).
+func (b *batch) header(op opcode, rsv1 byte, length int) {
+	b.reserve(maxHeader)
+	first := bitFin | rsv1 | byte(op)
+	switch {
+	case length <= maxControlPayload:
+		b.buf = append(b.buf, first, byte(length))
+	case length <= 0xFFFF:
+		b.buf = append(b.buf, first, 126)
+		b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(length))
+	default:
+		b.buf = append(b.buf, first, 127)
+		b.buf = binary.BigEndian.AppendUint64(b.buf, uint64(length))
+	}
+}
+
+func (b *batch) payload(p []byte) {
+	if len(p) < largePayload {
+		b.reserve(len(p))
+		b.buf = append(b.buf, p...)
+		return
+	}
+	b.large = append(b.large, insert{len(b.buf), p})
+	b.extra += len(p)
+}
+
+// close encodes a Close frame.
+func (b *batch) close(d websock.CloseDetail) {
+	b.header(opClose, 0, closeLength(d))
+	if d.Code == 0 {
+		d.Code = websock.CloseNoStatus // as CloseFrames tells it
+	} else {
+		b.reserve(maxControlPayload)
+		b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(d.Code))
+		b.buf = append(b.buf, d.Reason...)
+	}
+	b.last = &d
+}
+
+func closeLength(d websock.CloseDetail) int {
+	if d.Code == 0 {
+		return 0
+	}
+	return 2 + len(d.Reason)
+}
+
+// segments returns what is to be written, in order. It is valid until release.
+func (b *batch) segments() *net.Buffers {
+	b.parts = slices.Grow(b.parts[:0], 2*len(b.large)+1)
+	from := 0
+	for _, in := range b.large {
+		b.parts = append(b.parts, b.buf[from:in.at], in.payload)
+		from = in.at
+	}
+	if from < len(b.buf) {
+		b.parts = append(b.parts, b.buf[from:])
+	}
+	b.left = b.parts
+	return &b.left
+}

@@ -1,0 +1,125 @@
+package wire_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+func benchmarkNext(b *testing.B, input []byte, messages int, deflate bool) {
+	c := accept(b, &endless{input: input}, limit(10*mb), deflate)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(input) / messages))
+	for b.Loop() {
+		if _, err := c.Next(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	small := frame(fin, opText, strings.Repeat("x", 32))
+	b.Run("small", func(b *testing.B) { benchmarkNext(b, small, 1, false) })
+	b.Run("small, 100 per read", func(b *testing.B) {
+		benchmarkNext(b, []byte(strings.Repeat(string(small), 100)), 100, false)
+	})
+	b.Run("text 16 KiB", func(b *testing.B) { benchmarkNext(b, frame(fin, opText, str(16<<10)), 1, false) })
+	b.Run("binary 16 KiB", func(b *testing.B) { benchmarkNext(b, frame(fin, opBinary, str(16<<10)), 1, false) })
+	b.Run("binary 1 MiB", func(b *testing.B) { benchmarkNext(b, frame(fin, opBinary, str(1<<20)), 1, false) })
+	b.Run("ping", func(b *testing.B) {
+		benchmarkNext(b, join(frame(fin, opPing, "12345678"), frame(fin, opText, "")), 1, false)
+	})
+	b.Run("deflated 2 KiB", func(b *testing.B) { benchmarkNext(b, frame(fin|rsv1, opText, deflated(words(2<<10))), 1, true) })
+}
+
+func BenchmarkAppendFlush(b *testing.B) {
+	for name, m := range map[string]websock.Message{
+		"small": websock.Text(strings.Repeat("x", 32)), "16 KiB": websock.Binary(make([]byte, 16<<10)),
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := accept(b, &endless{}, wire.Options{}, false)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Append(m)
+				c.Flush()
+			}
+		})
+	}
+	b.Run("small, 100 per flush", func(b *testing.B) {
+		c := accept(b, &endless{}, wire.Options{}, false)
+		m := websock.Text(strings.Repeat("x", 32))
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			c.Append(m)
+			if i%100 == 99 {
+				c.Flush()
+			}
+		}
+	})
+	b.Run("deflate 2 KiB, prepared", func(b *testing.B) {
+		c := accept(b, &endless{}, wire.Options{}, true)
+		m := websock.Prepare(websock.Text(words(2 << 10)))
+		b.ReportAllocs()
+		for b.Loop() {
+			c.Append(m)
+			c.Flush()
+		}
+	})
+	for _, level := range []int{1, 6, 9} {
+		b.Run("deflate 2 KiB, level "+string(rune('0'+level)), func(b *testing.B) {
+			c := accept(b, &endless{}, wire.Options{Level: level}, true)
+			m := websock.Text(words(2 << 10))
+			b.ReportAllocs()
+			b.SetBytes(int64(len(m.Data)))
+			for b.Loop() {
+				c.Append(m)
+				c.Flush()
+			}
+		})
+	}
+}
+
+// BenchmarkTCP_echo has one message in flight over loopback; the client's two
+// system calls are in it.
+func BenchmarkTCP_echo(b *testing.B) {
+	client, c := overTCP(b, limit(mb), nil)
+	c.SetHooks(func() { c.Flush() }, nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			m, err := c.Next()
+			if err != nil {
+				return
+			}
+			c.Append(m)
+		}
+	}()
+	input, output := frame(fin, opText, strings.Repeat("x", 32)), make([]byte, 34)
+	b.ReportAllocs()
+	for b.Loop() {
+		client.Conn().Write(input)
+		for got := 0; got < len(output); {
+			n, err := client.Conn().Read(output[got:])
+			if err != nil {
+				b.Fatal(err)
+			}
+			got += n
+		}
+	}
+	c.Abort()
+	<-done
+}
+
+// words is text that compresses as JSON does.
+func words(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		b.WriteString(`{"user":` + noise(4)[:0] + string(rune('a'+i%26)) + `,"text":"message number `)
+		b.WriteString(strings.Repeat(string(rune('0'+i*7%10)), i%5+1))
+		b.WriteString(`"},`)
+	}
+	return b.String()[:n]
+}

@@ -1,0 +1,41 @@
+// Package wire is one WebSocket connection's bytes, from the handshake to the
+// closed TCP connection. It knows frames, messages and the two directions of a
+// transport, and nothing of processes.
+//
+// # Handshake
+//
+// [CheckRequest] and [CheckOrigin] decide before anything is written, with a
+// [*Refusal] that says what to answer. [Accept] writes the 101 by
+// coder/websocket, takes the connection over and returns a [Conn].
+//
+// # Reading
+//
+// One goroutine at a time calls [Conn.Next] and, at the end, [Conn.Drain].
+// Reading goes through three layers:
+//
+//   - source brings bytes from the transport. It holds no buffer while it waits.
+//   - inbound finds the frame headers and refuses what RFC 6455, RFC 7692 or a
+//     limit forbid, before any payload is read. It handles control frames.
+//   - coder/websocket gets each data frame that was allowed, header and then
+//     exactly the payload that is there, and unmasks and joins it. So it never
+//     waits, and never sees anything that it would refuse or answer.
+//
+// What comes out is inflated and checked as UTF-8 while it arrives.
+//
+// # Writing
+//
+// [Conn.Append] encodes behind what is pending, [Conn.Flush] writes. Both are
+// safe from any goroutine. They are the one gate to the network: whole frames
+// only, in the order of the calls, one Close frame, nothing behind it, and
+// nothing after a write that failed.
+//
+// # Ending
+//
+// [Conn.Interrupt] ends waiting with an error, [Conn.Discard] ends delivery,
+// [Conn.CloseWrite] half closes, [Conn.Drain] reads on until the peer has
+// closed too, [Conn.Abort] closes TCP at once.
+//
+// The package starts no goroutine and has no state but buffer pools. It waits
+// for nothing but the transport, as long as deadlines given by the caller
+// allow.
+package wire

@@ -1,0 +1,96 @@
+package wire_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+)
+
+const answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+// negotiate upgrades with offers, one header line each, and returns the answer.
+func negotiate(t testing.TB, offers ...string) string {
+	t.Helper()
+	r := request()
+	r.Header["Sec-Websocket-Extensions"] = offers
+	w := &hijackable{conn: new(script), header: http.Header{"Sec-Websocket-Extensions": {"set by middleware"}}}
+	c, err := wire.Accept(w, r, wire.Options{Compress: true, Level: 1})
+	if err != nil {
+		t.Fatalf("offers %q: %v; a bad offer must not fail the upgrade", offers, err)
+	}
+	got := strings.Join(w.header.Values("Sec-WebSocket-Extensions"), "|")
+	if c.Compressed() != (got != "") {
+		t.Fatalf("offers %q: answered %q, but Compressed() = %t", offers, got, c.Compressed())
+	}
+	return got
+}
+
+// TestAccept_offers is RFC 7692 section 7.1 and RFC 6455 section 9.1. The
+// answer to an offer that is accepted always resets both contexts and leaves
+// client_max_window_bits out, unlike Bandit's in 44 to 48.
+func TestAccept_offers(t *testing.T) {
+	tests := []struct {
+		name   string
+		offers []string
+		want   string // "": declined
+	}{
+		{"no offer", nil, ""},
+		{"43 plain", []string{"permessage-deflate"}, answer},
+		{"44 client_max_window_bits", []string{"permessage-deflate;client_max_window_bits"}, answer},
+		{"45 client_max_window_bits=12", []string{"permessage-deflate;client_max_window_bits=12"}, answer},
+		{"45 client_max_window_bits=8", []string{"permessage-deflate;client_max_window_bits=8"}, answer},
+		{"46 server_max_window_bits=12", []string{"permessage-deflate;server_max_window_bits=12"}, ""},
+		{"46 server_max_window_bits=15", []string{"permessage-deflate;server_max_window_bits=15"}, answer + "; server_max_window_bits=15"},
+		{"47 server_no_context_takeover", []string{"permessage-deflate;server_no_context_takeover"}, answer},
+		{"48 client_no_context_takeover", []string{"permessage-deflate;client_no_context_takeover"}, answer},
+		{"49 second offer", []string{"permessage-deflate;server_max_window_bits=99,permessage-deflate;client_max_window_bits"}, answer},
+		{"49 second line", []string{"permessage-deflate;server_max_window_bits=10", "permessage-deflate"}, answer},
+		{"first acceptable wins", []string{"permessage-deflate; server_max_window_bits=15, permessage-deflate"}, answer + "; server_max_window_bits=15"},
+		{"51 unknown extension", []string{"not-a-real-extension"}, ""},
+		{"51 unknown extension first", []string{"x-webkit-deflate-frame, foo; a=\"b, permessage-deflate\", permessage-deflate"}, answer},
+		{"52 unknown parameter", []string{"permessage-deflate; this_is_not_an_option"}, ""},
+		{"53 repeated", []string{"permessage-deflate;client_max_window_bits;client_max_window_bits"}, ""},
+		{"53 repeated, no value and value", []string{"permessage-deflate;client_max_window_bits;client_max_window_bits=15"}, ""},
+		{"53 repeated flag", []string{"permessage-deflate;server_no_context_takeover;server_no_context_takeover"}, ""},
+		{"54 server_max_window_bits without value", []string{"permessage-deflate;server_max_window_bits"}, ""},
+		{"57 max_inflate_ratio", []string{"permessage-deflate;max_inflate_ratio=5"}, ""},
+		{"58 12abc", []string{"permessage-deflate;server_max_window_bits=12abc"}, ""},
+		{"58 15abc", []string{"permessage-deflate;server_max_window_bits=15abc"}, ""},
+		{"58 a=b=c", []string{"permessage-deflate;a=b=c"}, ""},
+		{"58 x=", []string{"permessage-deflate;x="}, ""},
+		{"value on a flag", []string{"permessage-deflate;server_no_context_takeover=1"}, ""},
+		{"client bits 7", []string{"permessage-deflate;client_max_window_bits=7"}, ""},
+		{"client bits 16", []string{"permessage-deflate;client_max_window_bits=16"}, ""},
+		{"client bits 99", []string{"permessage-deflate;client_max_window_bits=99"}, ""},
+		{"client bits 08", []string{"permessage-deflate;client_max_window_bits=08"}, ""},
+		{"client bits +9", []string{"permessage-deflate;client_max_window_bits=+9"}, ""},
+		{"client bits huge", []string{"permessage-deflate;client_max_window_bits=99999999999999999999"}, ""},
+		{"client bits empty", []string{"permessage-deflate;client_max_window_bits="}, ""},
+		{"server bits 015", []string{"permessage-deflate;server_max_window_bits=015"}, ""},
+		{"all four", []string{"permessage-deflate; client_max_window_bits=10; server_max_window_bits=15; client_no_context_takeover; server_no_context_takeover"},
+			answer + "; server_max_window_bits=15"},
+		{"quoted value", []string{`permessage-deflate; client_max_window_bits="10"`}, answer},
+		{"quoted value with escapes", []string{`permessage-deflate; client_max_window_bits="\1\0"`}, answer},
+		{"quoted value, no token", []string{`permessage-deflate; client_max_window_bits="1 0"`}, ""},
+		{"quoted value, empty", []string{`permessage-deflate; client_max_window_bits=""`}, ""},
+		{"quoted value, more behind", []string{`permessage-deflate; client_max_window_bits="10"0`}, ""},
+		{"quote never closed", []string{`permessage-deflate; client_max_window_bits="10`}, ""},
+		{"quote never closed eats the line only", []string{`permessage-deflate; a="10, permessage-deflate`, "permessage-deflate"}, answer},
+		{"spaces and tabs", []string{" permessage-deflate ;\tclient_max_window_bits = 10 ,"}, answer},
+		{"empty elements", []string{", ,permessage-deflate"}, answer},
+		{"empty line", []string{""}, ""},
+		{"empty parameter", []string{"permessage-deflate;"}, ""},
+		{"other case", []string{"Permessage-Deflate"}, ""},
+		{"parameter without name", []string{"permessage-deflate; =15"}, ""},
+		{"longer name", []string{"permessage-deflate2"}, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := negotiate(t, tt.offers...); got != tt.want {
+				t.Errorf("offers %q:\nanswer %q\nwant   %q", tt.offers, got, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,259 @@
+package wire_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/pipe"
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// hijackable is a ResponseWriter over any connection, so that a test needs no
+// server.
+type hijackable struct {
+	conn     net.Conn
+	header   http.Header
+	leftover []byte // what the server read behind the head
+}
+
+func (h *hijackable) Header() http.Header         { return h.header }
+func (h *hijackable) Write(p []byte) (int, error) { return len(p), nil }
+func (h *hijackable) WriteHeader(status int) {
+	fmt.Fprintf(h.conn, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
+	h.header.Write(h.conn)
+	io.WriteString(h.conn, "\r\n")
+}
+
+func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	br := bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(h.leftover)), h.conn), 64<<10)
+	if len(h.leftover) > 0 {
+		br.Peek(len(h.leftover))
+	}
+	return h.conn, bufio.NewReadWriter(br, bufio.NewWriter(h.conn)), nil
+}
+
+// request is a legal handshake; fields replaces headers, "" removes one.
+func request(fields ...string) *http.Request {
+	r := &http.Request{
+		Method: "GET", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: "example.com",
+		Header: http.Header{
+			"Connection":            {"Upgrade"},
+			"Upgrade":               {"websocket"},
+			"Sec-Websocket-Version": {"13"},
+			"Sec-Websocket-Key":     {rawclient.DefaultKey},
+		},
+	}
+	for i := 0; i < len(fields); i += 2 {
+		key := http.CanonicalHeaderKey(fields[i])
+		if delete(r.Header, key); fields[i+1] != "" {
+			r.Header[key] = strings.Split(fields[i+1], "\n")
+		}
+	}
+	return r
+}
+
+// accept upgrades conn without a server.
+func accept(t testing.TB, conn net.Conn, o wire.Options, deflate bool) *wire.Conn {
+	t.Helper()
+	r := request()
+	if deflate {
+		o.Compress = true
+		r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
+	}
+	if o.Level == 0 {
+		o.Level = 6
+	}
+	c, err := wire.Accept(&hijackable{conn: conn, header: http.Header{}}, r, o)
+	if err != nil {
+		t.Fatalf("Accept: %v", err)
+	}
+	return c
+}
+
+// connect joins a client and a Conn over memory.
+func connect(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
+	t.Helper()
+	near, far := pipe.New(4 << 20)
+	if o.Level == 0 {
+		o.Level = 6
+	}
+	o.Compress = deflate
+	r := request()
+	if deflate {
+		r.Header.Set("Sec-WebSocket-Extensions", rawclient.DefaultOffer)
+	}
+	c, err := wire.Accept(&hijackable{conn: far, header: http.Header{}}, r, o)
+	if err != nil {
+		t.Fatalf("Accept: %v", err)
+	}
+	client, _, err := rawclient.Handshake(near, rawclient.HandshakeOptions{Deflate: deflate})
+	if err != nil {
+		t.Fatalf("Handshake: %v", err)
+	}
+	// The request went into the connection behind the handshake's back.
+	discardRequest(t, far)
+	t.Cleanup(func() {
+		near.Close()
+		c.Abort()
+	})
+	return client, c
+}
+
+func discardRequest(t testing.TB, conn net.Conn) {
+	t.Helper()
+	var head []byte
+	for !strings.HasSuffix(string(head), "\r\n\r\n") {
+		var p [1]byte
+		if _, err := conn.Read(p[:]); err != nil {
+			t.Fatalf("request head: %v", err)
+		}
+		head = append(head, p[0])
+	}
+}
+
+// script is a connection whose Reads return given chunks, one each, and then
+// the end of the stream. What is written is kept.
+type script struct {
+	chunks  [][]byte
+	written []byte
+	reads   int
+	closed  atomic.Bool
+	past    atomic.Bool
+}
+
+func (s *script) Read(p []byte) (int, error) {
+	s.reads++
+	switch {
+	case s.closed.Load():
+		return 0, net.ErrClosed
+	case s.past.Load():
+		return 0, os.ErrDeadlineExceeded
+	case len(s.chunks) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, s.chunks[0])
+	if s.chunks[0] = s.chunks[0][n:]; len(s.chunks[0]) == 0 {
+		s.chunks = s.chunks[1:]
+	}
+	return n, nil
+}
+
+func (s *script) Write(p []byte) (int, error) {
+	s.written = append(s.written, p...)
+	return len(p), nil
+}
+
+func (s *script) Close() error                     { s.closed.Store(true); return nil }
+func (s *script) LocalAddr() net.Addr              { return pipe.Addr(1) }
+func (s *script) RemoteAddr() net.Addr             { return pipe.Addr(2) }
+func (s *script) SetDeadline(time.Time) error      { return nil }
+func (s *script) SetWriteDeadline(time.Time) error { return nil }
+func (s *script) SetReadDeadline(at time.Time) error {
+	s.past.Store(!at.IsZero() && at.Before(time.Now()))
+	return nil
+}
+
+// waitingScript is a script that can be waited for, as pipes can.
+type waitingScript struct{ script }
+
+func (s *waitingScript) WaitRead() error {
+	if s.past.Load() {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// flags of a frame, as in the inventory.
+const (
+	fin  = 8
+	rsv1 = 4
+	rsv2 = 2
+	rsv3 = 1
+)
+
+// frame is one masked frame.
+func frame(flags byte, opcode byte, payload string) []byte {
+	return rawclient.AppendFrame(nil, rawclient.Frame{
+		Fin: flags&fin != 0, RSV: flags & 7, Opcode: opcode, Masked: true, Payload: []byte(payload),
+	}, rawclient.DefaultMask)
+}
+
+func join(frames ...[]byte) []byte { return slices.Concat(frames...) }
+
+// chops cuts p in the ways in which TCP may.
+func chops(p []byte) map[string][][]byte {
+	ways := map[string][][]byte{"one write": {p}}
+	if len(p) <= 64<<10 {
+		var single [][]byte
+		for i := range p {
+			single = append(single, p[i:i+1])
+		}
+		ways["byte by byte"] = single
+	}
+	rng := rand.New(rand.NewPCG(1, uint64(len(p))))
+	var cuts [][]byte
+	for rest := p; len(rest) > 0; {
+		n := 1 + rng.IntN(min(len(rest), 1+len(p)/3))
+		cuts = append(cuts, rest[:n])
+		rest = rest[n:]
+	}
+	ways["random cuts"] = cuts
+	return ways
+}
+
+// text of a message in a list of events.
+func event(m websock.Message) string {
+	if len(m.Data) <= 48 {
+		return fmt.Sprintf("%s %q", m.Opcode, m.Data)
+	}
+	return fmt.Sprintf("%s %d bytes %08x", m.Opcode, len(m.Data), crc32.ChecksumIEEE(m.Data))
+}
+
+func textEvent(s string) string   { return event(websock.Text(s)) }
+func binaryEvent(s string) string { return event(websock.Binary([]byte(s))) }
+func pingEvent(s string) string   { return event(websock.Ping([]byte(s))) }
+func pongEvent(s string) string   { return event(websock.Pong([]byte(s))) }
+
+// readAll reads until an error and returns what came.
+func readAll(c *wire.Conn) (events []string, err error) {
+	c.SetHooks(nil, func(m websock.Message) bool {
+		events = append(events, event(m))
+		return true
+	})
+	for {
+		m, err := c.Next()
+		if err != nil {
+			return events, err
+		}
+		events = append(events, event(m))
+	}
+}
+
+// verdict says how a connection ended: "EOF", "remote 1000 reason", "1002 rule".
+func verdict(err error) string {
+	var remote *websock.RemoteCloseError
+	var protocol *websock.ProtocolError
+	switch {
+	case errors.As(err, &remote):
+		return strings.TrimSpace(fmt.Sprintf("remote %d %s", remote.Code, remote.Reason))
+	case errors.As(err, &protocol):
+		return fmt.Sprintf("%d %s", protocol.Code, protocol.Rule)
+	case errors.Is(err, io.EOF):
+		return "EOF"
+	}
+	return err.Error()
+}

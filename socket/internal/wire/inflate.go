@@ -1,0 +1,189 @@
+package wire
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/flate"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+const (
+	// deflateTail is what the sender removed (RFC 7692 section 7.2.1) and, so
+	// that a complete message can be told from a truncated one, an empty last
+	// block.
+	deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+
+	deflateInput = 4 << 10  // compressed bytes that are read at once
+	longInflate  = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
+	maxScratch   = 64 << 10 // largest buffer that stays in a pool
+)
+
+// inflater is all that inflating one message needs. No state outlives the
+// message, so it is pooled (RFC 7692 section 7.1.1).
+type inflater struct {
+	in  deflated
+	buf *bufio.Reader // of in; a type that flate reads fast
+	r   io.ReadCloser // of buf
+	out []byte        // where messages up to maxScratch are inflated
+}
+
+var inflaters = sync.Pool{New: func() any {
+	f := new(inflater)
+	f.buf = bufio.NewReaderSize(&f.in, deflateInput)
+	f.r = flate.NewReader(f.buf)
+	return f
+}}
+
+func newInflater(c *Conn) *inflater {
+	f := inflaters.Get().(*inflater)
+	f.in = deflated{conn: c}
+	f.buf.Reset(&f.in)
+	if err := f.r.(flate.Resetter).Reset(f.buf, nil); err != nil {
+		panic("wire: flate reader refused a reset: " + err.Error()) // its Reset returns nil always
+	}
+	return f
+}
+
+func (f *inflater) release() {
+	f.in = deflated{}
+	inflaters.Put(f)
+}
+
+// deflated reads the payload of the open message, then deflateTail.
+type deflated struct {
+	conn  *Conn
+	ended bool   // the payload was read to its end
+	tail  string // what is left of deflateTail
+	err   error  // why reading failed
+}
+
+func (d *deflated) Read(p []byte) (int, error) {
+	if d.err != nil {
+		return 0, d.err
+	}
+	if !d.ended {
+		n, err := d.conn.available()
+		if err == nil {
+			n = min(n, len(p))
+			err = d.conn.take(p[:n])
+		}
+		if err == nil {
+			return n, nil
+		}
+		if err != errMessageEnd { //nolint:errorlint // never wrapped
+			d.err = err
+			return 0, err
+		}
+		d.ended, d.tail = true, deflateTail
+	}
+	if d.tail == "" {
+		return 0, io.EOF
+	}
+	n := copy(p, d.tail)
+	d.tail = d.tail[n:]
+	return n, nil
+}
+
+// inflate reads the open message, which is compressed (RFC 7692 section 7.2.2),
+// and stops as soon as it is larger than MaxMessageSize or not UTF-8.
+//
+// A message without any payload is taken as an empty one. A compressor that
+// follows RFC 7692 section 7.2.3.6 sends the byte 00, but zlib's flush of
+// nothing yields no bytes, so there are clients that send this, and every
+// server built on zlib reads it so.
+func (c *Conn) inflate() ([]byte, error) {
+	switch _, err := c.available(); {
+	case err == errMessageEnd: //nolint:errorlint // never wrapped
+		return []byte{}, nil
+	case err != nil:
+		return nil, err
+	}
+	if c.in.total >= longInflate && c.beforeWait != nil {
+		c.beforeWait() // as what it flushes would wait for a millisecond and more
+	}
+	f := newInflater(c)
+	defer f.release()
+
+	text := c.in.opcode == opText && !c.skipUTF8
+	data := f.out[:0]
+	checked := 0
+	for {
+		data = c.growInflated(data)
+		n, err := f.r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if c.in.max >= 0 && int64(len(data)) > c.in.max {
+			return nil, violation(websock.CloseMessageTooBig,
+				"message inflates to more than Config.MaxMessageSize %d", c.in.max)
+		}
+		if text {
+			n, ok := textPrefix(data[checked:])
+			if !ok {
+				return nil, errNotUTF8()
+			}
+			checked += n
+		}
+		if errors.Is(err, io.EOF) && f.in.err == nil {
+			break
+		}
+		if err != nil {
+			return nil, f.failure(err)
+		}
+	}
+	if text && !utf8.Valid(data[checked:]) {
+		return nil, errNotUTF8()
+	}
+	if err := f.atEnd(); err != nil {
+		return nil, err
+	}
+	if cap(data) > maxScratch {
+		return data, nil
+	}
+	f.out = data
+	return append([]byte{}, data...), nil
+}
+
+// atEnd checks what stands behind a block with BFINAL: nothing, or the byte 00
+// (RFC 7692 section 7.2.3.4). More would be data that is silently lost. At the
+// end of a message without such a block nothing is left.
+func (f *inflater) atEnd() error {
+	rest, err := f.buf.Peek(len(deflateTail) + 2)
+	if f.in.err != nil {
+		return f.in.err
+	}
+	if n := len(rest) - len(deflateTail); err == nil || n == 1 && rest[0] != 0 {
+		return violation(websock.CloseInvalidPayload,
+			"compressed message goes on behind its last block (RFC 7692 section 7.2.3.4)")
+	}
+	return nil
+}
+
+// failure is the error of the wire below, if it was that, or says that the data
+// cannot be inflated.
+func (f *inflater) failure(err error) error {
+	if f.in.err != nil {
+		return f.in.err
+	}
+	e := violation(websock.CloseInvalidPayload, "message does not inflate (RFC 7692 section 7.2.2)")
+	e.Err = err
+	return e
+}
+
+// growInflated makes place for more behind data, up to one byte more than a
+// message may have.
+func (c *Conn) growInflated(data []byte) []byte {
+	if len(data) < cap(data) {
+		return data
+	}
+	size := int64(max(2*cap(data), firstBuffer))
+	if c.in.max >= 0 && c.in.max < size {
+		size = max(c.in.max+1, int64(len(data))+1)
+	}
+	grown := make([]byte, len(data), size)
+	copy(grown, data)
+	return grown
+}

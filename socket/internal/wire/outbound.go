@@ -1,0 +1,209 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// ErrCloseSent is what writing returns behind a Close frame.
+var ErrCloseSent = errors.New("wire: the Close frame was the last")
+
+// outbound is the one gate to the network. Frames are encoded into a batch
+// under mu and written under the writer's lock, so appends go on while a write
+// blocks.
+type outbound struct {
+	deflate   bool // permessage-deflate was negotiated
+	threshold int
+	level     deflatedForm
+	counts    *counter
+	sent      atomic.Pointer[websock.CloseDetail]
+
+	pending atomic.Bool // bytes wait for a Flush
+
+	mu     sync.Mutex
+	batch  *batch // what waits; nil: nothing
+	err    error  // why the gate is shut; nil: it is open
+	failed error  // the write that failed
+
+	writer writer
+}
+
+func (o *outbound) open(conn net.Conn, clock *clock, counts *counter, deflate bool, opts Options) {
+	o.deflate, o.threshold, o.level = deflate, opts.Threshold, deflateLevel(opts.Level)
+	o.counts = counts
+	o.writer.open(conn, clock, opts.WriteTimeout)
+}
+
+// Append encodes m, and deflates it where that was negotiated and pays, as one
+// frame behind what is pending. When 64 KiB wait it flushes. m.Data must not
+// change any more.
+//
+// The caller has validated m; what cannot be a frame is refused all the same,
+// with a [*websock.ResultError], and leaves the gate open. Every other error
+// stays: behind a Close frame [ErrCloseSent], else that of the write that
+// failed, or [net.ErrClosed] after [Conn.Abort].
+func (c *Conn) Append(m websock.Message) error {
+	if err := checkFrame(m); err != nil {
+		return err
+	}
+	o := &c.out
+	payload, rsv1 := o.encode(m)
+	o.mu.Lock()
+	if o.err != nil {
+		defer o.mu.Unlock()
+		return o.err
+	}
+	b := o.waiting()
+	b.header(opcode(m.Opcode), rsv1, len(payload))
+	b.payload(payload)
+	full := b.full()
+	o.counts.add(opcode(m.Opcode), int64(len(payload)))
+	o.pending.Store(true)
+	o.mu.Unlock()
+	if full {
+		return c.Flush()
+	}
+	return nil
+}
+
+// encode returns the payload of m's frame, and bitRSV1 when it is deflated: a
+// data message that is large enough and gets smaller. A prepared message is
+// deflated once for all connections of a level.
+func (o *outbound) encode(m websock.Message) (payload []byte, rsv1 byte) {
+	if o.deflate && !opcode(m.Opcode).control() && len(m.Data) >= o.threshold {
+		p := m.Encoded(o.level, func() []byte { return deflate(m.Data, o.level) })
+		if p != nil {
+			return p, bitRSV1
+		}
+	}
+	return m.Data, 0
+}
+
+// checkFrame refuses what cannot be a frame. That text is UTF-8 is the caller's
+// to see to.
+func checkFrame(m websock.Message) error {
+	switch m.Opcode {
+	case websock.OpText, websock.OpBinary:
+		return nil
+	case websock.OpPing, websock.OpPong:
+		if len(m.Data) <= maxControlPayload {
+			return nil
+		}
+	}
+	return m.Check()
+}
+
+// waiting returns the batch to append to. o.mu is held.
+func (o *outbound) waiting() *batch {
+	if o.batch == nil {
+		o.batch = newBatch()
+	}
+	return o.batch
+}
+
+// AppendClose encodes a Close frame behind what is pending and shuts the gate:
+// it is the last. Code 0 stands for an empty payload. A detail that cannot be
+// sent is refused with a [*websock.ResultError] and leaves the gate open.
+func (c *Conn) AppendClose(d websock.CloseDetail) error {
+	if err := checkClose(d); err != nil {
+		return err
+	}
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err != nil {
+		return o.err
+	}
+	b := o.waiting()
+	b.close(d)
+	o.counts.add(opClose, int64(closeLength(d)))
+	o.err = ErrCloseSent
+	o.pending.Store(true)
+	return nil
+}
+
+func checkClose(d websock.CloseDetail) error {
+	if d.Code == 0 && d.Reason != "" {
+		return &websock.ResultError{Problem: "close reason without a close code (RFC 6455 section 5.5.1)"}
+	}
+	return websock.Result{Stop: websock.ErrNormal, Close: d}.Check()
+}
+
+// Pending reports whether bytes wait for a Flush.
+func (c *Conn) Pending() bool { return c.out.pending.Load() }
+
+// Flush writes all that waits, in one write where the transport has one. It
+// waits for a write in progress and then for its own, at most WriteTimeout, and
+// not beyond the time of [Conn.LimitWrites]. A write that fails, or is not
+// completed, shuts the gate for ever: its error is that of every later call.
+func (c *Conn) Flush() error {
+	o := &c.out
+	o.writer.turn <- struct{}{}
+	defer func() { <-o.writer.turn }()
+	o.mu.Lock()
+	b, failed := o.batch, o.failed
+	o.batch = nil
+	o.pending.Store(false)
+	o.mu.Unlock()
+	if b == nil {
+		return failed
+	}
+	defer b.release()
+	if err := o.writer.write(b); err != nil {
+		return o.fail(err)
+	}
+	if b.last != nil {
+		o.sent.Store(b.last)
+	}
+	return nil
+}
+
+// fail shuts the gate after a write that failed.
+func (o *outbound) fail(err error) error {
+	err = fmt.Errorf("wire: write: %w", err)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err, o.failed = err, err
+	o.discard()
+	return err
+}
+
+// shut shuts the gate, if it is not, and drops what waits.
+func (o *outbound) shut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = net.ErrClosed
+	}
+	o.discard()
+}
+
+// discard drops what waits. o.mu is held.
+func (o *outbound) discard() {
+	if o.batch != nil {
+		o.batch.release()
+		o.batch = nil
+	}
+	o.pending.Store(false)
+}
+
+// CloseWrite ends our side of the stream: FIN, or close_notify with TLS. It
+// does not flush, what waits is dropped; it waits for a write in progress.
+// Nothing can be appended behind it. Where the transport cannot half close it
+// returns [errors.ErrUnsupported].
+func (c *Conn) CloseWrite() error {
+	o := &c.out
+	o.writer.turn <- struct{}{}
+	defer func() { <-o.writer.turn }()
+	half, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	o.shut()
+	return half.CloseWrite()
+}

@@ -1,0 +1,176 @@
+package wire
+
+import (
+	"errors"
+	"io"
+	"time"
+)
+
+// ErrStopped is what [Conn.Next] returns when the hook for control frames said
+// so, or after [Conn.Discard].
+var ErrStopped = errors.New("wire: reading was stopped")
+
+// past is a deadline that wakes a reader.
+var past = time.Unix(1, 0)
+
+// Interrupt makes a Next that waits for bytes, or would, return err. Messages
+// that were read before are still delivered. The first err stays.
+func (c *Conn) Interrupt(err error) {
+	if c.interrupt.CompareAndSwap(nil, &err) {
+		c.wake()
+	}
+}
+
+// Discard ends delivery: Next returns [ErrStopped] as soon as it would deliver a
+// message, call the hook for control frames or wait.
+func (c *Conn) Discard() {
+	if !c.discard.Swap(true) {
+		c.wake()
+	}
+}
+
+// wake ends a blocked read. The reader looks at interrupt and discard before it
+// reads, and the deadline stays in the past: so it either sees what was set
+// before wake, or its read fails at once.
+func (c *Conn) wake() {
+	c.wakeMu.Lock()
+	defer c.wakeMu.Unlock()
+	if !c.unwakable {
+		// It fails when the connection is closed; then no reader waits.
+		c.conn.SetReadDeadline(past) //nolint:errcheck,gosec // see above
+	}
+}
+
+// stopped returns why reading is to end, nil when it is not.
+func (c *Conn) stopped() error {
+	if c.discard.Load() {
+		return ErrStopped
+	}
+	if err := c.interrupt.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// more waits for bytes, unless reading is to end.
+func (c *Conn) more() error {
+	if err := c.beforeRead(); err != nil {
+		return err
+	}
+	if err := c.source.more(c.in.rest > 0); err != nil {
+		return c.afterRead(err)
+	}
+	return nil
+}
+
+func (c *Conn) beforeRead() error {
+	if c.draining {
+		return nil
+	}
+	if err := c.stopped(); err != nil {
+		return err
+	}
+	if c.beforeWait != nil {
+		c.beforeWait()
+		if err := c.stopped(); err != nil { // by what the hook did
+			return err
+		}
+	}
+	switch {
+	case !c.in.open && len(c.source.data) == 0:
+		c.clock.opened(0)
+	case c.clock.openedAt.Load() == 0:
+		// Its first byte came with the last read, and with messages before it,
+		// whose handling is not the peer's time.
+		c.clock.openedAt.Store(c.clock.now())
+	}
+	return nil
+}
+
+// afterRead tells a read that was woken from one that failed.
+func (c *Conn) afterRead(err error) error {
+	if !c.draining {
+		if stop := c.stopped(); stop != nil {
+			return stop
+		}
+	}
+	return err
+}
+
+// Drain reads on after Next has failed, and throws away what comes, so that
+// closing TCP does not reset the connection while our Close frame is on its way
+// (RFC 6455 section 7.1.1). It returns nil when the peer's Close frame has come,
+// or, if that came before or the stream cannot be parsed any more, at the end of
+// TCP; else an error at deadline (the zero Time: none) or when the transport
+// fails. It uses no memory but one read buffer.
+//
+// It is for the reading goroutine. Interrupt and Discard have no effect on it,
+// Abort ends it.
+func (c *Conn) Drain(deadline time.Time) error {
+	if c.readErr == nil {
+		c.readErr = ErrStopped
+	}
+	c.draining = true
+	c.wakeMu.Lock()
+	c.unwakable = true
+	err := c.conn.SetReadDeadline(deadline)
+	c.wakeMu.Unlock()
+	if err == nil {
+		err = c.drain()
+	}
+	c.source.drop()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+func (c *Conn) drain() error {
+	for !c.closed && !c.in.broken {
+		if err := c.skipPayload(); err != nil {
+			return err
+		}
+		h, err := c.header()
+		if c.in.broken {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if h.opcode == opClose {
+			p, err := c.controlPayload(h)
+			if err != nil {
+				return err
+			}
+			c.counts.in.add(opClose, h.length)
+			c.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
+			return nil
+		}
+		c.source.data = c.source.data[h.size:]
+		c.in.frame, c.in.rest = h, h.length
+		if h.length == 0 {
+			c.counts.in.add(h.opcode, 0)
+		}
+	}
+	for {
+		c.source.drop()
+		if err := c.source.more(true); err != nil {
+			return err
+		}
+	}
+}
+
+// skipPayload drops what is left of the payload of a frame.
+func (c *Conn) skipPayload() error {
+	for c.in.rest > 0 {
+		if n := int(min(int64(len(c.source.data)), c.in.rest)); n > 0 {
+			c.source.data = c.source.data[n:]
+			c.consumed(n)
+			continue
+		}
+		if err := c.source.more(true); err != nil {
+			return err
+		}
+	}
+	return nil
+}

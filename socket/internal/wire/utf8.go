@@ -1,0 +1,23 @@
+package wire
+
+import "unicode/utf8"
+
+// textPrefix returns how many bytes at the start of p are whole runes, and
+// whether p can still become UTF-8: false from the first byte on that no
+// continuation can mend (RFC 6455 section 8.1). What stands behind the prefix,
+// at most three bytes, is the beginning of a rune.
+func textPrefix(p []byte) (n int, ok bool) {
+	n = len(p)
+	for i := 1; i < utf8.UTFMax && i <= len(p); i++ {
+		if !utf8.RuneStart(p[len(p)-i]) {
+			continue
+		}
+		// FullRune is true for a sequence that is already wrong, such as E0 41
+		// or F4 90, which Valid then refuses.
+		if !utf8.FullRune(p[len(p)-i:]) {
+			n -= i
+		}
+		break
+	}
+	return n, utf8.Valid(p[:n])
+}
