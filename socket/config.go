@@ -1,0 +1,163 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Config configures a Server. The zero value works. In every field 0 means the default and a negative value means off,
+// as far as the field can be off.
+type Config struct {
+	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
+	System *actor.System
+
+	// Subprotocols are those that this server speaks, the most wanted first. The first that the client offers is
+	// negotiated; none: the socket goes without one.
+	Subprotocols []string
+
+	// OriginPatterns are the Origins that may connect besides the request's own host: patterns of path.Match for the host,
+	// or for scheme://host when they contain "://", compared in lower case. A request without Origin comes from no browser
+	// and may connect. Others get 403.
+	OriginPatterns []string
+
+	// MaxMessageSize is the limit for one message from the peer, in bytes after inflation. 0: 10 MB (10,000,000); negative:
+	// none. A larger one ends the socket with 1009, from its header if that says so.
+	MaxMessageSize int64
+
+	// MaxSockets is how many sockets there are at most; beyond it upgrades get 503. 0: no limit.
+	MaxSockets int
+
+	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from the
+	// peer counts as life, our own writes and messages of other processes do not; the time counts only while the socket
+	// is read. 0: 60 s.
+	IdleTimeout time.Duration
+
+	// IdleClose is the Close frame for IdleTimeout and MessageTimeout. Zero: 1002, as Bandit sends it.
+	IdleClose websock.CloseDetail
+
+	// PingInterval is the silence of the peer after which it is pinged, and pinged again. Its pongs are the RTT in Info
+	// and do not reach HandleControl. 0: 25 s; negative: off, for clients with heartbeats of their own.
+	PingInterval time.Duration
+
+	// MessageTimeout is how long one message may take from its first byte to its last. Exceeding it ends the socket as
+	// IdleTimeout does. 0: 60 s.
+	MessageTimeout time.Duration
+
+	// WriteTimeout is how long one write to the peer may block. Then the socket ends without a Close frame, which could not
+	// be written either. 0: 10 s.
+	WriteTimeout time.Duration
+
+	// CloseTimeout is how long TCP stays open for the peer's Close behind ours, and how long a slow peer has to take in
+	// what waits when the mailbox is over its limit. 0: 5 s; negative: TCP is closed behind our Close at once.
+	CloseTimeout time.Duration
+
+	// ShutdownTimeout is the shutdown time of the process: for the callback in flight, the Close frame, the children and
+	// Terminate. Then it is killed. 0: 15 s.
+	ShutdownTimeout time.Duration
+
+	// MailboxLimit is how many messages wait for a socket at most. One more ends it with ErrOverload and 1013. Frames of
+	// the peer do not count: at most one of them waits. 0: 1024.
+	MailboxLimit int
+
+	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
+	Compression Compression
+
+	// SkipUTF8Check lets text messages of the peer through unchecked. Close reasons, and what handlers push, are
+	// checked all the same.
+	SkipUTF8Check bool
+
+	// Drain is how Serve says goodbye to the sockets when its ctx is done.
+	Drain Drain
+
+	// OnClose is called once per socket, after its TCP connection is closed and its process is dead, on one of the
+	// socket's goroutines. It must not block. A panic in it is logged.
+	OnClose func(Closed)
+
+	// Logger gets one line per closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the rest.
+	// nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// Compression configures permessage-deflate. Both sides always work without context takeover, so that no state
+// outlives a message.
+type Compression struct {
+	// On offers it to clients that ask.
+	On bool
+	// Threshold is the size in bytes from which on messages are compressed. 0: 512; negative: everything.
+	Threshold int
+	// Level is the deflate level, 1 (fast) to 9 (small). 0: 1.
+	Level int
+}
+
+const (
+	defaultMaxMessageSize  = 10_000_000
+	defaultIdleTimeout     = 60 * time.Second
+	defaultPingInterval    = 25 * time.Second
+	defaultMessageTimeout  = 60 * time.Second
+	defaultWriteTimeout    = 10 * time.Second
+	defaultCloseTimeout    = 5 * time.Second
+	defaultShutdownTimeout = 15 * time.Second
+	defaultThreshold       = 512
+	defaultLevel           = 1
+)
+
+// withDefaults checks cfg and replaces zeros; what is off stays negative.
+func (cfg Config) withDefaults() (Config, error) {
+	if err := wire.CheckPatterns(cfg.OriginPatterns); err != nil {
+		return cfg, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
+	}
+	if cfg.MaxSockets < 0 {
+		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)
+	}
+	if l := cfg.Compression.Level; l < 0 || l > 9 {
+		return cfg, fmt.Errorf("socket: Config.Compression.Level %d: want 1 to 9, or 0 for the default", l)
+	}
+	if cfg.MailboxLimit < 0 {
+		return cfg, errors.New("socket: Config.MailboxLimit: a socket's mailbox cannot be without limit")
+	}
+	if cfg.IdleClose == (websock.CloseDetail{}) {
+		cfg.IdleClose.Code = websock.CloseProtocolError
+	}
+	if err := websock.StopWith(websock.ErrTimeout, cfg.IdleClose).Check(); err != nil || cfg.IdleClose.Code == 0 {
+		return cfg, fmt.Errorf("socket: Config.IdleClose %+v cannot be sent", cfg.IdleClose)
+	}
+	if cfg.MaxMessageSize == 0 {
+		cfg.MaxMessageSize = defaultMaxMessageSize
+	}
+	for _, d := range []struct {
+		d   *time.Duration
+		def time.Duration
+	}{
+		{&cfg.IdleTimeout, defaultIdleTimeout},
+		{&cfg.PingInterval, defaultPingInterval},
+		{&cfg.MessageTimeout, defaultMessageTimeout},
+		{&cfg.WriteTimeout, defaultWriteTimeout},
+		{&cfg.CloseTimeout, defaultCloseTimeout},
+		{&cfg.ShutdownTimeout, defaultShutdownTimeout},
+	} {
+		if *d.d == 0 {
+			*d.d = d.def
+		}
+	}
+	var err error
+	if cfg.Drain, err = cfg.Drain.withDefaults(&cfg); err != nil {
+		return cfg, err
+	}
+	if cfg.Compression.Threshold == 0 {
+		cfg.Compression.Threshold = defaultThreshold
+	}
+	cfg.Compression.Threshold = max(cfg.Compression.Threshold, 0)
+	if cfg.Compression.Level == 0 {
+		cfg.Compression.Level = defaultLevel
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	return cfg, nil
+}

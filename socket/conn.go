@@ -1,0 +1,320 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// conn is one connection: the actor of its process, and the goroutine that reads it.
+//
+// The reader goroutine (serve) runs Init and reads; at rest, the process's turns run on it. It is the last to leave: when
+// the process has ended it waits for the peer's Close, closes TCP and reports. Only after a kill that finds it inside a
+// callback, the killer does that in its place.
+type conn struct {
+	srv     *Server
+	wire    *wire.Conn
+	port    *host.Port
+	pid     actor.PID
+	since   time.Time
+	handler websock.Handler
+	control websock.ControlHandler // nil when the handler has none
+
+	// Owned by the reader. A Deliver returns when its frame is taken out of the mailbox, and so the handling of the one
+	// before is over: two places are enough.
+	frames [2]frame
+	next   int
+
+	// Owned by the turn.
+	initialized bool                // Init has returned normally
+	readEnd     error               // why reading has ended, when that has become the exit reason
+	detail      websock.CloseDetail // of the Result that stops
+
+	lost       atomic.Pointer[lostError] // the transport has failed
+	overloaded atomic.Bool               // before that, the mailbox went over its limit
+	inside     atomic.Bool               // the reader is inside Start or Deliver
+	stall      stall
+	pulse      pulse
+
+	mu       sync.Mutex
+	decided  bool      // ended is done: Ending has run, or it was a kill
+	over     bool      // Terminate has returned, so the end is no kill
+	refused  error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
+	closeBy  time.Time // until when the peer's Close is waited for
+	reason   error     // the exit reason
+	label    string    // at the end
+	dropped  uint64
+	reported bool
+	ended    sync.WaitGroup // 1 until the Close frame is out, or will never be
+}
+
+// frame is what the reader hands to the process: a message, or why reading has ended.
+type frame struct {
+	what string // for actor.Inspect; not changed before the process has done with it
+	msg  websock.Message
+	end  error
+}
+
+func (f *frame) String() string { return f.what }
+
+const endOfReading = "end of reading"
+
+// nameOf is what actor.Inspect says of a message of the peer.
+func nameOf(op websock.Opcode) string {
+	switch op {
+	case websock.OpText:
+		return "websock.Message text"
+	case websock.OpBinary:
+		return "websock.Message binary"
+	case websock.OpPing:
+		return "websock.Message ping"
+	default:
+		return "websock.Message pong"
+	}
+}
+
+// lostError is the exit reason when the transport fails.
+type lostError struct {
+	op  string
+	err error
+}
+
+func (e *lostError) Error() string   { return "connection lost: " + e.op + ": " + e.err.Error() }
+func (e *lostError) Unwrap() []error { return []error{websock.ErrRemote, e.err} }
+
+// spawn makes the process of a socket, of which nothing runs yet.
+func (s *Server) spawn(h websock.Handler) (*conn, error) {
+	c := &conn{srv: s, handler: h, since: time.Now()}
+	c.control, _ = h.(websock.ControlHandler)
+	c.ended.Add(1)
+	c.stall.c, c.pulse.c = c, c
+	port, err := host.Spawn(s.System(), c, actor.SpawnOptions{
+		MailboxLimit: s.cfg.MailboxLimit,
+		Overflow:     actor.OverflowExit,
+		Shutdown:     s.cfg.ShutdownTimeout,
+	}, host.Hooks{TurnEnd: c.turnEnd, Overflow: c.overflow, Ending: c.ending})
+	if err != nil {
+		return nil, err
+	}
+	c.port, c.pid = port, port.PID()
+	return c, nil
+}
+
+func (c *conn) wireOptions() wire.Options {
+	cfg := &c.srv.cfg
+	return wire.Options{
+		Subprotocols:   cfg.Subprotocols,
+		Compress:       cfg.Compression.On,
+		Threshold:      cfg.Compression.Threshold,
+		Level:          cfg.Compression.Level,
+		MaxMessageSize: cfg.MaxMessageSize,
+		SkipUTF8Check:  cfg.SkipUTF8Check,
+		WriteTimeout:   cfg.WriteTimeout,
+	}
+}
+
+// open starts the socket; the 101 is on the wire.
+func (c *conn) open(w *wire.Conn) {
+	c.wire = w
+	w.SetHooks(c.beforeWait, c.onControl)
+	if _, ok := host.OnExit(c.pid, c.onExit); !ok { // the System was shut down meanwhile, and its patience is over
+		c.onExit(actor.ErrKilled)
+	}
+	c.srv.add(c)
+	go c.serve()
+}
+
+// serve is the reader goroutine.
+func (c *conn) serve() {
+	defer c.leave() // after a runtime.Goexit in a callback, too
+	c.enter(c.port.Start)
+	c.pulse.start()
+	for {
+		msg, err := c.wire.Next()
+		if err != nil {
+			c.met(err)
+			return
+		}
+		if !c.deliver(frame{what: nameOf(msg.Opcode), msg: msg}) {
+			return
+		}
+	}
+}
+
+// enter runs f, in which callbacks may run on this goroutine.
+func (c *conn) enter(f func()) {
+	c.inside.Store(true)
+	f()
+	c.inside.Store(false)
+}
+
+func (c *conn) deliver(f frame) (ok bool) {
+	p := &c.frames[c.next]
+	c.next ^= 1
+	*p = f
+	c.inside.Store(true)
+	ok = c.port.Deliver(p)
+	c.inside.Store(false)
+	return ok
+}
+
+// onControl gets pings and pongs from the wire, on the reader goroutine.
+func (c *conn) onControl(m websock.Message) bool {
+	if m.Opcode == websock.OpPong && c.pulse.answered(m.Data) {
+		return true
+	}
+	return c.deliver(frame{what: nameOf(m.Opcode), msg: m})
+}
+
+// met passes on why reading has ended. What the peer has done keeps its place behind the frames that were read; a
+// transport that is lost overtakes what waits.
+func (c *conn) met(err error) {
+	var remote *websock.RemoteCloseError
+	var broken *websock.ProtocolError
+	switch {
+	case errors.Is(err, wire.ErrStopped):
+	case errors.As(err, &remote):
+		c.deliver(frame{what: endOfReading, end: remote})
+	case errors.As(err, &broken):
+		c.deliver(frame{what: endOfReading, end: broken})
+	case errors.Is(err, websock.ErrTimeout):
+		c.deliver(frame{what: endOfReading, end: err})
+	default:
+		c.lose("read", err)
+	}
+}
+
+// lose ends the process because the transport has failed.
+func (c *conn) lose(op string, err error) {
+	c.lost.CompareAndSwap(nil, &lostError{op, err})
+	c.port.Fail(c.lost.Load())
+}
+
+// gone is why nothing can be written any more; nil: nothing has failed.
+func (c *conn) gone() error {
+	l := c.lost.Load()
+	switch {
+	case l == nil:
+		return nil
+	case c.overloaded.Load():
+		return websock.ErrOverload
+	}
+	return l
+}
+
+// beforeWait runs on the reader goroutine before it blocks for bytes: what its turns have pushed leaves now.
+func (c *conn) beforeWait() {
+	if c.wire.Pending() {
+		c.flush()
+	}
+}
+
+// turnEnd is the TurnEnd hook. The reader leaves its writes to beforeWait, so that the answers to frames which have
+// arrived together leave together.
+func (c *conn) turnEnd(delivering bool) {
+	if !delivering && c.wire.Pending() {
+		c.flush()
+	}
+}
+
+func (c *conn) flush() {
+	c.stall.disarm()
+	if err := c.wire.Flush(); err != nil {
+		c.lose("write", err)
+	}
+}
+
+// overflow is the Overflow hook: a peer that does not read has a last chance to take in what waits.
+func (c *conn) overflow() {
+	c.overloaded.Store(c.lost.Load() == nil)
+	if d := c.srv.cfg.CloseTimeout; d > 0 {
+		c.wire.LimitWrites(time.Now().Add(d))
+	}
+}
+
+// kill ends the socket at once.
+func (c *conn) kill() {
+	c.pid.Exit(actor.ErrKilled)
+	c.wire.Abort() // also when the process is dead, and the wire waits for the peer's Close
+}
+
+// onExit runs at the process's end, on any goroutine. It does not look into the reason, which may be anybody's error.
+func (c *conn) onExit(reason error) {
+	info, _ := actor.Inspect(c.pid)
+	c.mu.Lock()
+	killed := !c.over
+	first := !c.decided
+	c.decided = true
+	c.reason, c.label = reason, info.Label
+	c.dropped = info.Dropped
+	c.mu.Unlock()
+	if killed {
+		c.wire.Abort()
+		c.pulse.stop()
+	}
+	if first {
+		c.ended.Done()
+	}
+	if killed && c.inside.Load() {
+		go c.reportDead() // the reader may be stuck in a callback
+	}
+}
+
+// reportDead reports once the process is dead, which is a matter of moments.
+func (c *conn) reportDead() {
+	actor.Wait(context.Background(), c.pid) //nolint:errcheck // either way it is dead
+	c.report()
+}
+
+// leave is the end of the reader goroutine: it waits for the Close frame to be out, reads on for the peer's, closes TCP,
+// waits for the process, and reports.
+func (c *conn) leave() {
+	c.inside.Store(false)
+	c.ended.Wait()
+	c.mu.Lock()
+	closeBy := c.closeBy
+	c.mu.Unlock()
+	if !closeBy.IsZero() {
+		c.wire.Drain(closeBy)
+	}
+	c.wire.Abort()
+	c.stall.stop()
+	c.pulse.stop()
+	c.pulse.wait()
+	c.reportDead()
+}
+
+// report is the last act: TCP is closed and the process is dead.
+func (c *conn) report() {
+	c.mu.Lock()
+	done := c.reported
+	c.reported = true
+	c.mu.Unlock()
+	if done {
+		return
+	}
+	defer c.srv.release() // after a runtime.Goexit in OnClose, too
+	c.srv.remove(c)
+	closed := c.closed()
+	c.log(closed)
+	if f := c.srv.cfg.OnClose; f != nil {
+		c.callOnClose(f, closed)
+	}
+}
+
+// Info describes the socket whose callback runs with ctx, or a context derived from it. It panics when ctx is not that of
+// a socket's process.
+func Info(ctx context.Context) ConnInfo {
+	c, ok := host.ActorOf(ctx).(*conn)
+	if !ok {
+		panic("socket: Info: ctx is not that of a socket's callback")
+	}
+	return c.info()
+}

@@ -1,0 +1,789 @@
+package socket_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// reasonIs and the like check an exit reason; they say what is wrong with it, or nothing.
+type reasonCheck func(reason error) string
+
+func reasonIs(target error) reasonCheck {
+	return func(reason error) string {
+		if !errors.Is(reason, target) {
+			return fmt.Sprintf("got %v, want errors.Is %v", reason, target)
+		}
+		return ""
+	}
+}
+
+func reasonIsNot(target error) reasonCheck {
+	return func(reason error) string {
+		if errors.Is(reason, target) {
+			return fmt.Sprintf("got %v, want it not to be errors.Is %v", reason, target)
+		}
+		return ""
+	}
+}
+
+func reasonAs[E error](check ...func(E) bool) reasonCheck {
+	return func(reason error) string {
+		e, ok := errors.AsType[E](reason)
+		if !ok {
+			return fmt.Sprintf("got %T %v, want a %v", reason, reason, reflect.TypeFor[E]())
+		}
+		for _, f := range check {
+			if !f(e) {
+				return fmt.Sprintf("got the %T %+v, not the right one", e, e)
+			}
+		}
+		return ""
+	}
+}
+
+func reasonAll(checks ...reasonCheck) reasonCheck {
+	return func(reason error) string {
+		for _, f := range checks {
+			if problem := f(reason); problem != "" {
+				return problem
+			}
+		}
+		return ""
+	}
+}
+
+// protocolError is the breach of a rule that is answered with this code.
+func protocolError(code websock.CloseCode) reasonCheck {
+	return reasonAs(func(e *websock.ProtocolError) bool { return e.Code == code })
+}
+
+var errAbnormal = errors.New("abnormal")
+
+// column is one callback of the matrix: how its call comes about.
+type column struct {
+	name  string
+	drive func(c *client)
+}
+
+var columns = [4]column{
+	{"Init", func(*client) {}},
+	{"HandleIn", func(c *client) { c.must(c.Text("OK")) }},
+	{"HandleControl", func(c *client) {
+		c.must(c.Ping([]byte("OK")))
+		c.want(pongFrame("OK"))
+	}},
+	{"HandleInfo", func(c *client) { c.pid.Send("OK") }},
+}
+
+// drivenHandler returns result from one callback, and marks its state before. A text "dump" is answered with the state.
+type drivenHandler struct {
+	controlHandler
+	column string
+	result func(ctx context.Context) websock.Result
+	state  string // of the handler; only its callbacks touch it
+	seen   string // the state that Terminate has seen
+}
+
+func newDriven(column string, result func(ctx context.Context) websock.Result) *drivenHandler {
+	h := &drivenHandler{column: column, result: result, state: "new"}
+	drive := func(ctx context.Context, name string) websock.Result {
+		if name != h.column {
+			return websock.OK()
+		}
+		h.state = "driven"
+		return h.result(ctx)
+	}
+	h.init = func(ctx context.Context) websock.Result { return drive(ctx, "Init") }
+	h.in = func(ctx context.Context, msg websock.Message) websock.Result {
+		if string(msg.Data) == "dump" {
+			return websock.Push(websock.Text(h.state))
+		}
+		return drive(ctx, "HandleIn")
+	}
+	h.control = func(ctx context.Context, _ websock.Message) websock.Result { return drive(ctx, "HandleControl") }
+	h.info = func(ctx context.Context, _ any) websock.Result { return drive(ctx, "HandleInfo") }
+	h.terminate = func(context.Context, error) { h.seen = h.state }
+	return h
+}
+
+// resultRow is one row of the matrix: what a callback returns, and what follows from it in every column.
+type resultRow struct {
+	name    string
+	numbers string // of the inventory: Init, HandleIn, HandleControl, HandleInfo
+	result  func() websock.Result
+	frames  []string // before the Close frame
+	close   string   // "": the socket carries on
+	reason  reasonCheck
+	level   slog.Level // of the line about the closed socket
+	panics  bool       // so Terminate does not run when it was Init
+}
+
+func returns(r websock.Result) func() websock.Result { return func() websock.Result { return r } }
+
+var first, second = websock.Text("first"), websock.Text("second")
+
+var resultRows = []resultRow{
+	{name: "OK", numbers: "177 178 179 180", result: returns(websock.OK())},
+	{name: "Push of nothing", numbers: "260", result: returns(websock.Push())},
+	{name: "Push of an empty slice", numbers: "260", result: returns(websock.Result{Push: []websock.Message{}})},
+	{name: "Push text", numbers: "181-192", // 185-188, {:reply, ...}, is Push as well
+		result: returns(websock.Push(websock.Text("TEXT"))), frames: []string{"\x81\x04TEXT"}},
+	{name: "Push binary", numbers: "193 194 195 196",
+		result: returns(websock.Push(websock.Binary([]byte("BINARY")))), frames: []string{"\x82\x06BINARY"}},
+	{name: "Push ping", numbers: "197 198 199 200",
+		result: returns(websock.Push(websock.Ping([]byte("PING")))), frames: []string{"\x89\x04PING"}},
+	{name: "Push pong", numbers: "201 202 203 204",
+		result: returns(websock.Push(websock.Pong([]byte("PONG")))), frames: []string{"\x8a\x04PONG"}},
+	{name: "Push pong and text", numbers: "205 206 207 208",
+		result: returns(websock.Push(websock.Pong([]byte("PONG")), websock.Text("TEXT"))),
+		frames: []string{"\x8a\x04PONG", "\x81\x04TEXT"}},
+	{name: "Push with nil Data", numbers: "259",
+		result: returns(websock.Push(websock.Message{Opcode: websock.OpText}, websock.Binary(nil), websock.Ping(nil), websock.Pong(nil))),
+		frames: []string{"\x81\x00", "\x82\x00", "\x89\x00", "\x8a\x00"}},
+
+	{name: "Stop(ErrNormal)", numbers: "209 210 211 212",
+		result: returns(websock.Stop(websock.ErrNormal)), close: "\x88\x02\x03\xe8",
+		reason: reasonIs(websock.ErrNormal), level: slog.LevelInfo},
+	{name: "Stop(abnormal)", numbers: "213 214 215 216",
+		result: returns(websock.Stop(errAbnormal)), close: "\x88\x02\x03\xf3",
+		reason: reasonIs(errAbnormal), level: slog.LevelError},
+	{name: "Close(4555)", numbers: "217-220 233-236",
+		result: returns(websock.Close(4555, "")), close: "\x88\x02\x11\xcb",
+		reason: reasonAll(reasonIs(websock.ErrNormal), reasonAs(func(e *websock.CloseError) bool { return e.Code == 4555 })),
+		level:  slog.LevelInfo},
+	{name: "Close(4555, last...)", numbers: "221 222 223 224",
+		result: returns(websock.Close(4555, "", first, second)),
+		frames: []string{"\x81\x05first", "\x81\x06second"}, close: "\x88\x02\x11\xcb",
+		reason: reasonAs[*websock.CloseError](), level: slog.LevelInfo},
+	{name: "Close with one last message", numbers: "261",
+		result: returns(websock.Close(4555, "", first)), frames: []string{"\x81\x05first"}, close: "\x88\x02\x11\xcb",
+		reason: reasonAs[*websock.CloseError](), level: slog.LevelInfo},
+	{name: "Stop(ErrRestart)", numbers: "225 226 227 228",
+		result: returns(websock.Stop(websock.ErrRestart)), close: "\x88\x02\x03\xf4",
+		reason: reasonAll(reasonIs(websock.ErrRestart), reasonIs(websock.ErrNormal)), level: slog.LevelInfo},
+	{name: "Stop(ErrShutdown)", numbers: "229-232 as ours: 1001, which Phoenix sends",
+		result: returns(websock.Stop(websock.ErrShutdown)), close: "\x88\x02\x03\xe9",
+		reason: reasonIs(websock.ErrShutdown), level: slog.LevelInfo},
+	{name: "Stop(ErrOverload)",
+		result: returns(websock.Stop(websock.ErrOverload)), close: "\x88\x02\x03\xf5",
+		reason: reasonIs(websock.ErrOverload), level: slog.LevelInfo},
+	{name: "Stop(ErrTimeout)",
+		result: returns(websock.Stop(websock.ErrTimeout)), close: "\x88\x02\x03\xea",
+		reason: reasonIs(websock.ErrTimeout), level: slog.LevelInfo},
+	{name: "Stop(ErrRemote)",
+		result: returns(websock.Stop(websock.ErrRemote)), close: "\x88\x02\x03\xf3",
+		reason: reasonIs(websock.ErrRemote), level: slog.LevelInfo},
+	{name: "Stop of an error that wraps ErrNormal",
+		result: returns(websock.Stop(fmt.Errorf("done: %w", websock.ErrNormal))), close: "\x88\x02\x03\xe8",
+		reason: reasonIs(websock.ErrNormal), level: slog.LevelInfo},
+	{name: "Push and Stop in one Result",
+		result: returns(websock.Result{Push: []websock.Message{first}, Stop: errAbnormal}),
+		frames: []string{"\x81\x05first"}, close: "\x88\x02\x03\xf3", reason: reasonIs(errAbnormal), level: slog.LevelError},
+	{name: "Close BOOM", numbers: "237 238 239 240",
+		result: returns(websock.Close(4555, "BOOM")), close: "\x88\x06\x11\xcbBOOM",
+		reason: reasonAs(func(e *websock.CloseError) bool { return e.Code == 4555 && e.Reason == "BOOM" }), level: slog.LevelInfo},
+	{name: "Close BOOM with last messages", numbers: "241 242 243 244",
+		result: returns(websock.Close(4555, "BOOM", first, second)),
+		frames: []string{"\x81\x05first", "\x81\x06second"}, close: "\x88\x06\x11\xcbBOOM",
+		reason: reasonAs[*websock.CloseError](), level: slog.LevelInfo},
+	{name: "Stop of a CloseError with BOOM",
+		result: returns(websock.Stop(&websock.CloseError{Code: 4555, Reason: "BOOM"})), close: "\x88\x06\x11\xcbBOOM",
+		reason: reasonAll(reasonIs(websock.ErrNormal), reasonAs[*websock.CloseError]()), level: slog.LevelInfo},
+	{name: "Stop of an error that wraps a CloseError with a cause",
+		result: returns(websock.Stop(fmt.Errorf("kick: %w", &websock.CloseError{Code: 4001, Reason: "bye", Err: errAbnormal}))),
+		close:  "\x88\x05\x0f\xa1bye",
+		reason: reasonAll(reasonIs(errAbnormal), reasonIsNot(websock.ErrNormal), reasonAs[*websock.CloseError]()),
+		level:  slog.LevelError},
+	{name: "Stop of a CloseError without a code, with a cause",
+		result: returns(websock.Stop(&websock.CloseError{Reason: "back soon", Err: websock.ErrRestart})),
+		close:  "\x88\x0b\x03\xf4back soon", reason: reasonIs(websock.ErrRestart), level: slog.LevelInfo},
+	{name: "Stop of a CloseError around a panic of an Async",
+		result: returns(websock.Stop(&websock.CloseError{Code: 4500, Reason: "sorry", Err: &actor.PanicError{Value: "boom"}})),
+		close:  "\x88\x07\x11\x94sorry", reason: reasonAs[*actor.PanicError](), level: slog.LevelError},
+	{name: "StopWith(boom, 4001 bye)", numbers: "262",
+		result: returns(websock.StopWith(errAbnormal, websock.CloseDetail{Code: 4001, Reason: "bye"}, first, second)),
+		frames: []string{"\x81\x05first", "\x81\x06second"}, close: "\x88\x05\x0f\xa1bye",
+		reason: reasonIs(errAbnormal), level: slog.LevelError},
+	{name: "StopWith(ErrShutdown, 1001)", numbers: "263",
+		result: returns(websock.StopWith(websock.ErrShutdown, websock.CloseDetail{Code: 1001})), close: "\x88\x02\x03\xe9",
+		reason: reasonIs(websock.ErrShutdown), level: slog.LevelInfo},
+	{name: "StopWith without a code",
+		result: returns(websock.StopWith(websock.ErrRestart, websock.CloseDetail{Reason: "deploy"})),
+		close:  "\x88\x08\x03\xf4deploy", reason: reasonIs(websock.ErrRestart), level: slog.LevelInfo},
+	{name: "StopWith overrides a CloseError",
+		result: returns(websock.StopWith(&websock.CloseError{Code: 4001, Reason: "a"}, websock.CloseDetail{Code: 4002, Reason: "b"})),
+		close:  "\x88\x03\x0f\xa2b", reason: reasonAs[*websock.CloseError](), level: slog.LevelInfo},
+	{name: "a close reason of 123 bytes",
+		result: returns(websock.Close(1000, strings.Repeat("é", 61)+"x")),
+		close:  closeFrame(1000, strings.Repeat("é", 61)+"x"), reason: reasonIs(websock.ErrNormal), level: slog.LevelInfo},
+
+	{name: "panic", numbers: "245 246 247 248",
+		result: func() websock.Result { panic("boom") }, close: "\x88\x02\x03\xf3",
+		reason: reasonAs(func(e *actor.PanicError) bool {
+			return e.Value == "boom" && strings.Contains(string(e.Stack), "contract_test.go")
+		}),
+		level: slog.LevelError, panics: true},
+	{name: "panic with an error that is ErrNormal",
+		result: func() websock.Result { panic(websock.ErrNormal) }, close: "\x88\x02\x03\xf3",
+		reason: reasonAll(reasonAs[*actor.PanicError](), reasonIsNot(websock.ErrNormal)), level: slog.LevelError, panics: true},
+	{name: "panic with a CloseError",
+		result: func() websock.Result { panic(&websock.CloseError{Code: 4001}) }, close: "\x88\x02\x03\xf3",
+		reason: reasonAs[*actor.PanicError](), level: slog.LevelError, panics: true},
+	{name: "runtime.Goexit",
+		result: func() websock.Result { runtime.Goexit(); return websock.OK() }, close: "\x88\x02\x03\xf3",
+		reason: reasonAs[*actor.PanicError](), level: slog.LevelError, panics: true},
+
+	// 264, 265. None of it reaches the wire, and nothing that stands before it in the Result.
+	illegal("text that is not UTF-8", websock.Push(first, websock.Text("\xff"))),
+	illegal("ping of 126 bytes", websock.Push(first, websock.Ping(make([]byte, 126)))),
+	illegal("pong of 126 bytes", websock.Push(first, websock.Pong(make([]byte, 126)))),
+	illegal("opcode of a Close frame", websock.Push(first, websock.Message{Opcode: 8})),
+	illegal("unknown opcode", websock.Push(first, websock.Message{Opcode: 3})),
+	illegal("no opcode", websock.Push(first, websock.Message{})),
+	illegal("Close without Stop", websock.Result{Push: []websock.Message{first}, Close: websock.CloseDetail{Code: 1000}}),
+	illegal("code 5555", websock.Close(5555, "", first)),
+	illegal("code 1005", websock.Close(1005, "", first)),
+	illegal("code 1006", websock.StopWith(websock.ErrNormal, websock.CloseDetail{Code: 1006}, first)),
+	illegal("close reason of 124 bytes", websock.Close(4000, strings.Repeat("x", 124), first)),
+	illegal("close reason that is not UTF-8", websock.Close(4000, "\xc3", first)),
+	illegal("CloseError with code 5555", websock.Stop(&websock.CloseError{Code: 5555})),
+	illegal("CloseError with a reason of 124 bytes", websock.Stop(fmt.Errorf("x: %w", &websock.CloseError{Code: 4000, Reason: strings.Repeat("x", 124)}))),
+	illegal("nil CloseError", websock.Stop((*websock.CloseError)(nil))),
+}
+
+func illegal(name string, r websock.Result) resultRow {
+	return resultRow{name: "illegal: " + name, numbers: "264 265", result: returns(r), close: "\x88\x02\x03\xf3",
+		reason: reasonAs[*websock.ResultError](), level: slog.LevelError}
+}
+
+// 177-248, 259-266: every Result from every callback.
+func TestHandler_everyResultFromEveryCallback(t *testing.T) {
+	for _, row := range resultRows {
+		t.Run(row.name, func(t *testing.T) {
+			for _, col := range columns {
+				bubble(t, col.name, func(t *testing.T) { testResult(t, row, col) })
+			}
+		})
+	}
+}
+
+func testResult(t *testing.T, row resultRow, col column) {
+	r := serve(t, socket.Config{})
+	h := newDriven(col.name, func(context.Context) websock.Result { return row.result() })
+	c := r.dial(h)
+	col.drive(c)
+	if row.close == "" {
+		c.want(row.frames...)
+		c.must(c.Text("dump"))
+		c.want(textFrame("driven"))
+		if got := r.logs.all(slog.LevelInfo); len(got) != 0 {
+			t.Errorf("the log of a socket that carries on: got %v, want nothing", got)
+		}
+		return
+	}
+	c.wantEnd(append(slices.Clone(row.frames), row.close)...)
+
+	// No callback but Terminate after the stop, whatever comes; 290.
+	synctest.Wait()
+	before := h.log()
+	c.pid.Send("late")
+	c.must(c.Text("late"))
+	c.must(c.Ping([]byte("late")))
+	c.must(c.Close(1000, ""))
+	closed := c.end()
+	if got := h.log(); !slices.Equal(got, before) {
+		t.Errorf("callbacks after the stop: got %q, want none", got[len(before):])
+	}
+	wantTerminated := 1
+	if row.panics && col.name == "Init" {
+		wantTerminated = 0
+	}
+	reasons := h.terminated()
+	if len(reasons) != wantTerminated {
+		t.Fatalf("Terminate was called with %v, want %d calls", reasons, wantTerminated)
+	}
+	for _, reason := range reasons {
+		if problem := row.reason(reason); problem != "" {
+			t.Errorf("Terminate: %s", problem)
+		}
+		if h.seen != "driven" {
+			t.Errorf("Terminate has seen the state %q, want that of the last callback, %q", h.seen, "driven")
+		}
+	}
+	if problem := row.reason(closed.Reason); problem != "" {
+		t.Errorf("Closed.Reason: %s", problem)
+	}
+	if closed.Sent == nil || closeFrame(int(closed.Sent.Code), closed.Sent.Reason) != row.close {
+		t.Errorf("Closed.Sent = %+v, want what stands in % x", closed.Sent, row.close)
+	}
+	if closed.Received == nil || *closed.Received != (websock.CloseDetail{Code: 1000}) {
+		t.Errorf("Closed.Received = %+v, want 1000", closed.Received)
+	}
+	wantOneLine(t, r, c.pid, row.level)
+	if row.panics {
+		line := r.logs.of("socket closed", c.pid)[0]
+		if !strings.Contains(line.attrs["stack"].String(), "contract_test.go") {
+			t.Errorf("the log of a panic has no stack: %s", line.text)
+		}
+	}
+}
+
+// wantOneLine wants exactly one line about a socket, its closing one, and of that level.
+func wantOneLine(t *testing.T, r *rig, pid actor.PID, level slog.Level) {
+	t.Helper()
+	lines := r.logs.of("socket closed", pid)
+	if len(lines) != 1 || lines[0].level != level {
+		t.Errorf("lines %q about the closed socket: got %+v, want one at %v", "socket closed", lines, level)
+	}
+	for _, l := range r.logs.all(slog.LevelInfo) {
+		if l.message != "socket closed" {
+			t.Errorf("one more line in the log: %s", l.text)
+		}
+	}
+}
+
+// 249, 250, 251.
+func TestHandleIn_getsOpcodePayloadAndItsOwnState(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var got []string
+		h := &handler{in: func(_ context.Context, msg websock.Message) websock.Result {
+			if string(msg.Data) == "dump" {
+				return websock.Push(websock.Text(strings.Join(got, ",")))
+			}
+			got = append(got, msg.String())
+			return websock.Push(msg)
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		c.must(c.Text("OK"))
+		c.want(textFrame("OK"))
+		c.must(c.Binary([]byte("OK")))
+		c.want(binaryFrame("OK"))
+		c.must(c.Text("dump"))
+		c.want(textFrame(websock.Text("OK").String() + "," + websock.Binary([]byte("OK")).String()))
+	})
+}
+
+// 252: pings are answered without a ControlHandler, pongs ignored.
+func TestControlHandler_isOptional(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(plain{echo()})
+		c.must(c.Ping([]byte("OK")))
+		c.want(pongFrame("OK"))
+		c.must(c.Pong([]byte("OK")))
+		c.must(c.Ping(nil))
+		c.want(pongFrame(""))
+		c.must(c.Text("OK"))
+		c.want(textFrame("OK"))
+	})
+}
+
+// 253, 254, 255.
+func TestHandleControl_getsPingsAndPongs(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &controlHandler{control: func(_ context.Context, msg websock.Message) websock.Result {
+			kind := map[websock.Opcode]string{websock.OpPing: "ping:", websock.OpPong: "pong:"}[msg.Opcode]
+			return websock.Push(websock.Text(kind+string(msg.Data)), websock.Ping(msg.Data))
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		for _, payload := range []string{"123", "", strings.Repeat("x", 125)} {
+			c.must(c.Ping([]byte(payload)))
+			c.want(pongFrame(payload), textFrame("ping:"+payload), pingFrame(payload))
+			c.must(c.Pong([]byte(payload)))
+			c.want(textFrame("pong:"+payload), pingFrame(payload))
+		}
+		c.wantNothing(time.Millisecond)
+	})
+}
+
+// A ping between the fragments of a message is handled between them.
+func TestHandleControl_betweenFragments(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &controlHandler{}
+		h.in = echo().in
+		c := serve(t, socket.Config{}).dial(h)
+		c.must(c.Write(rawclient.Frame{Opcode: rawclient.OpText, Payload: []byte("a")}))
+		c.must(c.Ping([]byte("p")))
+		c.want(pongFrame("p"))
+		c.must(c.Write(rawclient.Frame{Fin: true, Opcode: rawclient.OpContinuation, Payload: []byte("b")}))
+		c.want(textFrame("ab"))
+		want := []string{"init", `control ` + websock.Ping([]byte("p")).String(), `in ` + websock.Text("ab").String()}
+		if got := h.log(); !slices.Equal(got, want) {
+			t.Errorf("callbacks: got %q, want %q", got, want)
+		}
+	})
+}
+
+// 256.
+func TestHandleInfo_getsWhatTheSocketSendsToItself(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &handler{
+			in: func(ctx context.Context, msg websock.Message) websock.Result {
+				actor.Self(ctx).Send("pong")
+				return websock.OK()
+			},
+			info: func(_ context.Context, msg any) websock.Result { return websock.Push(websock.Text(msg.(string))) },
+		}
+		c := serve(t, socket.Config{}).dial(h)
+		c.must(c.Text("ping"))
+		c.want(textFrame("pong"))
+	})
+}
+
+// 257: messages of one sender arrive in the order sent, fastlane included, and as they were sent.
+func TestMessages_keepTheOrderOfTheirSender(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		type mine struct{ n int }
+		h := &handler{info: func(_ context.Context, msg any) websock.Result {
+			return websock.Push(websock.Text(fmt.Sprintf("info %v", msg)))
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		for i := range 10 {
+			c.pid.Send(mine{2 * i})
+			c.pid.Send(websock.Text(fmt.Sprint("lane ", 2*i+1)))
+		}
+		for i := range 10 {
+			c.want(textFrame(fmt.Sprintf("info {%d}", 2*i)), textFrame(fmt.Sprint("lane ", 2*i+1)))
+		}
+		if got := len(h.log()); got != 11 {
+			t.Errorf("callbacks: got %d, %q, want Init and 10 HandleInfo: a websock.Message does not pass HandleInfo", got, h.log())
+		}
+	})
+}
+
+// The fastlane writes every kind of message, and holds it to the contract.
+func TestMessage_sentToThePID(t *testing.T) {
+	bubble(t, "legal", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(&handler{})
+		for _, m := range []websock.Message{websock.Text("t"), websock.Binary([]byte("b")), websock.Ping(nil), websock.Pong([]byte("p"))} {
+			c.pid.Send(m)
+		}
+		c.want(textFrame("t"), binaryFrame("b"), pingFrame(""), pongFrame("p"))
+	})
+	for name, m := range map[string]websock.Message{
+		"text that is not UTF-8": websock.Text("a\xff"),
+		"ping of 126 bytes":      websock.Ping(make([]byte, 126)),
+		"opcode 8":               {Opcode: 8},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			r := serve(t, socket.Config{})
+			h := &handler{}
+			c := r.dial(h)
+			c.pid.Send(m)
+			c.wantEnd(closeFrame(1011, ""))
+			if problem := reasonAs[*websock.ResultError]()(c.end().Reason); problem != "" {
+				t.Error(problem)
+			}
+			wantOneLine(t, r, c.pid, slog.LevelError)
+		})
+	}
+}
+
+// A Call is a question to the handler, also when it is a websock.Message.
+func TestCall_withAMessageReachesHandleInfo(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &handler{info: func(ctx context.Context, msg any) websock.Result {
+			actor.Reply(ctx, "got "+msg.(websock.Message).String())
+			return websock.OK()
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		got, err := actor.Call[string](context.Background(), c.pid, websock.Text("x"))
+		if want := "got " + websock.Text("x").String(); got != want || err != nil {
+			t.Errorf("Call: got %q, %v, want %q", got, err, want)
+		}
+		c.wantNothing(time.Second)
+	})
+}
+
+// 258: what is sent is bytes, from whatever they are made.
+func TestPush_bytes(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &handler{init: func(context.Context) websock.Result {
+			return websock.Push(websock.TextBytes(slices.Concat([]byte("a"), []byte("bc"))), websock.JSON([]int{1}))
+		}}
+		serve(t, socket.Config{}).dial(h).want(textFrame("abc"), textFrame("[1]"))
+	})
+}
+
+// 266: all that Init returns comes behind the 101.
+func TestInit_runsBehindThe101(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := &handler{init: func(context.Context) websock.Result { return websock.Close(4555, "", first, second) }}
+		c := serve(t, socket.Config{}).dial(h) // has read the 101
+		c.wantEnd(textFrame("first"), textFrame("second"), closeFrame(4555, ""))
+	})
+	bubble(t, "the 101 does not wait for it", func(t *testing.T) {
+		release := make(chan struct{})
+		h := &handler{init: func(context.Context) websock.Result { <-release; return websock.Push(first) }}
+		c := serve(t, socket.Config{}).dial(h)
+		c.must(c.Text("early"))
+		c.pid.Send("early, too")
+		c.wantNothing(time.Minute / 2)
+		if got := h.log(); !slices.Equal(got, []string{"init"}) {
+			t.Errorf("callbacks while Init runs: got %q, want Init alone", got)
+		}
+		close(release)
+		c.want(textFrame("first"))
+		synctest.Wait()
+		want := []string{"init", "info string early, too", "in " + websock.Text("early").String()}
+		if got := h.log(); !slices.Equal(got, want) {
+			t.Errorf("callbacks: got %q, want %q", got, want)
+		}
+	})
+}
+
+// Callbacks of one socket never overlap, and a frame that came before a message is handled before it.
+func TestCallbacks_neverOverlapAndKeepTheirOrder(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		busy := false // the race detector sees it when two callbacks run at once
+		slow := func() {
+			if busy {
+				t.Error("two callbacks at once")
+			}
+			busy = true
+			time.Sleep(time.Second)
+			busy = false
+		}
+		h := &controlHandler{}
+		h.init = func(context.Context) websock.Result { slow(); return websock.OK() }
+		h.in = func(context.Context, websock.Message) websock.Result { slow(); return websock.OK() }
+		h.info = func(context.Context, any) websock.Result { slow(); return websock.OK() }
+		h.control = func(context.Context, websock.Message) websock.Result { slow(); return websock.OK() }
+		h.terminate = func(context.Context, error) { slow() }
+		c := serve(t, socket.Config{}).dial(h)
+		time.Sleep(2 * time.Second) // Init is over
+		var want []string
+		for i := range 4 {
+			c.must(c.Text(fmt.Sprint(i)))
+			synctest.Wait() // the reader has handed it over
+			c.pid.Send(i)
+			want = append(want, "in "+websock.Text(fmt.Sprint(i)).String(), fmt.Sprint("info int ", i))
+			time.Sleep(10 * time.Second)
+		}
+		c.must(c.Ping([]byte("p")))
+		synctest.Wait()
+		c.pid.Exit(websock.ErrNormal)
+		want = append(want, "control "+websock.Ping([]byte("p")).String(), "terminate")
+		c.wantEnd(pongFrame("p"), closeFrame(1000, ""))
+		c.end()
+		if got := h.log()[1:]; !slices.Equal(got, want) {
+			t.Errorf("callbacks:\ngot  %q\nwant %q", got, want)
+		}
+	})
+}
+
+// msg.Data belongs to the handler: it stays as it is, and what the handler does to it reaches nobody else.
+func TestHandleIn_ownsData(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var kept [][]byte
+		h := &handler{in: func(_ context.Context, msg websock.Message) websock.Result {
+			kept = append(kept, msg.Data)
+			full := msg.Data[:cap(msg.Data)]
+			for i := len(msg.Data); i < len(full); i++ {
+				full[i] = '!'
+			}
+			return websock.OK()
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		var all []rawclient.Frame
+		for i := range 20 {
+			all = append(all, rawclient.Frame{Fin: true, Opcode: rawclient.OpBinary, Payload: []byte(strings.Repeat(fmt.Sprint(i%10), 100*i))})
+		}
+		c.must(c.Write(all...))
+		c.must(c.Close(1000, ""))
+		c.wantEnd(closeFrame(1000, ""))
+		c.end()
+		for i, p := range kept {
+			if want := strings.Repeat(fmt.Sprint(i%10), 100*i); string(p) != want {
+				t.Errorf("message %d has become %q", i, p)
+			}
+		}
+	})
+}
+
+// The slice of a Push may be used again when the callback has returned.
+func TestPush_sliceMayBeReused(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		slice := make([]websock.Message, 2)
+		h := &handler{in: func(_ context.Context, msg websock.Message) websock.Result {
+			slice[0], slice[1] = msg, websock.Text("and "+string(msg.Data))
+			return websock.Push(slice...)
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		big := strings.Repeat("x", 20_000) // is written from where it is
+		var frames []rawclient.Frame
+		var want []string
+		for i := range 5 {
+			p := fmt.Sprint(i)
+			frames = append(frames, rawclient.Frame{Fin: true, Opcode: rawclient.OpText, Payload: []byte(p + big)})
+			want = append(want, textFrame(p+big), textFrame("and "+p+big))
+		}
+		c.must(c.Write(frames...))
+		c.want(want...)
+	})
+}
+
+// Messages may be shared between sockets.
+func TestPush_sharedMessage(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{Compression: socket.Compression{On: true, Threshold: -1}})
+		shared := websock.Text(strings.Repeat("shared ", 5000))
+		h := func() *handler {
+			return &handler{info: func(context.Context, any) websock.Result { return websock.Push(shared) }}
+		}
+		a, b := r.dial(h()), r.dialWith(h(), rawclient.HandshakeOptions{Deflate: true})
+		a.pid.Send("push")
+		b.pid.Send(shared)
+		a.want(textFrame(string(shared.Data)))
+		if op, p, err := b.ReadMessage(); op != rawclient.OpText || string(p) != string(shared.Data) || err != nil {
+			t.Errorf("the compressed one: got opcode %d, %.20q..., %v", op, p, err)
+		}
+	})
+}
+
+// What a callback pushed leaves within about a millisecond, whatever the next callback does.
+func TestPush_leavesThoughTheNextCallbackBlocks(t *testing.T) {
+	const block = 10 * time.Second
+	blocked := func(ctx context.Context) websock.Result { time.Sleep(block); return websock.OK() }
+	push := func(s string) websock.Result { return websock.Push(websock.Text(s)) }
+	for _, tt := range []struct {
+		name string
+		h    func(h *controlHandler)
+		send func(c *client)
+		want string
+	}{
+		{"Init, then HandleIn", func(h *controlHandler) {
+			h.init = func(context.Context) websock.Result { time.Sleep(time.Second); return push("x") }
+			h.in = func(ctx context.Context, _ websock.Message) websock.Result { return blocked(ctx) }
+		}, func(c *client) { c.must(c.Text("1")) }, textFrame("x")},
+		{"Init, then HandleInfo", func(h *controlHandler) {
+			h.init = func(context.Context) websock.Result { time.Sleep(time.Second); return push("x") }
+			h.info = func(ctx context.Context, _ any) websock.Result { return blocked(ctx) }
+		}, func(c *client) { c.pid.Send(1) }, textFrame("x")},
+		{"HandleIn, then HandleIn", func(h *controlHandler) {
+			h.in = func(ctx context.Context, msg websock.Message) websock.Result {
+				if string(msg.Data) == "1" {
+					return push("x")
+				}
+				return blocked(ctx)
+			}
+		}, func(c *client) {
+			c.must(c.Write(rawclient.Frame{Fin: true, Opcode: 1, Payload: []byte("1")}, rawclient.Frame{Fin: true, Opcode: 1, Payload: []byte("2")}))
+		}, textFrame("x")},
+		{"HandleIn, then HandleControl with a pong", func(h *controlHandler) {
+			h.in = func(context.Context, websock.Message) websock.Result { return push("x") }
+			h.control = func(ctx context.Context, _ websock.Message) websock.Result { return blocked(ctx) }
+		}, func(c *client) {
+			c.must(c.Write(rawclient.Frame{Fin: true, Opcode: 1}, rawclient.Frame{Fin: true, Opcode: rawclient.OpPong}))
+		}, textFrame("x")},
+		{"HandleInfo, then HandleInfo", func(h *controlHandler) {
+			h.info = func(ctx context.Context, msg any) websock.Result {
+				if msg == 1 {
+					time.Sleep(time.Second)
+					return push("x")
+				}
+				return blocked(ctx)
+			}
+		}, func(c *client) { c.pid.Send(1); c.pid.Send(2) }, textFrame("x")},
+		{"a message to the PID, then HandleInfo", func(h *controlHandler) {
+			h.info = func(ctx context.Context, _ any) websock.Result { return blocked(ctx) }
+			h.init = func(context.Context) websock.Result { time.Sleep(time.Second); return websock.OK() }
+		}, func(c *client) { c.pid.Send(websock.Text("x")); c.pid.Send(2) }, textFrame("x")},
+		{"an answered ping, then HandleIn", func(h *controlHandler) {
+			h.in = func(ctx context.Context, _ websock.Message) websock.Result { return blocked(ctx) }
+		}, func(c *client) {
+			c.must(c.Write(rawclient.Frame{Fin: true, Opcode: rawclient.OpPing, Payload: []byte("x")}, rawclient.Frame{Fin: true, Opcode: 1}))
+		}, pongFrame("x")},
+		{"HandleIn, then a HandleInfo of its own message", func(h *controlHandler) {
+			h.in = func(ctx context.Context, _ websock.Message) websock.Result {
+				actor.Self(ctx).Send(1)
+				return push("x")
+			}
+			h.info = func(ctx context.Context, _ any) websock.Result { return blocked(ctx) }
+		}, func(c *client) { c.must(c.Text("1")) }, textFrame("x")},
+	} {
+		for _, control := range []bool{true, false} {
+			bubble(t, fmt.Sprintf("%s, ControlHandler %v", tt.name, control), func(t *testing.T) {
+				if !control && strings.Contains(tt.name, "HandleControl") {
+					return
+				}
+				h := &controlHandler{}
+				tt.h(h)
+				var hh websock.Handler = h
+				if !control {
+					hh = plain{h}
+				}
+				c := serve(t, socket.Config{}).dial(hh)
+				synctest.Wait()
+				tt.send(c)
+				start := time.Now()
+				c.want(tt.want)
+				// A second is what the first callback takes where it sleeps.
+				if d := time.Since(start) % time.Second; d > 2*time.Millisecond {
+					t.Errorf("the push left after %v of the blocking callback, want about 1ms", d)
+				}
+				if time.Since(start) > 2*time.Second {
+					t.Errorf("the push left after %v", time.Since(start))
+				}
+			})
+		}
+	}
+}
+
+// A ping's pong is on the wire before HandleControl is called.
+func TestHandleControl_runsBehindThePong(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		called, release := make(chan struct{}), make(chan struct{})
+		h := &controlHandler{control: func(context.Context, websock.Message) websock.Result {
+			close(called)
+			<-release
+			return websock.OK()
+		}}
+		c := serve(t, socket.Config{}).dial(h)
+		c.must(c.Ping([]byte("x")))
+		<-called
+		start := time.Now()
+		c.want(pongFrame("x"))
+		if d := time.Since(start); d != 0 {
+			t.Errorf("the pong came %v after the call of HandleControl", d)
+		}
+		close(release)
+	})
+}
+
+// While a callback runs, one frame is read and waits; the rest stays with the transport.
+func TestReader_holdsTheRestBack(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		r.ln.Buffer = 4096
+		release := make(chan struct{})
+		h := &handler{in: func(context.Context, websock.Message) websock.Result { <-release; return websock.OK() }}
+		c := r.dial(h)
+		c.conn.SetWriteDeadline(time.Now().Add(time.Second))
+		var err error
+		n := 0
+		for ; err == nil && n < 1000; n++ {
+			err = c.Binary(make([]byte, 1024))
+		}
+		if err == nil {
+			t.Errorf("%d frames of 1 KiB were taken from a client whose first is still being handled", n)
+		}
+		if info, err := r.srv.Info(c.pid); err != nil || info.Mailbox > 1 || info.Read.Binary.Frames > 20 {
+			t.Errorf("Info while a callback runs: %+v, %v, want one frame in the mailbox, and what one read of 16 KiB brings", info, err)
+		}
+		close(release)
+	})
+}

@@ -1,0 +1,305 @@
+package socket
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"runtime/debug"
+	"time"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Drain says how a server says goodbye to its sockets: readiness goes off, Delay passes, upgrades are refused, the
+// sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes all at once.
+type Drain struct {
+	// Delay is how long nothing is closed yet and upgrades still work, while Ready says no: time for the load balancer to
+	// look elsewhere.
+	Delay time.Duration
+	// Over is the time over which the closes are spread. 0: all at once.
+	Over time.Duration
+	// Batch is how many sockets are closed in one step. 0: 1. The interval between steps is Over x Batch / sockets.
+	Batch int
+	// Timeout is how long sockets may take to end after Delay and Over. Then they are killed. 0: Config.CloseTimeout (0 if
+	// it is off) + Config.ShutdownTimeout (15 s if it is off).
+	Timeout time.Duration
+	// Close is the Close frame. Zero: 1001.
+	Close websock.CloseDetail
+	// ComeBack, when positive, has each close reason end with "retry-after=N", N random whole seconds from 1 up to it,
+	// so that clients which honour it do not all return at once. It also spreads the Retry-After of refused upgrades.
+	ComeBack time.Duration
+	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), on the goroutine that drains. It must not block for long. A panic in it
+	// is logged.
+	OnProgress func(DrainProgress)
+}
+
+// DrainProgress is how far a drain is.
+type DrainProgress struct {
+	Stage   DrainStage
+	Sockets int // there were when closing began
+	Closed  int // have been told to end
+	Left    int // are still there; their TCP connections are open
+	Killed  int
+	Elapsed time.Duration
+}
+
+// DrainStage is a part of a drain.
+type DrainStage uint8
+
+const (
+	DrainDelaying DrainStage = iota // Ready says no, nothing else has changed
+	DrainClosing                    // upgrades get 503, sockets are being told to end
+	DrainWaiting                    // all have been told
+	DrainKilling                    // the time is over, those left have been killed
+	DrainDone                       // no socket is left
+)
+
+func (s DrainStage) String() string {
+	if int(s) < len(drainStages) {
+		return drainStages[s]
+	}
+	return fmt.Sprintf("DrainStage(%d)", uint8(s))
+}
+
+var drainStages = [...]string{"delaying", "closing", "waiting", "killing", "done"}
+
+// defaultComeBack spreads the Retry-After of a refused upgrade when Drain.ComeBack does not.
+const defaultComeBack = 10 * time.Second
+
+// withDefaults checks d and replaces zeros.
+func (d Drain) withDefaults(cfg *Config) (Drain, error) {
+	for _, f := range [...]struct {
+		name string
+		d    time.Duration
+	}{{"Delay", d.Delay}, {"Over", d.Over}, {"Timeout", d.Timeout}, {"ComeBack", d.ComeBack}} {
+		if f.d < 0 {
+			return d, fmt.Errorf("socket: Drain.%s %v: negative", f.name, f.d)
+		}
+	}
+	if d.Batch < 0 {
+		return d, fmt.Errorf("socket: Drain.Batch %d: negative", d.Batch)
+	}
+	if d.Batch == 0 {
+		d.Batch = 1
+	}
+	if d.Timeout == 0 {
+		shutdown := cfg.ShutdownTimeout
+		if shutdown < 0 { // a drain has an end all the same
+			shutdown = defaultShutdownTimeout
+		}
+		d.Timeout = sum(max(cfg.CloseTimeout, 0), shutdown)
+	}
+	if d.Close.Code == 0 {
+		d.Close.Code = websock.CloseGoingAway
+	}
+	if err := websock.StopWith(websock.ErrShutdown, d.detail(d.maxComeBack())).Check(); err != nil {
+		if d.ComeBack > 0 {
+			return d, fmt.Errorf("socket: Drain.Close with the hint of ComeBack: %w", err)
+		}
+		return d, fmt.Errorf("socket: Drain.Close: %w", err)
+	}
+	return d, nil
+}
+
+// time is how long a drain takes at most, but for the last moments of what it kills.
+func (d Drain) time() time.Duration { return sum(d.Delay, d.Over, d.Timeout) }
+
+// errOver is the cause of the kill at the end of that time.
+func (d Drain) errOver() error {
+	return fmt.Errorf("the drain's time of %v is over: %w", d.time(), context.DeadlineExceeded)
+}
+
+// turn is how long after the first the socket of this number is closed, if a batch begins with it.
+func (d Drain) turn(number, sockets int) time.Duration {
+	hi, lo := bits.Mul64(uint64(d.Over), uint64(number))
+	t, _ := bits.Div64(hi, lo, uint64(sockets))
+	return time.Duration(t)
+}
+
+// sum adds durations that are not negative. One that is too long for a Duration is the longest.
+func sum(ds ...time.Duration) (total time.Duration) {
+	for _, d := range ds {
+		if total += d; total < 0 {
+			return math.MaxInt64
+		}
+	}
+	return total
+}
+
+// maxComeBack is ComeBack in seconds, rounded up; 0: no hint.
+func (d Drain) maxComeBack() int64 { return int64(math.Ceil(d.ComeBack.Seconds())) }
+
+// detail is the Close frame with a hint of so many seconds; 0: without one.
+func (d Drain) detail(seconds int64) websock.CloseDetail {
+	c := d.Close
+	if seconds > 0 {
+		if c.Reason != "" {
+			c.Reason += " "
+		}
+		c.Reason += fmt.Sprintf("retry-after=%d", seconds)
+	}
+	return c
+}
+
+// exitReason is what one socket ends with; it is ErrShutdown.
+func (d Drain) exitReason() error {
+	var seconds int64
+	if n := d.maxComeBack(); n > 0 {
+		seconds = 1 + rand.Int64N(n)
+	}
+	c := d.detail(seconds)
+	return &websock.CloseError{Code: c.Code, Reason: c.Reason, Err: websock.ErrShutdown}
+}
+
+// Drain ends all sockets by d and waits until their TCP connections are closed. Ready says no from the call on; after
+// Delay upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an exit
+// reason that is ErrShutdown.
+//
+// When d's time is over, or ctx is done, those that are left are killed, and the error says how many. One Drain runs at
+// a time; a second one waits for the first, and does not repeat its Delay.
+func (s *Server) Drain(ctx context.Context, d Drain) error {
+	d, err := d.withDefaults(&s.cfg)
+	if err != nil {
+		return err
+	}
+	if !s.takeTurn(ctx) {
+		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
+	}
+	defer s.giveTurn()
+	run := &drainRun{s: s, d: d, start: time.Now()}
+	s.setPhase(phaseDraining, &d)
+	run.report(DrainDelaying)
+	if s.Ready() == ErrDraining { // else it was closed before, and nobody is let in whom a Delay could spare
+		wait(ctx, run.start.Add(d.Delay))
+	}
+	s.setPhase(phaseClosed, &d)
+	run.close(ctx)
+	return run.finish(ctx)
+}
+
+// takeTurn waits until no other Drain runs. It is false when ctx was done before that.
+func (s *Server) takeTurn(ctx context.Context) bool {
+	select {
+	case s.drains <- struct{}{}: // also when ctx is done
+		return true
+	default:
+	}
+	select {
+	case s.drains <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (s *Server) giveTurn() { <-s.drains }
+
+// drainRun is one Drain.
+type drainRun struct {
+	s                       *Server
+	d                       Drain
+	start                   time.Time
+	sockets, closed, killed int
+	logged                  int // stages that are in the log
+}
+
+// report tells OnProgress of a step, or, when there is none, the log of a stage.
+func (r *drainRun) report(stage DrainStage) {
+	if r.d.OnProgress == nil && int(stage) < r.logged {
+		return
+	}
+	p := DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Left: r.s.Count(), Killed: r.killed,
+		Elapsed: time.Since(r.start)}
+	if r.d.OnProgress == nil {
+		r.logged = int(stage) + 1
+		r.s.cfg.Logger.Info("drain", "stage", stage.String(), "sockets", p.Sockets, "closed", p.Closed, "left", p.Left,
+			"killed", p.Killed, "elapsed", p.Elapsed)
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r.s.cfg.Logger.Error("panic in Drain.OnProgress", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	r.d.OnProgress(p)
+}
+
+// close tells the sockets to end, each at its time: step i at Over x Batch / sockets x i. Steps that a late timer has
+// missed are made up for at once, so Over is kept.
+func (r *drainRun) close(ctx context.Context) {
+	var conns []*conn
+	for c := range r.s.all() {
+		conns = append(conns, c)
+	}
+	r.sockets = len(conns)
+	start := time.Now()
+	for r.closed < len(conns) {
+		step := conns[r.closed:]
+		if r.d.Over > 0 {
+			wait(ctx, start.Add(r.d.turn(r.closed, len(conns))))
+			if ctx.Err() == nil {
+				step = step[:min(r.d.Batch, len(step))]
+			}
+		}
+		for _, c := range step {
+			c.pid.Exit(r.d.exitReason())
+		}
+		r.closed += len(step)
+		clear(step) // a long drain keeps no socket that has ended
+		r.report(DrainClosing)
+	}
+}
+
+// finish waits for the sockets, and kills those that take too long.
+func (r *drainRun) finish(ctx context.Context) error {
+	r.report(DrainWaiting)
+	bounded, cancel := context.WithDeadlineCause(ctx, r.start.Add(r.d.time()), r.d.errOver())
+	defer cancel()
+	err := r.s.waitEmpty(bounded)
+	if err != nil {
+		r.killed = r.s.killLeft()
+		r.report(DrainKilling)
+		err = r.s.killed(r.killed, err)
+	}
+	r.report(DrainDone)
+	return err
+}
+
+// killLeft closes the Server and kills the sockets that are left; those that open from now on are killed, too. It returns
+// how many there were.
+func (s *Server) killLeft() int {
+	s.mu.Lock()
+	s.phase, s.killing = phaseClosed, true
+	s.mu.Unlock()
+	return s.killAll()
+}
+
+// killed waits for the last goroutines of n sockets that are dead, which takes moments, and returns the error for it. What
+// can take longer is an upgrade in the hands of a middleware, or an OnClose: then it says so.
+func (s *Server) killed(n int, cause error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
+	defer cancel()
+	switch stuck := s.waitEmpty(ctx) != nil; {
+	case stuck:
+		return fmt.Errorf("socket: drain: %d sockets killed, and an upgrade or OnClose does not return: %w", n, cause)
+	case n == 0: // they have ended in the very last moment
+		return nil
+	}
+	return fmt.Errorf("socket: drain: %d sockets killed: %w", n, cause)
+}
+
+// wait waits until t or until ctx is done.
+func wait(ctx context.Context, t time.Time) {
+	d := time.Until(t)
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,1098 @@
+package socket_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"math/big"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/pipe"
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// peer is a client that reads to the end of the stream, and answers pings and the Close frame. Its fields may be read
+// when done is closed.
+type peer struct {
+	*client
+	done     chan struct{}
+	code     uint16 // of the Close frame; 0: none has come
+	reason   string
+	closedAt time.Time
+	others   []string // the data frames, as text
+}
+
+// peer connects one.
+func (r *rig) peer(h websock.Handler) *peer {
+	r.t.Helper()
+	return r.read(h, true)
+}
+
+// rudePeer is a peer that answers neither the Close frame nor the end of the stream.
+func (r *rig) rudePeer(h websock.Handler) *peer {
+	r.t.Helper()
+	return r.read(h, false)
+}
+
+func (r *rig) read(h websock.Handler, polite bool) *peer {
+	r.t.Helper()
+	p := &peer{client: r.dial(h), done: make(chan struct{})}
+	p.conn.SetReadDeadline(time.Time{})
+	go func() {
+		defer close(p.done)
+		for {
+			f, err := p.ReadFrame()
+			switch {
+			case err != nil:
+				if polite {
+					p.conn.Close()
+				}
+				return
+			case f.Opcode == rawclient.OpPing:
+				p.Pong(f.Payload)
+			case f.Opcode != rawclient.OpClose:
+				p.others = append(p.others, string(f.Payload))
+			default:
+				p.closedAt, p.code, p.reason = time.Now(), codeOf(f.Payload), ""
+				if len(f.Payload) > 2 {
+					p.reason = string(f.Payload[2:])
+				}
+				if polite {
+					p.Client.Close(p.code, "")
+				}
+			}
+		}
+	}()
+	return p
+}
+
+// peers are n of them, at rest, each with a handler of its own.
+func (r *rig) peers(n int) []*peer {
+	r.t.Helper()
+	ps := make([]*peer, n)
+	for i := range ps {
+		ps[i] = r.peer(puppet())
+	}
+	synctest.Wait()
+	return ps
+}
+
+// wantCode fails the test when the peer has not got exactly this Close frame.
+func (p *peer) wantCode(code uint16, reason string) {
+	p.t.Helper()
+	<-p.done
+	if p.code != code || p.reason != reason {
+		p.t.Errorf("Close frame: got %d %q, want %d %q", p.code, p.reason, code, reason)
+	}
+}
+
+// knock asks for an upgrade. A socket that comes of it ends with the test.
+func (r *rig) knock() *http.Response {
+	r.t.Helper()
+	r.mu.Lock()
+	path := "/" + strconv.Itoa(len(r.requests))
+	r.requests[path] = &request{h: echo(), done: make(chan struct{})}
+	r.mu.Unlock()
+	conn, err := r.ln.Dial(context.Background())
+	if err != nil {
+		r.t.Fatalf("Dial: %v", err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	conn.SetReadDeadline(time.Now().Add(time.Hour))
+	_, resp, err := rawclient.Handshake(conn, rawclient.HandshakeOptions{Path: path})
+	if err != nil {
+		r.t.Fatalf("handshake: %v", err)
+	}
+	return resp
+}
+
+// wantRefused fails the test when an upgrade does not get 503 and a Retry-After from 1 up to most.
+func (r *rig) wantRefused(most int) {
+	r.t.Helper()
+	resp := r.knock()
+	after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+	if resp.StatusCode != 503 || err != nil || after < 1 || after > most {
+		r.t.Errorf("upgrade: got %s, Retry-After %q, want 503 and 1 to %d", resp.Status, resp.Header.Get("Retry-After"), most)
+	}
+}
+
+func (r *rig) wantReady(want error) {
+	r.t.Helper()
+	if got := r.srv.Ready(); !errors.Is(got, want) || (want == nil && got != nil) {
+		r.t.Errorf("Ready: got %v, want %v", got, want)
+	}
+}
+
+// draining is a Drain that runs.
+type draining struct {
+	t     testing.TB
+	start time.Time
+	done  chan struct{}
+	err   error
+	took  time.Duration
+	mu    sync.Mutex
+	steps []socket.DrainProgress
+}
+
+// drain starts a Drain and waits until it rests.
+func (r *rig) drain(ctx context.Context, d socket.Drain) *draining {
+	run := &draining{t: r.t, start: time.Now(), done: make(chan struct{})}
+	next := d.OnProgress
+	d.OnProgress = func(p socket.DrainProgress) {
+		run.mu.Lock()
+		run.steps = append(run.steps, p)
+		run.mu.Unlock()
+		if next != nil {
+			next(p)
+		}
+	}
+	go func() {
+		defer close(run.done)
+		run.err = r.srv.Drain(ctx, d)
+		run.took = time.Since(run.start)
+	}()
+	synctest.Wait()
+	return run
+}
+
+// progress is what OnProgress got so far.
+func (d *draining) progress() []socket.DrainProgress {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.steps)
+}
+
+func (d *draining) over() bool {
+	select {
+	case <-d.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// wantEnd waits for the end of the Drain, which must come without an error and after took.
+func (d *draining) wantEnd(took time.Duration) {
+	d.t.Helper()
+	<-d.done
+	if d.err != nil || d.took != took {
+		d.t.Errorf("Drain: got %v after %v, want nil after %v", d.err, d.took, took)
+	}
+}
+
+// wantKilled waits for the end of the Drain, which must say that it killed n sockets because of cause.
+func (d *draining) wantKilled(n int, cause error, took time.Duration) {
+	d.t.Helper()
+	<-d.done
+	text := fmt.Sprintf("%d sockets killed", n)
+	if d.err == nil || !strings.Contains(d.err.Error(), text) || !errors.Is(d.err, cause) || d.took != took {
+		d.t.Errorf("Drain: got %v after %v, want %q because of %v after %v", d.err, d.took, text, cause, took)
+	}
+}
+
+// Delay: Ready says no, and nothing else changes. Then upgrades get 503, and all sockets that are there are closed,
+// those that came during Delay too.
+func TestDrain_delay(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		before := r.peer(puppet())
+		r.wantReady(nil)
+		run := r.drain(t.Context(), socket.Drain{Delay: 10 * time.Second, ComeBack: 3 * time.Second})
+		r.wantReady(socket.ErrDraining)
+		time.Sleep(10*time.Second - 1)
+		r.wantReady(socket.ErrDraining)
+		during := r.dial(echo())
+		during.must(during.Text("still served"))
+		during.want(textFrame("still served"))
+		if n := r.srv.Count(); n != 2 || run.over() {
+			t.Errorf("at the end of Delay: %d sockets, Drain over %v, want 2, false", n, run.over())
+		}
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		r.wantReady(socket.ErrClosed)
+		r.wantRefused(3)
+		if op, p, err := during.ReadMessage(); op != rawclient.OpClose || codeOf(p) != 1001 || err != nil {
+			t.Errorf("who came during Delay: got opcode %d, %q, %v, want Close 1001", op, p, err)
+		}
+		during.must(during.Client.Close(1001, ""))
+		run.wantEnd(10 * time.Second)
+		<-before.done
+		if at := before.closedAt.Sub(run.start); at != 10*time.Second {
+			t.Errorf("Close frame after %v, want 10s", at)
+		}
+		r.wantRefused(3)
+		r.wantReady(socket.ErrClosed)
+	})
+}
+
+// The closes are spread evenly: Batch sockets every Over x Batch / sockets, the last before Over ends.
+func TestDrain_paced(t *testing.T) {
+	for _, test := range []struct {
+		sockets, batch int
+		delay, over    time.Duration
+	}{
+		{1, 1, 0, 10 * time.Second},
+		{10, 1, 0, 10 * time.Second},
+		{10, 0, 3 * time.Second, 10 * time.Second},
+		{10, 3, 0, 10 * time.Second},
+		{10, 5, 0, time.Minute},
+		{7, 10, 0, 5 * time.Second},
+		{3, 1, 0, time.Second},
+		{45, 1, 0, time.Second}, // 27/45 s is a little less than its double
+		{90, 2, 0, time.Second},
+		{100, 7, time.Second, time.Minute},
+		{25, 1, 0, 0},
+		{25, 4, time.Second, 0},
+		{25, 1, 0, 10}, // several in one nanosecond
+	} {
+		bubble(t, fmt.Sprintf("%d by %d over %v after %v", test.sockets, test.batch, test.over, test.delay), func(t *testing.T) {
+			r := serve(t, socket.Config{})
+			ps := r.peers(test.sockets)
+			run := r.drain(t.Context(), socket.Drain{Delay: test.delay, Over: test.over, Batch: test.batch})
+			<-run.done
+			batch := max(test.batch, 1)
+			var got, want []time.Duration
+			for i, p := range ps {
+				p.wantCode(1001, "")
+				got = append(got, p.closedAt.Sub(run.start))
+				first := i / batch * batch // of its batch
+				at := new(big.Int).Mul(big.NewInt(int64(test.over)), big.NewInt(int64(first)))
+				at.Div(at, big.NewInt(int64(test.sockets)))
+				want = append(want, test.delay+time.Duration(at.Int64()))
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, want) {
+				t.Errorf("Close frames after\ngot  %v\nwant %v", got, want)
+			}
+			run.wantEnd(want[len(want)-1])
+			if test.over > 0 && want[len(want)-1] >= test.delay+test.over {
+				t.Errorf("the last is closed after %v, want before %v", want[len(want)-1], test.delay+test.over)
+			}
+		})
+	}
+}
+
+var hint = regexp.MustCompile(`^(.*?) ?retry-after=([1-9][0-9]*)$`)
+
+// The Close frame is the one that was asked for, with a come-back hint that is spread.
+func TestDrain_close(t *testing.T) {
+	longest := strings.Repeat("x", 123-len(" retry-after=60"))
+	for _, test := range []struct {
+		name     string
+		d        socket.Drain
+		code     uint16
+		reason   string
+		comeBack int // the longest hint; 0: none
+	}{
+		{"zero", socket.Drain{}, 1001, "", 0},
+		{"reason alone", socket.Drain{Close: websock.CloseDetail{Reason: "bye"}}, 1001, "bye", 0},
+		{"1012", socket.Drain{Close: websock.CloseDetail{Code: 1012, Reason: "deploy"}}, 1012, "deploy", 0},
+		{"hint alone", socket.Drain{ComeBack: 5 * time.Second}, 1001, "", 5},
+		{"hint and reason", socket.Drain{Close: websock.CloseDetail{Code: 1012, Reason: "deploy"}, ComeBack: 20 * time.Second}, 1012, "deploy", 20},
+		{"hint and the longest reason", socket.Drain{Close: websock.CloseDetail{Reason: longest}, ComeBack: time.Minute}, 1001, longest, 60},
+		{"a second", socket.Drain{ComeBack: time.Second}, 1001, "", 1},
+		{"less than a second", socket.Drain{ComeBack: time.Millisecond}, 1001, "", 1},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, socket.Config{})
+			const n = 200
+			ps := r.peers(n)
+			r.drain(t.Context(), test.d).wantEnd(0)
+			hints := map[int]int{}
+			for _, p := range ps {
+				<-p.done
+				reason := p.reason
+				if m := hint.FindStringSubmatch(p.reason); m != nil {
+					seconds, _ := strconv.Atoi(m[2])
+					hints[seconds]++
+					reason = m[1]
+				}
+				if p.code != test.code || reason != test.reason {
+					t.Fatalf("Close frame: got %d %q, want %d %q", p.code, p.reason, test.code, test.reason)
+				}
+			}
+			total := 0
+			for seconds, count := range hints {
+				total += count
+				if seconds < 1 || seconds > test.comeBack {
+					t.Errorf("hint: got %d, want 1 to %d", seconds, test.comeBack)
+				}
+			}
+			if want := min(test.comeBack, 1) * n; total != want {
+				t.Errorf("%d hints, want %d", total, want)
+			}
+			// 200 random numbers miss one out of 5 once in 10^19 runs; of 20, more than half once in far more.
+			if want := (test.comeBack + 1) / 2; len(hints) < want {
+				t.Errorf("hints are not spread: got %v, want at least %d values", hints, want)
+			}
+		})
+	}
+}
+
+// What cannot be carried out is refused, before anything has happened.
+func TestDrain_refuses(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		d    socket.Drain
+		want []string
+	}{
+		{"delay", socket.Drain{Delay: -1}, []string{"Delay", "-1ns"}},
+		{"over", socket.Drain{Over: -1}, []string{"Over", "-1ns"}},
+		{"batch", socket.Drain{Batch: -1}, []string{"Batch", "-1"}},
+		{"timeout", socket.Drain{Timeout: -1}, []string{"Timeout", "-1ns"}},
+		{"come back", socket.Drain{ComeBack: -1}, []string{"ComeBack", "-1ns"}},
+		{"code", socket.Drain{Close: websock.CloseDetail{Code: 1006}}, []string{"Drain.Close", "1006"}},
+		{"reason", socket.Drain{Close: websock.CloseDetail{Reason: strings.Repeat("x", 124)}}, []string{"Drain.Close", "124", "123"}},
+		{"reason and hint", socket.Drain{Close: websock.CloseDetail{Reason: strings.Repeat("x", 109)}, ComeBack: time.Minute},
+			[]string{"Drain.Close", "ComeBack", "124", "123"}},
+		{"not UTF-8", socket.Drain{Close: websock.CloseDetail{Reason: "\xff"}}, []string{"Drain.Close", "UTF-8"}},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			check := func(call string, err error) {
+				t.Helper()
+				for _, want := range test.want {
+					if err == nil || !strings.Contains(err.Error(), want) {
+						t.Errorf("%s: got error %v, want one with %q", call, err, want)
+					}
+				}
+			}
+			_, err := socket.New(socket.Config{Drain: test.d})
+			check("New", err)
+			r := serve(t, socket.Config{})
+			c := r.dial(echo())
+			test.d.OnProgress = func(p socket.DrainProgress) { t.Errorf("progress %+v of a Drain that was refused", p) }
+			check("Drain", r.srv.Drain(t.Context(), test.d))
+			r.wantReady(nil)
+			c.must(c.Text("nothing has happened"))
+			c.want(textFrame("nothing has happened"))
+		})
+	}
+}
+
+// The Retry-After of refused upgrades is spread over ComeBack: of the Drain, or else of Config.Drain.
+func TestDrain_retryAfter(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		cfg  socket.Drain
+		end  func(ctx context.Context, s *socket.Server) error
+		most int
+	}{
+		{"Shutdown, default", socket.Drain{}, func(ctx context.Context, s *socket.Server) error { return s.Shutdown(ctx) }, 10},
+		{"Shutdown, Config.Drain", socket.Drain{ComeBack: 4 * time.Second}, func(ctx context.Context, s *socket.Server) error { return s.Shutdown(ctx) }, 4},
+		{"Drain, default", socket.Drain{}, func(ctx context.Context, s *socket.Server) error { return s.Drain(ctx, socket.Drain{}) }, 10},
+		{"Drain, Config.Drain", socket.Drain{ComeBack: 4 * time.Second}, func(ctx context.Context, s *socket.Server) error { return s.Drain(ctx, socket.Drain{}) }, 4},
+		{"Drain with its own", socket.Drain{ComeBack: 4 * time.Second}, func(ctx context.Context, s *socket.Server) error {
+			return s.Drain(ctx, socket.Drain{ComeBack: 20 * time.Second})
+		}, 20},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, socket.Config{Drain: test.cfg})
+			if err := test.end(t.Context(), r.srv); err != nil {
+				t.Fatal(err)
+			}
+			seen := map[int]bool{}
+			highest := 0
+			for range 20 * test.most {
+				n, err := strconv.Atoi(r.knock().Header.Get("Retry-After"))
+				if err != nil || n < 1 || n > test.most {
+					t.Fatalf("Retry-After: got %d, %v, want 1 to %d", n, err, test.most)
+				}
+				seen[n] = true
+				highest = max(highest, n)
+			}
+			// Each of them is missed with a probability of less than 1/e^20.
+			if len(seen) < test.most-1 || highest < test.most-1 {
+				t.Errorf("Retry-After is not spread: got %v, want 1 to %d", seen, test.most)
+			}
+		})
+	}
+}
+
+// stuck is a handler whose HandleInfo stays until release is closed.
+func stuck(release <-chan struct{}) *handler {
+	return &handler{info: func(context.Context, any) websock.Result {
+		<-release
+		return websock.OK()
+	}}
+}
+
+// Those that are left when the time is over are killed, and the error says how many.
+func TestDrain_timeout(t *testing.T) {
+	type deadline struct {
+		name string
+		cfg  socket.Config
+		d    socket.Drain
+		took time.Duration
+	}
+	const hour = time.Hour
+	for _, test := range []deadline{
+		{"Timeout", socket.Config{ShutdownTimeout: hour, CloseTimeout: hour}, socket.Drain{Timeout: 7 * time.Second}, 7 * time.Second},
+		{"behind Delay and Over", socket.Config{ShutdownTimeout: hour, CloseTimeout: hour},
+			socket.Drain{Delay: time.Second, Over: 10 * time.Second, Timeout: 7 * time.Second}, 18 * time.Second},
+		{"no ShutdownTimeout", socket.Config{ShutdownTimeout: -1, CloseTimeout: hour}, socket.Drain{Timeout: 7 * time.Second}, 7 * time.Second},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, test.cfg)
+			release := make(chan struct{})
+			var inside []*peer
+			for range 2 {
+				p := r.peer(stuck(release))
+				p.pid.Send("x")
+				inside = append(inside, p)
+			}
+			rude, polite := r.rudePeer(puppet()), r.peer(puppet())
+			synctest.Wait()
+			run := r.drain(t.Context(), test.d)
+			run.wantKilled(3, context.DeadlineExceeded, test.took)
+			if !strings.Contains(run.err.Error(), test.took.String()) {
+				t.Errorf("error: got %v, want one that names the time, %v", run.err, test.took)
+			}
+			if n := r.srv.Count(); n != 0 {
+				t.Errorf("behind the Drain: %d sockets, want 0", n)
+			}
+			for _, p := range inside {
+				p.wantCode(0, "")
+				if closed := p.end(); !errors.Is(closed.Reason, actor.ErrKilled) || closed.Sent != nil {
+					t.Errorf("stuck: got %v, Close frame %v, want ErrKilled and none", closed.Reason, closed.Sent)
+				}
+			}
+			for _, p := range []*peer{rude, polite} {
+				p.wantCode(1001, "")
+				if closed := p.end(); !errors.Is(closed.Reason, actor.ErrShutdown) {
+					t.Errorf("not stuck: got %v, want ErrShutdown", closed.Reason)
+				}
+			}
+			close(release)
+		})
+	}
+}
+
+// Timeout 0 is what the sockets may take by Config: nobody who keeps to that is killed, whatever is off or unlimited.
+func TestDrain_defaultTimeout(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		cfg  socket.Config
+		want time.Duration // ShutdownTime, but for its second
+	}{
+		{"zero", socket.Config{}, 20 * time.Second},
+		{"given", socket.Config{CloseTimeout: 3 * time.Second, ShutdownTimeout: 4 * time.Second}, 7 * time.Second},
+		{"CloseTimeout off", socket.Config{CloseTimeout: -1}, 15 * time.Second},
+		{"ShutdownTimeout off", socket.Config{ShutdownTimeout: -1}, 20 * time.Second},
+		{"both off", socket.Config{CloseTimeout: -1, ShutdownTimeout: -1}, 15 * time.Second},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, test.cfg)
+			if got := r.srv.ShutdownTime(); got != test.want+time.Second {
+				t.Errorf("ShutdownTime: got %v, want %v and a second", got, test.want)
+			}
+			slow := puppet()
+			slow.terminate = func(context.Context, error) { time.Sleep(test.want / 2) }
+			p := r.peer(slow)
+			synctest.Wait()
+			r.drain(t.Context(), socket.Drain{}).wantEnd(test.want / 2)
+			p.wantCode(1001, "")
+		})
+	}
+	t.Run("for ever", func(t *testing.T) { // sums do not overflow
+		const ever = math.MaxInt64
+		for name, cfg := range map[string]socket.Config{
+			"ShutdownTimeout": {ShutdownTimeout: ever},
+			"Timeout":         {Drain: socket.Drain{Delay: time.Second, Over: time.Second, Timeout: ever}},
+			"all":             {ShutdownTimeout: ever, CloseTimeout: ever, Drain: socket.Drain{Timeout: ever}},
+		} {
+			bubble(t, name, func(t *testing.T) {
+				r := serve(t, cfg)
+				if got := r.srv.ShutdownTime(); got != ever {
+					t.Errorf("ShutdownTime: got %v, want %v", got, time.Duration(ever))
+				}
+				p := r.peer(puppet())
+				synctest.Wait()
+				r.drain(t.Context(), cfg.Drain).wantEnd(cfg.Drain.Delay)
+				p.wantCode(1001, "")
+			})
+		}
+	})
+}
+
+// When ctx is done, at whatever stage, what is left is killed and Drain returns.
+func TestDrain_ctx(t *testing.T) {
+	d := socket.Drain{Delay: 10 * time.Second, Over: 10 * time.Second, Batch: 1, Timeout: 10 * time.Second}
+	for _, test := range []struct {
+		name   string
+		at     time.Duration // -1: before the call
+		closes int           // how many have their Close frame by then
+	}{
+		{"before", -1, 0},
+		{"at the beginning", 0, 0},
+		{"during Delay", 5 * time.Second, 0},
+		{"during Over", 15 * time.Second, 3},
+		{"during Timeout", 25 * time.Second, 5},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, socket.Config{CloseTimeout: time.Hour, ShutdownTimeout: time.Hour})
+			var ps []*peer
+			for range 5 {
+				ps = append(ps, r.rudePeer(puppet()))
+			}
+			synctest.Wait()
+			cause := errors.New("no more patience")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if test.at < 0 {
+				cancel(cause)
+			} else {
+				time.AfterFunc(test.at, func() { cancel(cause) })
+			}
+			run := r.drain(ctx, d)
+			run.wantKilled(5, cause, max(test.at, 0))
+			closes := 0
+			for _, p := range ps {
+				<-p.done
+				if p.code == 1001 && p.closedAt.Sub(run.start) < max(test.at, 1) {
+					closes++
+				}
+				if r.onClose(p.pid) != 1 {
+					t.Error("Drain has returned before the TCP connection is closed")
+				}
+			}
+			if test.at > 0 && closes != test.closes {
+				t.Errorf("%d Close frames before, want %d", closes, test.closes)
+			}
+			r.wantReady(socket.ErrClosed)
+			r.wantRefused(10)
+		})
+	}
+	t.Run("before, always", func(t *testing.T) { // it has two reasons to go on, and must not choose
+		done, cancel := context.WithCancel(context.Background())
+		cancel()
+		for range 20 {
+			bubble(t, "", func(t *testing.T) {
+				r := serve(t, socket.Config{})
+				p := r.peer(puppet())
+				synctest.Wait()
+				r.srv.Drain(done, socket.Drain{Delay: time.Minute})
+				r.wantReady(socket.ErrClosed)
+				if n := r.srv.Count(); n != 0 {
+					t.Errorf("Drain has returned with %d sockets", n)
+				}
+				<-p.done
+			})
+		}
+	})
+	bubble(t, "all over already", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		done, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.srv.Drain(done, d); err != nil {
+			t.Errorf("Drain of an empty server with a ctx that is done: got %v, want nil", err)
+		}
+	})
+	bubble(t, "while another Drain runs", func(t *testing.T) {
+		r := serve(t, socket.Config{CloseTimeout: time.Hour, ShutdownTimeout: time.Hour})
+		p := r.rudePeer(puppet())
+		synctest.Wait()
+		first := r.drain(t.Context(), socket.Drain{Delay: time.Hour})
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		second := r.drain(ctx, socket.Drain{})
+		second.wantKilled(1, context.DeadlineExceeded, 5*time.Second)
+		<-p.done
+		r.wantReady(socket.ErrClosed)
+		first.wantEnd(time.Hour)
+	})
+}
+
+// Progress: each stage in its order, with its counts.
+func TestDrain_progress(t *testing.T) {
+	s := time.Second
+	for _, test := range []struct {
+		name  string
+		d     socket.Drain
+		rude  int // of the 4
+		empty bool
+		want  []socket.DrainProgress
+	}{
+		{"all at once", socket.Drain{}, 0, false, []socket.DrainProgress{
+			{socket.DrainDelaying, 0, 0, 4, 0, 0},
+			{socket.DrainClosing, 4, 4, -1, 0, 0},
+			{socket.DrainWaiting, 4, 4, -1, 0, 0},
+			{socket.DrainDone, 4, 4, 0, 0, 0},
+		}},
+		{"paced", socket.Drain{Delay: 5 * s, Over: 4 * s}, 0, false, []socket.DrainProgress{
+			{socket.DrainDelaying, 0, 0, 4, 0, 0},
+			{socket.DrainClosing, 4, 1, -1, 0, 5 * s},
+			{socket.DrainClosing, 4, 2, -1, 0, 6 * s},
+			{socket.DrainClosing, 4, 3, -1, 0, 7 * s},
+			{socket.DrainClosing, 4, 4, -1, 0, 8 * s},
+			{socket.DrainWaiting, 4, 4, -1, 0, 8 * s},
+			{socket.DrainDone, 4, 4, 0, 0, 8 * s},
+		}},
+		{"batches, and one is killed", socket.Drain{Over: 4 * s, Batch: 3, Timeout: 10 * s}, 1, false, []socket.DrainProgress{
+			{socket.DrainDelaying, 0, 0, 4, 0, 0},
+			{socket.DrainClosing, 4, 3, -1, 0, 0},
+			{socket.DrainClosing, 4, 4, -1, 0, 3 * s},
+			{socket.DrainWaiting, 4, 4, -1, 0, 3 * s},
+			{socket.DrainKilling, 4, 4, -1, 1, 14 * s},
+			{socket.DrainDone, 4, 4, 0, 1, 14 * s},
+		}},
+		{"empty", socket.Drain{Delay: 5 * s, Over: 4 * s, Timeout: 10 * s}, 0, true, []socket.DrainProgress{
+			{socket.DrainDelaying, 0, 0, 0, 0, 0},
+			{socket.DrainWaiting, 0, 0, 0, 0, 5 * s},
+			{socket.DrainDone, 0, 0, 0, 0, 5 * s},
+		}},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			r := serve(t, socket.Config{CloseTimeout: time.Hour})
+			for i := range 4 {
+				switch {
+				case test.empty:
+				case i < test.rude:
+					r.rudePeer(puppet())
+				default:
+					r.peer(puppet())
+				}
+			}
+			synctest.Wait()
+			run := r.drain(t.Context(), test.d)
+			<-run.done
+			got := run.progress()
+			for i := range got {
+				if got[i].Left < 0 || got[i].Left > 4 {
+					t.Errorf("step %d: %d left", i, got[i].Left)
+				}
+				if i < len(test.want) && test.want[i].Left < 0 {
+					got[i].Left = -1 // they may have gone already
+				}
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("progress:\ngot  %+v\nwant %+v", run.steps, test.want)
+			}
+		})
+	}
+	bubble(t, "Left follows the sockets", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		r.peers(10)
+		run := r.drain(t.Context(), socket.Drain{Over: 10 * time.Second, OnProgress: func(socket.DrainProgress) { synctest.Wait() }})
+		<-run.done
+		for i, p := range run.steps[1:11] {
+			// Those of this step may still be on their way.
+			if p.Left != 10-i && p.Left != 10-i-1 {
+				t.Errorf("%+v: want %d or %d left", p, 10-i, 10-i-1)
+			}
+		}
+	})
+	bubble(t, "a panic in OnProgress", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		ps := r.peers(3)
+		run := r.drain(t.Context(), socket.Drain{Delay: time.Second, OnProgress: func(socket.DrainProgress) { panic("as asked, in OnProgress") }})
+		run.wantEnd(time.Second)
+		for _, p := range ps {
+			p.wantCode(1001, "")
+		}
+		found := 0
+		for _, line := range r.logs.all(slog.LevelError) {
+			if strings.Contains(line.text, "as asked, in OnProgress") && strings.Contains(line.text, "drain_test.go") {
+				found++
+			}
+		}
+		if found != len(run.steps) || found == 0 {
+			t.Errorf("the log names the panic %d times, want %d", found, len(run.steps))
+		}
+	})
+	for stage, want := range map[socket.DrainStage]string{socket.DrainDelaying: "delaying", socket.DrainClosing: "closing",
+		socket.DrainWaiting: "waiting", socket.DrainKilling: "killing", socket.DrainDone: "done", 9: "DrainStage(9)"} {
+		if got := stage.String(); got != want {
+			t.Errorf("DrainStage(%d): got %q, want %q", uint8(stage), got, want)
+		}
+	}
+}
+
+// One at a time: a second one waits for the first, and finds nothing to do.
+func TestDrain_second(t *testing.T) {
+	bubble(t, "waits", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		ps := r.peers(3)
+		first := r.drain(t.Context(), socket.Drain{Delay: 10 * time.Second, Close: websock.CloseDetail{Code: 1012}})
+		second := r.drain(t.Context(), socket.Drain{Delay: time.Hour, Over: time.Hour, Close: websock.CloseDetail{Code: 4000}})
+		if got := second.progress(); len(got) != 0 {
+			t.Errorf("progress of the second one while the first runs: %+v", got)
+		}
+		first.wantEnd(10 * time.Second)
+		second.wantEnd(10 * time.Second) // nobody is let in any more, so there is nothing to delay
+		for _, p := range ps {
+			p.wantCode(1012, "")
+		}
+		r.wantReady(socket.ErrClosed)
+	})
+	bubble(t, "after a Shutdown", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		if err := r.srv.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		run := r.drain(t.Context(), socket.Drain{Delay: time.Hour})
+		r.wantReady(socket.ErrClosed)
+		run.wantEnd(0)
+	})
+	bubble(t, "a Shutdown meanwhile", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		ps := r.peers(3)
+		run := r.drain(t.Context(), socket.Drain{Over: time.Hour, Close: websock.CloseDetail{Code: 1012}})
+		time.Sleep(time.Minute)
+		if err := r.srv.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		codes := map[uint16]int{}
+		for _, p := range ps {
+			<-p.done
+			codes[p.code]++
+			if at := p.closedAt.Sub(run.start); at > time.Minute {
+				t.Errorf("closed after %v, want at the Shutdown", at)
+			}
+		}
+		if codes[1012] != 1 || codes[1001] != 2 {
+			t.Errorf("Close frames: got %v, want one of the Drain and two of the Shutdown", codes)
+		}
+		<-run.done
+		if run.err != nil {
+			t.Errorf("Drain: %v", run.err)
+		}
+	})
+}
+
+// heldWriter makes a handshake wait.
+type heldWriter struct {
+	http.ResponseWriter
+	arrived, release chan struct{}
+}
+
+func (w *heldWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	close(w.arrived)
+	<-w.release
+	return http.NewResponseController(w.ResponseWriter).Hijack()
+}
+
+// lateUpgrade begins an upgrade, which waits for release in the middle of the handshake.
+func lateUpgrade(t *testing.T, srv func() *socket.Server, hd websock.Handler) (h *site, release chan struct{}, upgraded chan *rawclient.Client) {
+	t.Helper()
+	w := &heldWriter{arrived: make(chan struct{}), release: make(chan struct{})}
+	h = &site{t: t, logs: new(logs)}
+	h.overMemory(http.HandlerFunc(func(hw http.ResponseWriter, req *http.Request) {
+		w.ResponseWriter = hw
+		srv().Upgrade(w, req, hd)
+	}))
+	upgraded = make(chan *rawclient.Client, 1)
+	background(t, func() {
+		conn, err := h.dial()
+		if err != nil {
+			t.Errorf("dial: %v", err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		c, _, _ := rawclient.Handshake(conn, rawclient.HandshakeOptions{})
+		upgraded <- c
+	})
+	<-w.arrived
+	return h, w.release, upgraded
+}
+
+// An upgrade that has its place when the server closes becomes a socket, which gets the Close frame of the Drain.
+func TestDrain_upgradeInFlight(t *testing.T) {
+	bubble(t, "in time", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		hd := puppet()
+		_, release, upgraded := lateUpgrade(t, func() *socket.Server { return r.srv }, hd)
+		run := r.drain(t.Context(), socket.Drain{Over: time.Second, Close: websock.CloseDetail{Code: 1012, Reason: "deploy"}, ComeBack: time.Second})
+		time.Sleep(5 * time.Second)
+		if run.over() {
+			t.Fatalf("Drain is over while an upgrade is on its way: %v", run.err)
+		}
+		close(release)
+		c := <-upgraded
+		if c == nil {
+			t.Fatal("the upgrade was refused behind its place")
+		}
+		f, err := c.ReadFrame()
+		if err != nil || string(f.Raw) != closeFrame(1012, "deploy retry-after=1") {
+			t.Errorf("got %v, %v, want Close 1012 with the reason of the Drain", f, err)
+		}
+		c.Close(1012, "")
+		run.wantEnd(5 * time.Second)
+		if got := hd.terminated(); len(got) != 1 || !errors.Is(got[0], websock.ErrShutdown) {
+			t.Errorf("Terminate: got %v, want ErrShutdown once", got)
+		}
+	})
+	bubble(t, "at last, when the time is over", func(t *testing.T) {
+		r := serve(t, socket.Config{CloseTimeout: time.Hour})
+		hd := puppet()
+		_, release, upgraded := lateUpgrade(t, func() *socket.Server { return r.srv }, hd)
+		run := r.drain(t.Context(), socket.Drain{Timeout: 10 * time.Second})
+		<-run.done
+		if run.err == nil || run.took < 10*time.Second || run.took > 11*time.Second {
+			t.Errorf("Drain: got %v after %v, want an error within a second of its Timeout 10s", run.err, run.took)
+		}
+		close(release)
+		c := <-upgraded
+		if c == nil {
+			t.Fatal("the upgrade was refused behind its place")
+		}
+		c.Conn().SetReadDeadline(time.Now().Add(time.Second))
+		for err := error(nil); err == nil; {
+			if _, err = c.ReadFrame(); errors.Is(err, context.DeadlineExceeded) {
+				t.Error("a socket that opens behind the kill lives")
+			}
+		}
+		synctest.Wait()
+		if n := r.srv.Count(); n != 0 {
+			t.Errorf("Count: got %d, want 0", n)
+		}
+	})
+}
+
+// Drains and upgrades at once: who has got a 101 before gets the Close frame of the Drain, who comes later gets 503, nobody
+// is forgotten. It is not on a fake clock, where nothing happens at the same time.
+func TestDrain_whileUpgrading(t *testing.T) {
+	for round := range 30 {
+		h := memorySite(t, socket.Config{CloseTimeout: 10 * time.Millisecond}, func() websock.Handler { return echo() })
+		var wg sync.WaitGroup
+		var sockets, refused atomic.Int64
+		for range 40 {
+			wg.Go(func() {
+				c, resp, err := h.shake(rawclient.HandshakeOptions{})
+				switch {
+				case c != nil:
+					sockets.Add(1)
+					op, p, err := c.ReadMessage()
+					if op != rawclient.OpClose || codeOf(p) != 1012 || err != nil {
+						t.Errorf("got opcode %d, %q, %v, want Close 1012", op, p, err)
+					}
+					c.Conn().Close()
+				case err != nil || resp.StatusCode != 503:
+					t.Errorf("got %+v, %v, want 101 or 503", resp, err)
+				default:
+					refused.Add(1)
+				}
+			})
+		}
+		for range 2 {
+			wg.Go(func() {
+				for sockets.Load()+refused.Load() < int64(round) { // so that each round cuts elsewhere
+					h.yield()
+				}
+				if err := h.srv.Drain(context.Background(), socket.Drain{
+					Over: time.Duration(round%2) * time.Millisecond, Batch: 3, Timeout: patience, Close: websock.CloseDetail{Code: 1012},
+				}); err != nil {
+					t.Errorf("Drain: %v", err)
+				}
+				if n := h.srv.Count(); n != 0 {
+					t.Errorf("Drain has returned with %d sockets", n)
+				}
+			})
+		}
+		wg.Wait()
+		h.wantEnds(int(sockets.Load()))
+		h.wantEmpty()
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// Sockets that end by themselves meanwhile are none of the Drain's business.
+func TestDrain_othersEndMeanwhile(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		ps := r.peers(10)
+		hs := map[string]int{}
+		run := r.drain(t.Context(), socket.Drain{Delay: 10 * time.Second, Over: 10 * time.Second})
+		ps[0].must(ps[0].Client.Close(4000, "going"))
+		ps[1].pid.Exit(websock.ErrRestart)
+		time.Sleep(11500 * time.Millisecond) // at 10 s and 11.25 s two were closed
+		synctest.Wait()
+		var left []*peer
+		for _, p := range ps[2:] {
+			if p.pid.Alive() {
+				left = append(left, p)
+			}
+		}
+		if len(left) != 6 {
+			t.Fatalf("%d are alive, want 6", len(left))
+		}
+		left[0].conn.Close()
+		left[1].must(left[1].Client.Close(4001, ""))
+		left[2].pid.Exit(actor.ErrKilled)
+		run.wantEnd(18750 * time.Millisecond) // when it is the turn of the last
+		for _, p := range ps {
+			<-p.done
+			closed := p.end()
+			switch {
+			case errors.Is(closed.Reason, websock.ErrShutdown):
+				hs["drained"]++
+			case errors.Is(closed.Reason, websock.ErrRemote):
+				hs["remote"]++
+			default:
+				hs[closed.Reason.Error()]++
+			}
+		}
+		if hs["drained"] != 5 || hs["remote"] != 3 || len(hs) != 4 {
+			t.Errorf("ends: got %v, want 5 drained, 3 remote, and two others", hs)
+		}
+		last := run.steps[len(run.steps)-1]
+		if last.Sockets != 8 || last.Closed != 8 || last.Killed != 0 || last.Left != 0 {
+			t.Errorf("the last step: got %+v, want 8 sockets, 8 told, none killed", last)
+		}
+	})
+	bubble(t, "all of them", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		ps := r.peers(4)
+		run := r.drain(t.Context(), socket.Drain{Delay: 10 * time.Second})
+		for _, p := range ps {
+			p.conn.Close()
+		}
+		run.wantEnd(10 * time.Second)
+	})
+}
+
+// Terminate gets, once, what is ErrShutdown and of the kind of a shutdown; so it is no error in the log.
+func TestDrain_terminate(t *testing.T) {
+	for name, d := range map[string]socket.Drain{
+		"zero": {},
+		"detail": {Delay: time.Second, Over: time.Second, Close: websock.CloseDetail{Code: 4000, Reason: "deploy"},
+			ComeBack: time.Minute},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			r := serve(t, socket.Config{})
+			hd := puppet()
+			monitored := make(chan error, 1)
+			p := r.peer(hd)
+			background(t, func() {
+				reason, err := actor.Wait(context.Background(), p.pid)
+				if err != nil {
+					t.Errorf("Wait: %v", err)
+				}
+				monitored <- reason
+			})
+			synctest.Wait()
+			run := r.drain(t.Context(), d)
+			<-run.done
+			if run.err != nil {
+				t.Errorf("Drain: %v", run.err)
+			}
+			got := append(hd.terminated(), <-monitored, p.end().Reason)
+			if len(got) != 3 {
+				t.Fatalf("Terminate was called %d times, want once", len(got)-2)
+			}
+			for _, reason := range got {
+				if !errors.Is(reason, websock.ErrShutdown) || errors.Is(reason, websock.ErrNormal) || exit.KindOf(reason) != exit.Shutdown {
+					t.Errorf("exit reason: got %v of kind %v, want ErrShutdown", reason, exit.KindOf(reason))
+				}
+			}
+			lines := r.logs.of("socket closed", p.pid)
+			if len(lines) != 1 || lines[0].level != slog.LevelInfo {
+				t.Errorf("log: got %+v, want one line at Info", lines)
+			}
+		})
+	}
+}
+
+// A callback in progress finishes, what it pushed goes before the Close frame, and what waits behind is dropped.
+func TestDrain_inFlight(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		release := make(chan struct{})
+		hd := &handler{in: func(_ context.Context, m websock.Message) websock.Result {
+			<-release
+			return websock.Push(websock.Text("answer to " + string(m.Data)))
+		}}
+		p := r.peer(hd)
+		p.must(p.Text("question"))
+		synctest.Wait()
+		p.pid.Send(websock.Text("before"))
+		run := r.drain(t.Context(), socket.Drain{})
+		p.pid.Send(websock.Text("behind"))
+		time.Sleep(3 * time.Second)
+		close(release)
+		run.wantEnd(3 * time.Second)
+		p.wantCode(1001, "")
+		if want := []string{"answer to question", "before"}; !slices.Equal(p.others, want) {
+			t.Errorf("got %q, want %q", p.others, want)
+		}
+	})
+}
+
+// What a Drain of all at once costs per socket must not depend on how many there are. The peers are silent, and CloseTimeout
+// is off, so that nobody is waited for.
+func BenchmarkDrain(b *testing.B) {
+	for _, n := range []int{1_000, 10_000, 100_000} {
+		for name, d := range map[string]socket.Drain{
+			"at_once": {},
+			"paced":   {Over: 1, ComeBack: time.Minute}, // every socket a step of its own
+		} {
+			b.Run(fmt.Sprintf("%s/sockets=%d", name, n), func(b *testing.B) {
+				srv, err := socket.New(socket.Config{Logger: unlogged.Logger, CloseTimeout: -1, IdleTimeout: -1, PingInterval: -1, MessageTimeout: -1})
+				if err != nil {
+					b.Fatal(err)
+				}
+				var opening, draining time.Duration
+				for range b.N {
+					b.StopTimer()
+					runtime.GC()
+					start := time.Now()
+					supervised := runServiceUntimed(srv)
+					for range n {
+						server, _ := pipe.New(256)
+						if _, err := srv.Upgrade(&directWriter{conn: server}, goodRequest(), idleHandler{}); err != nil {
+							b.Fatal(err)
+						}
+					}
+					opening += time.Since(start)
+					b.StartTimer()
+					start = time.Now()
+					if err := srv.Drain(context.Background(), d); err != nil {
+						b.Fatal(err)
+					}
+					draining += time.Since(start)
+					b.StopTimer()
+					supervised()
+					b.StartTimer()
+				}
+				per := float64(b.N) * float64(n)
+				b.ReportMetric(float64(draining.Nanoseconds())/per, "ns/socket")
+				b.ReportMetric(float64(opening.Nanoseconds())/per, "open-ns/socket")
+			})
+		}
+	}
+}
+
+// runServiceUntimed opens srv by a Serve; the func that it returns ends that.
+func runServiceUntimed(srv *socket.Server) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		srv.Serve(ctx)
+	}()
+	for srv.Ready() != nil {
+		runtime.Gosched()
+	}
+	return func() {
+		cancel()
+		<-done
+	}
+}

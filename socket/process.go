@@ -1,0 +1,184 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Init implements actor.Initializer, on the reader goroutine.
+func (c *conn) Init(ctx context.Context) error {
+	r := c.handler.Init(ctx)
+	c.initialized = true
+	return c.apply(r)
+}
+
+// Receive implements actor.Actor: frames of the reader, messages for the client, and all others.
+func (c *conn) Receive(ctx context.Context, msg any) error {
+	switch m := msg.(type) {
+	case *frame:
+		return c.receiveFrame(ctx, m)
+	case websock.Message:
+		if !host.Calling(ctx) {
+			if err := m.Check(); err != nil {
+				return err
+			}
+			return c.append(m)
+		}
+	}
+	c.stall.arm()
+	return c.apply(c.handler.HandleInfo(ctx, msg))
+}
+
+func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
+	if f.end != nil {
+		c.readEnd = f.end
+		return f.end
+	}
+	msg := f.msg
+	f.msg = websock.Message{} // the handler owns it now
+	switch msg.Opcode {
+	case websock.OpPing:
+		if err := c.append(websock.Pong(msg.Data)); err != nil {
+			return err
+		}
+		if c.control == nil {
+			return nil
+		}
+		c.flush() // the pong is on the wire before HandleControl runs
+		if err := c.gone(); err != nil {
+			return err
+		}
+		return c.apply(c.control.HandleControl(ctx, msg))
+	case websock.OpPong:
+		if c.control == nil {
+			return nil
+		}
+		c.stall.arm()
+		return c.apply(c.control.HandleControl(ctx, msg))
+	default:
+		c.stall.arm()
+		return c.apply(c.handler.HandleIn(ctx, msg))
+	}
+}
+
+// apply carries out a Result and returns its exit reason. A Result that breaks the contract sends nothing.
+func (c *conn) apply(r websock.Result) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	for _, m := range r.Push {
+		if err := c.append(m); err != nil {
+			return err
+		}
+	}
+	if r.Stop != nil {
+		c.detail = r.Close
+	}
+	return r.Stop
+}
+
+func (c *conn) append(m websock.Message) error {
+	if len(m.Data) >= longDeflate && c.wire.Compressed() && c.wire.Pending() {
+		c.flush() // what waits would wait for a millisecond and more
+	}
+	if err := c.wire.Append(m); err != nil {
+		c.lose("write", err)
+	}
+	return c.gone()
+}
+
+// longDeflate is how many bytes can take long to compress.
+const longDeflate = 16 << 10
+
+// Terminate implements actor.Terminator.
+func (c *conn) Terminate(ctx context.Context, reason error) {
+	defer c.terminated()
+	t, ok := c.handler.(websock.Terminator)
+	if !ok || !c.initialized {
+		return
+	}
+	c.mu.Lock()
+	if c.refused != nil {
+		reason = c.refused
+	}
+	c.mu.Unlock()
+	t.Terminate(ctx, reason)
+}
+
+func (c *conn) terminated() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
+}
+
+// ending is the Ending hook: what was pushed, then the Close frame, then FIN. From here on the reader only waits for
+// the peer's Close.
+func (c *conn) ending(reason error) {
+	c.pulse.stop()
+	c.stall.disarm()
+	detail, closing, refused := c.closeFrame(reason)
+	if closing {
+		closing = c.wire.AppendClose(detail) == nil && c.wire.Flush() == nil
+	}
+	if closing {
+		c.wire.CloseWrite()
+	}
+	c.mu.Lock()
+	killed := c.decided // meanwhile
+	c.decided = true
+	c.refused = refused
+	if wait := c.srv.cfg.CloseTimeout; closing && wait > 0 {
+		c.closeBy = time.Now().Add(wait)
+	}
+	c.mu.Unlock()
+	c.wire.Discard()
+	if !killed {
+		c.ended.Done()
+	}
+}
+
+var errNilCloseError = &websock.ResultError{Problem: "the exit reason is a nil *CloseError"}
+
+// closeFrame is the Close frame for an exit reason. ok is false when none can be written. refused says why the frame that
+// the reason carries cannot be sent; 1011 stands in for it.
+func (c *conn) closeFrame(reason error) (detail websock.CloseDetail, ok bool, refused error) {
+	defer func() {
+		if recover() != nil { // the reason may be anybody's error, whose methods may do anything
+			detail, ok = websock.CloseDetail{Code: websock.CloseInternalError}, true
+		}
+	}()
+	cfg := &c.srv.cfg
+	if l := c.lost.Load(); l != nil && reason == error(l) {
+		return websock.CloseDetail{}, false, nil
+	}
+	if c.readEnd != nil && reason == c.readEnd {
+		return closeForReadEnd(reason, cfg.IdleClose), true, nil
+	}
+	d, err := c.detail, reason
+	var ce *websock.CloseError
+	if errors.As(reason, &ce) && ce == nil {
+		return websock.CloseDetail{Code: websock.CloseInternalError}, true, errNilCloseError
+	}
+	if ce != nil && d == (websock.CloseDetail{}) {
+		d.Reason = ce.Reason
+	}
+	if d.Code == 0 && ce != nil {
+		d.Code = ce.Code
+		err = ce.Err
+	}
+	if d.Code == 0 {
+		derived := closeFor(err, cfg.IdleClose)
+		d.Code = derived.Code
+		if d.Reason == "" {
+			d.Reason = derived.Reason
+		}
+	}
+	if err := websock.StopWith(reason, d).Check(); err != nil { // of a PID.Exit
+		return websock.CloseDetail{Code: websock.CloseInternalError}, true, err
+	}
+	return d, true, nil
+}

@@ -1,0 +1,134 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// Why Ready says no.
+var (
+	// ErrDraining says that a Drain has begun and its Delay is not over: upgrades still work.
+	ErrDraining = errors.New("socket: draining")
+	// ErrFull says that Config.MaxSockets are there.
+	ErrFull = errors.New("socket: the server is full")
+	// ErrClosed says that the Server has been shut down or drained, or its Serve has returned.
+	ErrClosed = errors.New("socket: the server is closed")
+)
+
+// drainGrace is what ShutdownTime adds for the steps behind the drain's own time.
+const drainGrace = time.Second
+
+// Serve is for a supervision tree (it is a supervisor.Service) and for the like of errgroup: it waits until ctx is done,
+// drains the sockets by Config.Drain, and returns nil, or how many had to be killed. A System of the Server's own is
+// shut down then.
+//
+// Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
+// Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
+//
+// When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, the sockets are killed at once.
+func (s *Server) Serve(ctx context.Context) error {
+	s.mu.Lock()
+	serving := s.serving
+	s.serving = true
+	s.mu.Unlock()
+	if serving {
+		return errors.New("socket: Serve runs already")
+	}
+	defer func() {
+		s.mu.Lock()
+		s.serving = false
+		s.mu.Unlock()
+	}()
+	if err := s.reopen(ctx); err != nil {
+		return err
+	}
+	supervisor.Ready(ctx)
+	<-ctx.Done()
+	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), s.cfg.Drain.errOver())
+	defer cancel()
+	if cause := context.Cause(ctx); errors.Is(cause, actor.ErrKilled) {
+		rest = ctx
+	}
+	bounded, cancel := context.WithTimeoutCause(rest, s.cfg.Drain.time(), s.cfg.Drain.errOver())
+	defer cancel()
+	err := s.Drain(bounded, s.cfg.Drain)
+	if sysErr := s.endOwnSystem(rest); err == nil {
+		err = sysErr
+	}
+	return err
+}
+
+// reopen lets sockets in again, unless ctx is done before the Drain that runs has ended.
+func (s *Server) reopen(ctx context.Context) error {
+	if !s.takeTurn(ctx) {
+		return nil
+	}
+	defer s.giveTurn()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ownSystem && s.sysEnded {
+		sys, err := s.newSystem()
+		if err != nil {
+			return err
+		}
+		s.sys, s.sysEnded = sys, false
+	}
+	s.phase, s.drain, s.killing = phaseOpen, nil, false
+	return nil
+}
+
+// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over + Timeout, and a second for
+// what remains. A supervisor gives a child as much when its ChildSpec says nothing else.
+func (s *Server) ShutdownTime() time.Duration {
+	return sum(s.cfg.Drain.time(), drainGrace) // it has its defaults
+}
+
+// Ready is nil when a socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the readiness probe;
+// upgrades still work between the beginning of a drain and the end of its Delay.
+func (s *Server) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase == phaseDraining {
+		return ErrDraining
+	}
+	return s.room()
+}
+
+// Probe answers 200 when all of ready are nil, else 503 with the first error's text: a health endpoint for load
+// balancers, as in Probe(sockets.Ready, database.Ready).
+func Probe(ready ...func() error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		for _, f := range ready {
+			if err := f(); err != nil {
+				w.WriteHeader(http.StatusServiceUnavailable)
+				fmt.Fprintln(w, err)
+				return
+			}
+		}
+		fmt.Fprintln(w, "ready")
+	})
+}
+
+// retryAfter is a Retry-After for refused upgrades, spread so that they do not all come back at once.
+func (s *Server) retryAfter() string {
+	s.mu.Lock()
+	d := s.drain
+	s.mu.Unlock()
+	if d == nil || d.ComeBack == 0 {
+		d = &s.cfg.Drain
+	}
+	if d.ComeBack == 0 {
+		d = &Drain{ComeBack: defaultComeBack}
+	}
+	return strconv.FormatInt(1+rand.Int64N(d.maxComeBack()), 10)
+}

@@ -1,0 +1,288 @@
+package socket
+
+import (
+	"context"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"sync"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+// Server hosts WebSockets of one kind: one Config, usually one route. All methods may be called from any goroutine.
+//
+// It owns its sockets: [Server.Shutdown] ends them. It is not an http.Server and does not listen; mount
+// [Server.Handler], or call [Server.Upgrade] in a handler of your own.
+type Server struct {
+	cfg       Config
+	ownSystem bool
+	shards    [serverShards]serverShard
+	seed      maphash.Seed
+	misuse    sync.Once
+	drains    chan struct{} // a token: one Drain at a time
+
+	mu       sync.Mutex
+	sys      *actor.System
+	sysEnded bool // the Server's own System was shut down
+	serving  bool
+	phase    phase
+	drain    *Drain        // that runs or has run last; nil: none since Serve or Shutdown
+	killing  bool          // a socket that opens now is killed
+	places   int           // taken: sockets, and upgrades on their way
+	emptied  chan struct{} // closed when places comes to 0; nil while nobody waits for that
+}
+
+const serverShards = 64
+
+type serverShard struct {
+	mu    sync.Mutex
+	conns map[actor.PID]*conn
+}
+
+// phase is what a Server lets in.
+type phase uint8
+
+const (
+	phaseOpen     phase = iota
+	phaseDraining       // a Drain has begun: not ready any more, but upgrades work
+	phaseClosed         // upgrades get 503
+)
+
+// String says what it is, for those who name the services they run.
+func (s *Server) String() string { return "sockets" }
+
+// New makes a Server. An error names the field of cfg that cannot be carried out.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1)}
+	if s.sys == nil {
+		if s.sys, err = s.newSystem(); err != nil {
+			return nil, err
+		}
+		s.ownSystem = true
+	}
+	return s, nil
+}
+
+func (s *Server) newSystem() (*actor.System, error) {
+	sys, err := actor.NewSystem(actor.Config{Logger: s.cfg.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	return sys, nil
+}
+
+// System is the actor system that runs the sockets. A System of the Server's own ends with Shutdown or Serve; the next
+// Serve makes another.
+func (s *Server) System() *actor.System {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sys
+}
+
+// endOwnSystem shuts the System down if it is the Server's own.
+func (s *Server) endOwnSystem(ctx context.Context) error {
+	if !s.ownSystem {
+		return nil
+	}
+	s.mu.Lock()
+	sys := s.sys
+	s.sysEnded = true
+	s.mu.Unlock()
+	return sys.Shutdown(ctx)
+}
+
+func (s *Server) setPhase(p phase, d *Drain) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phase != phaseClosed || p != phaseDraining { // what is closed stays closed
+		s.phase = p
+	}
+	s.drain, s.killing = d, false
+}
+
+// room tells why there is no place for one more socket, or nil; s.mu is held.
+func (s *Server) room() error {
+	switch {
+	case s.phase == phaseClosed:
+		return ErrClosed
+	case s.cfg.MaxSockets > 0 && s.places >= s.cfg.MaxSockets:
+		return ErrFull
+	}
+	return nil
+}
+
+// open is room for who does not need the place yet.
+func (s *Server) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.room()
+}
+
+// take takes a place, under the lock that Shutdown and Drain take: whoever has one before they close the Server is ended
+// by them, nobody gets one after.
+func (s *Server) take() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.room(); err != nil {
+		return err
+	}
+	s.places++
+	return nil
+}
+
+// release gives a place back.
+func (s *Server) release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.places--
+	if s.places == 0 && s.emptied != nil {
+		close(s.emptied)
+		s.emptied = nil
+	}
+}
+
+// waitEmpty waits until no place is taken. The error is why ctx is done.
+func (s *Server) waitEmpty(ctx context.Context) error {
+	s.mu.Lock()
+	if s.places == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.emptied == nil {
+		s.emptied = make(chan struct{})
+	}
+	emptied := s.emptied
+	s.mu.Unlock()
+	select {
+	case <-emptied:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (s *Server) shard(p actor.PID) *serverShard {
+	return &s.shards[maphash.Comparable(s.seed, p)%serverShards]
+}
+
+func (s *Server) add(c *conn) {
+	sh := s.shard(c.pid)
+	sh.mu.Lock()
+	if sh.conns == nil {
+		sh.conns = make(map[actor.PID]*conn)
+	}
+	sh.conns[c.pid] = c
+	sh.mu.Unlock()
+	s.mu.Lock()
+	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
+	s.mu.Unlock()
+	if !closed {
+		return
+	}
+	reason := actor.ErrShutdown // Shutdown, or a Drain, may have swept this shard before
+	switch {
+	case killing:
+		reason = actor.ErrKilled
+	case d != nil:
+		reason = d.exitReason()
+	}
+	c.pid.Exit(reason)
+}
+
+func (s *Server) remove(c *conn) {
+	sh := s.shard(c.pid)
+	sh.mu.Lock()
+	delete(sh.conns, c.pid)
+	if len(sh.conns) == 0 {
+		sh.conns = nil // a map keeps the memory of its largest time
+	}
+	sh.mu.Unlock()
+}
+
+// all yields the connections shard by shard, each shard as it was at one moment, without a lock held.
+func (s *Server) all() iter.Seq[*conn] {
+	return func(yield func(*conn) bool) {
+		var cs []*conn
+		for i := range s.shards {
+			sh := &s.shards[i]
+			cs = cs[:0]
+			sh.mu.Lock()
+			for _, c := range sh.conns {
+				cs = append(cs, c)
+			}
+			sh.mu.Unlock()
+			for _, c := range cs {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Sockets yields all sockets whose TCP connection is open, in no order. The loop body may do what it likes.
+func (s *Server) Sockets() iter.Seq2[actor.PID, ConnInfo] {
+	return func(yield func(actor.PID, ConnInfo) bool) {
+		for c := range s.all() {
+			if !yield(c.pid, c.info()) {
+				return
+			}
+		}
+	}
+}
+
+// Count is the number of sockets, those included whose process has ended while their TCP connection is still open.
+func (s *Server) Count() int {
+	n := 0
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		n += len(s.shards[i].conns)
+		s.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// Info describes one socket. The error is actor.ErrNoProcess when p is no socket of this Server.
+func (s *Server) Info(p actor.PID) (ConnInfo, error) {
+	sh := s.shard(p)
+	sh.mu.Lock()
+	c := sh.conns[p]
+	sh.mu.Unlock()
+	if c == nil {
+		return ConnInfo{}, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)
+	}
+	return c.info(), nil
+}
+
+// Shutdown ends all sockets with ErrShutdown (1001 to their peers) and waits until their TCP connections are closed.
+// Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done, those that are left are
+// killed, and the error says how many. A System of the Server's own is shut down, too. A later call waits likewise.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.setPhase(phaseClosed, nil)
+	for c := range s.all() {
+		c.pid.Exit(actor.ErrShutdown)
+	}
+	err := s.waitEmpty(ctx)
+	if err != nil {
+		err = fmt.Errorf("socket: shutdown: %d sockets killed: %w", s.killAll(), err)
+	}
+	if sysErr := s.endOwnSystem(ctx); err == nil {
+		err = sysErr
+	}
+	return err
+}
+
+// killAll ends all sockets at once and returns how many there were.
+func (s *Server) killAll() int {
+	killed := 0
+	for c := range s.all() {
+		c.kill()
+		killed++
+	}
+	return killed
+}

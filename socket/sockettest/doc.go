@@ -1,0 +1,44 @@
+// Package sockettest tests handlers of package websock, in two ways.
+//
+// By calling the callbacks, with the ctx of a process that collects what is sent to it:
+//
+//	sys := sockettest.NewSystem(t)
+//	ctx, process := sockettest.NewProcess(t, sys)
+//	h := &chat{}
+//	result := h.HandleIn(ctx, websock.Text("hello"))
+//
+// And over a connection, which is real but for its bytes, which stay in memory: a client that checks every byte of the
+// server, net/http, the upgrade, the socket's process:
+//
+//	c := sockettest.Serve(t, socket.Config{}, &chat{})
+//	c.Send(websock.Text("hello"))
+//	c.Want(websock.Text("welcome"))
+//
+// # Time
+//
+// All of it works in a bubble of testing/synctest, where time is faked: an idle timeout of a minute takes none.
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		c := sockettest.Serve(t, socket.Config{IdleTimeout: time.Minute}, &chat{})
+//		c.IgnorePings()
+//		time.Sleep(time.Minute)
+//		c.WantClose(1002, "")
+//	})
+//
+// Make everything in the bubble, and give it the bubble's t, not that of the test around it: t.Cleanup functions of the
+// bubble's t run in the bubble, before it ends, so nothing outlives it.
+//
+// # Failures
+//
+// What is not as wanted fails the test by t.Fatalf, which must run on the test's own goroutine. So call every
+// function and method of this package there, but for [Process.Messages].
+//
+// A call that waits gives up and fails the test after 10 seconds. In a bubble it has a week of the bubble's clock,
+// since a socket with [socket.Config.PingInterval] always has something to do, and a bubble at work is never
+// deadlocked. To wait for what comes later than that, sleep first.
+//
+// # The end
+//
+// What a call started is ended and waited for by t.Cleanup: processes with ErrShutdown, sockets of [Serve] with close
+// code 1001. Whatever the test made itself, as the socket.Server behind the handler of [Dial], it ends itself.
+package sockettest

@@ -1,0 +1,69 @@
+package socket
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// stallAfter is how long pushes wait for a callback that runs behind them.
+const stallAfter = time.Millisecond
+
+// stall sends what was pushed when a callback behind it takes its time. It is armed before a callback that runs with
+// pushes waiting, so a socket that is asked and answers never touches it.
+type stall struct {
+	c     *conn
+	armed atomic.Bool
+
+	mu    sync.Mutex
+	timer *time.Timer
+	wg    sync.WaitGroup // 1 while the timer runs or fires
+	over  bool
+}
+
+// arm starts the watch when pushes wait. It is called in the turn.
+func (s *stall) arm() {
+	if !s.c.wire.Pending() || s.armed.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over || s.armed.Load() {
+		return
+	}
+	s.armed.Store(true)
+	s.wg.Add(1)
+	if s.timer == nil {
+		s.timer = time.AfterFunc(stallAfter, s.fire)
+	} else {
+		s.timer.Reset(stallAfter)
+	}
+}
+
+func (s *stall) fire() {
+	defer s.wg.Done()
+	s.armed.Store(false)
+	s.c.flush()
+}
+
+// disarm is called before a flush.
+func (s *stall) disarm() {
+	if !s.armed.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.armed.Load() && s.timer.Stop() {
+		s.armed.Store(false)
+		s.wg.Done()
+	}
+}
+
+// stop ends the watch and waits for a flush on its way, which the closed transport has let go.
+func (s *stall) stop() {
+	s.disarm()
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+	s.wg.Wait()
+}

@@ -1,0 +1,179 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// UpgradeError says that a request has not become a socket, and what the client was told. Returned by the newHandler of
+// [Server.Handler] it chooses what the client is told.
+type UpgradeError struct {
+	// Status is the HTTP status: 101 when the transport failed after the answer was on its way.
+	Status int
+	// Header are set in the answer.
+	Header http.Header
+	// Err is the cause. The client sees it only when it is about its own request.
+	Err error
+}
+
+func (e *UpgradeError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("socket: upgrade: %d %s", e.Status, http.StatusText(e.Status))
+	}
+	return fmt.Sprintf("socket: upgrade: %d %s: %v", e.Status, http.StatusText(e.Status), e.Err)
+}
+
+func (e *UpgradeError) Unwrap() error { return e.Err }
+
+// Handler upgrades every request, with a handler that newHandler makes for it: the place for authentication.
+//
+// newHandler runs on the HTTP goroutine, after the request has been checked (RFC 6455 section 4.2.1, Origin, room for one
+// more socket) and before the handshake. An *UpgradeError of it chooses status and headers; any other error is
+// logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
+// belongs into Init.
+func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := s.check(r); err != nil {
+			refuse(w, err)
+			return
+		}
+		h, err := newHandler(r)
+		if err == nil && h == nil {
+			err = errors.New("newHandler returned nil and no error")
+		}
+		if err != nil {
+			refuse(w, s.newHandlerError(r, err))
+			return
+		}
+		s.upgrade(w, r, h) // has answered, whatever it returns
+	})
+}
+
+func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
+	var ue *UpgradeError
+	if errors.As(err, &ue) && ue != nil && ue.Status >= 300 && ue.Status <= 599 {
+		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}}
+	}
+	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", r.URL.Path, "error", err)
+	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}}
+}
+
+// hidden marks an error whose text is not for the client.
+type hidden struct{ error }
+
+func (h hidden) Unwrap() error { return h.error }
+
+// Upgrade makes r a socket that h serves, and returns its PID at once; it may be used at once, and net/http frees all that
+// belongs to the request when its handler returns. It checks the request first, as Handler does.
+//
+// After an error the client has its answer: a *UpgradeError says which. With Status 101 the transport failed
+// behind the handshake. There is no process then, and nothing of h was called.
+//
+// Headers and cookies that are set in w stay in the 101. Init runs in the process, on no goroutine of net/http.
+func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
+	if h == nil {
+		panic("socket: Server.Upgrade: nil Handler")
+	}
+	if err := s.check(r); err != nil {
+		refuse(w, err)
+		return actor.PID{}, err
+	}
+	return s.upgrade(w, r, h)
+}
+
+// check tells what is wrong with a request.
+func (s *Server) check(r *http.Request) *UpgradeError {
+	if err := wire.CheckRequest(r); err != nil {
+		return refusal(err)
+	}
+	if err := wire.CheckOrigin(r, s.cfg.OriginPatterns); err != nil {
+		return refusal(err)
+	}
+	if err := s.open(); err != nil {
+		return s.unavailable(err)
+	}
+	return nil
+}
+
+func refusal(r *wire.Refusal) *UpgradeError {
+	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err}
+	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // about us, not the request
+		e.Err = hidden{r.Err}
+	}
+	return e
+}
+
+func (s *Server) unavailable(err error) *UpgradeError {
+	return &UpgradeError{
+		Status: http.StatusServiceUnavailable,
+		Header: http.Header{"Retry-After": {s.retryAfter()}},
+		Err:    err,
+	}
+}
+
+// refuse answers a request that becomes no socket.
+func refuse(w http.ResponseWriter, e *UpgradeError) {
+	for k, v := range e.Header {
+		w.Header()[http.CanonicalHeaderKey(k)] = v
+	}
+	text := http.StatusText(e.Status)
+	if _, secret := e.Err.(hidden); !secret && e.Err != nil {
+		text = e.Err.Error()
+	}
+	h := w.Header()
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	fmt.Fprintln(w, text)
+}
+
+// upgrade hosts a request that has been checked.
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
+	if err := s.take(); err != nil {
+		e := s.unavailable(err)
+		refuse(w, e)
+		return actor.PID{}, e
+	}
+	c, err := s.spawn(h) // before the 101, behind which nothing but the transport can fail
+	if err != nil {
+		s.release()
+		e := s.unavailable(ErrClosed)
+		refuse(w, e)
+		return actor.PID{}, e
+	}
+	wc, err := s.accept(w, r, c)
+	if err != nil {
+		var ref *wire.Refusal
+		if errors.As(err, &ref) {
+			e := refusal(ref)
+			s.misuse.Do(func() { // once: strangers decide how often it happens
+				s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
+					"path", r.URL.Path, "error", e)
+			})
+			refuse(w, e)
+			return actor.PID{}, e
+		}
+		s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
+		return actor.PID{}, &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err}
+	}
+	c.open(wc)
+	return c.pid, nil
+}
+
+// accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn) (wc *wire.Conn, err error) {
+	defer func() {
+		if wc == nil {
+			c.port.PID().Exit(actor.ErrKilled)
+			s.release()
+		}
+	}()
+	return wire.Accept(w, r, c.wireOptions())
+}
