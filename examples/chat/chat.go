@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// everyone is the group of all sockets that have said hello: they hear about rooms.
+const everyone = "everyone"
+
+// roomList is the presence topic in which each room is a key, with its number of people as meta.
+const roomList = "rooms"
+
+// chat is what all sockets, rooms and users share.
+type chat struct {
+	sys          *actor.System
+	reg          *registry.Registry
+	rooms, users *supervisor.Dynamic
+	logger       *slog.Logger
+}
+
+func newChat(sys *actor.System, logger *slog.Logger) (*chat, error) {
+	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{Name: "rooms", MaxChildren: maxRooms, Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	users, err := supervisor.NewDynamic(supervisor.DynamicConfig{Name: "users", Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	return &chat{sys: sys, reg: registry.New(sys), rooms: rooms, users: users, logger: logger}, nil
+}
+
+// ask calls the process of that name, which d starts if there is none. One that ends just now is started anew.
+func ask[R any](ctx context.Context, c *chat, d *supervisor.Dynamic, name string, newActor func() actor.Actor, request any) (R, actor.PID, error) {
+	for try := 1; ; try++ {
+		pid, err := c.reg.Ensure(name, func() (actor.PID, error) {
+			return d.Spawn(c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
+		})
+		if err != nil {
+			var none R
+			return none, pid, err
+		}
+		answer, err := actor.Call[R](ctx, pid, request)
+		if errors.Is(err, actor.ErrNoProcess) && try < 3 {
+			continue
+		}
+		return answer, pid, err
+	}
+}

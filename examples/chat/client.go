@@ -1,0 +1,178 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/supervisor"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+const (
+	// closeReplaced is the close code of a socket whose page has opened another one.
+	closeReplaced websock.CloseCode = 4001
+
+	helloTimeout = 30 * time.Second
+	maxRefusals  = 100 // by the rate limit; then the socket is closed
+)
+
+// client is the handler of one socket.
+type client struct {
+	chat    *chat
+	name    string // empty before hello
+	room    string // empty before the first join
+	roomPID actor.PID
+	watch   actor.MonitorRef
+	limit   limit
+	refused int
+}
+
+type helloExpired struct{}
+
+func newClient(c *chat) *client { return &client{chat: c} }
+
+func (c *client) Init(ctx context.Context) websock.Result {
+	actor.SendAfter(ctx, helloTimeout, helloExpired{})
+	return websock.OK()
+}
+
+func (c *client) HandleIn(ctx context.Context, msg websock.Message) websock.Result {
+	var in request
+	if msg.Opcode != websock.OpText || json.Unmarshal(msg.Data, &in) != nil {
+		return c.answer(in, nil, refuse("request", "A request is a JSON object, in a text message."))
+	}
+	if !c.limit.take(time.Now()) {
+		if c.refused++; c.refused > maxRefusals {
+			return websock.Close(websock.ClosePolicyViolation, "too many requests")
+		}
+		return c.answer(in, nil, refuse("rate", "That was too fast. Please wait a moment."))
+	}
+	if len(in.Ref) > maxToken {
+		in.Ref = ""
+		return c.answer(in, nil, refuse("request", "A ref has at most %d bytes.", maxToken))
+	}
+	var out any
+	var err error
+	switch {
+	case in.Type == "hello":
+		out, err = c.hello(ctx, in)
+	case c.name == "":
+		err = refuse("request", "The first request must be hello.")
+	case in.Type == "join":
+		out, err = c.join(ctx, in)
+	case in.Type == "say":
+		err = c.say(in)
+	default:
+		err = refuse("request", "There is no request of type %.20q.", in.Type)
+	}
+	return c.answer(in, out, err)
+}
+
+// answer pushes out, if there is one, or tells the client what was wrong with its request.
+func (c *client) answer(in request, out any, err error) websock.Result {
+	if err == nil {
+		if out == nil {
+			return websock.OK()
+		}
+		return websock.Push(websock.JSON(out))
+	}
+	no, ok := errors.AsType[*refusal](err)
+	if !ok { // ours, not the client's: the log gets the error, the client gets that there was one
+		c.chat.logger.Error("request failed", "request", in.Type, "error", err)
+		no = &refusal{Type: "error", Code: "server", Text: "That did not work. Please try again."}
+	}
+	told := *no
+	told.Ref = in.Ref
+	return websock.Push(websock.JSON(told))
+}
+
+// hello gives the socket its name, and takes the place of an older socket of the same page: one that the server still
+// believes in, although the client has lost it.
+func (c *client) hello(ctx context.Context, in request) (any, error) {
+	if c.name != "" {
+		return nil, refuse("request", "You have said hello already.")
+	}
+	name, err := checkName(in.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkTokens(in); err != nil {
+		return nil, err
+	}
+	start := func() actor.Actor { return &user{chat: c.chat, name: name, key: in.Key} }
+	name, _, err = ask[string](ctx, c.chat, c.chat.users, userName(name), start, claim{in.Key})
+	if err != nil {
+		return nil, err
+	}
+	c.name = name
+	me := actor.Self(ctx)
+	actor.SetLabel(ctx, name)
+	if old, ok := c.chat.reg.Replace("session:"+userName(name)+"/"+in.Session, me, nil); ok {
+		old.Exit(&websock.CloseError{Code: closeReplaced, Reason: "this page has connected again"}) // nothing for the zero PID
+	}
+
+	c.chat.reg.Join(everyone, me, nil)
+	out := welcome{Type: "welcome", Name: name, Rooms: []roomInfo{}}
+	for room, metas := range c.chat.reg.Present(roomList) {
+		people, _ := metas[0].(int)
+		out.Rooms = append(out.Rooms, roomInfo{"room", room, people})
+	}
+	slices.SortFunc(out.Rooms, func(a, b roomInfo) int { return cmp.Compare(a.Room, b.Room) })
+	return out, nil
+}
+
+// join enters a room, and then leaves the one before.
+func (c *client) join(ctx context.Context, in request) (any, error) {
+	if err := checkRoom(in.Room); err != nil {
+		return nil, err
+	}
+	start := func() actor.Actor { return &room{chat: c.chat, name: in.Room} }
+	out, pid, err := ask[joined](ctx, c.chat, c.chat.rooms, roomName(in.Room), start, enter{c.name, in.Life, in.After})
+	if errors.Is(err, supervisor.ErrMaxChildren) {
+		return nil, refuse("room", "There are %d rooms, which is as many as there can be. Please choose one of them.", maxRooms)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.watch.Stop()
+	if c.room != "" && c.room != in.Room {
+		c.chat.reg.Leave(members(c.room), actor.Self(ctx))
+		c.chat.reg.Untrack(present(c.room), actor.Self(ctx), c.name)
+	}
+	c.room, c.roomPID, c.watch = in.Room, pid, actor.Monitor(ctx, pid)
+	return out, nil
+}
+
+func (c *client) say(in request) error {
+	if c.room == "" {
+		return refuse("request", "You are in no room.")
+	}
+	text, err := checkText(in.Text)
+	if err != nil {
+		return err
+	}
+	if !c.roomPID.Send(say{c.name, text, in.Ref}) {
+		return refuse("server", "The room did not take that message. Please try again.")
+	}
+	return nil
+}
+
+// HandleInfo gets what is for the handler. What rooms say goes to the client without it.
+func (c *client) HandleInfo(_ context.Context, msg any) websock.Result {
+	switch m := msg.(type) {
+	case helloExpired:
+		if c.name == "" {
+			return websock.Close(websock.ClosePolicyViolation, "no hello")
+		}
+	case actor.Down:
+		if m.PID == c.roomPID {
+			return websock.Stop(websock.ErrRestart) // the room has crashed: come back, and find another life of it
+		}
+	}
+	return websock.OK()
+}

@@ -1,0 +1,113 @@
+// Chat is rooms, names, who is here, and the last messages. README.md describes its protocol; open the address that it
+// prints in two browsers.
+//
+//	go run ./examples/chat
+//	go run ./examples/chat -addr 127.0.0.1:4000 -come-back 5s
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/supervisor"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+func main() {
+	err := run(context.Background(), os.Args[1:], os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "chat:", err)
+		os.Exit(1)
+	}
+}
+
+//go:embed page
+var files embed.FS
+
+// run serves until ctx is done or a signal comes, then says goodbye to every client, with a hint when to come back.
+func run(ctx context.Context, args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
+	addr := flags.String("addr", "127.0.0.1:4000", "`address` to listen on")
+	comeBack := flags.Duration("come-back", 5*time.Second, "clients are asked to come back within this `time` after a shutdown")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+
+	logger := slog.New(slog.NewTextHandler(out, nil))
+	sys, err := actor.NewSystem(actor.Config{Logger: logger})
+	if err != nil {
+		return err
+	}
+	c, err := newChat(sys, logger)
+	if err != nil {
+		return err
+	}
+	sockets, err := socket.New(socket.Config{
+		System:         sys,
+		MaxMessageSize: 16 << 10,
+		MaxSockets:     10_000,
+		Compression:    socket.Compression{On: true},
+		Drain:          socket.Drain{Over: time.Second, ComeBack: *comeBack},
+		Logger:         logger,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := routes(c, sockets)
+	if err != nil {
+		return err
+	}
+	listen := func(ctx context.Context) (net.Listener, error) {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", *addr)
+		if err == nil {
+			fmt.Fprintf(out, "chat: http://%s/ (socket at /ws)\n", l.Addr())
+		}
+		return l, err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+
+	// They start in this order and stop in reverse: first the sockets say goodbye, while HTTP still answers the probe.
+	return supervisor.Run(ctx, supervisor.Config{Name: "chat", Logger: logger},
+		supervisor.ChildSpec{ID: "system", Service: sys},
+		supervisor.ChildSpec{ID: "users", Service: c.users},
+		supervisor.ChildSpec{ID: "rooms", Service: c.rooms},
+		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen)},
+		supervisor.ChildSpec{ID: "sockets", Service: sockets},
+	)
+}
+
+func routes(c *chat, sockets *socket.Server) (http.Handler, error) {
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		return nil, err
+	}
+	pages := http.FileServerFS(page)
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", sockets.Handler(func(*http.Request) (websock.Handler, error) { return newClient(c), nil }))
+	mux.Handle("GET /ready", socket.Probe(sockets.Ready))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		pages.ServeHTTP(w, r)
+	})
+	return mux, nil
+}

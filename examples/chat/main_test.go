@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// start runs the program until the test ends and returns its address, and a function that ends it and waits.
+func start(t *testing.T, args ...string) (addr string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), in)
+		in.Close()
+		done <- err
+	}()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() { stop() })
+	return address(t, out), stop
+}
+
+// address reads the address from the program's output and lets the rest go.
+func address(t *testing.T, out io.Reader) string {
+	t.Helper()
+	r := bufio.NewReader(out)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the program ended without its address: %v", err)
+		}
+		if rest, ok := strings.CutPrefix(line, "chat: http://"); ok {
+			go io.Copy(io.Discard, r)
+			addr, _, _ := strings.Cut(rest, "/")
+			return addr
+		}
+	}
+}
+
+// visit connects as a page does and enters the lobby.
+func visit(t *testing.T, addr, name string) *websocket.Conn {
+	t.Helper()
+	c, _, err := websocket.Dial(context.Background(), "ws://"+addr+"/ws", &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	key := strings.Repeat(name, minToken)
+	for _, in := range []request{{Type: "hello", Name: name, Key: key, Session: key}, {Type: "join", Room: "lobby"}} {
+		data, _ := json.Marshal(in)
+		if err := c.Write(context.Background(), websocket.MessageText, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(t, c, "joined")
+	return c
+}
+
+// read is the next message of that type.
+func read(t *testing.T, c *websocket.Conn, typ string) (m message) {
+	t.Helper()
+	for m.Type != typ {
+		_, data, err := c.Read(context.Background())
+		if err != nil {
+			t.Fatalf("waiting for a message of type %q: %v", typ, err)
+		}
+		m = message{}
+		if err := json.Unmarshal(data, &m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+func TestChat_overTCP(t *testing.T) {
+	addr, stop := start(t, "-come-back", "7s")
+	ann, bob := visit(t, addr, "Ann"), visit(t, addr, "Bob")
+	text := strings.Repeat("a long one ", 80) // so long that it is compressed
+	data, _ := json.Marshal(request{Type: "say", Text: text})
+	if err := ann.Write(context.Background(), websocket.MessageText, data); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*websocket.Conn{ann, bob} {
+		if m := read(t, c, "message"); m.Name != "Ann" || m.Text != strings.TrimSpace(text) {
+			t.Errorf("got %+v, want Ann's long message", m)
+		}
+	}
+
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	hint := regexp.MustCompile(`^retry-after=[1-7]$`)
+	for _, c := range []*websocket.Conn{ann, bob} {
+		var err error
+		for err == nil {
+			_, _, err = c.Read(context.Background())
+		}
+		var ce websocket.CloseError
+		if !errors.As(err, &ce) || ce.Code != websocket.StatusGoingAway || !hint.MatchString(ce.Reason) {
+			t.Errorf("at the end of the program: %v, want close code 1001 with a hint when to come back", err)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestChat_page(t *testing.T) {
+	addr, _ := start(t)
+	for path, want := range map[string]string{
+		"/": "Troupe chat", "/chat.js": "client.js", "/client.js": "class Connection", "/style.css": "prefers-reduced-motion", "/ready": "",
+	} {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 200 || !strings.Contains(string(body), want) {
+			t.Errorf("GET %s: status %d, body %.80q, want 200 and %q in it", path, resp.StatusCode, body, want)
+		}
+	}
+}
+
+func TestChat_refusesBadArguments(t *testing.T) {
+	for _, args := range [][]string{{"-nonsense"}, {"surplus"}, {"-addr", "nowhere:-1"}, {"-come-back", "soon"}} {
+		if err := run(t.Context(), args, io.Discard); err == nil {
+			t.Errorf("run(%q): no error", args)
+		}
+	}
+}
+
+// TestChat_sigterm runs the real program as a process of its own, because signals are per process.
+func TestChat_sigterm(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no SIGTERM on Windows")
+	}
+	bin := filepath.Join(t.TempDir(), "chat")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, "-addr", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	addr := address(t, out)
+	ann := visit(t, addr, "Ann")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = ann.Read(context.Background())
+	}
+	if got := websocket.CloseStatus(err); got != websocket.StatusGoingAway {
+		t.Errorf("at SIGTERM: %v, want close code 1001", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("exit after SIGTERM: %v, want 0", err)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	var l limit
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	take := func(n int) (taken int) {
+		for range n {
+			if l.take(now) {
+				taken++
+			}
+		}
+		return taken
+	}
+	for _, tt := range []struct {
+		pause time.Duration
+		want  int
+	}{{0, burst}, {0, 0}, {refill, 1}, {3 * refill, 3}, {time.Hour, burst}, {-time.Hour, 0}} {
+		now = now.Add(tt.pause)
+		if got := take(burst + 5); got != tt.want {
+			t.Errorf("%v later: %d of %d requests, want %d", tt.pause, got, burst+5, tt.want)
+		}
+	}
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// roomKept is how long an empty room keeps its history.
+const roomKept = 10 * time.Minute
+
+// room gives each message its number, keeps the last ones, and tells the members. All that members hear of a room comes
+// from this one process, so all of them hear it in the same order.
+type room struct {
+	chat    *chat
+	name    string
+	life    string // numbers of different lives have nothing to do with each other
+	last    int64
+	history []message
+	here    map[string]bool // who is present, as far as the members were told
+	expiry  actor.Timer
+}
+
+type (
+	// enter makes the calling socket a member: a Call, answered with a joined.
+	enter struct {
+		name  string
+		life  string
+		after int64
+	}
+	// say is a message for all. It has no answer but the message itself.
+	say struct {
+		name, text, ref string
+	}
+	roomExpired struct{}
+)
+
+// members is the group of a room's sockets, present the topic of its people.
+func members(room string) string { return "members:" + room }
+func present(room string) string { return "present:" + room }
+
+func roomName(room string) string { return "room:" + room }
+
+func (r *room) Init(ctx context.Context) error {
+	me := actor.Self(ctx)
+	r.life = me.String() // a PID is never used twice, not even after a restart of the program
+	r.here = map[string]bool{}
+	if err := r.chat.reg.Register(roomName(r.name), me, nil); err != nil {
+		return err
+	}
+	r.chat.reg.Watch(present(r.name), me)
+	r.expiry = actor.SendAfter(ctx, roomKept, roomExpired{}) // if nobody comes
+	return nil
+}
+
+func (r *room) Receive(ctx context.Context, msg any) error {
+	switch m := msg.(type) {
+	case enter:
+		if from, ok := actor.Caller(ctx); ok {
+			r.enter(from, m)
+		}
+	case say:
+		r.say(m)
+	case registry.PresenceDiff:
+		r.changed(ctx, m)
+	case roomExpired:
+		if r.chat.reg.Count(members(r.name)) == 0 {
+			return actor.ErrNormal
+		}
+	}
+	return nil
+}
+
+// enter answers with the past and has the member hear the future. Nothing is said between the two, because only this
+// process says something.
+func (r *room) enter(from actor.From, m enter) {
+	answer := joined{Type: "joined", Room: r.name, Life: r.life, People: []string{}, Messages: []message{}} // never null in JSON
+	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))
+	first := int64(0) // of which the client has nothing
+	switch {
+	case m.life == r.life:
+		first = m.after + 1
+	case m.life != "":
+		answer.Gap = true // it knows another life, of which we know nothing
+	}
+	for i, said := range r.history {
+		if i == 0 && m.life == r.life && said.ID > first {
+			answer.Gap = true
+		}
+		if said.ID >= first {
+			answer.Messages = append(answer.Messages, said)
+		}
+	}
+	r.chat.reg.Join(members(r.name), from.PID(), nil)
+	r.chat.reg.Track(present(r.name), from.PID(), m.name, nil)
+	from.Reply(answer)
+}
+
+func (r *room) say(m say) {
+	if m.ref != "" && slices.ContainsFunc(r.history, func(old message) bool { return old.Name == m.name && old.Ref == m.ref }) {
+		return // said again after a reconnect, because the client did not see it
+	}
+	r.last++
+	said := message{"message", r.name, r.last, m.name, m.text, time.Now().UnixMilli(), m.ref}
+	r.history = append(r.history, said)
+	if len(r.history) > maxHistory {
+		r.history = slices.Delete(r.history, 0, 1)
+	}
+	r.chat.reg.Broadcast(members(r.name), websock.JSON(said))
+}
+
+// changed tells the members who came and who went, and everyone how many are here.
+func (r *room) changed(ctx context.Context, diff registry.PresenceDiff) {
+	news := presence{"presence", r.name, []string{}, []string{}}
+	for name := range diff.Joined {
+		if !r.here[name] { // else it is a further tab
+			r.here[name] = true
+			news.Joined = append(news.Joined, name)
+		}
+	}
+	for name := range diff.Left {
+		delete(r.here, name)
+		news.Left = append(news.Left, name)
+	}
+	if len(news.Joined)+len(news.Left) == 0 {
+		return
+	}
+	r.chat.reg.Broadcast(members(r.name), websock.JSON(news))
+	if len(r.here) == 0 {
+		r.expiry.Stop()
+		r.expiry = actor.SendAfter(ctx, roomKept, roomExpired{})
+		r.chat.reg.Untrack(roomList, actor.Self(ctx), r.name)
+	} else {
+		r.chat.reg.Track(roomList, actor.Self(ctx), r.name, len(r.here))
+	}
+	r.chat.reg.Broadcast(everyone, websock.JSON(roomInfo{"room", r.name, len(r.here)}))
+}

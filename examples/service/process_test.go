@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+)
+
+// process is the real program as a process of its own, because signals are per process.
+type process struct {
+	*exec.Cmd
+	addr string
+	log  <-chan string // all of it, when the process has ended
+}
+
+func startProcess(t *testing.T, args ...string) process {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("no SIGTERM on Windows")
+	}
+	bin := filepath.Join(t.TempDir(), "service")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0", "-log-sockets=false"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	addr, log := address(t, out)
+	return process{cmd, addr, log}
+}
+
+func (p process) signal(t *testing.T) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// exit waits for the end of the process and returns its log.
+func (p process) exit(t *testing.T) (log string, err error) {
+	t.Helper()
+	select {
+	case log = <-p.log:
+	case <-time.After(patience):
+		t.Fatal("the process does not end")
+	}
+	return log, p.Wait()
+}
+
+func (p process) probe(path string) (int, string) { return get("GET", "http://"+p.addr+path) }
+
+// TestService_deploy is a deploy as the world outside sees it.
+func TestService_deploy(t *testing.T) {
+	const sockets = 300
+	// The delay and the time of the closing are there to be looked into, from a machine that may be busy; no duration is
+	// checked.
+	p := startProcess(t, "-drain-delay", "3s", "-drain-over", "3s", "-drain-batch", "5", "-come-back", "9s")
+	if code, body := p.probe("/readyz"); code != http.StatusOK {
+		t.Fatalf("probe before the deploy: %d %s", code, body)
+	}
+	clients := make([]client, sockets)
+	for i := range clients {
+		clients[i] = dial(t, p.addr)
+	}
+	if _, body := p.probe("/status"); !strings.Contains(body, "sockets: 300\n") {
+		t.Fatalf("status with %d sockets:\n%s", sockets, body)
+	}
+
+	p.signal(t)
+
+	until(t, "the probe to go unready", func() bool {
+		code, body := p.probe("/readyz")
+		if code != http.StatusOK && code != http.StatusServiceUnavailable {
+			t.Fatalf("probe at the beginning of the drain: %d %s", code, body)
+		}
+		return code == http.StatusServiceUnavailable
+	})
+	if code, body := p.probe("/healthz"); code != http.StatusOK {
+		t.Errorf("liveness while it drains: %d %s, want 200", code, body)
+	}
+	for i, c := range clients { // unready, and all of them live: each is answered
+		c.say("hello")
+		if got := c.nextNote(); !strings.HasPrefix(got, "send ") {
+			t.Fatalf("client %d, with the probe unready: %q", i, got)
+		}
+	}
+
+	var told sync.WaitGroup
+	for i, c := range clients {
+		told.Go(func() { c.wantRestart(i, 9) })
+	}
+	until(t, "an upgrade to be refused", func() bool {
+		c, resp, err := websocket.Dial(context.Background(), "ws://"+p.addr+"/ws", nil)
+		if err == nil { // the delay is not over: this one goes with the others
+			told.Go(func() { client{c, t}.wantRestart(-1, 9); c.CloseNow() })
+			return false
+		}
+		if resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
+			t.Fatalf("upgrade while the sockets are closed: %v, want 503", err)
+		}
+		after, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+		if err != nil || after < 1 || after > 9 {
+			t.Errorf("Retry-After of a refused upgrade: %q, want 1 to 9", resp.Header.Get("Retry-After"))
+		}
+		return true
+	})
+	told.Wait()
+
+	log, err := p.exit(t)
+	if err != nil {
+		t.Errorf("exit: %v, want 0", err)
+	}
+	if !strings.Contains(log, "stage=done sockets=") || strings.Contains(log, "level=WARN") || strings.Contains(log, "level=ERROR") {
+		t.Errorf("log, want the end of the drain, no warning and no error:\n%s", log)
+	}
+}
+
+// TestService_secondSignal would take an hour if the second signal did not end it.
+func TestService_secondSignal(t *testing.T) {
+	p := startProcess(t, "-drain-delay", "1h")
+	dial(t, p.addr)
+	p.signal(t)
+	until(t, "the drain to begin", func() bool {
+		code, _ := p.probe("/readyz")
+		return code == http.StatusServiceUnavailable
+	})
+	p.signal(t)
+	if _, err := p.exit(t); p.ProcessState.ExitCode() != 1 {
+		t.Errorf("exit after a second SIGTERM: %v, want status 1", err)
+	}
+}
