@@ -560,6 +560,7 @@ func TestServer_holdsToMaxSockets(t *testing.T) {
 			seen[pid] = true
 			test.end(c, pid)
 			h.wantEnds(i + 1)
+			synctest.Wait() // the place is given back behind OnClose
 		}
 		wantEcho(t, keep, "still here")
 		goodbye(t, keep)
