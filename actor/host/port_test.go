@@ -1,0 +1,285 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+func TestPort_Start_runsInitHereAndThenWhatWaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{})
+		if !h.port.PID().Send("sent before") || !h.port.PID().Alive() {
+			t.Errorf("a process that has not started takes no messages")
+		}
+		synctest.Wait()
+		h.want(t)
+		h.port.Start()
+		h.want(t, "init", "sent before", "turn end, delivering true")
+		for _, what := range h.all() {
+			if h.on(what) != goroutine() {
+				t.Errorf("%q ran on %s, want on the caller's, %s", what, h.on(what), goroutine())
+			}
+		}
+		if actor.Self(h.ctx) != h.port.PID() || host.ActorOf(h.ctx) != actor.Actor(h) {
+			t.Errorf("ctx: Self %v, ActorOf %v", actor.Self(h.ctx), host.ActorOf(h.ctx))
+		}
+		h.port.Start() // again: nothing
+		h.want(t, "init", "sent before", "turn end, delivering true")
+	})
+}
+
+func TestPort_Start_afterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{})
+		h.port.PID().Exit(actor.ErrKilled)
+		h.port.Start()
+		h.want(t)
+		if h.port.Deliver("frame") {
+			t.Errorf("Deliver = true")
+		}
+	})
+}
+
+func TestPort_Start_initFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.init = func() error { return errBoom } })
+		h.port.Start()
+		synctest.Wait()
+		h.want(t, "init", "ending: boom", "terminate: boom")
+		if h.port.Deliver("frame") || h.port.PID().Alive() {
+			t.Errorf("lives after a failed Init")
+		}
+		if strings.Contains(h.log(), "process ended") {
+			t.Errorf("the end of a hosted process was logged: %s", h.log())
+		}
+	})
+}
+
+func TestPort_Deliver_atRestRunsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{})
+		h.port.Start()
+		if !h.port.Deliver("frame") {
+			t.Errorf("Deliver = false")
+		}
+		h.want(t, "init", "turn end, delivering true", "frame", "turn end, delivering true")
+		if h.on("frame") != goroutine() || h.on("turn end, delivering true") != goroutine() {
+			t.Errorf("the frame ran on %s, want on the caller's, %s", h.on("frame"), goroutine())
+		}
+		h.port.PID().Send("sent")
+		synctest.Wait()
+		if h.on("sent") == goroutine() {
+			t.Errorf("a message ran on its sender's goroutine")
+		}
+		if got := h.all(); got[len(got)-1] != "turn end, delivering false" {
+			t.Errorf("the last entry is %q, want the turn's end on a worker", got[len(got)-1])
+		}
+	})
+}
+
+func TestPort_Deliver_handlesWhatCameMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{})
+		h.port.Start()
+		h.port.Deliver(func() error { h.port.PID().Send("meanwhile"); return nil })
+		h.want(t, "init", "turn end, delivering true", "meanwhile", "turn end, delivering true")
+		if h.on("meanwhile") != goroutine() {
+			t.Errorf("ran on %s, want here, %s", h.on("meanwhile"), goroutine())
+		}
+	})
+}
+
+// busy occupies the process on a worker.
+func (h *hosted) busy() (release func()) {
+	entered, released := make(chan struct{}), make(chan struct{})
+	h.port.PID().Send(func() error { close(entered); <-released; return nil })
+	<-entered
+	return sync.OnceFunc(func() { close(released) })
+}
+
+func TestPort_Deliver_queuesInMailboxOrderWhenBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{MailboxLimit: 1})
+		h.port.Start()
+		release := h.busy()
+		h.port.PID().Send("before")
+		delivered := make(chan bool, 2)
+		go func() {
+			delivered <- h.port.Deliver("frame") // beyond the limit
+			delivered <- h.port.Deliver("next frame")
+		}()
+		synctest.Wait()
+		if info, _ := actor.Inspect(h.port.PID()); info.Mailbox != 2 || len(delivered) != 0 {
+			t.Errorf("%d wait, %d delivered; want 2 and none", info.Mailbox, len(delivered))
+		}
+		release()
+		for range 2 {
+			if !<-delivered {
+				t.Errorf("Deliver = false")
+			}
+		}
+		synctest.Wait()
+		var got []string
+		for _, e := range h.all()[2:] {
+			if !strings.HasPrefix(e, "turn end") {
+				got = append(got, e)
+			}
+		}
+		if want := []string{"before", "frame", "next frame"}; !slices.Equal(got, want) {
+			t.Errorf("handled %q, want %q", got, want)
+		}
+	})
+}
+
+// TestPort_Deliver_saysFalse has one row for each way in which a frame is not handled.
+func TestPort_Deliver_saysFalse(t *testing.T) {
+	tests := []struct {
+		name  string
+		queue bool // the frame waits behind a busy callback
+		end   func(h *hosted, release func())
+	}{
+		{"dead", false, func(h *hosted, _ func()) { h.port.PID().Exit(errBoom) }},
+		{"behind an Exit", true, func(h *hosted, release func()) { release() }},
+		{"killed", true, func(h *hosted, _ func()) { h.port.PID().Exit(actor.ErrKilled) }},
+		{"failed", true, func(h *hosted, release func()) { h.port.Fail(errLost); release() }},
+		{"shutdown time over", true, func(*hosted, func()) { time.Sleep(time.Minute) }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := start(t, actor.SpawnOptions{})
+				h.port.Start()
+				release := func() {}
+				delivered := make(chan bool, 1)
+				if tt.queue {
+					release = h.busy()
+					h.port.PID().Exit(errBoom)
+					go func() { delivered <- h.port.Deliver("frame") }()
+					synctest.Wait()
+				}
+				tt.end(h, release)
+				synctest.Wait()
+				if !tt.queue {
+					delivered <- h.port.Deliver("frame")
+				}
+				if <-delivered {
+					t.Errorf("Deliver = true")
+				}
+				if h.port.Deliver("another") {
+					t.Errorf("a later Deliver = true")
+				}
+				release()
+				synctest.Wait()
+				if slices.Contains(h.all(), "frame") {
+					t.Errorf("the frame was handled: %q", h.all())
+				}
+			})
+		})
+	}
+}
+
+func TestPort_Deliver_saysFalseWhenTheFrameEndsTheProcess(t *testing.T) {
+	for name, f := range map[string]func() error{
+		"error": func() error { return errBoom },
+		"panic": func() error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := start(t, actor.SpawnOptions{})
+				h.port.Start()
+				if h.port.Deliver(f) {
+					t.Errorf("Deliver = true")
+				}
+				synctest.Wait()
+				if got := h.all(); len(got) != 4 || !strings.HasPrefix(got[2], "ending") || !strings.HasPrefix(got[3], "terminate") {
+					t.Errorf("happened %q", got)
+				}
+			})
+		})
+	}
+}
+
+func TestPort_Deliver_goexitEndsTheProcessOnTheWayOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, actor.SpawnOptions{})
+		h.port.Start()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			h.port.Deliver(func() error { runtime.Goexit(); return nil })
+			t.Errorf("Deliver returned")
+		})
+		wg.Wait()
+		synctest.Wait()
+		if h.port.PID().Alive() {
+			t.Errorf("the process lives")
+		}
+		h.want(t, "init", "turn end, delivering true", "ending: panic: runtime.Goexit in a callback",
+			"terminate: panic: runtime.Goexit in a callback")
+	})
+}
+
+// A host's goroutine has a transport to see to: it does not wait for Terminate.
+func TestPort_Deliver_doesNotWaitForTerminate(t *testing.T) {
+	for name, f := range map[string]func(*hosted){
+		"Deliver": func(h *hosted) {
+			h.port.Start()
+			h.port.Deliver(func() error { return errBoom })
+		},
+		"Start": func(h *hosted) {
+			h.init = func() error { return errBoom }
+			h.port.Start()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				release := make(chan struct{})
+				h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.terminate = func() { <-release } })
+				f(h)
+				if !h.port.PID().Alive() {
+					t.Errorf("dead while Terminate runs")
+				}
+				close(release)
+				synctest.Wait()
+				if h.port.PID().Alive() {
+					t.Errorf("alive when Terminate has returned")
+				}
+			})
+		})
+	}
+}
+
+// TestKill_whileTheEndIsHandedOver: no callback runs then, so no goroutine may be reported as left.
+func TestKill_whileTheEndIsHandedOver(t *testing.T) {
+	var log bytes.Buffer
+	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 500 {
+		port, err := host.Spawn(sys, receive(func(context.Context, any) error { return errBoom }), actor.SpawnOptions{},
+			host.Hooks{Ending: func(error) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.Start()
+		port.Deliver("frame")
+		port.PID().Exit(actor.ErrKilled)
+	}
+	if err := sys.Shutdown(context.Background()); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if n := strings.Count(log.String(), "its goroutine is left"); n > 0 {
+		t.Errorf("%d of 500 kills reported a goroutine as left", n)
+	}
+}
