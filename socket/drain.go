@@ -56,6 +56,7 @@ const (
 	DrainDone                       // no socket is left
 )
 
+// String is the stage in one word.
 func (s DrainStage) String() string {
 	if int(s) < len(drainStages) {
 		return drainStages[s]

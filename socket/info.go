@@ -132,7 +132,7 @@ func (c *conn) log(cl Closed) {
 		slog.String("label", cl.Label),
 		slog.String("remote_addr", cl.RemoteAddr.String()),
 		slog.Duration("age", time.Since(cl.Since)),
-		slog.Any("exit_reason", withoutPeerText(cl.Reason)),
+		slog.Any("exit_reason", cl.Reason),
 		slog.Int64("frames_read", read.Frames),
 		slog.Int64("bytes_read", read.Bytes),
 		slog.Int64("frames_written", written.Frames),
@@ -148,15 +148,8 @@ func (c *conn) log(cl Closed) {
 	log.LogAttrs(context.Background(), level, "socket closed", attrs...)
 }
 
-// withoutPeerText is an exit reason as it may be logged: a close reason that the peer wrote is payload.
-func withoutPeerText(reason error) error {
-	if r, ok := reason.(*websock.RemoteCloseError); ok && r != nil {
-		return &websock.RemoteCloseError{Code: r.Code}
-	}
-	return reason
-}
-
-// appendClose logs the code alone, for the same reason.
+// appendClose logs the code alone: a close reason that the peer wrote is payload. (So [websock.RemoteCloseError] leaves it
+// out of its text.)
 func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.Attr {
 	if d == nil {
 		return attrs

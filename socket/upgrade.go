@@ -28,6 +28,7 @@ func (e *UpgradeError) Error() string {
 	return fmt.Sprintf("socket: upgrade: %d %s: %v", e.Status, http.StatusText(e.Status), e.Err)
 }
 
+// Unwrap returns Err.
 func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // Handler upgrades every request, with a handler that newHandler makes for it: the place for authentication.

@@ -45,6 +45,7 @@ func (e *StartError) Error() string {
 	return fmt.Sprintf("supervisor %s: child %q did not start: %v", e.Supervisor, e.Child, e.Err)
 }
 
+// Unwrap returns Err.
 func (e *StartError) Unwrap() error { return e.Err }
 
 // ExitKind makes it abnormal, whatever the child ended with.
@@ -68,6 +69,7 @@ func (e *IntensityError) Error() string {
 		e.Supervisor, e.Child, e.MaxRestarts, e.Within, e.Err)
 }
 
+// Unwrap returns Err.
 func (e *IntensityError) Unwrap() error { return e.Err }
 
 // ExitKind makes it abnormal, whatever the child ended with.
