@@ -82,7 +82,7 @@ func (p *process) conclude(reason error) {
 			if p.hooks != nil && p.hooks.Ending != nil && p.enter(phaseEnding) {
 				p.logPanic(phaseEnding, p.protect(func() error { p.hooks.Ending(reason); return nil }))
 			}
-			if p.handOver(reason) {
+			if p.handOver() {
 				return
 			}
 		case 2:
@@ -101,21 +101,19 @@ func (p *process) conclude(reason error) {
 
 // handOver gives the rest of the end to a worker when this is a goroutine of the host: that has a transport to see to,
 // whatever the children and Terminate take.
-func (p *process) handOver(reason error) bool {
+func (p *process) handOver() bool {
 	if p.hooks == nil {
 		return false
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.worker || p.state != stateEnding {
+		p.mu.Unlock()
 		return false
 	}
 	p.phase = phaseNone
-	turn := p.hire()
-	go func() {
-		defer p.workerDone(turn)
-		p.conclude(reason)
-	}()
+	p.hire()
+	p.mu.Unlock()
+	p.sys.pool.Go((*endTask)(p))
 	return true
 }
 

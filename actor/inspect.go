@@ -42,7 +42,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		PID:     p.pid(),
 		Label:   p.label,
 		Since:   p.since,
-		Mailbox: p.queue.n,
+		Mailbox: p.queue.len(),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
 		Ending:  p.state >= stateEnding,

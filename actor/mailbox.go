@@ -2,7 +2,8 @@ package actor
 
 import (
 	"fmt"
-	"sync"
+
+	"github.com/troupe-dev/troupe/actor/internal/fifo"
 )
 
 // itemKind says how an item counts and what handling it means.
@@ -46,60 +47,27 @@ func (it item) name() string {
 	return fmt.Sprintf("%T", it.content())
 }
 
-const segmentItems = 32
-
-type segment struct {
-	next  *segment
-	items [segmentItems]item
-}
-
-var segments = sync.Pool{New: func() any { return new(segment) }}
-
-// queue is a FIFO of items in segments of a shared pool. An empty queue holds no memory, so a burst costs nothing
-// afterwards. Its owner locks it.
+// queue is a mailbox. Its owner locks it.
 type queue struct {
-	head, tail *segment
-	first      int // index of the oldest item in head
-	last       int // index behind the newest item in tail
-	n          int
-	counted    int
+	items   fifo.Queue[item]
+	counted int
 }
+
+var segments fifo.Segments[item]
+
+func (q *queue) len() int { return q.items.Len() }
 
 func (q *queue) push(it item) {
-	if q.tail == nil {
-		q.head = segments.Get().(*segment)
-		q.tail, q.first, q.last = q.head, 0, 0
-	} else if q.last == segmentItems {
-		s := segments.Get().(*segment)
-		q.tail.next, q.tail, q.last = s, s, 0
-	}
-	q.tail.items[q.last] = it
-	q.last++
-	q.n++
+	q.items.Push(&segments, it)
 	if it.kind.counts() {
 		q.counted++
 	}
 }
 
 func (q *queue) pop() (item, bool) {
-	if q.n == 0 {
-		return item{}, false
-	}
-	it := q.head.items[q.first]
-	q.head.items[q.first] = item{}
-	q.first++
-	q.n--
-	if it.kind.counts() {
+	it, ok := q.items.Pop(&segments)
+	if ok && it.kind.counts() {
 		q.counted--
 	}
-	if q.n == 0 {
-		segments.Put(q.head)
-		q.head, q.tail = nil, nil
-	} else if q.first == segmentItems {
-		s := q.head
-		q.head, q.first = s.next, 0
-		s.next = nil
-		segments.Put(s)
-	}
-	return it, true
+	return it, ok
 }

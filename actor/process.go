@@ -85,7 +85,7 @@ type process struct {
 	handled  uint64
 	deadline time.Time // of the end; zero: not begun, or no limit
 	killer   *time.Timer
-	slot     chan bool // where a Deliver waits for its frame to be taken; made at the first wait
+	slot     chan bool // where Spawn waits for Init, and a Deliver for its frame to be taken; made at the first wait
 	relation *relations
 }
 
@@ -122,7 +122,7 @@ func (p *process) Post(msg any) { p.post(item{kind: kindUser, msg: msg}) }
 func (p *process) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.queue.n
+	return p.queue.len()
 }
 
 func (p *process) alive() bool {
@@ -196,23 +196,47 @@ func (p *process) wakeAndUnlock() {
 		p.mu.Unlock()
 		return
 	}
-	turn := p.hire()
+	p.hire()
 	p.mu.Unlock()
-	go p.work(turn)
+	p.sys.pool.Go((*turnTask)(p))
 }
 
-// hire gives the turn to a goroutine that the caller starts with work; p.mu is held.
-func (p *process) hire() (turn uint64) {
+// hire gives the turn to a worker: the caller must hand one of the tasks below to the pool. p.mu is held.
+func (p *process) hire() {
 	p.sys.goroutines.Add(1)
 	p.running, p.worker = true, true
 	p.turn++
-	return p.turn
 }
 
-// work runs a turn on a goroutine of the System.
-func (p *process) work(turn uint64) {
-	defer p.workerDone(turn)
+// What a worker does in a turn it was hired for. Nobody changes p.turn between hire and there.
+type (
+	initTask process // Init, and what waits behind it
+	turnTask process // what waits
+	endTask  process // the rest of the end
+)
+
+func (t *initTask) Run() {
+	p := (*process)(t)
+	defer p.workerDone(p.turn)
+	if p.initialize() == nil {
+		p.slot <- true
+		p.run(false, 0)
+	}
+}
+
+func (t *turnTask) Run() {
+	p := (*process)(t)
+	defer p.workerDone(p.turn)
 	p.run(false, 0)
+}
+
+func (t *endTask) Run() {
+	p := (*process)(t)
+	defer p.workerDone(p.turn)
+	p.mu.Lock()
+	reason := p.reason // that of a kill, if there was one: then nothing is left to do
+	p.mu.Unlock()
+	p.conclude(reason)
 }
 
 // workerDone takes a goroutine off the books, or, if its process was killed under it, off those of the left ones.
@@ -246,6 +270,9 @@ func (p *process) Fail(reason error) {
 	}
 	p.wakeAndUnlock()
 }
+
+// Go implements hook.Port.
+func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 
 // Deliver implements hook.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
 // the turn has become long. Otherwise the frame waits in the mailbox and Deliver waits until it is taken out.
@@ -351,11 +378,11 @@ func (p *process) run(delivering bool, n int) {
 			p.end(reason)
 			return
 		}
-		if delivering && p.queue.n > 0 && (n >= longTurnMessages || time.Since(start) >= longTurn) {
+		if delivering && p.queue.len() > 0 && (n >= longTurnMessages || time.Since(start) >= longTurn) {
 			p.current, p.phase = item{}, phaseNone
-			turn := p.hire()
+			p.hire()
 			p.mu.Unlock()
-			go p.work(turn)
+			p.sys.pool.Go((*turnTask)(p))
 			return
 		}
 		it, ok := p.queue.pop()

@@ -17,6 +17,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
+	"github.com/troupe-dev/troupe/actor/internal/pool"
 )
 
 // Config configures a System. The zero value works.
@@ -48,6 +49,7 @@ type System struct {
 	log             *slog.Logger
 	engine          *engine.System
 	table           table
+	pool            pool.Pool // of the goroutines that run turns
 	numbers         atomic.Uint64
 
 	closed     atomic.Bool
@@ -212,18 +214,12 @@ func (p *process) launch() (PID, error) {
 		return p.pid(), nil // its host starts it
 	}
 	p.mu.Lock()
-	turn := p.hire()
+	p.slot = make(chan bool, 1)
+	p.hire()
 	p.mu.Unlock()
-	initialized := make(chan struct{})
-	go func() {
-		defer p.workerDone(turn)
-		if p.initialize() == nil {
-			close(initialized)
-			p.run(false, 0)
-		}
-	}()
+	p.sys.pool.Go((*initTask)(p))
 	select {
-	case <-initialized:
+	case <-p.slot:
 	case <-p.ctx.Done(): // Init failed, or the process was killed
 		if !p.hasStarted() {
 			return PID{}, context.Cause(p.ctx)

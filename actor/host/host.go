@@ -69,6 +69,10 @@ func (p *Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
 // callback in progress finishes. Any goroutine may call it; it does not block. It panics on a nil reason.
 func (p *Port) Fail(reason error) { p.port.Fail(reason) }
 
+// Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
+// may run beside a turn and after the end, and System.Shutdown does not wait for it.
+func (p *Port) Go(t interface{ Run() }) { p.port.Go(t) }
+
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
 func ActorOf(ctx context.Context) actor.Actor {
 	a, _ := ctx.Value(hook.ActorKey{}).(actor.Actor)

@@ -21,6 +21,7 @@ type Port interface {
 	Start()
 	Deliver(msg any) bool
 	Fail(reason error)
+	Go(t interface{ Run() })
 }
 
 // OnExit, sent to a PID by pointer, does not enter the mailbox: it registers F. OK is false when the process is dead.

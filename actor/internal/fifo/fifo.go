@@ -1,0 +1,67 @@
+// Package fifo is a queue that costs nothing while it is empty.
+package fifo
+
+import "sync"
+
+const segmentLen = 32
+
+type segment[T any] struct {
+	next  *segment[T]
+	items [segmentLen]T
+}
+
+// Segments is the memory that Queues of one kind share. The zero value works.
+type Segments[T any] struct{ pool sync.Pool }
+
+func (s *Segments[T]) get() *segment[T] {
+	if seg, ok := s.pool.Get().(*segment[T]); ok {
+		return seg
+	}
+	return new(segment[T])
+}
+
+// Queue is a FIFO of items in segments. An empty one holds no memory, so a burst costs nothing afterwards, and one that
+// grows copies nothing. The zero value is empty. Its owner locks it, and always gives it the same Segments.
+type Queue[T any] struct {
+	head, tail  *segment[T]
+	first, last uint32 // index of the oldest item in head, and behind the newest in tail
+	n           int
+}
+
+// Len is the number of items.
+func (q *Queue[T]) Len() int { return q.n }
+
+// Push adds v at the end.
+func (q *Queue[T]) Push(s *Segments[T], v T) {
+	if q.tail == nil {
+		q.head = s.get()
+		q.tail, q.first, q.last = q.head, 0, 0
+	} else if q.last == segmentLen {
+		seg := s.get()
+		q.tail.next, q.tail, q.last = seg, seg, 0
+	}
+	q.tail.items[q.last] = v
+	q.last++
+	q.n++
+}
+
+// Pop takes the oldest item; false: there is none.
+func (q *Queue[T]) Pop(s *Segments[T]) (v T, ok bool) {
+	if q.n == 0 {
+		return v, false
+	}
+	var zero T
+	v, q.head.items[q.first] = q.head.items[q.first], zero
+	q.first++
+	q.n--
+	if q.n == 0 {
+		s.pool.Put(q.head)
+		q.head, q.tail = nil, nil
+	} else if q.first == segmentLen {
+		seg := q.head
+		q.head, q.first = seg.next, 0
+		seg.next = nil
+		s.pool.Put(seg)
+	}
+	return v, true
+}

@@ -1,0 +1,178 @@
+package pool
+
+import (
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+type task func()
+
+func (f task) Run() { f() }
+
+// TestPool_blockedTasksHoldNobodyUp: a thousand tasks that block, and one behind them.
+func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		release := make(chan struct{})
+		var blocked atomic.Int64
+		for range 1000 {
+			p.Go(task(func() { blocked.Add(1); <-release }))
+		}
+		ran := false
+		p.Go(task(func() { ran = true }))
+		synctest.Wait()
+		if !ran || blocked.Load() != 1000 {
+			t.Errorf("behind 1000 tasks that block one ran: %t; %d of them have begun", ran, blocked.Load())
+		}
+		close(release)
+	})
+}
+
+// TestPool_tasksWaitForEachOther: each task waits for the one behind it.
+func TestPool_tasksWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		const n = 1000
+		var done [n + 1]chan struct{}
+		for i := range done {
+			done[i] = make(chan struct{})
+		}
+		for i := range n {
+			p.Go(task(func() { <-done[i+1]; close(done[i]) }))
+		}
+		p.Go(task(func() { close(done[n]) }))
+		<-done[0]
+	})
+}
+
+func TestPool_runsInOrder(t *testing.T) {
+	old := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(old)
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		var mu sync.Mutex
+		var got []int
+		for i := range 100 {
+			p.Go(task(func() { mu.Lock(); got = append(got, i); mu.Unlock() }))
+		}
+		synctest.Wait()
+		if len(got) != 100 || !slices.IsSorted(got) {
+			t.Errorf("ran %v", got)
+		}
+	})
+}
+
+// TestPool_shortTasksShareAWorker: tasks that do not block cost no goroutine each.
+func TestPool_shortTasksShareAWorker(t *testing.T) {
+	old := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(old)
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		most := 0
+		before := runtime.NumGoroutine()
+		for range 10_000 {
+			p.Go(task(func() { most = max(most, runtime.NumGoroutine()-before) }))
+		}
+		synctest.Wait()
+		if most > 3 { // this one, the scout, and one that was preempted
+			t.Errorf("%d goroutines for tasks that do not block", most)
+		}
+	})
+}
+
+// TestPool_goroutinesFollowWhatBlocks: and they go away again.
+func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		before := runtime.NumGoroutine()
+		for range 100 {
+			p.Go(task(func() { time.Sleep(time.Second) }))
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 100 {
+			t.Errorf("%d goroutines for 100 tasks that block", n)
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines for nothing", n)
+		}
+	})
+}
+
+func TestPool_survivesGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		var ran atomic.Int64
+		for range 100 {
+			p.Go(task(func() { ran.Add(1); runtime.Goexit() }))
+		}
+		synctest.Wait()
+		if ran.Load() != 100 {
+			t.Errorf("%d of 100 tasks ran", ran.Load())
+		}
+	})
+}
+
+// TestPool_losesNothing is many goroutines that give tasks, some of which block or give tasks themselves.
+func TestPool_losesNothing(t *testing.T) {
+	var p Pool
+	var wg sync.WaitGroup
+	const givers, each = 8, 2000
+	var ran atomic.Int64
+	wg.Add(givers * each * 2)
+	for g := range givers {
+		go func() {
+			for i := range each {
+				p.Go(task(func() {
+					if (g+i)%7 == 0 {
+						time.Sleep(time.Microsecond)
+					}
+					p.Go(task(func() { ran.Add(1); wg.Done() }))
+					ran.Add(1)
+					wg.Done()
+				}))
+			}
+		}()
+	}
+	wg.Wait()
+	if n := ran.Load(); n != givers*each*2 {
+		t.Errorf("%d tasks ran, want %d", n, givers*each*2)
+	}
+}
+
+// BenchmarkPool_Go_burst is a thousand tasks at once, as a broadcast gives them.
+func BenchmarkPool_Go_burst(b *testing.B) {
+	var p Pool
+	var wg sync.WaitGroup
+	t := task(wg.Done)
+	b.ReportAllocs()
+	for b.Loop() {
+		wg.Add(1000)
+		for range 1000 {
+			p.Go(t)
+		}
+		wg.Wait()
+	}
+}
+
+// BenchmarkPool_Go_single is one task after the other.
+func BenchmarkPool_Go_single(b *testing.B) {
+	var p Pool
+	done := make(chan struct{}, 1)
+	t := task(func() { done <- struct{}{} })
+	b.ReportAllocs()
+	for b.Loop() {
+		p.Go(t)
+		<-done
+	}
+}
