@@ -3,6 +3,7 @@ package pipe
 import (
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"sync"
@@ -28,14 +29,16 @@ var ErrWriteClosed = fmt.Errorf("pipe: write after CloseWrite: %w", syscall.EPIP
 // are a [*net.OpError] around [ErrReset], [ErrWriteClosed], [net.ErrClosed] or
 // [os.ErrDeadlineExceeded].
 type Conn struct {
-	mu    *sync.Mutex // of the pair; guards both ends
-	peer  *Conn
-	addr  Addr
-	limit int // most bytes that wait in received
+	pair *pair // its mutex guards both ends
+	peer *Conn
 
 	received ring
 	read     gate
 	write    gate
+	waker    Waker // nil: nobody waits for c to become readable
+
+	addr  Addr
+	limit uint32 // most bytes that wait in received
 
 	writing     bool // a Write is in progress, perhaps blocked
 	eof         bool // the peer sends nothing more
@@ -49,6 +52,7 @@ var _ net.Conn = (*Conn)(nil)
 // pair is both ends in one piece of memory.
 type pair struct {
 	mu   sync.Mutex
+	born time.Time // from which deadlines are counted
 	a, b Conn
 }
 
@@ -63,16 +67,11 @@ func newPair(buffer int, addrA, addrB Addr) (a, b *Conn) {
 	if buffer <= 0 {
 		buffer = defaultBuffer
 	}
-	p := new(pair)
-	p.a.init(&p.mu, &p.b, addrA, buffer)
-	p.b.init(&p.mu, &p.a, addrB, buffer)
+	limit := uint32(min(buffer, math.MaxInt32))
+	p := &pair{born: time.Now()}
+	p.a = Conn{pair: p, peer: &p.b, addr: addrA, limit: limit}
+	p.b = Conn{pair: p, peer: &p.a, addr: addrB, limit: limit}
 	return &p.a, &p.b
-}
-
-func (c *Conn) init(mu *sync.Mutex, peer *Conn, addr Addr, limit int) {
-	c.mu, c.peer, c.addr, c.limit = mu, peer, addr, limit
-	c.read.cond.L = mu
-	c.write.cond.L = mu
 }
 
 // Read reads what has arrived, at most len(p) bytes, and blocks while there is
@@ -80,8 +79,8 @@ func (c *Conn) init(mu *sync.Mutex, peer *Conn, addr Addr, limit int) {
 // sent was read, and [ErrReset] after a reset. An expired deadline fails it
 // even when data waits. A Read into an empty p returns at once.
 func (c *Conn) Read(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if len(p) == 0 && !c.closed {
 		return 0, nil
 	}
@@ -103,8 +102,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 // nil when data, the end of the stream or a reset waits to be read; the error
 // that Read would return when the deadline has passed or c is closed.
 func (c *Conn) WaitRead() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if err := c.waitRead(); err != nil {
 		return c.opError("read", err)
 	}
@@ -118,12 +117,12 @@ func (c *Conn) waitRead() error {
 		switch {
 		case c.closed:
 			return net.ErrClosed
-		case c.read.expired():
+		case c.read.expired(c.pair):
 			return os.ErrDeadlineExceeded
 		case c.reset, c.received.n > 0, c.eof:
 			return nil
 		}
-		c.read.wait()
+		c.read.wait(c)
 	}
 }
 
@@ -135,8 +134,8 @@ func (c *Conn) waitRead() error {
 // A Write to a peer that has closed its end resets the connection, as in TCP:
 // it fails with [ErrReset] and what waited here to be read is lost.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if len(p) == 0 && !c.closed {
 		return 0, nil // nothing that a peer could answer with a reset
 	}
@@ -145,7 +144,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err := c.writeErr(); err != nil {
 			return 0, c.opError("write", err)
 		}
-		c.write.wait()
+		c.write.wait(c)
 	}
 	c.writing = true
 	defer func() {
@@ -158,16 +157,21 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err := c.writeErr(); err != nil {
 			return n, c.opError("write", err)
 		}
-		part := p[n:min(len(p), n+c.limit-c.peer.received.n)]
+		part := p[n:min(len(p), n+int(c.limit-c.peer.received.n))]
 		if len(part) > 0 {
 			c.peer.received.put(part)
 			c.peer.read.wake()
 			n += len(part)
 		}
-		if n == len(p) {
+		switch {
+		case n == len(p):
 			return n, nil
+		case c.peer.waker != nil && c.peer.readable():
+			c.unlock() // calls it, which must not wait until there is room again
+			c.pair.mu.Lock()
+		default:
+			c.write.wait(c)
 		}
-		c.write.wait()
 	}
 }
 
@@ -177,7 +181,7 @@ func (c *Conn) writeErr() error {
 	switch {
 	case c.closed:
 		return net.ErrClosed
-	case c.write.expired():
+	case c.write.expired(c.pair):
 		return os.ErrDeadlineExceeded
 	case c.writeClosed:
 		return ErrWriteClosed
@@ -198,8 +202,8 @@ func (c *Conn) writeErr() error {
 // 2.17, RFC 1122 section 4.2.2.13): the peer gets [ErrReset] and loses what it
 // had not read.
 func (c *Conn) Close() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if c.closed {
 		return c.opError("close", net.ErrClosed)
 	}
@@ -214,8 +218,8 @@ func (c *Conn) Close() error {
 // and loses what it had not read. For this end it is a Close. It does nothing
 // when this end is closed.
 func (c *Conn) Reset() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if c.closed {
 		return
 	}
@@ -226,8 +230,8 @@ func (c *Conn) Reset() {
 // CloseWrite ends the direction to the peer, which reads what was sent and
 // then [io.EOF]. Reading here goes on. Calling it again does nothing.
 func (c *Conn) CloseWrite() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	switch {
 	case c.closed:
 		return c.opError("close", net.ErrClosed)
@@ -278,13 +282,17 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.r
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.write) }
 
 func (c *Conn) setDeadline(t time.Time, gates ...*gate) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.pair.mu.Lock()
+	defer c.unlock()
 	if c.closed {
 		return c.opError("set", net.ErrClosed)
 	}
 	for _, g := range gates {
-		g.set(t)
+		g.deadline = c.pair.instant(t)
+		g.wake()
+	}
+	if c.waker != nil {
+		c.read.arm(c)
 	}
 	return nil
 }

@@ -6,31 +6,31 @@ import "slices"
 // memory when it is empty.
 type ring struct {
 	buf   []byte
-	start int // index of the oldest byte
-	n     int // bytes held
+	start uint32 // index of the oldest byte
+	n     uint32 // bytes held; its caller keeps it below 1<<31
 }
 
 // put appends all of p, which is not empty. Its caller bounds the size.
 func (r *ring) put(p []byte) {
-	if need := r.n + len(p); need > len(r.buf) {
+	if need := int(r.n) + len(p); need > len(r.buf) {
 		r.grow(need)
 	}
-	end := (r.start + r.n) % len(r.buf)
+	end := (int(r.start) + int(r.n)) % len(r.buf)
 	m := copy(r.buf[end:], p)
 	copy(r.buf, p[m:])
-	r.n += len(p)
+	r.n += uint32(len(p))
 }
 
 // take moves the oldest bytes to p and returns how many.
 func (r *ring) take(p []byte) int {
-	p = p[:min(len(p), r.n)]
+	p = p[:min(len(p), int(r.n))]
 	m := copy(p, r.buf[r.start:])
 	copy(p[m:], r.buf)
-	r.n -= len(p)
+	r.n -= uint32(len(p))
 	if r.n == 0 {
 		r.drop()
 	} else {
-		r.start = (r.start + len(p)) % len(r.buf)
+		r.start = uint32((int(r.start) + len(p)) % len(r.buf))
 	}
 	return len(p)
 }

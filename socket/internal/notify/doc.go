@@ -1,0 +1,30 @@
+// Package notify wakes connections that sleep without a goroutine: who waits
+// for bytes registers a [Waker] with a [Notifier], goes away, and is called
+// when the connection is readable.
+//
+//	armed, err := n.Arm(&c.sleeper, c.conn, c)
+//	switch {
+//	case err != nil: // cannot be watched: read with a goroutine
+//	case !armed: // there is something to read now
+//	}
+//	...
+//	n.Release(&c.sleeper, c.conn)
+//	c.conn.Close()
+//
+// Connections in memory (package pipe) call the Waker themselves. Descriptors
+// are watched by an epoll instance of the Notifier, beside the one of Go's
+// runtime, on Linux only. What makes the two live together:
+//
+//   - The descriptor stays that of the [net.Conn]; it is never duplicated. Each
+//     epoll_ctl happens inside [syscall.RawConn.Control], so that it cannot be
+//     closed, nor its number be used again, meanwhile.
+//   - What an event carries is a slot and the slot's generation, never the
+//     descriptor. Each Arm has a generation of its own, which ends with the
+//     wake, Disarm or Release; an event of an ended generation is dropped.
+//   - A connection is watched level-triggered and one-shot, so bytes that came
+//     before Arm fire at once, and a connection fires once for each Arm.
+//   - Before a connection is closed its slot is released.
+//
+// The goroutine that waits for events is parked in Go's own poller, which
+// watches the epoll descriptor: it costs no thread.
+package notify

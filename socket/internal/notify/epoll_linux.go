@@ -1,0 +1,238 @@
+package notify
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// batch is how many events one epoll_wait takes.
+const batch = 128
+
+// readable is what a connection is watched for. Errors and hangups always are.
+const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT
+
+// descriptors watches connections with a descriptor.
+type descriptors struct {
+	mu      sync.Mutex
+	epoll   *epoll // nil while no connection is registered
+	running sync.WaitGroup
+}
+
+// place is a registration.
+type place struct {
+	slot  uint32 // 0: not registered
+	added bool   // the descriptor is in the epoll set
+}
+
+// epoll is an epoll instance and who is registered in it. It lives while
+// somebody is: what is armed and fires again and again keeps its place in it,
+// and is armed by one EPOLL_CTL_MOD.
+type epoll struct {
+	file  *os.File // watched by Go's poller
+	raw   syscall.RawConn
+	fd    int // of file; it may be used while somebody is registered
+	slots slots
+}
+
+func hasDescriptor(conn net.Conn) bool {
+	switch conn.(type) {
+	case *net.TCPConn, *net.UnixConn:
+		return true
+	}
+	return false
+}
+
+func (d *descriptors) arm(p *place, conn net.Conn, w Waker) error {
+	if !hasDescriptor(conn) {
+		return ErrUnsupported
+	}
+	e, generation, err := d.enter(p, w)
+	if err != nil {
+		return err
+	}
+	// From here on p is registered, so that e is not closed. Arming comes last: when
+	// conn is readable already the event comes at once and finds the Waker.
+	if err := e.watch(p, conn, generation); err != nil {
+		d.release(p)
+		return fmt.Errorf("notify: watch a connection: %w", err)
+	}
+	return nil
+}
+
+// enter registers p and begins its next generation.
+func (d *descriptors) enter(p *place, w Waker) (e *epoll, generation uint32, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.epoll == nil {
+		e, err := newEpoll()
+		if err != nil {
+			return nil, 0, err
+		}
+		d.epoll = e
+		d.running.Go(func() { d.run(e) })
+	}
+	if p.slot == 0 {
+		p.slot = d.epoll.slots.take()
+	}
+	sl := d.epoll.slots.at(p.slot)
+	if sl.waker != nil {
+		panic("notify: Arm of what is armed")
+	}
+	return d.epoll, sl.arm(w), nil
+}
+
+func (d *descriptors) disarm(p *place) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// The kernel goes on watching. Its event, if it comes before the next Arm, is of
+	// an ended generation: that is cheaper than a system call.
+	return p.slot != 0 && d.epoll.slots.at(p.slot).disarm() != nil
+}
+
+func (d *descriptors) release(p *place) {
+	if e := d.leave(p); e != nil {
+		// It waits until run has left a read that it is in. Not under the mutex, and
+		// run does not call Wakers inside of its read.
+		_ = e.file.Close() // the only error: closed before
+	}
+}
+
+// leave frees p. It returns the epoll instance that nobody needs any more. The
+// descriptor stays in the set: closing it takes it out, and the one event that
+// may come before is of an ended generation.
+func (d *descriptors) leave(p *place) (unused *epoll) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if p.slot == 0 {
+		return nil
+	}
+	e := d.epoll
+	e.slots.give(p.slot)
+	*p = place{}
+	if e.slots.live > 0 {
+		return nil
+	}
+	d.epoll = nil
+	return e
+}
+
+func (d *descriptors) wait() { d.running.Wait() }
+
+// run waits for events until e is closed.
+func (d *descriptors) run(e *epoll) {
+	var events [batch]syscall.EpollEvent
+	var n int
+	// Go's poller watches e.file edge-triggered: it tells only of events that are new
+	// after Read was called. So each Read looks first, and parks when there are none.
+	take := func(fd uintptr) bool {
+		n = pending(int(fd), events[:])
+		return n > 0
+	}
+	for e.raw.Read(take) == nil { // the only error: e is closed
+		for _, event := range events[:n] {
+			if w := d.fired(e, event); w != nil {
+				w.Wake()
+			}
+		}
+	}
+}
+
+// fired ends the generation that the event is of and returns its Waker, or nil
+// when that generation has ended before.
+func (d *descriptors) fired(e *epoll, event syscall.EpollEvent) Waker {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.epoll != e {
+		return nil
+	}
+	sl := e.slots.at(uint32(event.Fd))
+	if sl.generation != uint32(event.Pad) {
+		return nil
+	}
+	return sl.disarm()
+}
+
+// newEpoll returns an epoll instance that Go's poller watches.
+func newEpoll() (*epoll, error) {
+	fd, err := syscall.EpollCreate1(syscall.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("notify: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	if err := syscall.SetNonblock(fd, true); err != nil { // tells os.NewFile to use the poller
+		_ = syscall.Close(fd)
+		return nil, fmt.Errorf("notify: %w", os.NewSyscallError("fcntl", err))
+	}
+	e := &epoll{file: os.NewFile(uintptr(fd), "epoll"), fd: fd}
+	e.raw, err = e.file.SyscallConn()
+	if err == nil {
+		// Without the poller a read could not park. This is how it shows.
+		err = e.file.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = e.file.Close()
+		return nil, fmt.Errorf("notify: watch epoll: %w", err)
+	}
+	return e, nil
+}
+
+// pending takes the events that are there, without waiting.
+func pending(fd int, events []syscall.EpollEvent) int {
+	for {
+		n, err := syscall.EpollWait(fd, events, 0)
+		switch {
+		case err == nil:
+			return n
+		case !errors.Is(err, syscall.EINTR):
+			// EBADF, EFAULT, EINVAL: fd is no epoll descriptor, which its RawConn excludes.
+			panic(os.NewSyscallError("epoll_wait", err))
+		}
+	}
+}
+
+// watch arms the descriptor of conn.
+func (e *epoll) watch(p *place, conn net.Conn, generation uint32) error {
+	event := syscall.EpollEvent{Events: readable, Fd: int32(p.slot), Pad: int32(generation)}
+	var failed error
+	err := control(conn, func(fd uintptr) {
+		failed = e.set(int(fd), p.added, &event)
+	})
+	if err == nil {
+		err = failed
+	}
+	p.added = err == nil
+	return err
+}
+
+// set arms fd, which is probably in the set already if added.
+func (e *epoll) set(fd int, added bool, event *syscall.EpollEvent) error {
+	op, other, unless := syscall.EPOLL_CTL_ADD, syscall.EPOLL_CTL_MOD, syscall.EEXIST
+	if added {
+		op, other, unless = syscall.EPOLL_CTL_MOD, syscall.EPOLL_CTL_ADD, syscall.ENOENT
+	}
+	err := syscall.EpollCtl(e.fd, op, fd, event)
+	if errors.Is(err, unless) {
+		err = syscall.EpollCtl(e.fd, other, fd, event)
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// control calls f with the descriptor of conn, which cannot be closed meanwhile.
+func control(conn net.Conn, f func(fd uintptr)) error {
+	var raw syscall.RawConn
+	var err error
+	switch c := conn.(type) {
+	case *net.TCPConn:
+		raw, err = c.SyscallConn()
+	case *net.UnixConn:
+		raw, err = c.SyscallConn()
+	}
+	if err != nil {
+		return err
+	}
+	return raw.Control(f)
+}

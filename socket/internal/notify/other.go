@@ -1,0 +1,17 @@
+//go:build !linux
+
+package notify
+
+import "net"
+
+// descriptors watches none: there is no epoll here.
+type descriptors struct{}
+
+type place struct{}
+
+func hasDescriptor(net.Conn) bool { return false }
+
+func (*descriptors) arm(*place, net.Conn, Waker) error { return ErrUnsupported }
+func (*descriptors) disarm(*place) bool                { return false }
+func (*descriptors) release(*place)                    {}
+func (*descriptors) wait()                             {}
