@@ -2,21 +2,58 @@ package actor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// call is one Call: the request in the callee's mailbox and the place for its answer.
+// call is one Call, and the ctx of the callback that handles it. It is made anew for each, since the callee's code may
+// keep it for as long as it likes: so a stray goroutine can never answer another Call.
 type call struct {
 	req    any
 	from   PID
 	callee *process
-	answer chan any    // one answer; cap 1
+	waiter *waiter
 	done   atomic.Bool // answered, failed, or given up by the caller
 	taken  atomic.Bool // Caller was asked for: the answer may come after the callback
 }
+
+// waiter is what the caller waits with. It serves one Call after the other, and a late answer cannot reach a later one:
+// an answer is sent by the one who has set call.done, and the caller gives its waiter back when it has received that
+// answer or has set call.done itself. Then nobody sends any more. The same goes for the timer: when it could not be
+// stopped it may be about to settle a Call, and the waiter is not given back.
+type waiter struct {
+	answer chan any // cap 1
+	timer  *time.Timer
+	call   *call // the one that timer fails
+}
+
+// waiter takes one from those of the System; see System.slot.
+func (s *System) waiter() *waiter {
+	if w, ok := s.waiters.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{answer: make(chan any, 1)}
+}
+
+// start has c fail after d.
+func (w *waiter) start(c *call, d time.Duration) {
+	w.call = c
+	if w.timer == nil {
+		w.timer = time.AfterFunc(d, w.timeout)
+	} else {
+		w.timer.Reset(d)
+	}
+}
+
+func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
+
+// errCallTimeout never leaves doCall.
+var errCallTimeout = errors.New("timeout")
 
 // failure is an answer that the callee's code did not give.
 type failure struct{ err error }
@@ -60,41 +97,50 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 	if p == nil {
 		return nil, noProcess(to)
 	}
-	c := &call{req: req, from: self, callee: p, answer: make(chan any, 1)}
+	w := p.sys.waiter()
+	c := &call{req: req, from: self, callee: p, waiter: w}
 	switch p.post(item{kind: kindCall, msg: c}) {
 	case postDead:
+		p.sys.waiters.Put(w)
 		return nil, noProcess(to)
 	case postFull:
+		p.sys.waiters.Put(w)
 		return nil, fmt.Errorf("%w: %v", ErrMailboxFull, to)
 	}
-	var timeout <-chan time.Time
+	timed := false
 	if _, ok := ctx.Deadline(); !ok && p.sys.callTimeout > 0 {
-		t := time.NewTimer(p.sys.callTimeout)
-		defer t.Stop()
-		timeout = t.C
+		timed = true
+		w.start(c, p.sys.callTimeout)
 	}
+	var answer any
 	var err error
-	select {
-	case v := <-c.answer:
-		return c.result(v, to)
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-timeout:
-		err = fmt.Errorf("actor: call to %v: no answer within Config.CallTimeout %v: %w", to, p.sys.callTimeout,
+	if done := ctx.Done(); done == nil {
+		answer = <-w.answer
+	} else {
+		select {
+		case answer = <-w.answer:
+		case <-done:
+			if c.done.CompareAndSwap(false, true) {
+				err = ctx.Err()
+				c.forget()
+			} else { // the answer has come at the same moment
+				answer = <-w.answer
+			}
+		}
+	}
+	if !timed || w.timer.Stop() {
+		w.call = nil
+		p.sys.waiters.Put(w)
+	}
+	if f, ok := answer.(failure); ok {
+		if f.err != errCallTimeout {
+			return nil, fmt.Errorf("%w: %v", f.err, to)
+		}
+		c.forget()
+		return nil, fmt.Errorf("actor: call to %v: no answer within Config.CallTimeout %v: %w", to, p.sys.callTimeout,
 			context.DeadlineExceeded)
 	}
-	if !c.done.CompareAndSwap(false, true) { // the answer has come at the same moment
-		return c.result(<-c.answer, to)
-	}
-	c.forget()
-	return nil, err
-}
-
-func (c *call) result(v any, to PID) (any, error) {
-	if f, ok := v.(failure); ok {
-		return nil, fmt.Errorf("%w: %v", f.err, to)
-	}
-	return v, nil
+	return answer, err
 }
 
 func noProcess(to PID) error { return fmt.Errorf("%w: %v", ErrNoProcess, to) }
@@ -104,15 +150,32 @@ func (c *call) settle(v any) bool {
 	if !c.done.CompareAndSwap(false, true) {
 		return false
 	}
-	c.answer <- v
+	c.waiter.answer <- v
 	return true
+}
+
+func (c *call) context() *processContext { return (*processContext)(c.callee) }
+
+// Deadline, Done, Err and Value are those of the callee's ctx, but for what only the handling of a Call has.
+func (c *call) Deadline() (time.Time, bool) { return c.context().Deadline() }
+func (c *call) Done() <-chan struct{}       { return c.context().Done() }
+func (c *call) Err() error                  { return c.context().Err() }
+
+func (c *call) Value(key any) any {
+	switch key.(type) {
+	case callKey:
+		return c
+	case hook.CallKey:
+		return true
+	}
+	return c.context().Value(key)
 }
 
 func (c *call) fail(err error) { c.settle(failure{err}) }
 
 // returned is called when the callback that got c has returned.
 func (c *call) returned() {
-	if !c.taken.Load() {
+	if !c.done.Load() && !c.taken.Load() {
 		c.fail(ErrNoReply)
 	}
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -429,4 +432,79 @@ func TestCall_queuedRequestsFailWhenTheCalleeEnds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestCall_aLateAnswerReachesNoOtherCall: what a caller waits with serves one Call after the other, and answers come
+// before, at and after the moment at which it gives up, from anywhere.
+func TestCall_aLateAnswerReachesNoOtherCall(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{CallTimeout: 50 * time.Microsecond})
+	var answers sync.WaitGroup
+	pid := server(t, sys, func(ctx context.Context, msg any) error {
+		n := msg.(int)
+		switch n % 5 {
+		case 0:
+			actor.Reply(ctx, n)
+			actor.Reply(ctx, -n) // too late
+		case 1: // from a goroutine that took the ctx along
+			answers.Go(func() { runtime.Gosched(); actor.Reply(ctx, n) })
+			actor.Caller(ctx)
+		case 2:
+			from, _ := actor.Caller(ctx)
+			answers.Go(func() { time.Sleep(time.Duration(n%100) * time.Microsecond); from.Reply(n) })
+		case 3: // no answer, and one behind that
+			answers.Go(func() { actor.Reply(ctx, -n) })
+		case 4:
+			from, _ := actor.Caller(ctx)
+			answers.Go(func() { from.Reply(n) })
+			answers.Go(func() { from.Reply(n) })
+		}
+		return nil
+	})
+	var callers sync.WaitGroup
+	var got [3]atomic.Int64 // answered, timeout, no answer
+	for c := range 4 {
+		callers.Go(func() {
+			for i := range rounds() / 4 {
+				n := 1 + i*4 + c
+				ctx, cancel := context.Background(), func() {}
+				if i%3 == 0 {
+					ctx, cancel = context.WithTimeout(ctx, time.Duration(n%150)*time.Microsecond)
+				}
+				v, err := actor.Call[int](ctx, pid, n)
+				cancel()
+				switch {
+				case err == nil && (v == n || v == -n && n%5 == 3):
+					got[0].Add(1)
+				case errors.Is(err, context.DeadlineExceeded):
+					got[1].Add(1)
+				case errors.Is(err, actor.ErrNoReply) && n%5 == 3:
+					got[2].Add(1)
+				default:
+					t.Errorf("Call(%d) = %d, %v", n, v, err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	answers.Wait()
+	for i := range got {
+		if got[i].Load() == 0 {
+			t.Errorf("answers, timeouts, none: %d, %d, %d; the test must see all", got[0].Load(), got[1].Load(), got[2].Load())
+		}
+	}
+}
+
+// TestCall_inOneBubbleAfterTheOther: nothing that a Call waits with may come from another bubble.
+func TestCall_inOneBubbleAfterTheOther(t *testing.T) {
+	for range 10 {
+		synctest.Test(t, func(t *testing.T) {
+			sys, _ := newSystem(t, actor.Config{})
+			pid := server(t, sys, func(ctx context.Context, msg any) error { actor.Reply(ctx, msg); return nil })
+			for range 10 {
+				if err := callErr(pid); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
@@ -9,38 +10,62 @@ import (
 type processKey struct{}
 type callKey struct{}
 
-// processContext is the ctx of a process: a real cancelable context, to which only Value is added, so that contexts
-// derived from it need no goroutine.
-type processContext struct {
+// processContext is a process as its own ctx. Most processes never need more of it than Value, so what makes a context
+// cancelable is made when somebody asks for Done: a real one of package context, which also answers for the key that
+// this package keeps to itself. So contexts derived from a processContext need no goroutine, and context.Cause works.
+type processContext process
+
+type stdContext struct {
 	context.Context
-	p *process
+	cancel context.CancelCauseFunc
+}
+
+// std returns the real one.
+func (c *processContext) std() *stdContext {
+	if std := c.real.Load(); std != nil {
+		return std
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if std := c.real.Load(); std != nil {
+		return std
+	}
+	std := &stdContext{}
+	std.Context, std.cancel = context.WithCancelCause(context.Background())
+	if c.state == stateDead {
+		std.cancel(c.reason)
+	}
+	c.real.Store(std) // who sets stateDead looks for it afterwards
+	return std
+}
+
+func (c *processContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func (c *processContext) Done() <-chan struct{} { return c.std().Done() }
+
+func (c *processContext) Err() error {
+	if c.real.Load() == nil && (*process)(c).alive() {
+		return nil
+	}
+	return c.std().Err() // whose time is that of Done and of context.Cause
 }
 
 func (c *processContext) Value(key any) any {
 	switch key.(type) {
 	case processKey:
-		return c.p
+		return (*process)(c)
 	case hook.ActorKey:
-		return c.p.actor
+		return c.actor
+	case *int: // the key by which context.Cause, and contexts being derived, find a real one
+		return c.std().Value(key)
 	}
-	return c.Context.Value(key)
+	return nil
 }
 
-// callContext is the ctx of one callback that handles a Call.
-type callContext struct {
-	context.Context
-	c *call
-}
+// terminateContext is the ctx of Terminate. At its deadline the process is killed, and so the ctx done.
+type terminateContext struct{ *processContext }
 
-func (c *callContext) Value(key any) any {
-	switch key.(type) {
-	case callKey:
-		return c.c
-	case hook.CallKey:
-		return true
-	}
-	return c.Context.Value(key)
-}
+func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.deadline), true }
 
 func processOf(ctx context.Context) *process {
 	p, _ := ctx.Value(processKey{}).(*process)

@@ -2,7 +2,9 @@ package actor_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,4 +98,123 @@ func TestContext_derivedOnesCostNoGoroutine(t *testing.T) {
 	if err := callErr(pid); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestContext_ofAProcessThatHasEnded has one row for each thing that may be asked first of a ctx whose process has ended,
+// and that nobody asked for anything before; and the same of one that lives.
+func TestContext_ofAProcessThatHasEnded(t *testing.T) {
+	type key struct{}
+	tests := []struct {
+		name string
+		ask  func(ctx context.Context) any
+		live any
+		dead any
+	}{
+		{"Err", func(ctx context.Context) any { return ctx.Err() }, nil, context.Canceled},
+		{"Cause", func(ctx context.Context) any { return context.Cause(ctx) }, nil, errBoom},
+		{"Done", func(ctx context.Context) any {
+			select {
+			case <-ctx.Done():
+				return true
+			default:
+				return false
+			}
+		}, false, true},
+		{"Value", func(ctx context.Context) any { return ctx.Value(key{}) }, nil, nil},
+		{"a derived Err", func(ctx context.Context) any {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return ctx.Err()
+		}, nil, context.Canceled},
+		{"a derived Cause", func(ctx context.Context) any {
+			ctx, cancel := context.WithTimeout(context.WithValue(ctx, key{}, 1), time.Hour)
+			defer cancel()
+			return context.Cause(ctx)
+		}, nil, errBoom},
+		{"the Cause of a value", func(ctx context.Context) any {
+			return context.Cause(context.WithValue(ctx, key{}, 1))
+		}, nil, errBoom},
+		{"AfterFunc", func(ctx context.Context) any {
+			ran := false
+			stop := context.AfterFunc(ctx, func() { ran = true })
+			synctest.Wait()
+			stop()
+			return ran
+		}, false, true},
+	}
+	for _, tt := range tests {
+		for _, asked := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				in := newInbox(t, sys, actor.SpawnOptions{})
+				if asked {
+					if got := tt.ask(in.ctx); got != tt.live {
+						t.Errorf("%s while it lives: %v, want %v", tt.name, got, tt.live)
+					}
+				}
+				in.pid.Exit(errBoom)
+				synctest.Wait()
+				if got := tt.ask(in.ctx); got != tt.dead {
+					t.Errorf("%s after the end, asked before %t: %v, want %v", tt.name, asked, got, tt.dead)
+				}
+			})
+		}
+	}
+}
+
+// TestContext_askedWhileItEnds: whoever asks at any moment learns of the end, with its cause.
+func TestContext_askedWhileItEnds(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{})
+	for i := range 3000 {
+		in := newInbox(t, sys, actor.SpawnOptions{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range i % 40 {
+				runtime.Gosched()
+			}
+			ctx, cancel := context.WithCancel(in.ctx)
+			defer cancel()
+			<-ctx.Done()
+			if err := context.Cause(ctx); err != errBoom {
+				t.Errorf("the cause of a derived ctx is %v, want %v", err, errBoom)
+			}
+		})
+		wg.Go(func() {
+			for in.ctx.Err() == nil {
+				runtime.Gosched()
+			}
+			if err := context.Cause(in.ctx); err != errBoom {
+				t.Errorf("the cause of a ctx that is done is %v, want %v", err, errBoom)
+			}
+		})
+		in.pid.Exit(errBoom)
+		wg.Wait()
+	}
+}
+
+// TestContext_ofTerminate: at its deadline it is done, with the kill as the cause.
+func TestContext_ofTerminate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		var waited time.Duration
+		var cause, derived error
+		pid := spawn(t, sys, &behaviour{terminate: func(ctx context.Context, _ error) {
+			began := time.Now()
+			d, ok := ctx.Deadline()
+			if !ok || d.Sub(began) != 3*time.Second {
+				t.Errorf("the deadline is in %v, %t; want 3s", d.Sub(began), ok)
+			}
+			longer, cancel := context.WithTimeout(ctx, time.Hour)
+			defer cancel()
+			<-longer.Done()
+			waited, cause, derived = time.Since(began), context.Cause(ctx), longer.Err()
+		}}, actor.SpawnOptions{Shutdown: 3 * time.Second})
+		pid.Exit(errBoom)
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if waited != 3*time.Second || !errors.Is(cause, actor.ErrKilled) || derived == nil {
+			t.Errorf("done after %v, cause %v, derived %v; want 3s and ErrKilled", waited, cause, derived)
+		}
+	})
 }

@@ -37,7 +37,11 @@ func (p *process) exit(reason error) bool {
 		p.startDeadline()
 		if !p.exiting { // the first one decides
 			p.exiting = true
-			p.queue.push(item{kind: kindExit, msg: reason})
+			if p.state == stateRunning && !p.running { // at rest: nothing waits that it could overtake
+				p.urged, p.reason = true, reason
+			} else {
+				p.queue.push(item{kind: kindExit, msg: reason})
+			}
 		}
 	}
 	p.wakeAndUnlock()
@@ -49,7 +53,7 @@ func (p *process) startDeadline() {
 	if p.shutdown < 0 || p.killer != nil {
 		return
 	}
-	p.deadline = time.Now().Add(p.shutdown)
+	p.deadline = p.sys.now() + int64(p.shutdown)
 	p.killer = time.AfterFunc(p.shutdown, func() {
 		p.kill(fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown))
 	})
@@ -79,7 +83,7 @@ func (p *process) conclude(reason error) {
 		p.step++
 		switch p.step {
 		case 1:
-			if p.hooks != nil && p.hooks.Ending != nil && p.enter(phaseEnding) {
+			if p.hooks != nil && p.enter(phaseEnding) {
 				p.logPanic(phaseEnding, p.protect(func() error { p.hooks.Ending(reason); return nil }))
 			}
 			if p.handOver() {
@@ -124,7 +128,7 @@ func (p *process) enter(h phase) bool {
 	if p.state != stateEnding {
 		return false
 	}
-	p.phase, p.began = h, time.Now()
+	p.phase, p.began = h, p.sys.now()
 	return true
 }
 
@@ -147,11 +151,9 @@ func (p *process) endByGoexit(reason error) {
 }
 
 func (p *process) terminate(t Terminator, reason error) {
-	ctx := context.Context(p.ctx)
-	if !p.deadline.IsZero() { // written before stateEnding
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, p.deadline)
-		defer cancel()
+	ctx := context.Context((*processContext)(p))
+	if p.deadline != 0 { // written before stateEnding
+		ctx = &terminateContext{(*processContext)(p)}
 	}
 	t.Terminate(ctx, reason)
 }
@@ -175,7 +177,7 @@ func (p *process) endChildren() {
 	if gone != nil {
 		select {
 		case <-gone:
-		case <-p.ctx.Done():
+		case <-(*processContext)(p).Done():
 		}
 	}
 }
@@ -193,7 +195,7 @@ func (p *process) kill(reason error) bool {
 	left := p.running && p.phase != phaseNone
 	var count int64
 	if left {
-		p.left = p.turn
+		p.left = true
 		count = p.sys.left.Add(1)
 		if p.worker {
 			p.sys.goroutineDone()
@@ -236,9 +238,9 @@ func (p *process) leave(reason error) {
 	if p.killer != nil {
 		p.killer.Stop()
 	}
-	for p.relation != nil && len(p.relation.hooks) > 0 {
-		h := p.relation.hooks[0]
-		p.relation.hooks = p.relation.hooks[1:]
+	for p.exits != nil {
+		h := p.exits
+		p.exits = h.next
 		p.mu.Unlock()
 		p.runExitHook(h, reason)
 		p.mu.Lock()
@@ -246,9 +248,18 @@ func (p *process) leave(reason error) {
 	p.state = stateDead
 	r := p.relation
 	p.relation = nil
+	var spawner chan bool // waits for an Init that will not return nil any more
+	if p.hooks == nil && !p.started {
+		spawner = p.slot
+	}
 	p.mu.Unlock()
 	p.sys.remove(p)
-	p.cancel(reason)
+	if c := p.real.Load(); c != nil {
+		c.cancel(reason)
+	}
+	if spawner != nil {
+		spawner <- false
+	}
 	if r != nil {
 		p.letGo(r, reason)
 	}
@@ -290,7 +301,14 @@ func (p *process) letGo(r *relations, reason error) {
 		m.target.forget(m)
 	}
 	for m := range r.watchers {
-		m.down(reason)
+		if m.watcher != nil {
+			m.down(reason)
+		}
+	}
+	for m := range r.watchers { // who has waited finds all Downs in their mailboxes
+		if m.watcher == nil {
+			m.down(reason)
+		}
 	}
 }
 
@@ -318,18 +336,18 @@ func (p *process) onExit(o *hook.OnExit) {
 	if p.state >= stateLeaving {
 		return
 	}
-	r := p.rel()
-	r.hooks = append(r.hooks, h)
+	last := &p.exits
+	for *last != nil {
+		last = &(*last).next
+	}
+	*last = h
 	o.OK = true
 	o.Cancel = func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if p.relation == nil {
-			return
-		}
-		for i, other := range p.relation.hooks {
-			if other == h {
-				p.relation.hooks = append(p.relation.hooks[:i:i], p.relation.hooks[i+1:]...)
+		for other := &p.exits; *other != nil; other = &(*other).next {
+			if *other == h {
+				*other = h.next
 				return
 			}
 		}

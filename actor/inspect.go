@@ -41,7 +41,7 @@ func (p *process) info() (ProcessInfo, bool) {
 	info := ProcessInfo{
 		PID:     p.pid(),
 		Label:   p.label,
-		Since:   p.since,
+		Since:   p.sys.time(p.since),
 		Mailbox: p.queue.len(),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
@@ -56,7 +56,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		}
 	}
 	if p.phase != phaseNone {
-		info.For = time.Since(p.began)
+		info.For = time.Duration(p.sys.now() - p.began)
 		info.Handling = p.phase.String()
 	}
 	if p.phase == phaseReceive {

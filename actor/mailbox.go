@@ -50,7 +50,7 @@ func (it item) name() string {
 // queue is a mailbox. Its owner locks it.
 type queue struct {
 	items   fifo.Queue[item]
-	counted int
+	counted int32
 }
 
 var segments fifo.Segments[item]

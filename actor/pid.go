@@ -40,7 +40,7 @@ func (p PID) String() string {
 	return localID(p.num, o.boot) + "@" + o.node
 }
 
-// localID is the part of a PID's text that is unique within a node; it is the process's id in the engine, too.
+// localID is the part of a PID's text that is unique within a node.
 func localID(num, boot uint64) string {
 	b := make([]byte, 0, 40)
 	b = strconv.AppendUint(b, num, 10)

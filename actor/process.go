@@ -45,48 +45,48 @@ const (
 //
 // Exactly one goroutine at a time holds the turn (running). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
+//
+// A million of them may rest, so its size counts: 320 bytes are a size class.
 type process struct {
+	cell     engine.Cell
 	sys      *System
 	num      uint64
 	actor    Actor
-	hooks    *hook.Hooks // nil when nobody hosts it
-	invoker  engine.Invoker
-	ctx      *processContext
-	cancel   context.CancelCauseFunc
+	hooks    hook.Hooks // nil when nobody hosts it
 	parent   *process
-	since    time.Time
-	limit    int
-	overflow Overflow
+	since    int64 // by System.now
 	shutdown time.Duration
 
-	// These belong to the goroutine that holds the turn.
-	handling item  // what Receive gets
-	result   error // what Receive returned
-	step     uint8 // of the end that is over or has begun; see conclude
-
+	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
+	real    atomic.Pointer[stdContext]
 	dropped atomic.Uint64
 
 	mu       sync.Mutex
 	state    state
-	running  bool   // some goroutine holds the turn
-	worker   bool   // and it is one of the System's, not a host's
+	running  bool  // some goroutine holds the turn
+	worker   bool  // and it is one of the System's, not a host's
+	left     bool  // that goroutine was given up, because the process was killed while a callback ran
+	full     bool  // the limit has been met, and OverflowExit
+	exiting  bool  // an Exit waits; those behind it would change nothing
+	started  bool  // Init has returned nil
+	urged    bool  // reason overtakes the queue: overload, peer lost, write failed, or an Exit of a process at rest
+	phase    phase // what runs; a kill leaves it as it was
+	step     uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
+	overflow Overflow
+	limit    int32  // these two never change
 	turn     uint64 // counts turns; each names the goroutine that holds it
-	left     uint64 // the turn whose goroutine was given up, because the process was killed while a callback ran; 0: none
-	full     bool   // the limit has been met, and OverflowExit
-	exiting  bool   // an Exit waits; those behind it would change nothing
-	started  bool   // Init has returned nil
 	label    string
 	queue    queue
-	urgent   error // an exit reason that overtakes the queue: overload, peer lost, write failed
-	reason   error // from stateEnding on
-	current  item  // what is being handled
-	phase    phase // what runs; a kill leaves it as it was
-	began    time.Time
+	reason   error // from stateEnding on, or when urged
+	current  item  // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
+	result   error // what Receive returned; belongs to that goroutine
+	began    int64 // by System.now: the callback that runs
 	handled  uint64
-	deadline time.Time // of the end; zero: not begun, or no limit
+	deadline int64 // by System.now: of the end; 0: not begun, or no limit
 	killer   *time.Timer
-	slot     chan bool // where Spawn waits for Init, and a Deliver for its frame to be taken; made at the first wait
+	slot     chan bool // where Spawn waits for Init, or a Deliver for its frame to be taken
 	relation *relations
+	exits    *exitHook // in the order of registration
 }
 
 // relations is what most processes never have.
@@ -95,12 +95,14 @@ type relations struct {
 	childGone chan struct{} // closed when the last child has gone, while the parent waits for that
 	watchers  map[*monitor]struct{}
 	watching  map[*monitor]struct{}
-	hooks     []*exitHook
 	timers    map[*timer]struct{}
 	calls     map[*call]struct{} // taken by Caller and not answered yet
 }
 
-type exitHook struct{ f func(reason error) }
+type exitHook struct {
+	f    func(reason error)
+	next *exitHook
+}
 
 func (p *process) pid() PID { return PID{sys: p.sys, origin: p.sys.origin, num: p.num} }
 
@@ -112,9 +114,6 @@ func (p *process) rel() *relations {
 	return p.relation
 }
 
-// Bind implements engine.Process.
-func (p *process) Bind(i engine.Invoker) { p.invoker = i }
-
 // Post implements engine.Process.
 func (p *process) Post(msg any) { p.post(item{kind: kindUser, msg: msg}) }
 
@@ -124,6 +123,9 @@ func (p *process) Len() int {
 	defer p.mu.Unlock()
 	return p.queue.len()
 }
+
+// Trespass implements engine.Process.
+func (p *process) Trespass(what string) { p.sys.trespass(what) }
 
 func (p *process) alive() bool {
 	p.mu.Lock()
@@ -169,14 +171,14 @@ func (p *process) post(it item) postResult {
 // refuse is post for a mailbox that is full; it unlocks p.mu.
 func (p *process) refuse() postResult {
 	p.dropped.Add(1)
-	if p.overflow != OverflowExit || p.full {
+	if p.overflow != OverflowExit || p.full || p.urged { // urged: it ends for another reason
 		p.mu.Unlock()
 		return postFull
 	}
 	p.full = true
 	p.urge(ErrOverload)
 	p.wakeAndUnlock()
-	if p.hooks != nil && p.hooks.Overflow != nil {
+	if p.hooks != nil {
 		p.hooks.Overflow()
 	}
 	return postFull
@@ -184,8 +186,8 @@ func (p *process) refuse() postResult {
 
 // urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
 func (p *process) urge(reason error) {
-	if p.urgent == nil {
-		p.urgent = reason
+	if !p.urged {
+		p.urged, p.reason = true, reason
 		p.startDeadline()
 	}
 }
@@ -251,10 +253,10 @@ func (p *process) workerDone(turn uint64) {
 
 // strikeOff takes the goroutine of a turn off the books of the left ones. False: it was not given up. p.mu is held.
 func (p *process) strikeOff(turn uint64) bool {
-	if p.left != turn {
+	if !p.left || p.turn != turn { // a dead process has no later turn
 		return false
 	}
-	p.left = 0
+	p.left = false
 	p.sys.left.Add(-1)
 	return true
 }
@@ -270,6 +272,9 @@ func (p *process) Fail(reason error) {
 	}
 	p.wakeAndUnlock()
 }
+
+// Self implements hook.Port.
+func (p *process) Self() any { return p.pid() }
 
 // Go implements hook.Port.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
@@ -292,12 +297,22 @@ func (p *process) Deliver(msg any) bool {
 		}
 		return p.going(turn)
 	}
-	if p.slot == nil {
-		p.slot = make(chan bool, 1)
-	}
+	slot := p.sys.slot()
+	p.slot = slot
 	p.queue.push(it)
 	p.mu.Unlock()
-	return <-p.slot
+	ok := <-slot
+	p.putSlot()
+	return ok
+}
+
+// putSlot gives the slot back, from which the one value that was to come has been taken.
+func (p *process) putSlot() {
+	p.mu.Lock()
+	slot := p.slot
+	p.slot = nil
+	p.mu.Unlock()
+	p.sys.slots.Put(slot)
 }
 
 // take gives the turn to the caller, which is a goroutine of the host; p.mu is held.
@@ -329,10 +344,10 @@ func (p *process) initialize() error {
 		defer p.mu.Unlock()
 		return p.reason
 	}
-	p.phase, p.began = phaseInit, time.Now()
+	p.phase, p.began = phaseInit, p.sys.now()
 	p.mu.Unlock()
 	if i, ok := p.actor.(Initializer); ok {
-		if err := p.protect(func() error { return i.Init(p.ctx) }); err != nil {
+		if err := p.protect(func() error { return i.Init((*processContext)(p)) }); err != nil {
 			p.end(err)
 			return err
 		}
@@ -372,13 +387,13 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			return
 		}
-		if p.urgent != nil {
-			reason := p.urgent
+		if p.urged {
+			reason := p.reason
 			p.mu.Unlock()
 			p.end(reason)
 			return
 		}
-		if delivering && p.queue.len() > 0 && (n >= longTurnMessages || time.Since(start) >= longTurn) {
+		if delivering && p.queue.len() > 0 && (n >= longTurnMessages || p.sys.now()-start >= int64(longTurn)) {
 			p.current, p.phase = item{}, phaseNone
 			p.hire()
 			p.mu.Unlock()
@@ -388,8 +403,8 @@ func (p *process) run(delivering bool, n int) {
 		it, ok := p.queue.pop()
 		if !ok {
 			p.current, p.phase = item{}, phaseNone
-			if p.hooks != nil && p.hooks.TurnEnd != nil && !ended {
-				p.phase, p.began = phaseTurnEnd, time.Now()
+			if p.hooks != nil && !ended {
+				p.phase, p.began = phaseTurnEnd, p.sys.now()
 				p.mu.Unlock()
 				if err := p.protect(func() error { p.hooks.TurnEnd(delivering); return nil }); err != nil {
 					p.end(err)
@@ -417,7 +432,7 @@ func (p *process) run(delivering bool, n int) {
 
 // begin notes what is being handled; p.mu is held.
 func (p *process) begin(it item) {
-	p.current, p.phase, p.began = it, phaseReceive, time.Now()
+	p.current, p.phase, p.began = it, phaseReceive, p.sys.now()
 	p.handled++
 }
 
@@ -428,21 +443,21 @@ func (p *process) handle(it item) bool {
 	case kindExit:
 		err = it.msg.(error)
 	case kindCall:
-		if err = p.invoke(it); err == nil {
+		if err = p.invoke(); err == nil {
 			it.msg.(*call).returned()
 		}
 	case kindDown:
 		if m := it.msg.(Down).Ref.m; m != nil && !p.unwatch(m) {
 			return true
 		}
-		err = p.invoke(it)
+		err = p.invoke()
 	case kindTimer:
 		if !it.msg.(*timer).due() {
 			return true
 		}
-		err = p.invoke(it)
+		err = p.invoke()
 	default:
-		err = p.invoke(it)
+		err = p.invoke()
 	}
 	if err == nil {
 		return true
@@ -451,19 +466,18 @@ func (p *process) handle(it item) bool {
 	return false
 }
 
-// invoke runs Receive by way of the engine and returns its error.
-func (p *process) invoke(it item) error {
-	p.handling, p.result = it, nil
-	p.invoker.Invoke(p)
-	p.handling = item{}
+// invoke runs Receive for p.current, by way of the engine, and returns its error.
+func (p *process) invoke() error {
+	p.result = nil
+	p.cell.Invoke()
 	return p.result
 }
 
 // Receive implements engine.Process: it is where proto's invocation arrives.
 func (p *process) Receive() {
-	ctx, msg := context.Context(p.ctx), p.handling.content()
-	if p.handling.kind == kindCall {
-		ctx = &callContext{p.ctx, p.handling.msg.(*call)}
+	ctx, msg := context.Context((*processContext)(p)), p.current.content()
+	if p.current.kind == kindCall {
+		ctx = p.current.msg.(*call)
 	}
 	p.result = p.protect(func() error { return p.actor.Receive(ctx, msg) })
 }

@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 )
 
 // The tests of package actor that need to see its books. All others are in package actor_test.
@@ -44,13 +46,20 @@ func TestQueue_countsWhatTheLimitCounts(t *testing.T) {
 	for i, kind := range []itemKind{kindUser, kindDown, kindCall, kindTimer, kindFrame} {
 		q.push(item{kind, i})
 	}
-	for _, want := range []int{1, 1, 0, 0, 0} { // left behind each
+	for _, want := range []int32{1, 1, 0, 0, 0} { // left behind each
 		if _, ok := q.pop(); !ok || q.counted != want {
 			t.Errorf("pop: %t, %d are counted, want %d", ok, q.counted, want)
 		}
 	}
 	if _, ok := q.pop(); ok || q.len() != 0 || q.counted != 0 {
 		t.Errorf("an empty queue gave something, or holds %+v", q)
+	}
+}
+
+// TestProcess_size: a million may rest.
+func TestProcess_size(t *testing.T) {
+	if got, want := unsafe.Sizeof(process{}), uintptr(320); got > want && strconv.IntSize == 64 {
+		t.Errorf("a process has %d bytes; more than %d are 352 on the heap", got, want)
 	}
 }
 
@@ -169,7 +178,7 @@ func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 	for range 100_000 {
 		p := &process{sys: s, num: s.numbers.Add(1)}
 		s.table.put(p)
-		if err := s.engine.Spawn(localID(p.num, s.boot)); err != nil {
+		if err := s.engine.Spawn(engineID(p.num), p, &p.cell); err != nil {
 			t.Fatal(err)
 		}
 		s.remove(p)
@@ -271,8 +280,6 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &process{sys: s, num: s.numbers.Add(1), actor: nop{}, parent: pid.find()}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	p.ctx, p.cancel = &processContext{Context: ctx, p: p}, cancel
 	s.live.Add(1)
 	if !processOf(parent).addChild(p) {
 		t.Fatal("addChild = false")
@@ -281,7 +288,7 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	if err := s.register(p); !errors.Is(err, ErrKilled) {
 		t.Errorf("register = %v, want ErrKilled", err)
 	}
-	if s.table.get(p.num) != nil || s.engine.Registered(localID(p.num, s.boot)) {
+	if s.table.get(p.num) != nil || s.engine.Registered(engineID(p.num)) {
 		t.Errorf("a dead process was registered")
 	}
 }

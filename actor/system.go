@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"strconv"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 	"unique"
@@ -38,9 +39,10 @@ const (
 )
 
 // System runs processes. Make one for a program (it costs 3 MB, and up to 12 MB when it has run very many processes), and end it with Shutdown or Serve. Inside
-// testing/synctest, make one per bubble, in the bubble.
+// testing/synctest, make one per bubble, in the bubble, and shut it down there.
 //
-// It starts no goroutine and no ticker of its own. All methods may be called from any goroutine.
+// It starts no goroutine and no ticker of its own. Those that have run callbacks stay for a moment, at most GOMAXPROCS of
+// them, or until Shutdown. All methods may be called from any goroutine.
 type System struct {
 	origin          unique.Handle[origin]
 	boot            uint64
@@ -51,6 +53,8 @@ type System struct {
 	table           table
 	pool            pool.Pool // of the goroutines that run turns
 	numbers         atomic.Uint64
+	epoch           time.Time
+	slots, waiters  sync.Pool // of chan bool and *waiter
 
 	closed     atomic.Bool
 	live       atomic.Int64  // processes, from before they are in the table to after their end
@@ -81,9 +85,10 @@ func NewSystem(cfg Config) (*System, error) {
 		shutdownTimeout: orDefault(cfg.ShutdownTimeout, defaultShutdownTimeout),
 		log:             cfg.Logger,
 		quiet:           make(chan struct{}, 1),
+		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
-	s.engine = engine.New(engine.Config{Find: s.findID, Trespass: s.trespass, Logger: cfg.Logger})
+	s.engine = engine.New(engine.Config{Trespass: s.trespass, Logger: cfg.Logger})
 	return s, nil
 }
 
@@ -94,11 +99,23 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
-// findID finds the process of an engine id, which localID made.
-func (s *System) findID(id string) engine.Process {
-	n, _, _ := strings.Cut(id, ".")
-	num, _ := strconv.ParseUint(n, 10, 64)
-	return s.table.get(num)
+// engineID is the id of a process in the engine. It needs no boot, because the engine's ids do not leave this System; and
+// it is a number, like none of the engine's own.
+func engineID(num uint64) string { return strconv.FormatUint(num, 10) }
+
+// now is the time since the System was made: a third of the size of a time.Time, and half the work.
+func (s *System) now() int64 { return int64(time.Since(s.epoch)) }
+
+// time is what now said, as a time.
+func (s *System) time(now int64) time.Time { return s.epoch.Add(time.Duration(now)) }
+
+// slot is a channel for one value; process.putSlot gives it back. Channels belong to the System and not to the
+// program because one that was made in a bubble of testing/synctest must not be used in another.
+func (s *System) slot() chan bool {
+	if c, ok := s.slots.Get().(chan bool); ok {
+		return c
+	}
+	return make(chan bool, 1)
 }
 
 func (s *System) trespass(what string) {
@@ -141,8 +158,8 @@ func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error)
 		num:      s.numbers.Add(1),
 		actor:    a,
 		parent:   parent,
-		since:    time.Now(),
-		limit:    o.MailboxLimit,
+		since:    s.now(),
+		limit:    int32(max(-1, min(o.MailboxLimit, math.MaxInt32))),
 		overflow: o.Overflow,
 		shutdown: orDefault(o.Shutdown, s.shutdownTimeout),
 		label:    o.Label,
@@ -151,12 +168,10 @@ func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error)
 		p.limit = defaultMailboxLimit
 	}
 	if h, ok := a.(hook.Hosted); ok {
-		p.hooks = h.TroupeHooks()
-		p.actor = p.hooks.Actor.(Actor)
-		p.hooks.Port = p
+		hosted := h.TroupeHosted()
+		p.actor, p.hooks = hosted.Actor.(Actor), hosted.Hooks
+		hosted.Port = p
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	p.ctx, p.cancel = &processContext{Context: ctx, p: p}, cancel
 
 	s.live.Add(1)
 	if s.closed.Load() {
@@ -185,7 +200,7 @@ func (s *System) register(p *process) error {
 		return p.reason
 	}
 	s.table.put(p)
-	err := s.engine.Spawn(localID(p.num, s.boot))
+	err := s.engine.Spawn(engineID(p.num), p, &p.cell)
 	p.mu.Unlock()
 	if err != nil { // the id is new, so this cannot happen
 		p.kill(err)
@@ -213,17 +228,20 @@ func (p *process) launch() (PID, error) {
 	if p.hooks != nil {
 		return p.pid(), nil // its host starts it
 	}
+	slot := p.sys.slot()
 	p.mu.Lock()
-	p.slot = make(chan bool, 1)
+	if p.state == stateDead {
+		defer p.mu.Unlock()
+		return PID{}, p.reason
+	}
+	p.slot = slot // where either initTask says true or leave says false
 	p.hire()
 	p.mu.Unlock()
 	p.sys.pool.Go((*initTask)(p))
-	select {
-	case <-p.slot:
-	case <-p.ctx.Done(): // Init failed, or the process was killed
-		if !p.hasStarted() {
-			return PID{}, context.Cause(p.ctx)
-		}
+	started := <-slot
+	p.putSlot()
+	if !started {
+		return PID{}, p.reason // nobody writes it any more
 	}
 	return p.pid(), nil
 }
@@ -253,7 +271,7 @@ func (s *System) poke() {
 // remove takes a dead process out of the table and the engine.
 func (s *System) remove(p *process) {
 	s.table.remove(p.num)
-	s.engine.Remove(localID(p.num, s.boot))
+	s.engine.Remove(engineID(p.num))
 }
 
 func (s *System) undelivered(p PID, msg any) {
@@ -273,17 +291,18 @@ func (s *System) undelivered(p PID, msg any) {
 // process, so Shutdown ends without a deadline in ctx, too.
 func (s *System) Shutdown(ctx context.Context) error {
 	s.closed.Store(true)
-	for p := range s.table.all() {
+	for p := range s.table.spread() {
 		if p.parent == nil {
 			p.exit(ErrShutdown)
 		}
 	}
 	cause := s.waitQuiet(ctx)
+	s.pool.Close()
 	if cause == nil {
 		return nil
 	}
 	killed := 0
-	for p := range s.table.all() {
+	for p := range s.table.spread() {
 		if p.kill(ErrKilled) {
 			killed++
 		}

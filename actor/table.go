@@ -2,6 +2,7 @@ package actor
 
 import (
 	"iter"
+	"slices"
 	"sync"
 )
 
@@ -48,18 +49,42 @@ func (t *table) remove(num uint64) {
 	s.mu.Unlock()
 }
 
+// spread yields the processes, as they were at some moment, so that neighbours are of different shards: what the loop body
+// sets going with them does not meet at one lock. No lock is held while it runs.
+func (t *table) spread() iter.Seq[*process] {
+	return func(yield func(*process) bool) {
+		var shards [tableShards][]*process
+		longest := 0
+		for i := range t.shards {
+			shards[i] = t.shards[i].append(nil)
+			longest = max(longest, len(shards[i]))
+		}
+		for n := range longest {
+			for _, ps := range shards {
+				if n < len(ps) && !yield(ps[n]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *tableShard) append(ps []*process) []*process {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ps = slices.Grow(ps, len(s.m))
+	for _, p := range s.m {
+		ps = append(ps, p)
+	}
+	return ps
+}
+
 // all yields the processes shard by shard, each shard as it was at one moment. No lock is held while the loop body runs.
 func (t *table) all() iter.Seq[*process] {
 	return func(yield func(*process) bool) {
 		var ps []*process
 		for i := range t.shards {
-			s := &t.shards[i]
-			ps = ps[:0]
-			s.mu.RLock()
-			for _, p := range s.m {
-				ps = append(ps, p)
-			}
-			s.mu.RUnlock()
+			ps = t.shards[i].append(ps[:0])
 			for _, p := range ps {
 				if !yield(p) {
 					return

@@ -12,48 +12,80 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// Hooks are called by the process, on the goroutine that holds its turn unless said otherwise. All are optional.
-type Hooks struct {
+// Host is an actor with hooks, which the process calls on the goroutine that holds its turn unless said otherwise.
+type Host interface {
+	actor.Actor
 	// TurnEnd runs inside the turn, when the mailbox is empty and before the process is released. What the turn has
 	// buffered must be on its way when it returns; when delivering is set, this is the goroutine of Deliver or Start,
 	// and it may be left to that goroutine, which must see to it before it blocks. A panic ends the process.
-	TurnEnd func(delivering bool)
+	TurnEnd(delivering bool)
 	// Overflow is called when the mailbox has refused a message and the process ends with ErrOverload: once, on the
 	// sender's goroutine. It must not block.
-	Overflow func()
+	Overflow()
 	// Ending runs when the exit reason is decided, before the children end and before Terminate: a socket writes its
 	// Close frame. It does not run at a kill.
-	Ending func(reason error)
+	Ending(reason error)
+}
+
+// Hooks are those of [Host] as functions, for an actor that is no Host. All are optional. They cost a process 72 bytes.
+type Hooks struct {
+	TurnEnd  func(delivering bool)
+	Overflow func()
+	Ending   func(reason error)
+}
+
+// functions makes a hook.Hooks of Hooks.
+type functions struct{ h Hooks }
+
+func (f *functions) TurnEnd(delivering bool) {
+	if f.h.TurnEnd != nil {
+		f.h.TurnEnd(delivering)
+	}
+}
+
+func (f *functions) Overflow() {
+	if f.h.Overflow != nil {
+		f.h.Overflow()
+	}
+}
+
+func (f *functions) Ending(reason error) {
+	if f.h.Ending != nil {
+		f.h.Ending(reason)
+	}
 }
 
 // Port is the host's side of a process.
-type Port struct {
-	pid  actor.PID
-	port hook.Port
-}
+type Port struct{ port hook.Port }
 
 // hosted is what System.Spawn recognises.
 type hosted struct {
 	actor.Actor
-	hooks hook.Hooks
+	process hook.Process
 }
 
-func (h *hosted) TroupeHooks() *hook.Hooks { return &h.hooks }
+func (h *hosted) TroupeHosted() *hook.Process { return &h.process }
 
-// Spawn makes a process that nothing has run of yet: messages wait until [Port.Start]. A hosted actor's Terminate runs
-// after a failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is reported by
-// its host, not logged.
-func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h Hooks) (*Port, error) {
-	hd := &hosted{Actor: a, hooks: hook.Hooks{Actor: a, TurnEnd: h.TurnEnd, Overflow: h.Overflow, Ending: h.Ending}}
-	pid, err := sys.Spawn(hd, o)
-	if err != nil {
+// Spawn makes a process that nothing has run of yet: messages wait until [Port.Start]. Its hooks are the actor's own when
+// that is a [Host], else those of h, if there are any. A hosted actor's Terminate runs after a failed Init, too; it
+// decides for itself what there is to terminate. The end of a hosted process is reported by its host, not logged.
+func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (*Port, error) {
+	hd := &hosted{Actor: a, process: hook.Process{Actor: a}}
+	if host, ok := a.(Host); ok {
+		hd.process.Hooks = host
+	} else if len(h) > 0 {
+		hd.process.Hooks = &functions{h[0]}
+	} else {
+		hd.process.Hooks = &functions{}
+	}
+	if _, err := sys.Spawn(hd, o); err != nil {
 		return nil, err
 	}
-	return &Port{pid: pid, port: hd.hooks.Port}, nil
+	return &Port{port: hd.process.Port}, nil
 }
 
 // PID is the process's address.
-func (p *Port) PID() actor.PID { return p.pid }
+func (p *Port) PID() actor.PID { return p.port.Self().(actor.PID) }
 
 // Start runs Init, and then what waits, on the caller's goroutine.
 func (p *Port) Start() { p.port.Start() }

@@ -3,6 +3,7 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -282,4 +283,45 @@ func TestKill_whileTheEndIsHandedOver(t *testing.T) {
 	if n := strings.Count(log.String(), "its goroutine is left"); n > 0 {
 		t.Errorf("%d of 500 kills reported a goroutine as left", n)
 	}
+}
+
+// itself is a Host.
+type itself struct {
+	receive
+	happened []string
+}
+
+func (i *itself) TurnEnd(delivering bool) {
+	i.happened = append(i.happened, fmt.Sprintf("turn end, delivering %t", delivering))
+}
+func (i *itself) Overflow()        { i.happened = append(i.happened, "overflow") }
+func (i *itself) Ending(err error) { i.happened = append(i.happened, fmt.Sprintf("ending: %v", err)) }
+
+func TestSpawn_hooksOfTheActorItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var port *host.Port
+		i := &itself{}
+		i.receive = func(context.Context, any) error {
+			port.PID().Send("one")
+			port.PID().Send("too many")
+			return nil
+		}
+		if port, err = host.Spawn(sys, i, actor.SpawnOptions{MailboxLimit: 1, Overflow: actor.OverflowExit}); err != nil {
+			t.Fatal(err)
+		}
+		port.Start()
+		port.Deliver("frame")
+		synctest.Wait()
+		want := []string{"turn end, delivering true", "overflow", fmt.Sprintf("ending: %v", actor.ErrOverload)}
+		if !slices.Equal(i.happened, want) {
+			t.Errorf("happened %q, want %q", i.happened, want)
+		}
+		if err := sys.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

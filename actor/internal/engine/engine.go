@@ -9,39 +9,60 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 )
 
 // Process is what the engine needs to know of a process of package actor.
 type Process interface {
-	// Bind is called once, inside Spawn, before it returns.
-	Bind(Invoker)
 	// Receive handles the message that the process itself holds. It must not panic.
 	Receive()
 	// Post takes a message that came by proto's own means.
 	Post(msg any)
 	// Len is the number of messages that wait.
 	Len() int
+	// Trespass is told of a proto path that was reached.
+	Trespass(what string)
 }
 
-// Invoker carries a process through proto's message invocation to its Receive.
-type Invoker struct{ proto proto.MessageInvoker }
+// Cell is the part of a process that belongs to the engine: proto's Mailbox, and the way through proto's message
+// invocation. It stands in the process by value. [System.Spawn] fills it.
+type Cell struct {
+	process Process
+	invoker proto.MessageInvoker
+}
 
-// Invoke calls p.Receive by way of proto, on the caller's goroutine.
-func (i Invoker) Invoke(p Process) { i.proto.InvokeUserMessage(p) }
+// Invoke calls the process's Receive by way of proto, on the caller's goroutine.
+func (c *Cell) Invoke() { c.invoker.InvokeUserMessage(c) }
 
-// Config says how a System finds its processes and whom it tells of proto paths that were reached.
+// Config says whom a System tells of proto paths that were reached.
 type Config struct {
-	Find     func(id string) Process
 	Trespass func(what string)
 	Logger   *slog.Logger
 }
 
 // System is one proto ActorSystem. Making one starts no goroutine.
 type System struct {
-	proto *proto.ActorSystem
-	props *proto.Props // shared by all: a Props of its own for each process would cost more than the process
+	proto    *proto.ActorSystem
+	spawners sync.Pool // of *spawner
+}
+
+// spawner is a Props with the process that it is about to make: a Props is the only thing that goes through SpawnNamed to
+// the mailbox. It stays behind as the Props of all that it has made, so a new one for each would cost more than the
+// process.
+type spawner struct {
+	props *proto.Props
+	cell  *Cell
+}
+
+func newSpawner() any {
+	s := &spawner{}
+	s.props = proto.PropsFromProducer(
+		func() proto.Actor { return shell{} },
+		proto.WithMailbox(func() proto.Mailbox { return (*mailbox)(s.cell) }),
+	)
+	return s
 }
 
 // New makes a System.
@@ -51,22 +72,24 @@ func New(cfg Config) *System {
 		return slog.New(fromWarn{cfg.Logger.Handler()})
 	}))
 	s.proto.EventStream.Subscribe(func(event any) { cfg.Trespass(fmt.Sprintf("%T", event)) })
-	s.props = proto.PropsFromProducer(
-		func() proto.Actor { return shell{} },
-		proto.WithMailbox(func() proto.Mailbox { return &mailbox{cfg: &cfg} }),
-	)
+	s.spawners.New = newSpawner
 	return s
 }
 
-// Spawn registers a process under id, which must be new to this System, and binds it.
-func (s *System) Spawn(id string) error {
-	_, err := s.proto.Root.SpawnNamed(s.props, id)
+// Spawn registers p, in which c stands, under id, which must be new to this System.
+func (s *System) Spawn(id string, p Process, c *Cell) error {
+	c.process = p
+	sp := s.spawners.Get().(*spawner)
+	sp.cell = c
+	_, err := s.proto.Root.SpawnNamed(sp.props, id)
+	sp.cell = nil
+	s.spawners.Put(sp)
 	return err
 }
 
 // Remove takes id out of the registry. The process is garbage then; none of proto's stop messages is sent.
 func (s *System) Remove(id string) {
-	s.proto.ProcessRegistry.Remove(s.proto.NewLocalPID(id))
+	s.proto.ProcessRegistry.Remove(&proto.PID{Id: id}) // of which it looks at the Id only
 }
 
 // Registered tells whether id is in proto's registry.
@@ -79,32 +102,27 @@ func (s *System) Registered(id string) bool {
 type shell struct{}
 
 func (shell) Receive(ctx proto.Context) {
-	if p, ok := ctx.Message().(Process); ok {
-		p.Receive()
+	if c, ok := ctx.Message().(*Cell); ok {
+		c.process.Receive()
 	}
 }
 
-// mailbox connects proto's Mailbox plug with the process of the same id.
-type mailbox struct {
-	cfg *Config
-	p   Process
-}
+// mailbox connects proto's Mailbox plug with the process.
+type mailbox Cell
 
 func (m *mailbox) RegisterHandlers(invoker proto.MessageInvoker, _ proto.Dispatcher) {
-	// The invoker is proto's actor context, which knows its id before the mailbox gets its first message.
-	m.p = m.cfg.Find(invoker.(interface{ Self() *proto.PID }).Self().Id)
-	m.p.Bind(Invoker{invoker})
+	m.invoker = invoker
 }
 
 // PostSystemMessage ignores Started, with which proto greets every actor. Nothing else is ever sent.
 func (m *mailbox) PostSystemMessage(msg any) {
 	if _, ok := msg.(*proto.Started); !ok {
-		m.cfg.Trespass(fmt.Sprintf("system message %T", msg))
+		m.process.Trespass(fmt.Sprintf("system message %T", msg))
 	}
 }
 
-func (m *mailbox) PostUserMessage(msg any) { m.p.Post(proto.UnwrapEnvelopeMessage(msg)) }
-func (m *mailbox) UserMessageCount() int   { return m.p.Len() }
+func (m *mailbox) PostUserMessage(msg any) { m.process.Post(proto.UnwrapEnvelopeMessage(msg)) }
+func (m *mailbox) UserMessageCount() int   { return m.process.Len() }
 func (m *mailbox) Start()                  {}
 
 // fromWarn passes proto's warnings and errors and drops its chatter ("actor system started").

@@ -17,50 +17,47 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // recorder is a Process that writes down what the engine does with it.
 type recorder struct {
-	invoker  Invoker
-	bound    int
+	Cell
+	trespass func(what string)
 	received int
 	posted   []any
 }
 
-func (r *recorder) Bind(i Invoker) { r.invoker = i; r.bound++ }
-func (r *recorder) Receive()       { r.received++ }
-func (r *recorder) Post(msg any)   { r.posted = append(r.posted, msg) }
-func (r *recorder) Len() int       { return len(r.posted) }
+func (r *recorder) Receive()             { r.received++ }
+func (r *recorder) Post(msg any)         { r.posted = append(r.posted, msg) }
+func (r *recorder) Len() int             { return len(r.posted) }
+func (r *recorder) Trespass(what string) { r.trespass(what) }
 
 type fixture struct {
 	*System
-	procs      map[string]*recorder
 	trespasses []string
 }
 
 func newFixture() *fixture {
-	f := &fixture{procs: make(map[string]*recorder)}
-	f.System = New(Config{
-		Find:     func(id string) Process { return f.procs[id] },
-		Trespass: func(what string) { f.trespasses = append(f.trespasses, what) },
-		Logger:   slog.New(slog.DiscardHandler),
-	})
+	f := &fixture{}
+	f.System = New(Config{Trespass: f.trespass, Logger: slog.New(slog.DiscardHandler)})
 	return f
 }
 
+func (f *fixture) trespass(what string) { f.trespasses = append(f.trespasses, what) }
+
 func (f *fixture) spawn(t *testing.T, id string) *recorder {
 	t.Helper()
-	f.procs[id] = &recorder{}
-	if err := f.Spawn(id); err != nil {
+	p := &recorder{trespass: f.trespass}
+	if err := f.Spawn(id, p, &p.Cell); err != nil {
 		t.Fatalf("Spawn(%q): %v", id, err)
 	}
-	return f.procs[id]
+	return p
 }
 
 func TestSystem_lifeOfAProcess(t *testing.T) {
 	f := newFixture()
 	p := f.spawn(t, "1.a")
-	if p.bound != 1 || !f.Registered("1.a") {
-		t.Errorf("bound %d times, registered %t; want once and true", p.bound, f.Registered("1.a"))
+	if !f.Registered("1.a") {
+		t.Errorf("not registered after Spawn")
 	}
 	for range 3 {
-		p.invoker.Invoke(p)
+		p.Invoke()
 	}
 	if p.received != 3 {
 		t.Errorf("3 invocations reached Receive %d times", p.received)
@@ -69,7 +66,7 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 	if f.Registered("1.a") {
 		t.Errorf("registered after Remove")
 	}
-	p.invoker.Invoke(p) // a callback that outlives its process
+	p.Invoke() // a callback that outlives its process
 	if p.received != 4 {
 		t.Errorf("Invoke after Remove did not reach Receive")
 	}
@@ -82,7 +79,8 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 func TestSystem_Spawn_refusesAnIDInUse(t *testing.T) {
 	f := newFixture()
 	f.spawn(t, "1.a")
-	if err := f.Spawn("1.a"); err == nil {
+	p := &recorder{}
+	if err := f.Spawn("1.a", p, &p.Cell); err == nil {
 		t.Errorf("Spawn of an id in use: no error")
 	}
 }
@@ -149,7 +147,7 @@ func TestSystem_trespassIsDetected(t *testing.T) {
 func TestNew_logsWarningsOnly(t *testing.T) {
 	var b strings.Builder
 	log := slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	s := New(Config{Find: func(string) Process { return nil }, Trespass: func(string) {}, Logger: log})
+	s := New(Config{Trespass: func(string) {}, Logger: log})
 	s.proto.Logger().Info("chatter")
 	s.proto.Logger().With("k", 1).WithGroup("g").Info("chatter")
 	s.proto.Logger().Warn("warning")
@@ -162,12 +160,8 @@ func TestSystem_removedProcessesLeaveNothing(t *testing.T) {
 	f := newFixture()
 	for i := range 10_000 {
 		id := fmt.Sprintf("%d.a", i)
-		f.procs[id] = &recorder{}
-		if err := f.Spawn(id); err != nil {
-			t.Fatal(err)
-		}
+		f.spawn(t, id)
 		f.Remove(id)
-		delete(f.procs, id)
 	}
 	n := 0
 	for _, bucket := range f.proto.ProcessRegistry.LocalPIDs.LocalPIDs {

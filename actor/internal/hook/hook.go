@@ -4,20 +4,26 @@ package hook
 
 // Hosted is what host.Spawn hands to System.Spawn in place of an actor.
 type Hosted interface {
-	TroupeHooks() *Hooks
+	TroupeHosted() *Process
 }
 
-// Hooks are the functions of host.Hooks, the actor behind them, and the Port that System.Spawn fills in.
-type Hooks struct {
-	Actor    any // an actor.Actor
-	TurnEnd  func(delivering bool)
-	Overflow func()
-	Ending   func(reason error)
-	Port     Port
+// Process is the actor of a hosted process, its Hooks, and the Port that System.Spawn fills in.
+type Process struct {
+	Actor any // an actor.Actor
+	Hooks Hooks
+	Port  Port
+}
+
+// Hooks are those of host.Host.
+type Hooks interface {
+	TurnEnd(delivering bool)
+	Overflow()
+	Ending(reason error)
 }
 
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
+	Self() any // the actor.PID
 	Start()
 	Deliver(msg any) bool
 	Fail(reason error)

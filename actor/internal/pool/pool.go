@@ -2,7 +2,10 @@
 package pool
 
 import (
+	"runtime"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/fifo"
 )
@@ -11,19 +14,34 @@ import (
 type Task interface{ Run() }
 
 // Pool runs tasks in the order they came, as many at once as block and as there are processors. The zero value works.
-// It has no goroutine while it has no task.
 //
 // Nothing measures whether a task blocks; the scheduler of Go knows. While tasks wait, one worker, the scout, is on its
-// way to them: started, but perhaps not running yet. Before a worker runs a task while others wait behind it, it
+// way to them: started or woken, but perhaps not running yet. Before a worker runs a task while others wait behind it, it
 // appoints the next scout. So when its task blocks, the scout gets the processor and takes the next one, at once;
 // and when it does not, the worker comes back and takes the next one itself, while the scout has not moved. A thousand
 // tasks that do not block cost the start of one goroutine for each processor, and a thousand that do, one for each of
-// them. There are never more workers than tasks that have begun and not ended, and the scout.
+// them. There are never more workers than tasks that have begun and not ended, the scout, and those at rest.
+//
+// Workers without a task rest, at most GOMAXPROCS of them: a new goroutine has a small stack, and to let it grow
+// costs three times what it takes to wake an old one. They go when they were not needed for 100 to 200 ms, or at Close.
+// In a bubble of testing/synctest, Close the Pool before the bubble's first goroutine returns.
 type Pool struct {
-	mu    sync.Mutex
-	tasks fifo.Queue[Task]
-	scout bool   // a worker has been started and has not looked at tasks yet; always so while tasks wait
-	start func() // work; made once, for a go statement allocates for a method
+	mu     sync.Mutex
+	tasks  fifo.Queue[Task]
+	scout  bool // a worker is on its way and has not looked at tasks yet; always so while tasks wait
+	closed bool
+	idle   []*worker // the one that rests longest first
+	max    int       // of idle; set with the first
+	low    int       // the least that idle has had since sweep ran: so many were not needed
+	sweeps *time.Timer
+	timed  bool // sweep will run; always so while workers rest
+}
+
+const period = 100 * time.Millisecond // of sweep
+
+type worker struct {
+	pool *Pool
+	wake chan bool // cap 1; true: be the scout, false: go
 }
 
 var segments fifo.Segments[Task]
@@ -36,43 +54,116 @@ func (p *Pool) Go(t Task) {
 		p.mu.Unlock()
 		return
 	}
-	p.scout = true
-	if p.start == nil {
-		p.start = p.work
-	}
-	start := p.start
-	p.mu.Unlock()
-	go start()
+	p.sendScoutAndUnlock()
 }
 
-// work is a worker; it begins as the scout. A task that ends its goroutine takes nothing along: the worker
-// that runs it is not the scout any more.
-func (p *Pool) work() {
+// Close ends the workers that rest, and lets none rest from now on. Tasks are run as before.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle, p.low, p.closed = nil, 0, true
+	if p.sweeps != nil {
+		p.sweeps.Stop()
+	}
+	p.mu.Unlock()
+	for _, w := range idle {
+		w.wake <- false
+	}
+}
+
+// sendScoutAndUnlock appoints the next scout; it unlocks p.mu. The warmest worker is woken, so that the others keep
+// their rest.
+func (p *Pool) sendScoutAndUnlock() {
+	p.scout = true
+	n := len(p.idle) - 1
+	if n < 0 {
+		p.mu.Unlock()
+		go (&worker{pool: p}).work()
+		return
+	}
+	w := p.idle[n]
+	p.idle[n] = nil
+	p.idle = p.idle[:n]
+	p.low = min(p.low, n)
+	p.mu.Unlock()
+	w.wake <- true
+}
+
+// rest puts w to those that rest, if it may; p.mu is held.
+func (p *Pool) rest(w *worker) bool {
+	if p.max == 0 {
+		p.max = runtime.GOMAXPROCS(0)
+	}
+	if p.closed || len(p.idle) >= p.max {
+		return false
+	}
+	if w.wake == nil {
+		w.wake = make(chan bool, 1)
+	}
+	p.idle = append(p.idle, w)
+	if !p.timed {
+		p.timed = true
+		if p.sweeps == nil {
+			p.sweeps = time.AfterFunc(period, p.sweep)
+		} else {
+			p.sweeps.Reset(period)
+		}
+	}
+	return true
+}
+
+// sweep ends the workers that have rested since it ran last.
+func (p *Pool) sweep() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.idle[:p.low] {
+		w.wake <- false // cap 1, and empty while it rests
+	}
+	p.idle = slices.Delete(p.idle, 0, p.low)
+	p.low = len(p.idle)
+	if p.timed = p.low > 0; p.timed {
+		p.sweeps.Reset(period)
+	}
+}
+
+// work begins as the scout. A task that ends its goroutine takes nothing along: the worker that runs it is neither the
+// scout nor at rest.
+func (w *worker) work() {
 	scout := true
 	for {
-		t, more := p.next(scout)
+		t := w.next(scout)
 		if t == nil {
 			return
 		}
 		scout = false
-		if more {
-			go p.start()
-		}
 		t.Run()
 	}
 }
 
-// next takes a task, nil when none waits. The caller must start the next scout when more is set.
-func (p *Pool) next(scout bool) (t Task, more bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if scout {
-		p.scout = false
+// next takes a task, or rests until there is one; nil: the worker must go. It sends the next scout when more wait.
+func (w *worker) next(scout bool) Task {
+	p := w.pool
+	for {
+		p.mu.Lock()
+		if scout {
+			p.scout = false
+		}
+		t, ok := p.tasks.Pop(&segments)
+		if ok {
+			if p.tasks.Len() > 0 && !p.scout {
+				p.sendScoutAndUnlock()
+			} else {
+				p.mu.Unlock()
+			}
+			return t
+		}
+		rests := p.rest(w)
+		p.mu.Unlock()
+		if !rests {
+			return nil
+		}
+		if scout = <-w.wake; !scout {
+			return nil
+		}
 	}
-	t, _ = p.tasks.Pop(&segments)
-	more = p.tasks.Len() > 0 && !p.scout
-	if more {
-		p.scout = true
-	}
-	return t, more
 }

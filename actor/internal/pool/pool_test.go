@@ -3,6 +3,7 @@ package pool
 import (
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,6 +23,7 @@ func (f task) Run() { f() }
 func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
+		defer p.Close()
 		release := make(chan struct{})
 		var blocked atomic.Int64
 		for range 1000 {
@@ -41,6 +43,7 @@ func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
 func TestPool_tasksWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
+		defer p.Close()
 		const n = 1000
 		var done [n + 1]chan struct{}
 		for i := range done {
@@ -59,6 +62,7 @@ func TestPool_runsInOrder(t *testing.T) {
 	defer runtime.GOMAXPROCS(old)
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
+		defer p.Close()
 		var mu sync.Mutex
 		var got []int
 		for i := range 100 {
@@ -77,22 +81,28 @@ func TestPool_shortTasksShareAWorker(t *testing.T) {
 	defer runtime.GOMAXPROCS(old)
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
-		most := 0
+		defer p.Close()
+		var most atomic.Int64
 		before := runtime.NumGoroutine()
 		for range 10_000 {
-			p.Go(task(func() { most = max(most, runtime.NumGoroutine()-before) }))
+			p.Go(task(func() {
+				if n := int64(runtime.NumGoroutine() - before); n > most.Load() {
+					most.Store(n)
+				}
+			}))
 		}
 		synctest.Wait()
-		if most > 3 { // this one, the scout, and one that was preempted
+		if most := most.Load(); most > 3 { // this one, the scout, and one that was preempted
 			t.Errorf("%d goroutines for tasks that do not block", most)
 		}
 	})
 }
 
-// TestPool_goroutinesFollowWhatBlocks: and they go away again.
+// TestPool_goroutinesFollowWhatBlocks: and they go away again, but for a few, and for these at Close.
 func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
+		defer p.Close()
 		before := runtime.NumGoroutine()
 		for range 100 {
 			p.Go(task(func() { time.Sleep(time.Second) }))
@@ -101,10 +111,53 @@ func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
 		if n := runtime.NumGoroutine() - before; n != 100 {
 			t.Errorf("%d goroutines for 100 tasks that block", n)
 		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > runtime.GOMAXPROCS(0) {
+			t.Errorf("%d goroutines for nothing", n)
+		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		if n := runtime.NumGoroutine() - before; n != 0 {
-			t.Errorf("%d goroutines for nothing", n)
+			t.Errorf("%d goroutines when nothing happens", n)
+		}
+		p.Go(task(func() {}))
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 1 {
+			t.Errorf("%d goroutines rest after a task, want 1", n)
+		}
+		p.Close()
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines after Close", n)
+		}
+		for range 10 {
+			p.Go(task(func() {}))
+			synctest.Wait()
+		}
+		if n := runtime.NumGoroutine() - before; n != 0 {
+			t.Errorf("%d goroutines for nothing after Close", n)
+		}
+	})
+}
+
+// TestPool_keepsTheWorkersThatAreNeeded: a task now and then is not the start of a goroutine each time.
+func TestPool_keepsTheWorkersThatAreNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		defer p.Close()
+		workers := make(map[string]int)
+		for range 100 {
+			p.Go(task(func() {
+				var buf [64]byte
+				name, _, _ := strings.Cut(string(buf[:runtime.Stack(buf[:], false)]), " [")
+				workers[name]++
+			}))
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		if len(workers) != 1 {
+			t.Errorf("100 tasks, one after the other, ran on %d goroutines", len(workers))
 		}
 	})
 }
@@ -112,6 +165,7 @@ func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
 func TestPool_survivesGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
+		defer p.Close()
 		var ran atomic.Int64
 		for range 100 {
 			p.Go(task(func() { ran.Add(1); runtime.Goexit() }))
@@ -126,8 +180,10 @@ func TestPool_survivesGoexit(t *testing.T) {
 // TestPool_losesNothing is many goroutines that give tasks, some of which block or give tasks themselves.
 func TestPool_losesNothing(t *testing.T) {
 	var p Pool
+	defer p.Close()
 	var wg sync.WaitGroup
 	const givers, each = 8, 2000
+	before := runtime.NumGoroutine()
 	var ran atomic.Int64
 	wg.Add(givers * each * 2)
 	for g := range givers {
@@ -148,11 +204,16 @@ func TestPool_losesNothing(t *testing.T) {
 	if n := ran.Load(); n != givers*each*2 {
 		t.Errorf("%d tasks ran, want %d", n, givers*each*2)
 	}
+	p.Close()
+	for runtime.NumGoroutine() > before { // the other tests count them
+		runtime.Gosched()
+	}
 }
 
 // BenchmarkPool_Go_burst is a thousand tasks at once, as a broadcast gives them.
 func BenchmarkPool_Go_burst(b *testing.B) {
 	var p Pool
+	defer p.Close()
 	var wg sync.WaitGroup
 	t := task(wg.Done)
 	b.ReportAllocs()
@@ -168,6 +229,7 @@ func BenchmarkPool_Go_burst(b *testing.B) {
 // BenchmarkPool_Go_single is one task after the other.
 func BenchmarkPool_Go_single(b *testing.B) {
 	var p Pool
+	defer p.Close()
 	done := make(chan struct{}, 1)
 	t := task(func() { done <- struct{}{} })
 	b.ReportAllocs()
