@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"actor/host":        {"actor", "actor/exit", "actor/internal/..."},
 	"supervisor":        {"actor", "actor/exit", "actor/host"},
 	"registry":          {"actor", "actor/host", "websock"},
-	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", coder + "/...", deflate + "/..."},
+	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/sockettest": {"socket", "socket/internal/...", "actor", "websock"},
 	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/..."},
 }

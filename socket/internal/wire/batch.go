@@ -2,7 +2,6 @@ package wire
 
 import (
 	"encoding/binary"
-	"net"
 	"slices"
 	"sync"
 
@@ -28,7 +27,8 @@ type batch struct {
 	extra int                  // bytes in large
 	last  *websock.CloseDetail // the Close frame at the end; nil: none
 	parts [][]byte             // buf and large in order, for writing
-	left  net.Buffers          // of parts, as net.Buffers consumes it
+	lent  [][]byte             // buffers of messages that are free once this is written
+	raw   rawWriter
 }
 
 // insert is a payload that stands behind buf[:at].
@@ -45,11 +45,19 @@ func newBatch() *batch { return batches.Get().(*batch) }
 func (b *batch) release() {
 	clear(b.large)
 	clear(b.parts)
-	*b = batch{buf: b.buf[:0], large: b.large[:0], parts: b.parts[:0]}
+	clear(b.lent)
+	*b = batch{buf: b.buf[:0], large: b.large[:0], parts: b.parts[:0], lent: b.lent[:0], raw: b.raw}
 	if cap(b.buf) > maxScratch {
 		b.buf = nil
 	}
 	batches.Put(b)
+}
+
+// written frees the buffers that were written.
+func (b *batch) written() {
+	for _, p := range b.lent {
+		freeBuffer(p)
+	}
 }
 
 // full reports whether the batch is to be written now: 64 KiB wait, or one more
@@ -120,8 +128,9 @@ func closeLength(d websock.CloseDetail) int {
 	return 2 + len(d.Reason)
 }
 
-// segments returns what is to be written, in order. It is valid until release.
-func (b *batch) segments() *net.Buffers {
+// segments returns what is to be written, in order. It is valid until release,
+// and may be consumed.
+func (b *batch) segments() [][]byte {
 	b.parts = slices.Grow(b.parts[:0], 2*len(b.large)+1)
 	from := 0
 	for _, in := range b.large {
@@ -131,6 +140,5 @@ func (b *batch) segments() *net.Buffers {
 	if from < len(b.buf) {
 		b.parts = append(b.parts, b.buf[from:])
 	}
-	b.left = b.parts
-	return &b.left
+	return b.parts
 }

@@ -1,21 +1,41 @@
 package wire_test
 
 import (
+	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
 
 func benchmarkNext(b *testing.B, input []byte, messages int, deflate bool) {
-	c := accept(b, &endless{input: input}, limit(10*mb), deflate)
+	c := accept(b, &endless{input: input}, wire.Options{MaxMessageSize: 10 * mb}, deflate)
 	b.ReportAllocs()
 	b.SetBytes(int64(len(input) / messages))
 	for b.Loop() {
 		if _, err := c.Next(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkNext_recycle is BenchmarkNext with messages that are given back.
+func BenchmarkNext_recycle(b *testing.B) {
+	for name, size := range map[string]int{"16 KiB": 16 << 10, "1 MiB": 1 << 20} {
+		b.Run(name, func(b *testing.B) {
+			c := accept(b, &endless{input: frame(fin, opBinary, str(size))}, wire.Options{MaxMessageSize: -1, ReuseBuffers: true}, false)
+			b.ReportAllocs()
+			b.SetBytes(int64(size))
+			for b.Loop() {
+				m, err := c.Next()
+				if err != nil {
+					b.Fatal(err)
+				}
+				c.Recycle(m.Data)
+			}
+		})
 	}
 }
 
@@ -81,10 +101,26 @@ func BenchmarkAppendFlush(b *testing.B) {
 	}
 }
 
-// BenchmarkTCP_echo has one message in flight over loopback; the client's two
-// system calls are in it.
+// BenchmarkTCP_echo has one message in flight over loopback; the client's system
+// calls are in it.
 func BenchmarkTCP_echo(b *testing.B) {
-	client, c := overTCP(b, limit(mb), nil)
+	for _, tt := range []struct {
+		name  string
+		size  int
+		reuse bool
+	}{
+		{"32 B", 32, false}, {"128 B", 128, false},
+		{"16 KiB", 16 << 10, false}, {"16 KiB, recycled", 16 << 10, true},
+		{"1 MiB", 1 << 20, false}, {"1 MiB, recycled", 1 << 20, true},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			benchmarkEcho(b, wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: tt.reuse, WriteTimeout: time.Minute}, tt.size)
+		})
+	}
+}
+
+func benchmarkEcho(b *testing.B, o wire.Options, size int) {
+	client, c := overTCP(b, o, nil)
 	c.SetHooks(func() { c.Flush() }, nil)
 	done := make(chan struct{})
 	go func() {
@@ -95,18 +131,17 @@ func BenchmarkTCP_echo(b *testing.B) {
 				return
 			}
 			c.Append(m)
+			c.Recycle(m.Data)
 		}
 	}()
-	input, output := frame(fin, opText, strings.Repeat("x", 32)), make([]byte, 34)
+	input := frame(fin, opBinary, str(size))
+	output := make([]byte, len(input)-4)
 	b.ReportAllocs()
+	b.SetBytes(int64(size))
 	for b.Loop() {
 		client.Conn().Write(input)
-		for got := 0; got < len(output); {
-			n, err := client.Conn().Read(output[got:])
-			if err != nil {
-				b.Fatal(err)
-			}
-			got += n
+		if _, err := io.ReadFull(client.Conn(), output); err != nil {
+			b.Fatal(err)
 		}
 	}
 	c.Abort()

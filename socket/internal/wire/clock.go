@@ -15,13 +15,12 @@ type Activity struct {
 }
 
 // clock holds the times of an Activity. They are kept as distance from the
-// start of the connection, plus one so that zero means none.
+// Upgrader's epoch, plus one so that zero means none.
 type clock struct {
-	base                           time.Time
 	read, write, waiting, openedAt atomic.Int64
 }
 
-func (c *clock) now() int64 { return int64(time.Since(c.base)) + 1 }
+func (c *Conn) now() int64 { return int64(time.Since(c.u.epoch)) + 1 }
 
 // opened sets since when something is not complete; 0: nothing is.
 func (c *clock) opened(at int64) {
@@ -32,24 +31,24 @@ func (c *clock) opened(at int64) {
 
 // pause takes the time since then, which the peer could not help, off what is
 // not complete.
-func (c *clock) pause(then int64) {
-	if at := c.openedAt.Load(); at != 0 {
-		c.openedAt.Store(at + c.now() - then)
+func (c *Conn) pause(then int64) {
+	if at := c.clock.openedAt.Load(); at != 0 {
+		c.clock.openedAt.Store(at + c.now() - then)
 	}
 }
 
-func (c *clock) time(at int64) time.Time {
+func (u *Upgrader) time(at int64) time.Time {
 	if at == 0 {
 		return time.Time{}
 	}
-	return c.base.Add(time.Duration(at - 1))
+	return u.epoch.Add(time.Duration(at - 1))
 }
 
-func (c *clock) activity() Activity {
+func (u *Upgrader) activity(c *clock) Activity {
 	return Activity{
-		LastRead:     c.time(c.read.Load()),
-		LastWrite:    c.time(c.write.Load()),
-		WaitingSince: c.time(c.waiting.Load()),
-		MessageSince: c.time(c.openedAt.Load()),
+		LastRead:     u.time(c.read.Load()),
+		LastWrite:    u.time(c.write.Load()),
+		WaitingSince: u.time(c.waiting.Load()),
+		MessageSince: u.time(c.openedAt.Load()),
 	}
 }

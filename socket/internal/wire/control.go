@@ -28,18 +28,18 @@ func (c *Conn) control(h header) error {
 	if c.onControl == nil {
 		return nil
 	}
-	then := c.clock.now()
+	then := c.now()
 	if !c.onControl(websock.Message{Opcode: websock.Opcode(h.opcode), Data: p}) {
 		return ErrStopped
 	}
-	c.clock.pause(then)
+	c.pause(then)
 	return nil
 }
 
 // controlPayload takes a control frame off the buffer once it is whole, and
 // returns its payload, unmasked.
 func (c *Conn) controlPayload(h header) ([]byte, error) {
-	size := h.size + int(h.length)
+	size := int(h.size) + int(h.length)
 	for len(c.source.data) < size {
 		if err := c.more(); err != nil {
 			return nil, err
@@ -56,6 +56,7 @@ func (c *Conn) controlPayload(h header) ([]byte, error) {
 // peerClosed takes the payload of the peer's Close frame. What stands behind it
 // is ignored (RFC 6455 section 5.5.1).
 func (c *Conn) peerClosed(p []byte) error {
+	c.finished = len(c.source.data) == 0
 	c.source.drop()
 	c.closed = true
 	detail, err := parseClose(p)

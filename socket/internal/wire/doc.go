@@ -22,6 +22,14 @@
 //
 // What comes out is inflated and checked as UTF-8 while it arrives.
 //
+// Between two messages coder/websocket has nothing to remember. So a connection
+// takes a decoder, which is a websocket.Conn with its feed, from its Upgrader's
+// pool when a message begins, and gives it back when the message is complete.
+//
+// [Conn.Suspend] makes a Next that waits between two messages return, so that
+// the goroutine can be given up while nothing comes. Then a Conn is one small
+// piece of memory. [Conn.Recycle] takes the memory of large messages back.
+//
 // # Writing
 //
 // [Conn.Append] encodes behind what is pending, [Conn.Flush] writes. Both are

@@ -50,12 +50,12 @@ const (
 
 // header is the header of one frame from a client.
 type header struct {
+	length int64
+	mask   [4]byte
 	fin    bool
 	rsv1   bool
 	opcode opcode
-	length int64
-	mask   [4]byte
-	size   int // of the header itself
+	size   uint8 // of the header itself
 }
 
 // parseHeader reads the header at the start of b and checks what the framing
@@ -107,10 +107,10 @@ func parseHeader(b []byte, deflate bool) (h header, need int, err error) {
 	default:
 		h.length = int64(short)
 	}
-	if len(b) >= h.size {
+	if len(b) >= int(h.size) {
 		copy(h.mask[:], b[h.size-4:])
 	}
-	return h, h.size, nil
+	return h, int(h.size), nil
 }
 
 // checkOpcode holds the first two bytes of a header to the rules of its opcode.

@@ -9,24 +9,23 @@ import (
 // inbound is the state of the frames that come in: which frame is being read,
 // and of which message. It belongs to the reading goroutine.
 type inbound struct {
-	deflate bool  // permessage-deflate was negotiated
-	max     int64 // Options.MaxMessageSize
-
-	frame header // the data frame being read
-	rest  int64  // what is still to come of its payload
+	deflate bool // permessage-deflate was negotiated
+	broken  bool // the stream cannot be parsed any further
 
 	open       bool   // a message has begun and is not complete
 	opcode     opcode // of the message: text or binary
 	compressed bool
+	pooled     bool  // its payload is joined in a pooled buffer
 	total      int64 // payload of the message's frames so far, as declared
 
-	broken bool // the stream cannot be parsed any further
+	frame header // the data frame being read
+	rest  int64  // what is still to come of its payload
 }
 
 // admit takes the header of a data frame over and holds it to the order of
-// fragments (RFC 6455 section 5.4) and to the size limit, before any of its
-// payload is read.
-func (in *inbound) admit(h header) error {
+// fragments (RFC 6455 section 5.4) and to most, MaxMessageSize, before any of
+// its payload is read.
+func (in *inbound) admit(h header, most int64) error {
 	in.frame, in.rest = h, h.length
 	if h.opcode == opContinuation {
 		if !in.open {
@@ -39,13 +38,13 @@ func (in *inbound) admit(h header) error {
 		}
 		in.open, in.opcode, in.compressed, in.total = true, h.opcode, h.rsv1, 0
 	}
-	if limit := in.allowance(); h.length > limit-in.total {
+	if limit := in.allowance(most); h.length > limit-in.total {
 		size := uint64(in.total) + uint64(h.length)
 		if in.compressed {
 			return violation(websock.CloseMessageTooBig,
-				"compressed message of %d bytes exceeds %d, what Config.MaxMessageSize %d allows", size, limit, in.max)
+				"compressed message of %d bytes exceeds %d, what Config.MaxMessageSize %d allows", size, limit, most)
 		}
-		return tooBig(size, in.max)
+		return tooBig(size, most)
 	}
 	in.total += h.length
 	return nil
@@ -53,18 +52,18 @@ func (in *inbound) admit(h header) error {
 
 // allowance is how many payload bytes the frames of the message may have. What
 // cannot be compressed grows by five bytes per stored block.
-func (in *inbound) allowance() int64 {
+func (in *inbound) allowance(most int64) int64 {
 	switch {
-	case in.max < 0:
+	case most < 0:
 		return math.MaxInt64
 	case !in.compressed:
-		return in.max
+		return most
 	}
-	extra := in.max/1000 + 1024
-	if in.max > math.MaxInt64-extra {
+	extra := most/1000 + 1024
+	if most > math.MaxInt64-extra {
 		return math.MaxInt64
 	}
-	return in.max + extra
+	return most + extra
 }
 
 // complete reports whether all frames of the open message were read.
@@ -108,7 +107,7 @@ func (c *Conn) nextFrame() error {
 		}
 		raw := c.source.data[:h.size]
 		c.source.data = c.source.data[h.size:]
-		if err := c.in.admit(h); err != nil {
+		if err := c.in.admit(h, c.u.opts.MaxMessageSize); err != nil {
 			return err
 		}
 		if h.length == 0 {
@@ -117,7 +116,12 @@ func (c *Conn) nextFrame() error {
 				continue
 			}
 		}
-		c.feed.stage(raw)
+		if c.decoder == nil {
+			if c.decoder, err = c.u.decoder(); err != nil {
+				return err
+			}
+		}
+		c.decoder.feed.stage(raw)
 		return nil
 	}
 }
@@ -146,7 +150,7 @@ func (c *Conn) available() (int, error) {
 
 // take moves len(p) buffered payload bytes to p, unmasked.
 func (c *Conn) take(p []byte) error {
-	if err := c.unmask(p, c.source.data[:len(p)]); err != nil {
+	if err := c.decoder.unmask(p, c.source.data[:len(p)]); err != nil {
 		return err
 	}
 	c.source.data = c.source.data[len(p):]
@@ -159,14 +163,14 @@ func (c *Conn) takeDirect(p []byte) (int, error) {
 	if err := c.beforeRead(); err != nil {
 		return 0, err
 	}
-	n, err := c.source.direct(p)
+	n, err := c.receiveInto(p)
 	if err != nil {
 		return 0, c.afterRead(err)
 	}
 	if n == 0 {
 		return 0, nil
 	}
-	if err := c.unmask(p[:n], p[:n]); err != nil {
+	if err := c.decoder.unmask(p[:n], p[:n]); err != nil {
 		return 0, err
 	}
 	c.consumed(n)

@@ -18,9 +18,10 @@ const (
 	// block.
 	deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-	deflateInput = 4 << 10  // compressed bytes that are read at once
-	longInflate  = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
-	maxScratch   = 64 << 10 // largest buffer that stays in a pool
+	deflateInput  = 4 << 10  // compressed bytes that are read at once
+	deflateOutput = 4 << 10  // inflated bytes that room is made for at first
+	longInflate   = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
+	maxScratch    = 64 << 10 // largest buffer that stays in a pool
 )
 
 // inflater is all that inflating one message needs. No state outlives the
@@ -109,16 +110,17 @@ func (c *Conn) inflate() ([]byte, error) {
 	f := newInflater(c)
 	defer f.release()
 
-	text := c.in.opcode == opText && !c.skipUTF8
+	most := c.u.opts.MaxMessageSize
+	text := c.in.opcode == opText && !c.u.opts.SkipUTF8Check
 	data := f.out[:0]
 	checked := 0
 	for {
 		data = c.growInflated(data)
 		n, err := f.r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
-		if c.in.max >= 0 && int64(len(data)) > c.in.max {
+		if most >= 0 && int64(len(data)) > most {
 			return nil, violation(websock.CloseMessageTooBig,
-				"message inflates to more than Config.MaxMessageSize %d", c.in.max)
+				"message inflates to more than Config.MaxMessageSize %d", most)
 		}
 		if text {
 			n, ok := textPrefix(data[checked:])
@@ -144,6 +146,9 @@ func (c *Conn) inflate() ([]byte, error) {
 		return data, nil
 	}
 	f.out = data
+	if c.u.opts.ReuseBuffers && len(data) >= reusable {
+		return append(newBuffer(bufferFor(len(data))), data...), nil
+	}
 	return append([]byte{}, data...), nil
 }
 
@@ -179,9 +184,9 @@ func (c *Conn) growInflated(data []byte) []byte {
 	if len(data) < cap(data) {
 		return data
 	}
-	size := int64(max(2*cap(data), firstBuffer))
-	if c.in.max >= 0 && c.in.max < size {
-		size = max(c.in.max+1, int64(len(data))+1)
+	size := int64(max(2*cap(data), deflateOutput))
+	if most := c.u.opts.MaxMessageSize; most >= 0 && most < size {
+		size = max(most+1, int64(len(data))+1)
 	}
 	grown := make([]byte, len(data), size)
 	copy(grown, data)

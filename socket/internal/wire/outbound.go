@@ -14,29 +14,25 @@ import (
 var ErrCloseSent = errors.New("wire: the Close frame was the last")
 
 // outbound is the one gate to the network. Frames are encoded into a batch
-// under mu and written under the writer's lock, so appends go on while a write
-// blocks.
+// under mu and written outside it, one batch at a time, so appends go on while a
+// write blocks.
 type outbound struct {
-	deflate   bool // permessage-deflate was negotiated
-	threshold int
-	level     deflatedForm
-	counts    *counter
-	sent      atomic.Pointer[websock.CloseDetail]
-
+	mu      sync.Mutex
 	pending atomic.Bool // bytes wait for a Flush
+	writing bool        // a batch is written, or the stream is half closed
+	failed  bool        // err is that of a write
+	batch   *batch      // what waits; nil: nothing
+	err     error       // why the gate is shut; nil: it is open
 
-	mu     sync.Mutex
-	batch  *batch // what waits; nil: nothing
-	err    error  // why the gate is shut; nil: it is open
-	failed error  // the write that failed
+	// free is told when writing ends. It is made by the first who waits. It is no
+	// mutex, because whoever waits here for a slow peer must be durably blocked
+	// for testing/synctest.
+	free *sync.Cond
 
-	writer writer
-}
+	limit int64 // of LimitWrites; 0: none
+	armed int64 // deadline of the write in progress; 0: it has none of its own
 
-func (o *outbound) open(conn net.Conn, clock *clock, counts *counter, deflate bool, opts Options) {
-	o.deflate, o.threshold, o.level = deflate, opts.Threshold, deflateLevel(opts.Level)
-	o.counts = counts
-	o.writer.open(conn, clock, opts.WriteTimeout)
+	sent atomic.Pointer[websock.CloseDetail]
 }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
@@ -52,7 +48,7 @@ func (c *Conn) Append(m websock.Message) error {
 		return err
 	}
 	o := &c.out
-	payload, rsv1 := o.encode(m)
+	payload, rsv1 := c.encode(m)
 	o.mu.Lock()
 	if o.err != nil {
 		defer o.mu.Unlock()
@@ -62,7 +58,7 @@ func (c *Conn) Append(m websock.Message) error {
 	b.header(opcode(m.Opcode), rsv1, len(payload))
 	b.payload(payload)
 	full := b.full()
-	o.counts.add(opcode(m.Opcode), int64(len(payload)))
+	c.counts.out.add(opcode(m.Opcode), int64(len(payload)))
 	o.pending.Store(true)
 	o.mu.Unlock()
 	if full {
@@ -74,9 +70,10 @@ func (c *Conn) Append(m websock.Message) error {
 // encode returns the payload of m's frame, and bitRSV1 when it is deflated: a
 // data message that is large enough and gets smaller. A prepared message is
 // deflated once for all connections of a level.
-func (o *outbound) encode(m websock.Message) (payload []byte, rsv1 byte) {
-	if o.deflate && !opcode(m.Opcode).control() && len(m.Data) >= o.threshold {
-		p := m.Encoded(o.level, func() []byte { return deflate(m.Data, o.level) })
+func (c *Conn) encode(m websock.Message) (payload []byte, rsv1 byte) {
+	if c.in.deflate && !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
+		level := c.u.level
+		p := m.Encoded(level, func() []byte { return deflate(m.Data, level) })
 		if p != nil {
 			return p, bitRSV1
 		}
@@ -121,7 +118,7 @@ func (c *Conn) AppendClose(d websock.CloseDetail) error {
 	}
 	b := o.waiting()
 	b.close(d)
-	o.counts.add(opClose, int64(closeLength(d)))
+	c.counts.out.add(opClose, int64(closeLength(d)))
 	o.err = ErrCloseSent
 	o.pending.Store(true)
 	return nil
@@ -143,38 +140,66 @@ func (c *Conn) Pending() bool { return c.out.pending.Load() }
 // completed, shuts the gate for ever: its error is that of every later call.
 func (c *Conn) Flush() error {
 	o := &c.out
-	o.writer.turn <- struct{}{}
-	defer func() { <-o.writer.turn }()
 	o.mu.Lock()
-	b, failed := o.batch, o.failed
+	o.begin()
+	b := o.batch
 	o.batch = nil
 	o.pending.Store(false)
-	o.mu.Unlock()
 	if b == nil {
-		return failed
+		defer o.mu.Unlock()
+		o.end()
+		if o.failed {
+			return o.err
+		}
+		return nil
 	}
-	defer b.release()
-	if err := o.writer.write(b); err != nil {
+	o.mu.Unlock()
+	err := c.write(b)
+	if err == nil {
+		b.written()
+		if b.last != nil {
+			o.sent.Store(b.last)
+		}
+	}
+	b.release()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.end()
+	if err != nil {
 		return o.fail(err)
-	}
-	if b.last != nil {
-		o.sent.Store(b.last)
 	}
 	return nil
 }
 
-// fail shuts the gate after a write that failed.
+// begin waits until nobody writes, and has writing for its own. o.mu is held.
+func (o *outbound) begin() {
+	for o.writing {
+		if o.free == nil {
+			o.free = sync.NewCond(&o.mu)
+		}
+		o.free.Wait()
+	}
+	o.writing = true
+}
+
+// end lets the next one write. o.mu is held.
+func (o *outbound) end() {
+	o.writing = false
+	if o.free != nil {
+		o.free.Signal()
+	}
+}
+
+// fail shuts the gate after a write that failed. o.mu is held.
 func (o *outbound) fail(err error) error {
-	err = fmt.Errorf("wire: write: %w", err)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.err, o.failed = err, err
+	o.err, o.failed = fmt.Errorf("wire: write: %w", err), true
 	o.discard()
-	return err
+	return o.err
 }
 
 // shut shuts the gate, if it is not, and drops what waits.
-func (o *outbound) shut() {
+func (c *Conn) shut() {
+	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err == nil {
@@ -198,12 +223,18 @@ func (o *outbound) discard() {
 // returns [errors.ErrUnsupported].
 func (c *Conn) CloseWrite() error {
 	o := &c.out
-	o.writer.turn <- struct{}{}
-	defer func() { <-o.writer.turn }()
+	o.mu.Lock()
+	o.begin()
+	o.mu.Unlock()
+	defer func() {
+		o.mu.Lock()
+		o.end()
+		o.mu.Unlock()
+	}()
 	half, ok := c.conn.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	o.shut()
+	c.shut()
 	return half.CloseWrite()
 }

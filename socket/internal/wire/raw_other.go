@@ -5,18 +5,17 @@ package wire
 import (
 	"errors"
 	"net"
+	"syscall"
 )
 
-// rawReader has no implementation on this system: reads wait with a buffer.
-type rawReader struct{}
+// On this system reads wait with a buffer, and every write sets a deadline.
 
-func newRawReader(net.Conn) *rawReader { return nil }
+const rawVector = false
 
-func (*rawReader) fill(*source) (int, error) { return 0, errors.ErrUnsupported }
-
-// rawWriter has no implementation on this system: every write sets a deadline.
 type rawWriter struct{}
 
-func newRawWriter(net.Conn) *rawWriter { return nil }
+func rawConnOf(net.Conn) syscall.RawConn { return nil }
 
-func (*rawWriter) write(*writer, []byte) error { return errors.ErrUnsupported }
+func (c *Conn) rawRead() (int, error) { return 0, errors.ErrUnsupported }
+
+func (c *Conn) rawWrite(*batch) error { return errors.ErrUnsupported }

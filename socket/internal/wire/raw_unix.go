@@ -6,31 +6,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 )
 
-// rawReader reads from a descriptor and waits for it without holding a buffer.
-type rawReader struct {
-	conn syscall.RawConn
-	try  func(fd uintptr) bool // (*rawReader).read, made once
-
-	source *source // of the call in progress
-	n      int
-	err    error
-}
-
-// newRawReader returns nil unless conn is exactly a TCP or Unix connection: a
-// wrapper that inherited SyscallConn would have its own Read bypassed.
-func newRawReader(conn net.Conn) *rawReader {
-	raw := rawConnOf(conn)
-	if raw == nil {
-		return nil
-	}
-	r := &rawReader{conn: raw}
-	r.try = r.read
-	return r
-}
-
+// rawConnOf returns nil unless conn is exactly a TCP or Unix connection: a
+// wrapper that inherited SyscallConn would have its own Read and Write bypassed.
 func rawConnOf(conn net.Conn) syscall.RawConn {
 	var raw syscall.RawConn
 	var err error
@@ -48,21 +29,39 @@ func rawConnOf(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-// fill waits until bytes are there and reads them behind s.data, in a pooled
-// buffer that it takes then.
-func (r *rawReader) fill(s *source) (int, error) {
-	r.source, r.n, r.err = s, 0, nil
-	err := r.conn.Read(r.try)
-	r.source = nil
-	if err != nil {
-		return 0, err
+// rawReader is a read from a descriptor that waits without holding a buffer. It
+// is pooled, so that the function for RawConn is not made for every call.
+type rawReader struct {
+	try func(fd uintptr) bool // (*rawReader).read
+	c   *Conn
+	n   int
+	err error
+}
+
+var rawReaders = sync.Pool{New: func() any {
+	r := new(rawReader)
+	r.try = r.read
+	return r
+}}
+
+// rawRead waits until bytes are there and reads them behind source.data, in a
+// pooled buffer that it takes then.
+func (c *Conn) rawRead() (int, error) {
+	r := rawReaders.Get().(*rawReader)
+	r.c, r.n, r.err = c, 0, nil
+	err := c.raw.Read(r.try)
+	n := r.n
+	if err == nil {
+		err = r.err
 	}
-	return r.n, r.err
+	r.c, r.err = nil, nil
+	rawReaders.Put(r)
+	return n, err
 }
 
 // read tries once. It returns false to be called again when fd is readable.
 func (r *rawReader) read(fd uintptr) bool {
-	s := r.source
+	s := &r.c.source
 	have := s.take()
 	for {
 		n, err := syscall.Read(int(fd), s.store[have:])
@@ -71,7 +70,12 @@ func (r *rawReader) read(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
 			s.shrink()
-			s.wait()
+			r.c.wait()
+			if !r.c.mayWait() {
+				r.err = ErrSuspended
+				return true
+			}
+			r.c.lieDown()
 			return false
 		case err != nil:
 			r.err = os.NewSyscallError("read", err)
@@ -84,63 +88,85 @@ func (r *rawReader) read(fd uintptr) bool {
 	}
 }
 
-// rawWriter writes to a descriptor and gives the write a deadline only when the
-// kernel's buffer is full, for setting one costs more than most writes wait.
+// rawWriter is a write to a descriptor that sets a deadline only when the
+// kernel's buffer is full, for setting one costs more than most writes wait. It
+// is pooled with its batch.
 type rawWriter struct {
-	conn syscall.RawConn
-	try  func(fd uintptr) bool // (*rawWriter).write1, made once
-
-	writer *writer // of the call in progress
-	rest   []byte
-	armed  bool
-	err    error
+	try   func(fd uintptr) bool // (*rawWriter).write, made once
+	c     *Conn
+	rest  []byte   // what is to be written, or
+	parts [][]byte // in several pieces
+	armed bool
+	err   error
 }
 
-// newRawWriter returns nil unless conn is exactly a TCP or Unix connection.
-func newRawWriter(conn net.Conn) *rawWriter {
-	raw := rawConnOf(conn)
-	if raw == nil {
-		return nil
+func (c *Conn) rawWrite(b *batch) error {
+	w := &b.raw
+	if w.try == nil {
+		w.try = w.write
 	}
-	r := &rawWriter{conn: raw}
-	r.try = r.write1
-	return r
+	w.c, w.armed = c, false
+	if len(b.large) == 0 {
+		w.rest = b.buf
+	} else {
+		w.parts = b.segments()
+	}
+	err := c.raw.Write(w.try)
+	if err == nil {
+		err = w.err
+	}
+	if w.armed {
+		c.disarm()
+	}
+	*w = rawWriter{try: w.try}
+	return err
 }
 
-func (r *rawWriter) write(w *writer, p []byte) error {
-	r.writer, r.rest, r.armed, r.err = w, p, false, nil
-	err := r.conn.Write(r.try)
-	r.writer, r.rest = nil, nil
-	if r.armed {
-		w.disarm()
-	}
-	if err != nil {
-		return err
-	}
-	return r.err
-}
-
-// write1 writes what the kernel takes. It returns false to be called again when
+// write writes what the kernel takes. It returns false to be called again when
 // fd is writable.
-func (r *rawWriter) write1(fd uintptr) bool {
-	for len(r.rest) > 0 {
-		n, err := syscall.Write(int(fd), r.rest)
+func (w *rawWriter) write(fd uintptr) bool {
+	for {
+		var n int
+		var err error
+		switch {
+		case len(w.parts) > 0:
+			n, err = writev(fd, w.parts)
+		case len(w.rest) > 0:
+			n, err = syscall.Write(int(fd), w.rest)
+		default:
+			return true
+		}
 		switch {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
-			if !r.armed {
-				r.armed = true
-				if r.err = r.writer.arm(); r.err != nil {
+			if !w.armed {
+				w.armed = true
+				if w.err = w.c.arm(); w.err != nil {
 					return true
 				}
 			}
 			return false
 		case err != nil:
-			r.err = os.NewSyscallError("write", err)
+			w.err = os.NewSyscallError("write", err)
 			return true
 		default:
-			r.rest = r.rest[n:]
+			w.written(n)
 		}
 	}
-	return true
+}
+
+// written takes n bytes off what is to be written.
+func (w *rawWriter) written(n int) {
+	if len(w.parts) == 0 {
+		w.rest = w.rest[n:]
+		return
+	}
+	for len(w.parts) > 0 {
+		if n < len(w.parts[0]) {
+			w.parts[0] = w.parts[0][n:]
+			return
+		}
+		n -= len(w.parts[0])
+		w.parts = w.parts[1:]
+	}
 }

@@ -1,18 +1,16 @@
 package wire
 
 import (
-	"context"
 	"errors"
-	"io"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/websock"
 )
 
 const (
-	// firstBuffer is the most that is allocated for a message on the word of
-	// its header alone.
-	firstBuffer = 4 << 10
+	// wholeSize is the largest message in one frame for which the memory is
+	// allocated at once, on the word of its header.
+	wholeSize = 64 << 10
 
 	// directSize is the least that is read past the read buffer. Shorter rests
 	// go through it, so that what follows them is read by the same call.
@@ -23,11 +21,12 @@ const (
 var errMessageEnd = errors.New("wire: end of message")
 
 // Next waits for the next complete data message: fragments joined, inflated,
-// text checked as UTF-8. Its Data belongs to the caller. Pings and pongs that
-// come before it go to the hook of [Conn.SetHooks].
+// text checked as UTF-8. Its Data belongs to the caller, who may give it back
+// with [Conn.Recycle]. Pings and pongs that come before it go to the hook of
+// [Conn.SetHooks].
 //
-// One goroutine at a time may read. The first error stays, every later call
-// returns it:
+// One goroutine at a time may read. [ErrSuspended] says to call again. Any other
+// error stays, every later call returns it:
 //   - [*websock.RemoteCloseError]: the peer sent a legal Close frame
 //   - [*websock.ProtocolError]: the peer broke a rule, its Code is the answer
 //   - the error given to [Conn.Interrupt]
@@ -38,22 +37,32 @@ func (c *Conn) Next() (websock.Message, error) {
 	if c.readErr != nil {
 		return websock.Message{}, c.readErr
 	}
+	if c.rest.Load() == restAway {
+		c.rest.Store(restNone)
+	}
 	m, err := c.message()
 	if err == nil && c.discard.Load() {
 		err = ErrStopped
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		return m, nil
+	case err == ErrSuspended: //nolint:errorlint // never wrapped
+		c.source.drop()
+		c.rest.Store(restAway)
+	default:
+		c.awake()
+		c.decoder = nil // it may be in the middle of a message
 		c.readErr = err
-		return websock.Message{}, err
 	}
-	return m, nil
+	return websock.Message{}, err
 }
 
 func (c *Conn) message() (websock.Message, error) {
 	if err := c.nextFrame(); err != nil {
 		return websock.Message{}, err
 	}
-	if err := c.beginMessage(); err != nil {
+	if err := c.decoder.begin(); err != nil {
 		return websock.Message{}, err
 	}
 	var data []byte
@@ -69,52 +78,22 @@ func (c *Conn) message() (websock.Message, error) {
 	return websock.Message{Opcode: websock.Opcode(c.in.opcode), Data: data}, nil
 }
 
-// beginMessage lets coder/websocket read the staged header of a first frame.
-func (c *Conn) beginMessage() error {
-	_, r, err := c.ws.Reader(context.Background()) // no Done channel: no timer, no goroutine
-	if err != nil {
-		return disagreement(err)
-	}
-	c.payload = r
-	return nil
-}
-
-// unmask has coder/websocket read masked, the next payload of the frame, into
-// p. Both have the same length; they may be the same memory.
-func (c *Conn) unmask(p, masked []byte) error {
-	c.feed.payload = masked
-	n, err := c.payload.Read(p)
-	if err != nil || n != len(p) {
-		return disagreement(err)
-	}
-	return nil
-}
-
-// endMessage ends the open message. It returns errMessageEnd.
+// endMessage ends the open message and gives its decoder back. It returns
+// errMessageEnd.
 func (c *Conn) endMessage() error {
-	if len(c.feed.header) > 0 {
-		// A last frame without payload: coder/websocket has to see its FIN.
-		var p [1]byte
-		if _, err := c.payload.Read(p[:]); !errors.Is(err, io.EOF) {
-			return disagreement(err)
-		}
+	if err := c.decoder.end(); err != nil {
+		return err
 	}
+	c.u.decoders.Put(c.decoder)
+	c.decoder = nil
 	c.in.open = false
 	c.clock.opened(0)
 	return errMessageEnd
 }
 
-// disagreement is an error of coder/websocket about frames that inbound let
-// through. It takes a bug in one of the two.
-func disagreement(err error) error {
-	e := violation(websock.CloseProtocolError, "frame refused by coder/websocket")
-	e.Err = err
-	return e
-}
-
 // join reads the open message, which is not compressed.
 func (c *Conn) join() ([]byte, error) {
-	text := c.in.opcode == opText && !c.skipUTF8
+	text := c.in.opcode == opText && !c.u.opts.SkipUTF8Check
 	var data []byte
 	checked := 0
 	for {
@@ -137,10 +116,21 @@ func (c *Conn) join() ([]byte, error) {
 	if text && !utf8.Valid(data[checked:]) {
 		return nil, errNotUTF8()
 	}
+	return c.settled(data), nil
+}
+
+// settled returns data as the caller's own: exactly as large as the message,
+// or a buffer when those are reused.
+func (c *Conn) settled(data []byte) []byte {
 	if data == nil {
-		data = []byte{}
+		return []byte{}
 	}
-	return data, nil
+	if !c.in.pooled || c.u.opts.ReuseBuffers && len(data) >= reusable {
+		return data
+	}
+	own := append([]byte{}, data...)
+	freeBuffer(data)
+	return own
 }
 
 func errNotUTF8() error {
@@ -163,11 +153,15 @@ func (c *Conn) readPayload(data []byte) ([]byte, error) {
 		return data, err
 	}
 	if have == 0 && c.in.frame.fin && int64(n) == c.in.rest {
-		// All of it is here. append does not clear what it then overwrites.
+		// All of it is here.
 		masked := c.source.data[:n]
-		data = append([]byte(nil), masked...)
+		if c.in.pooled = c.u.opts.ReuseBuffers && n >= reusable; c.in.pooled {
+			data = append(newBuffer(bufferFor(n)), masked...)
+		} else {
+			data = append([]byte(nil), masked...) // does not clear what it then overwrites
+		}
 		c.source.data = c.source.data[n:]
-		if err := c.unmask(data, data); err != nil {
+		if err := c.decoder.unmask(data, data); err != nil {
 			return nil, err
 		}
 		c.consumed(n)
@@ -178,18 +172,36 @@ func (c *Conn) readPayload(data []byte) ([]byte, error) {
 }
 
 // grow returns data with n more bytes. The capacity follows what has arrived,
-// by doubling, and never what a header declares; a last frame bounds it.
+// at most fourfold, and not what a header declares, beyond wholeSize. What it
+// has grown through is reused, and so it may be pooled; what is certain to be
+// large enough need not be, if it is to be given away.
 func (c *Conn) grow(data []byte, n int) []byte {
 	need := len(data) + n
 	if need <= cap(data) {
 		return data[:need]
 	}
-	declared := int64(len(data)) + c.in.rest
-	size := max(int64(2*need), min(declared, firstBuffer))
-	if c.in.frame.fin {
-		size = min(size, declared)
+	size := bufferFor(need)
+	if size > largestBuffer {
+		size *= 2
 	}
-	grown := make([]byte, need, size)
+	pooled := size <= largestBuffer
+	if declared := int64(len(data)) + c.in.rest; c.in.frame.fin && (declared <= int64(size) || declared <= wholeSize) {
+		size = int(declared)
+		if pooled = c.u.opts.ReuseBuffers && size <= largestBuffer; pooled {
+			size = bufferFor(size)
+		}
+	}
+	var grown []byte
+	if pooled {
+		grown = newBuffer(size)
+	} else {
+		grown = make([]byte, 0, size)
+	}
+	grown = grown[:need]
 	copy(grown, data)
+	if c.in.pooled && data != nil {
+		freeBuffer(data)
+	}
+	c.in.pooled = pooled
 	return grown
 }

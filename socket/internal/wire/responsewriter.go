@@ -13,18 +13,13 @@ import (
 type responseWriter struct {
 	http.ResponseWriter
 
-	feed    *feed
+	decoder *decoder      // for coder/websocket
 	timeout time.Duration // for the 101; 0 or less: none
-	br      *bufio.Reader // what coder/websocket reads from
 
 	tried    bool // the connection was asked for: whatever comes now is no response
 	conn     net.Conn
 	leftover []byte // what net/http had read behind the request's head
 }
-
-// coderBuffer is the size of the buffers that coder/websocket gets, the
-// smallest that bufio makes. A frame header fits.
-const coderBuffer = 16
 
 // Unwrap is for [http.ResponseController].
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -48,7 +43,7 @@ func (w *responseWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// Hijack keeps the connection and gives coder/websocket the feed in its place.
+// Hijack keeps the connection and gives coder/websocket the decoder's in its place.
 // The buffers of net/http are read out and let go.
 func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	w.tried = true
@@ -64,8 +59,7 @@ func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		w.leftover, _ = brw.Peek(n) // cannot fail: n bytes are buffered
 		w.leftover = append([]byte(nil), w.leftover...)
 	}
-	w.br = bufio.NewReaderSize(w.feed, coderBuffer)
-	return w.feed, bufio.NewReadWriter(w.br, bufio.NewWriterSize(w.feed, coderBuffer)), nil
+	return w.decoder.hijack()
 }
 
 // writeHead writes the 101 (RFC 6455 section 4.2.2), without the fields that

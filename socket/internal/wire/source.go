@@ -1,9 +1,6 @@
 package wire
 
-import (
-	"net"
-	"sync"
-)
+import "sync"
 
 const (
 	// readSize is how much is read at once into a pooled buffer: 16 KiB of
@@ -17,67 +14,117 @@ const (
 
 var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 
-// source brings bytes from the transport. All of it belongs to the reading
-// goroutine.
+// source is the bytes that came from the transport and were not used yet. It
+// belongs to the reading goroutine.
 //
 // It has a pooled buffer only from the moment bytes arrive until they are used
 // up. What is left of an unfinished header moves to small while it waits for
 // the rest.
 type source struct {
-	conn    net.Conn
-	raw     *rawReader // waits without a buffer; nil where that is not possible
-	waiter  readWaiter // the same for connections in memory; nil for others
-	clock   *clock
-	data    []byte          // what was read and not used yet: in store, in small, or left over from net/http
-	store   *[readSize]byte // the pooled buffer; nil: none
-	small   [smallSize]byte
-	waiting bool // whether clock.waiting is set
+	data  []byte           // in store, in small, or left over from net/http
+	store *[readSize]byte  // the pooled buffer; nil: none
+	small *[smallSize]byte // nil: none
 }
 
 // readWaiter is a connection that can wait until a Read would not block.
 type readWaiter interface{ WaitRead() error }
 
-// more waits for bytes and adds them to data, which must be less than a header
-// or a control frame needs. inside: the rest of a payload is waited for, so more
-// than smallSize is worth reading at once.
-func (s *source) more(inside bool) error {
+// readable is a connection that can tell whether a Read would not block.
+type readable interface{ Readable() bool }
+
+// receive waits for bytes and adds them to data, which must be less than a
+// header or a control frame needs. inside: the rest of a payload is waited for,
+// so more than smallSize is worth reading at once.
+func (c *Conn) receive(inside bool) error {
+	s := &c.source
 	if len(s.data) > smallSize {
-		return s.fill()
+		return c.fill()
+	}
+	if c.raw != nil {
+		n, err := c.rawRead() // gives the buffer back itself, if it has to wait
+		return c.add(n, err)
 	}
 	s.shrink()
-	switch {
-	case s.raw != nil:
-		n, err := s.raw.fill(s)
-		return s.add(n, err)
-	case s.waiter != nil:
-		s.wait()
-		if err := s.waiter.WaitRead(); err != nil {
-			return s.add(0, err)
+	if waiter, ok := c.conn.(readWaiter); ok {
+		c.wait()
+		if !c.mayWait() {
+			if r, ok := c.conn.(readable); ok && !r.Readable() {
+				return c.add(0, ErrSuspended)
+			}
 		}
-		return s.fill()
-	case inside || len(s.data) > 0:
-		return s.fill()
+		c.lieDown()
+		if err := waiter.WaitRead(); err != nil {
+			return c.add(0, err)
+		}
+		c.getUp()
+		return c.fill()
 	}
-	s.wait()
-	n, err := s.conn.Read(s.small[:])
+	if inside || len(s.data) > 0 {
+		return c.fill()
+	}
+	if s.small == nil {
+		s.small = new([smallSize]byte)
+	}
+	c.wait()
+	c.lieDown()
+	n, err := c.conn.Read(s.small[:])
 	s.data = s.small[:n]
-	return s.woke(n, err)
+	return c.woke(n, err)
 }
 
 // fill reads once behind data, into a pooled buffer.
-func (s *source) fill() error {
-	have := s.take()
-	s.wait()
-	n, err := s.conn.Read(s.store[have:])
-	return s.add(n, err)
+func (c *Conn) fill() error {
+	have := c.source.take()
+	c.wait()
+	n, err := c.conn.Read(c.source.store[have:])
+	return c.add(n, err)
+}
+
+// receiveInto reads once from the transport into p, past all buffers. data must
+// be empty.
+func (c *Conn) receiveInto(p []byte) (int, error) {
+	c.source.drop()
+	c.wait()
+	n, err := c.conn.Read(p)
+	return n, c.woke(n, err)
 }
 
 // add adds the n bytes that were read behind data to it.
-func (s *source) add(n int, err error) error {
-	if n > 0 {
+func (c *Conn) add(n int, err error) error {
+	if s := &c.source; n > 0 {
 		s.data = s.store[:len(s.data)+n]
 	}
-	return s.woke(n, err)
+	return c.woke(n, err)
+}
+
+// wait notes that the transport may block now.
+func (c *Conn) wait() {
+	if !c.waiting {
+		c.waiting = true
+		c.clock.waiting.Store(c.now())
+	}
+}
+
+// woke ends a read of n bytes. An error that came with bytes will come again.
+func (c *Conn) woke(n int, err error) error {
+	asked := c.getUp()
+	if n == 0 && suspended(err, asked) {
+		return ErrSuspended // and the waiting goes on
+	}
+	c.awake()
+	if n > 0 {
+		c.clock.read.Store(c.now())
+		return nil
+	}
+	return err
+}
+
+// awake notes that the transport is not waited for any more.
+func (c *Conn) awake() {
+	if c.waiting {
+		c.waiting = false
+		c.clock.waiting.Store(0)
+	}
 }
 
 // take takes a pooled buffer, if there is none, and moves data to its start.
@@ -92,10 +139,17 @@ func (s *source) take() int {
 
 // shrink gives the pooled buffer back and keeps data, at most smallSize bytes.
 func (s *source) shrink() {
-	if s.store == nil && len(s.data) > 0 && &s.data[0] == &s.small[0] {
+	switch {
+	case len(s.data) == 0:
+		s.data = nil
+	case s.store == nil && s.small != nil && &s.data[0] == &s.small[0]:
 		return
+	default:
+		if s.small == nil {
+			s.small = new([smallSize]byte)
+		}
+		s.data = s.small[:copy(s.small[:], s.data)]
 	}
-	s.data = s.small[:copy(s.small[:], s.data)]
 	s.release()
 }
 
@@ -108,36 +162,6 @@ func (s *source) release() {
 
 // drop forgets all bytes that were read.
 func (s *source) drop() {
-	s.data = nil
+	s.data, s.small = nil, nil
 	s.release()
-}
-
-// direct reads once from the transport into p, past all buffers. data must be
-// empty.
-func (s *source) direct(p []byte) (int, error) {
-	s.drop()
-	s.wait()
-	n, err := s.conn.Read(p)
-	return n, s.woke(n, err)
-}
-
-// wait notes that the transport may block now.
-func (s *source) wait() {
-	if !s.waiting {
-		s.waiting = true
-		s.clock.waiting.Store(s.clock.now())
-	}
-}
-
-// woke ends a read of n bytes. An error that came with bytes will come again.
-func (s *source) woke(n int, err error) error {
-	if s.waiting {
-		s.waiting = false
-		s.clock.waiting.Store(0)
-	}
-	if n > 0 {
-		s.clock.read.Store(s.clock.now())
-		return nil
-	}
-	return err
 }

@@ -31,8 +31,12 @@ func (c *Conn) Discard() {
 
 // wake ends a blocked read. The reader looks at interrupt and discard before it
 // reads, and the deadline stays in the past: so it either sees what was set
-// before wake, or its read fails at once.
+// before wake, or its read fails at once. While reading is suspended there is
+// nothing to end, and a Next that comes looks at them after it has left restAway.
 func (c *Conn) wake() {
+	if c.rest.Load() == restAway {
+		return
+	}
 	c.wakeMu.Lock()
 	defer c.wakeMu.Unlock()
 	if !c.unwakable {
@@ -57,7 +61,7 @@ func (c *Conn) more() error {
 	if err := c.beforeRead(); err != nil {
 		return err
 	}
-	if err := c.source.more(c.in.rest > 0); err != nil {
+	if err := c.receive(c.in.rest > 0); err != nil {
 		return c.afterRead(err)
 	}
 	return nil
@@ -82,7 +86,7 @@ func (c *Conn) beforeRead() error {
 	case c.clock.openedAt.Load() == 0:
 		// Its first byte came with the last read, and with messages before it,
 		// whose handling is not the peer's time.
-		c.clock.openedAt.Store(c.clock.now())
+		c.clock.openedAt.Store(c.now())
 	}
 	return nil
 }
@@ -96,6 +100,10 @@ func (c *Conn) afterRead(err error) error {
 	}
 	return err
 }
+
+// Finished reports whether the peer's Close frame was read and nothing behind it:
+// TCP can be closed without a reset. It is for the reading goroutine.
+func (c *Conn) Finished() bool { return c.finished }
 
 // Drain reads on after Next has failed, and throws away what comes, so that
 // closing TCP does not reset the connection while our Close frame is on its way
@@ -154,7 +162,7 @@ func (c *Conn) drain() error {
 	}
 	for {
 		c.source.drop()
-		if err := c.source.more(true); err != nil {
+		if err := c.receive(true); err != nil {
 			return err
 		}
 	}
@@ -168,7 +176,7 @@ func (c *Conn) skipPayload() error {
 			c.consumed(n)
 			continue
 		}
-		if err := c.source.more(true); err != nil {
+		if err := c.receive(true); err != nil {
 			return err
 		}
 	}

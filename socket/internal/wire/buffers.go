@@ -1,0 +1,102 @@
+package wire
+
+import "sync"
+
+// Buffers of messages come in sizes, each four times the one before, and are
+// pooled by size.
+const (
+	smallestBuffer = 4 << 10
+	largestBuffer  = 1 << 20
+)
+
+var buffers [5]sync.Pool // of pointers to arrays
+
+// bufferFor returns the least size of at least n, or n if there is none.
+func bufferFor(n int) int {
+	for size := smallestBuffer; size <= largestBuffer; size *= 4 {
+		if n <= size {
+			return size
+		}
+	}
+	return n
+}
+
+// newBuffer returns an empty slice over a whole buffer of a size there is. What
+// it held is still in it.
+func newBuffer(size int) []byte {
+	switch size {
+	case 4 << 10:
+		return pooled[[4 << 10]byte](&buffers[0])[:0]
+	case 16 << 10:
+		return pooled[[16 << 10]byte](&buffers[1])[:0]
+	case 64 << 10:
+		return pooled[[64 << 10]byte](&buffers[2])[:0]
+	case 256 << 10:
+		return pooled[[256 << 10]byte](&buffers[3])[:0]
+	case 1 << 20:
+		return pooled[[1 << 20]byte](&buffers[4])[:0]
+	}
+	return make([]byte, 0, size)
+}
+
+// pooled takes an array from pool, or makes one.
+func pooled[A any](pool *sync.Pool) *A {
+	if a, ok := pool.Get().(*A); ok {
+		return a
+	}
+	return new(A)
+}
+
+// freeBuffer gives a buffer back. What is none is left to the garbage collector.
+func freeBuffer(p []byte) {
+	p = p[:cap(p)]
+	switch len(p) {
+	case 4 << 10:
+		buffers[0].Put((*[4 << 10]byte)(p))
+	case 16 << 10:
+		buffers[1].Put((*[16 << 10]byte)(p))
+	case 64 << 10:
+		buffers[2].Put((*[64 << 10]byte)(p))
+	case 256 << 10:
+		buffers[3].Put((*[256 << 10]byte)(p))
+	case 1 << 20:
+		buffers[4].Put((*[1 << 20]byte)(p))
+	}
+}
+
+// reusable is the least message that Options.ReuseBuffers is about. Smaller ones
+// are cheaper to allocate than to keep.
+const reusable = 1 << 10
+
+// Recycle gives the Data of a message back that Next has returned, for a later
+// message of this or another connection. It does nothing unless
+// Options.ReuseBuffers is set. m.Data must be as Next returned it.
+//
+// Data may have been given to Append on this Conn before: then it is not used
+// again before it was written, or after writing has failed. Nothing else may
+// read or write it from the call on; not a copy of the slice, and not another
+// Conn that it was appended to. Each message can be recycled once, on any
+// goroutine. One that is not recycled is left to the garbage collector, which is
+// always safe.
+func (c *Conn) Recycle(m []byte) {
+	if !c.u.opts.ReuseBuffers || cap(m) < smallestBuffer {
+		return
+	}
+	if len(m) < largePayload { // Append has copied it
+		freeBuffer(m)
+		return
+	}
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch {
+	case o.batch != nil:
+		// It may be in this batch, or in one that is being written: that comes
+		// first. A batch that is dropped drops its buffers, because a write may
+		// still be reading them.
+		o.batch.lent = append(o.batch.lent, m)
+	case !o.writing:
+		freeBuffer(m)
+	}
+	// Else it may be in what is being written, and is not worth waiting for.
+}

@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// ErrSuspended is what [Conn.Next] returns after [Conn.Suspend], and where it
+// would wait while [Conn.SetPatient] is off. It does not stay: a later Next goes
+// on as if nothing had been.
+var ErrSuspended = errors.New("wire: reading is suspended")
+
+// How the reading goroutine stands to Suspend. Only that goroutine leaves
+// restNone and restAway and returns to them; Suspend makes restWaiting restAsked.
+const (
+	restNone    uint32 = iota // not waiting, or not between two messages
+	restWaiting               // waits for bytes between two messages
+	restAsked                 // the same, and Suspend was called
+	restAway                  // Next has returned ErrSuspended
+)
+
+// Suspend makes a Next that waits for bytes between two messages return
+// [ErrSuspended]. With a Next that waits inside a message, or does anything
+// else, or when bytes come at the same moment, it has no effect, now or later.
+// Nothing is ever lost by it. [Conn.Interrupt] and [Conn.Discard] win over it.
+//
+// A Conn whose Next has returned ErrSuspended holds no buffer. Interrupt and
+// Discard do not wake it, for nobody reads: it takes a call of Next to learn of
+// them. Activity goes on to say since when it waits.
+func (c *Conn) Suspend() {
+	if !c.rest.CompareAndSwap(restWaiting, restAsked) {
+		return
+	}
+	c.wakeMu.Lock()
+	defer c.wakeMu.Unlock()
+	// The reader takes restAsked back before it takes the deadline back, both
+	// before it reads again. So when it has woken meanwhile, nothing is set here;
+	// and what is set here, it takes back: it has seen restAsked, and waits for
+	// wakeMu.
+	if c.rest.Load() == restAsked && !c.unwakable {
+		c.conn.SetReadDeadline(past) //nolint:errcheck,gosec // fails on a closed connection only; then no reader waits
+	}
+}
+
+// SetPatient says whether Next waits for bytes between two messages, which is
+// the default. If not, it returns [ErrSuspended] where it would, after the hook
+// beforeWait. Inside a message it always waits, and always on a connection that
+// cannot tell without waiting whether bytes are there, as TLS.
+//
+// It is for the reading goroutine.
+func (c *Conn) SetPatient(patient bool) { c.impatient = !patient }
+
+// Transport is the connection as net/http gave it. It is for waiting until bytes
+// come while reading is suspended, and not for reading or writing.
+func (c *Conn) Transport() net.Conn { return c.conn }
+
+// boundary reports whether the reader stands between two messages, with nothing
+// read of the next.
+func (c *Conn) boundary() bool {
+	return !c.in.open && len(c.source.data) == 0 && !c.draining
+}
+
+// mayWait reports whether the reader may wait for bytes here.
+func (c *Conn) mayWait() bool { return !c.impatient || !c.boundary() }
+
+// lieDown is called by the reader before it blocks.
+func (c *Conn) lieDown() {
+	if c.boundary() {
+		// It may be restAsked, when the descriptor was readable for nothing.
+		c.rest.CompareAndSwap(restNone, restWaiting)
+	}
+}
+
+// getUp is called by the reader after it has, or may have, blocked. It reports
+// whether it was Suspend that has woken it, if the read has failed for a
+// deadline. The deadline of Interrupt and Discard stays: they set theirs, under
+// wakeMu, after the flag that stopped looks at.
+func (c *Conn) getUp() (asked bool) {
+	if c.rest.Load() == restNone || c.rest.Swap(restNone) != restAsked {
+		return false
+	}
+	c.wakeMu.Lock()
+	defer c.wakeMu.Unlock()
+	if c.unwakable || c.stopped() != nil {
+		return false
+	}
+	c.conn.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // fails on a closed connection only; the next read says so
+	return true
+}
+
+// suspended reports whether a read that brought nothing ended for suspension.
+func suspended(err error, asked bool) bool {
+	return err == ErrSuspended || asked && errors.Is(err, os.ErrDeadlineExceeded) //nolint:errorlint // never wrapped
+}
