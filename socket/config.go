@@ -68,6 +68,17 @@ type Config struct {
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 
+	// HibernateAfter is the silence of the peer after which a socket gives up its goroutine and all buffers until bytes
+	// come again; messages of other processes, our pings and their pongs do not keep it awake. Where the connection
+	// cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it stays as it is.
+	// 0: 15 s; negative: never.
+	HibernateAfter time.Duration
+
+	// ReuseBuffers makes the Data of a message the handler's only until HandleIn returns: then it is read into again. What
+	// HandleIn pushes is safe. What it keeps, sends to other processes or gives to websock.Prepare it must copy. It saves
+	// an allocation for each message, which counts for those of many KiB.
+	ReuseBuffers bool
+
 	// SkipUTF8Check lets text messages of the peer through unchecked. Close reasons, and what handlers push, are
 	// checked all the same.
 	SkipUTF8Check bool
@@ -103,6 +114,7 @@ const (
 	defaultWriteTimeout    = 10 * time.Second
 	defaultCloseTimeout    = 5 * time.Second
 	defaultShutdownTimeout = 15 * time.Second
+	defaultHibernateAfter  = 15 * time.Second
 	defaultThreshold       = 512
 	defaultLevel           = 1
 )
@@ -140,6 +152,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.WriteTimeout, defaultWriteTimeout},
 		{&cfg.CloseTimeout, defaultCloseTimeout},
 		{&cfg.ShutdownTimeout, defaultShutdownTimeout},
+		{&cfg.HibernateAfter, defaultHibernateAfter},
 	} {
 		if *d.d == 0 {
 			*d.d = d.def
@@ -160,4 +173,17 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Logger = slog.Default()
 	}
 	return cfg, nil
+}
+
+func (cfg *Config) wireOptions() wire.Options {
+	return wire.Options{
+		Subprotocols:   cfg.Subprotocols,
+		Compress:       cfg.Compression.On,
+		Threshold:      cfg.Compression.Threshold,
+		Level:          cfg.Compression.Level,
+		MaxMessageSize: cfg.MaxMessageSize,
+		SkipUTF8Check:  cfg.SkipUTF8Check,
+		WriteTimeout:   cfg.WriteTimeout,
+		ReuseBuffers:   cfg.ReuseBuffers,
+	}
 }

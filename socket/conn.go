@@ -13,9 +13,10 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// conn is one connection: the actor of its process, and the goroutine that reads it.
+// conn is one connection: the actor of its process, and the reader.
 //
-// The reader goroutine (serve) runs Init and reads; at rest, the process's turns run on it. It is the last to leave: when
+// The reader (serve) is a goroutine that runs Init and reads; at rest, the process's turns run on it. While the peer is
+// silent there may be none; see sleep. The reader is the last to leave: when
 // the process has ended it waits for the peer's Close, closes TCP and reports. Only after a kill that finds it inside a
 // callback, the killer does that in its place.
 type conn struct {
@@ -29,8 +30,9 @@ type conn struct {
 
 	// Owned by the reader. A Deliver returns when its frame is taken out of the mailbox, and so the handling of the one
 	// before is over: two places are enough.
-	frames [2]frame
-	next   int
+	frames  [2]frame
+	next    int
+	started bool // Init has run
 
 	// Owned by the turn.
 	initialized bool                // Init has returned normally
@@ -42,6 +44,7 @@ type conn struct {
 	inside     atomic.Bool               // the reader is inside Start or Deliver
 	stall      stall
 	pulse      pulse
+	sleep      sleep
 
 	mu       sync.Mutex
 	decided  bool      // ended is done: Ending has run, or it was a kill
@@ -94,12 +97,12 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 	c := &conn{srv: s, handler: h, since: time.Now()}
 	c.control, _ = h.(websock.ControlHandler)
 	c.ended.Add(1)
-	c.stall.c, c.pulse.c = c, c
+	c.stall.c, c.pulse.c, c.sleep.c = c, c, c
 	port, err := host.Spawn(s.System(), c, actor.SpawnOptions{
 		MailboxLimit: s.cfg.MailboxLimit,
 		Overflow:     actor.OverflowExit,
 		Shutdown:     s.cfg.ShutdownTimeout,
-	}, host.Hooks{TurnEnd: c.turnEnd, Overflow: c.overflow, Ending: c.ending})
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -107,43 +110,54 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 	return c, nil
 }
 
-func (c *conn) wireOptions() wire.Options {
-	cfg := &c.srv.cfg
-	return wire.Options{
-		Subprotocols:   cfg.Subprotocols,
-		Compress:       cfg.Compression.On,
-		Threshold:      cfg.Compression.Threshold,
-		Level:          cfg.Compression.Level,
-		MaxMessageSize: cfg.MaxMessageSize,
-		SkipUTF8Check:  cfg.SkipUTF8Check,
-		WriteTimeout:   cfg.WriteTimeout,
-	}
-}
-
 // open starts the socket; the 101 is on the wire.
 func (c *conn) open(w *wire.Conn) {
 	c.wire = w
 	w.SetHooks(c.beforeWait, c.onControl)
+	c.sleep.init()
 	if _, ok := host.OnExit(c.pid, c.onExit); !ok { // the System was shut down meanwhile, and its patience is over
 		c.onExit(actor.ErrKilled)
 	}
 	c.srv.add(c)
-	go c.serve()
+	c.port.Go((*reader)(c))
 }
 
-// serve is the reader goroutine.
+// serve is the reader, until the socket sleeps or ends.
 func (c *conn) serve() {
-	defer c.leave() // after a runtime.Goexit in a callback, too
-	c.enter(c.port.Start)
+	asleep := false
+	defer func() { // after a runtime.Goexit in a callback, too
+		if !asleep {
+			c.leave()
+		}
+	}()
+	if c.started {
+		c.wire.SetPatient(false) // what woke it may be a pong, or nothing
+	} else {
+		c.started = true
+		c.enter(c.port.Start)
+	}
 	c.pulse.start()
+	asleep = c.read()
+}
+
+// read hands over what the peer sends. True: the socket sleeps, and this goroutine has nothing to do with it any more.
+func (c *conn) read() (asleep bool) {
 	for {
 		msg, err := c.wire.Next()
+		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
+			if c.sleep.lieDown() {
+				return true
+			}
+			c.wire.SetPatient(true)
+			continue
+		}
 		if err != nil {
 			c.met(err)
-			return
+			return false
 		}
+		c.wire.SetPatient(true)
 		if !c.deliver(frame{what: nameOf(msg.Opcode), msg: msg}) {
-			return
+			return false
 		}
 	}
 }
@@ -216,9 +230,9 @@ func (c *conn) beforeWait() {
 	}
 }
 
-// turnEnd is the TurnEnd hook. The reader leaves its writes to beforeWait, so that the answers to frames which have
+// TurnEnd implements host.Host. The reader leaves its writes to beforeWait, so that the answers to frames which have
 // arrived together leave together.
-func (c *conn) turnEnd(delivering bool) {
+func (c *conn) TurnEnd(delivering bool) {
 	if !delivering && c.wire.Pending() {
 		c.flush()
 	}
@@ -231,18 +245,33 @@ func (c *conn) flush() {
 	}
 }
 
-// overflow is the Overflow hook: a peer that does not read has a last chance to take in what waits.
-func (c *conn) overflow() {
+// Overflow implements host.Host: a peer that does not read has a last chance to take in what waits.
+func (c *conn) Overflow() {
 	c.overloaded.Store(c.lost.Load() == nil)
 	if d := c.srv.cfg.CloseTimeout; d > 0 {
 		c.wire.LimitWrites(time.Now().Add(d))
 	}
 }
 
+// interrupt ends reading with err.
+func (c *conn) interrupt(err error) {
+	c.wire.Interrupt(err)
+	c.rouse()
+}
+
+// rouse has the reader see that reading is to end, or has ended.
+func (c *conn) rouse() { c.sleep.rouse() }
+
+// abort closes TCP at once.
+func (c *conn) abort() {
+	c.sleep.close()
+	c.wire.Abort()
+}
+
 // kill ends the socket at once.
 func (c *conn) kill() {
 	c.pid.Exit(actor.ErrKilled)
-	c.wire.Abort() // also when the process is dead, and the wire waits for the peer's Close
+	c.abort() // also when the process is dead, and the wire waits for the peer's Close
 }
 
 // onExit runs at the process's end, on any goroutine. It does not look into the reason, which may be anybody's error.
@@ -256,8 +285,8 @@ func (c *conn) onExit(reason error) {
 	c.dropped = info.Dropped
 	c.mu.Unlock()
 	if killed {
-		c.wire.Abort()
 		c.pulse.stop()
+		c.abort()
 	}
 	if first {
 		c.ended.Done()
@@ -284,7 +313,7 @@ func (c *conn) leave() {
 	if !closeBy.IsZero() {
 		c.wire.Drain(closeBy)
 	}
-	c.wire.Abort()
+	c.abort()
 	c.stall.stop()
 	c.pulse.stop()
 	c.pulse.wait()

@@ -306,6 +306,11 @@ func (c *client) end() socket.Closed {
 	}
 }
 
+// coarse tells whether what is due behind want has come then: never early, and late by 1/32 at most.
+func coarse(got, want time.Duration) bool {
+	return got >= want && got <= want+want/32+time.Millisecond
+}
+
 // must fails the test when the client could not write.
 func (c *client) must(err error) {
 	c.t.Helper()

@@ -21,6 +21,7 @@ type ConnInfo struct {
 	RemoteAddr  net.Addr
 	Subprotocol string
 	Compressed  bool      // permessage-deflate was negotiated
+	Hibernated  bool      // the socket sleeps; see Config.HibernateAfter
 	Since       time.Time // of the upgrade
 	LastRead    time.Time // when bytes last came from the peer; zero: never
 	LastWrite   time.Time // when a write to the peer was last completed; zero: never
@@ -66,6 +67,7 @@ func (c *conn) info() ConnInfo {
 		RemoteAddr:  c.wire.RemoteAddr(),
 		Subprotocol: c.wire.Subprotocol(),
 		Compressed:  c.wire.Compressed(),
+		Hibernated:  c.sleep.state() == sleepAsleep,
 		Since:       c.since,
 		LastRead:    a.LastRead,
 		LastWrite:   a.LastWrite,

@@ -235,7 +235,7 @@ func TestServer_closeReachesAWritingClient(t *testing.T) {
 		{"unknown opcode", []byte{0x83, 0x80}, 20 << 20, 1002},
 		{"unmasked", []byte{0x81, 0x7f}, 20 << 20, 1002},
 		{"not UTF-8", append(header(text(""), 1<<20), 0xff^0x37), 20 << 20, 1007},
-		{"a Close, and more behind it", masked(rawclient.Frame{Fin: true, Opcode: 8, Payload: []byte{0x03, 0xe8}}), 20 << 20, 1000},
+		{"a Close, and more that comes with it", append(masked(rawclient.Frame{Fin: true, Opcode: 8, Payload: []byte{0x03, 0xe8}}), 0), 20 << 20, 1000},
 	}
 	run := func(t *testing.T, c *rawclient.Client, head []byte, rest int, code uint16) {
 		wrote := make(chan error, 1)

@@ -61,7 +61,11 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 		return c.apply(c.control.HandleControl(ctx, msg))
 	default:
 		c.stall.arm()
-		return c.apply(c.handler.HandleIn(ctx, msg))
+		err := c.apply(c.handler.HandleIn(ctx, msg))
+		if c.srv.cfg.ReuseBuffers {
+			c.wire.Recycle(msg.Data)
+		}
+		return err
 	}
 }
 
@@ -115,14 +119,17 @@ func (c *conn) terminated() {
 	c.mu.Unlock()
 }
 
-// ending is the Ending hook: what was pushed, then the Close frame, then FIN. From here on the reader only waits for
-// the peer's Close.
-func (c *conn) ending(reason error) {
+// Ending implements host.Host: what was pushed, then the Close frame, then FIN. From here on the reader only waits for
+// the peer's Close, if that has not come.
+func (c *conn) Ending(reason error) {
 	c.pulse.stop()
 	c.stall.disarm()
 	detail, closing, refused := c.closeFrame(reason)
 	if closing {
 		closing = c.wire.AppendClose(detail) == nil && c.wire.Flush() == nil
+	}
+	if c.readEnd != nil && reason == c.readEnd && c.wire.Finished() { // the reader waits for ended
+		closing = false // nothing follows the peer's Close: ours goes out with the FIN of TCP's end
 	}
 	if closing {
 		c.wire.CloseWrite()
@@ -138,6 +145,13 @@ func (c *conn) ending(reason error) {
 	c.wire.Discard()
 	if !killed {
 		c.ended.Done()
+	}
+	if wait := c.srv.cfg.CloseTimeout; c.sleep.end() {
+		if closing && wait > 0 {
+			c.pulse.part(wait)
+		} else {
+			c.rouse()
+		}
 	}
 }
 

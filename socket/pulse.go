@@ -6,61 +6,72 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/socket/internal/wheel"
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// pulse watches over the peer's silence with one timer: it pings, and it ends reading when the peer has been silent, or
-// over one message, for too long. The timer is not touched by traffic. It fires when the earliest deadline that is
-// possible comes, and then looks at what has happened since.
+// pulse watches over the peer's silence with one deadline in the Server's wheel: it pings, it lets the socket sleep, and
+// it ends reading when the peer has been silent, or over one message, for too long. Traffic does not touch the deadline.
+// It comes when something can be due at the earliest, and then looks at what has happened since. Behind the end it
+// is how long the peer's Close is waited for.
 type pulse struct {
-	c *conn
+	c     *conn
+	entry wheel.Entry
 
-	mu     sync.Mutex
-	timer  *time.Timer
-	over   bool
-	wg     sync.WaitGroup // 1 while the timer runs or fires
-	pings  uint32
-	pinged time.Time // when the last ping was sent
-	asked  bool      // and it is not answered yet
-	rtt    time.Duration
+	mu      sync.Mutex
+	over    bool
+	parting bool           // the entry is the time for the peer's Close
+	pinging bool           // a ping is on its way
+	asked   bool           // the last ping is not answered yet
+	pings   uint32         // how many there were
+	pinged  time.Time      // when the last one was due
+	lulled  time.Time      // when the reader was last asked to suspend
+	wg      sync.WaitGroup // 1 while a ping is on its way
+	rtt     time.Duration
 }
 
 // pingMark begins the payload of our pings, which ends with their number.
 const pingMark = "trpe"
 
-// start begins the watch; the first thing it waits for is what Init has left room for.
+// start begins the watch. When the socket wakes, it begins anew: what can be due is more then.
 func (p *pulse) start() {
-	now := time.Now()
-	next, ok := p.next(now)
-	if !ok {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.schedule(time.Now())
+}
+
+// schedule sets the deadline; p.mu is held.
+func (p *pulse) schedule(now time.Time) {
 	if p.over {
 		return
 	}
-	p.wg.Add(1)
-	p.timer = time.AfterFunc(next.Sub(now), p.fire)
+	if next, ok := p.next(now); ok {
+		// What became due just now is looked at again.
+		p.c.srv.wheel.Set(&p.entry, p, now, max(next.Sub(now), time.Millisecond))
+	}
 }
 
 // stop ends the watch; the last ping may still be on its way.
 func (p *pulse) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.over {
-		return
-	}
 	p.over = true
-	if p.timer != nil && p.timer.Stop() {
-		p.wg.Done()
-	}
+	p.c.srv.wheel.Stop(&p.entry)
+}
+
+// part wakes the socket, which sleeps, at the end of the time for the peer's Close. It is called behind stop.
+func (p *pulse) part(wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.parting = true
+	p.c.srv.wheel.Set(&p.entry, p, time.Now(), wait)
 }
 
 // wait waits for the last ping.
 func (p *pulse) wait() { p.wg.Wait() }
 
-// next is when something can be due at the earliest. Silence counts only while the socket waits for bytes.
+// next is when something can be due at the earliest. Silence counts only while the socket waits for bytes; of a socket
+// that sleeps, no message can be open. p.mu is held.
 func (p *pulse) next(now time.Time) (time.Time, bool) {
 	cfg, a := &p.c.srv.cfg, p.c.wire.Activity()
 	silent, message := a.WaitingSince, a.MessageSince
@@ -80,60 +91,85 @@ func (p *pulse) next(now time.Time) (time.Time, bool) {
 		}
 	}
 	sooner(silent, cfg.IdleTimeout)
-	if p.pinged.After(silent) {
-		sooner(p.pinged, cfg.PingInterval)
-	} else {
-		sooner(silent, cfg.PingInterval)
+	sooner(later(silent, p.pinged), cfg.PingInterval)
+	if sleep := p.c.sleep.state(); sleep != sleepAsleep {
+		sooner(message, cfg.MessageTimeout)
+		if sleep == sleepAwake {
+			sooner(later(silent, p.lulled), cfg.HibernateAfter)
+		}
 	}
-	sooner(message, cfg.MessageTimeout)
 	return next, !next.IsZero()
 }
 
-// fire runs on the timer's goroutine.
-func (p *pulse) fire() {
-	now := time.Now()
-	if p.due(now) {
-		p.ping(now)
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
 	}
-	next, _ := p.next(now)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over {
-		p.wg.Done()
-		return
-	}
-	p.timer.Reset(max(next.Sub(now), time.Millisecond)) // what became due just now is looked at again
+	return a
 }
 
-// due ends reading when it is time for that, and tells whether a ping is due.
-func (p *pulse) due(now time.Time) (ping bool) {
+// Due implements wheel.Target.
+func (p *pulse) Due(now time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.parting {
+		p.c.rouse()
+		return
+	}
+	if p.over {
+		return
+	}
 	cfg, a := &p.c.srv.cfg, p.c.wire.Activity()
 	waiting := !a.WaitingSince.IsZero()
 	over := func(since time.Time, d time.Duration) bool { return d > 0 && !now.Before(since.Add(d)) }
 	switch {
 	case waiting && over(a.WaitingSince, cfg.IdleTimeout):
-		p.c.wire.Interrupt(websock.ErrTimeout)
+		p.over = true
+		p.c.interrupt(websock.ErrTimeout)
 	case !a.MessageSince.IsZero() && over(a.MessageSince, cfg.MessageTimeout) && (waiting || !p.c.inside.Load()):
 		// Without waiting: the peer sends faster than is read, such as fragments of nothing without end.
-		p.c.wire.Interrupt(fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", cfg.MessageTimeout,
+		p.over = true
+		p.c.interrupt(fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", cfg.MessageTimeout,
 			websock.ErrTimeout))
-	default:
-		return waiting && over(a.WaitingSince, cfg.PingInterval) && over(p.pinged, cfg.PingInterval)
+	case waiting:
+		if over(later(a.WaitingSince, p.pinged), cfg.PingInterval) {
+			p.ask(now)
+		}
+		if over(later(a.WaitingSince, p.lulled), cfg.HibernateAfter) && p.c.sleep.state() == sleepAwake {
+			p.lulled = now
+			p.c.wire.Suspend()
+		}
 	}
-	p.stop()
-	return false
+	p.schedule(now)
 }
 
-// ping writes a ping. It may block as long as any write.
-func (p *pulse) ping(now time.Time) {
-	p.mu.Lock()
+// ask has a ping written, which may block as long as any write; p.mu is held.
+func (p *pulse) ask(now time.Time) {
+	p.pinged = now
+	if p.pinging {
+		return
+	}
 	p.pings++
-	p.pinged, p.asked = now, true
+	p.asked, p.pinging = true, true
+	p.wg.Add(1)
+	p.c.port.Go((*pinger)(p))
+}
+
+// pinger is the task that writes a ping.
+type pinger pulse
+
+func (t *pinger) Run() {
+	p := (*pulse)(t)
+	defer p.wg.Done()
+	p.mu.Lock()
 	payload := binary.BigEndian.AppendUint32([]byte(pingMark), p.pings)
 	p.mu.Unlock()
 	if p.c.wire.Append(websock.Ping(payload)) == nil {
 		p.c.flush()
 	}
+	p.mu.Lock()
+	p.pinging = false
+	p.mu.Unlock()
 }
 
 // answered takes a pong that answers our last ping.

@@ -8,6 +8,9 @@ import (
 	"sync"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/notify"
+	"github.com/troupe-dev/troupe/socket/internal/wheel"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
 // Server hosts WebSockets of one kind: one Config, usually one route. All methods may be called from any goroutine.
@@ -21,6 +24,9 @@ type Server struct {
 	seed      maphash.Seed
 	misuse    sync.Once
 	drains    chan struct{} // a token: one Drain at a time
+	notifier  notify.Notifier
+	wheel     wheel.Wheel
+	upgrader  *wire.Upgrader
 
 	mu       sync.Mutex
 	sys      *actor.System
@@ -58,7 +64,10 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1)}
+	s := &Server{
+		cfg: cfg, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
+		upgrader: wire.NewUpgrader(cfg.wireOptions()),
+	}
 	if s.sys == nil {
 		if s.sys, err = s.newSystem(); err != nil {
 			return nil, err

@@ -176,5 +176,5 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn) (wc *wi
 			s.release()
 		}
 	}()
-	return wire.Accept(w, r, c.wireOptions())
+	return s.upgrader.Accept(w, r)
 }

@@ -1,0 +1,247 @@
+package socket_test
+
+import (
+	"context"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// sleeps fails the test unless the socket of c is in the state that is wanted, once all has come to rest.
+func (c *client) sleeps(want bool) {
+	c.t.Helper()
+	synctest.Wait()
+	info, err := c.rig.srv.Info(c.pid)
+	if err != nil || info.Hibernated != want {
+		c.t.Fatalf("Info: hibernated %t, error %v; want %t", info.Hibernated, err, want)
+	}
+}
+
+// hibernating serves h and waits until its socket sleeps.
+func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
+	t.Helper()
+	c := serve(t, cfg).dial(h)
+	c.sleeps(false)
+	time.Sleep(16 * time.Second)
+	c.sleeps(true)
+	return c
+}
+
+func TestHibernateAfter(t *testing.T) {
+	bubble(t, "a silent socket sleeps after 15 s, and a frame wakes it", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(echo())
+		time.Sleep(15*time.Second - 1)
+		c.sleeps(false)
+		time.Sleep(time.Second)
+		c.sleeps(true)
+		wantEcho(t, c.Client, "hello")
+		c.sleeps(false)
+		time.Sleep(16 * time.Second)
+		c.sleeps(true)
+		wantEcho(t, c.Client, "again")
+	})
+	bubble(t, "asleep it has no goroutine", func(t *testing.T) {
+		r := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1})
+		var cs []*client
+		for range 10 {
+			cs = append(cs, r.dial(echo()))
+		}
+		synctest.Wait()
+		awake := runtime.NumGoroutine()
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		if n := awake - runtime.NumGoroutine(); n < len(cs) {
+			t.Errorf("%d goroutines less for %d sockets that sleep", n, len(cs))
+		}
+	})
+	bubble(t, "half a frame keeps it awake", func(t *testing.T) {
+		c := serve(t, socket.Config{PingInterval: -1}).dial(echo())
+		c.must(c.WriteBytes([]byte{0x81}))
+		time.Sleep(40 * time.Second)
+		c.sleeps(false)
+	})
+	bubble(t, "half a message keeps it awake", func(t *testing.T) {
+		c := serve(t, socket.Config{PingInterval: -1}).dial(echo())
+		c.must(c.Write(rawclient.Frame{Opcode: rawclient.OpText, Payload: []byte("half")}))
+		time.Sleep(40 * time.Second)
+		c.sleeps(false)
+		c.must(c.Write(rawclient.Frame{Fin: true, Opcode: rawclient.OpContinuation, Payload: []byte(" whole")}))
+		wantMessage(t, c.Client, rawclient.OpText, "half whole")
+		time.Sleep(16 * time.Second)
+		c.sleeps(true)
+	})
+	bubble(t, "half a frame wakes it, and MessageTimeout runs", func(t *testing.T) {
+		c := hibernating(t, socket.Config{PingInterval: -1, IdleTimeout: -1, MessageTimeout: 10 * time.Second}, echo())
+		began := time.Now()
+		c.must(c.WriteBytes([]byte{0x81, 0x85, 1}))
+		c.sleeps(false)
+		wantClosed(t, c.Client, 1002)
+		if d := time.Since(began); d < 10*time.Second || d > 10*time.Second+10*time.Second/16 {
+			t.Errorf("ended %v after the first byte, want 10 s", d)
+		}
+	})
+	bubble(t, "a ping is answered, and it sleeps on", func(t *testing.T) {
+		h := &controlHandler{}
+		c := hibernating(t, socket.Config{}, h)
+		c.must(c.Ping([]byte("p")))
+		wantMessage(t, c.Client, rawclient.OpPong, "p")
+		c.sleeps(true)
+		if n := len(h.log()); n != 2 { // init and this
+			t.Errorf("callbacks %v", h.log())
+		}
+	})
+	bubble(t, "our pings and their pongs let it sleep on", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, echo())
+		for range 10 {
+			op, p, err := c.ReadMessage()
+			if err != nil || op != rawclient.OpPing {
+				t.Fatalf("got opcode %#x, error %v; want a ping", op, err)
+			}
+			c.must(c.Pong(p))
+			c.sleeps(true)
+		}
+		if info, _ := c.rig.srv.Info(c.pid); info.RTT == 0 || info.Read.Pong.Frames != 10 {
+			t.Errorf("Info: %+v, want an RTT and 10 pongs", info)
+		}
+	})
+	bubble(t, "messages of other processes reach the peer and let it sleep on", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.pid.Send(do(func(ctx context.Context) websock.Result {
+			if !socket.Info(ctx).Hibernated {
+				t.Errorf("awake in HandleInfo")
+			}
+			return websock.Push(websock.Text("news"))
+		}))
+		wantMessage(t, c.Client, rawclient.OpText, "news")
+		c.pid.Send(websock.Text("more"))
+		wantMessage(t, c.Client, rawclient.OpText, "more")
+		c.sleeps(true)
+	})
+	bubble(t, "IdleTimeout goes on", func(t *testing.T) {
+		c := serve(t, socket.Config{PingInterval: -1}).dial(echo())
+		wantEcho(t, c.Client, "hello")
+		began := time.Now()
+		wantClosed(t, c.Client, 1002)
+		if d := time.Since(began); d < time.Minute || d > time.Minute+time.Minute/16 {
+			t.Errorf("ended after a silence of %v, want a minute", d)
+		}
+	})
+	bubble(t, "negative: never", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: -1, PingInterval: -1, IdleTimeout: -1}).dial(echo())
+		time.Sleep(59 * time.Minute)
+		c.sleeps(false)
+	})
+	bubble(t, "a callback that blocks does not keep it awake, and frames wait for it", func(t *testing.T) {
+		h := puppet()
+		c := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1}).dial(h)
+		release := make(chan struct{})
+		c.pid.Send(do(func(context.Context) websock.Result { <-release; return websock.Push(websock.Text("done")) }))
+		time.Sleep(16 * time.Second)
+		c.sleeps(true)
+		c.must(c.Text("behind"))
+		time.Sleep(16 * time.Second)
+		c.sleeps(false) // it waits for its frame to be taken
+		close(release)
+		wantMessage(t, c.Client, rawclient.OpText, "done")
+		wantMessage(t, c.Client, rawclient.OpText, "behind")
+	})
+}
+
+// TestHibernate_end is the ends of a socket that sleeps.
+func TestHibernate_end(t *testing.T) {
+	bubble(t, "Exit, and the peer answers", func(t *testing.T) {
+		h := puppet()
+		c := hibernating(t, socket.Config{}, h)
+		c.pid.Exit(actor.ErrShutdown)
+		wantClosed(t, c.Client, 1001)
+		c.must(c.Close(1001, ""))
+		began := time.Now()
+		if cl := c.end(); cl.Sent == nil || cl.Received == nil || time.Since(began) != 0 {
+			t.Errorf("Closed %+v after %v", cl, time.Since(began))
+		}
+		if n := len(h.terminated()); n != 1 {
+			t.Errorf("Terminate was called %d times", n)
+		}
+	})
+	bubble(t, "Exit, and the peer is silent", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		before := runtime.NumGoroutine()
+		began := time.Now()
+		c.pid.Exit(actor.ErrShutdown)
+		time.Sleep(time.Second) // workers go home
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 0 {
+			t.Errorf("%d goroutines wait for the Close of a peer whose socket sleeps", n)
+		}
+		c.end()
+		if d := time.Since(began); d < 5*time.Second || d > 6*time.Second {
+			t.Errorf("TCP was closed after %v, want CloseTimeout", d)
+		}
+	})
+	bubble(t, "Exit, and CloseTimeout is off", func(t *testing.T) {
+		c := hibernating(t, socket.Config{CloseTimeout: -1}, puppet())
+		began := time.Now()
+		c.pid.Exit(actor.ErrShutdown)
+		c.end()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("TCP was closed after %v", d)
+		}
+	})
+	bubble(t, "a kill", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.pid.Exit(actor.ErrKilled)
+		began := time.Now()
+		if cl := c.end(); cl.Sent != nil || time.Since(began) != 0 {
+			t.Errorf("Closed %+v after %v", cl, time.Since(began))
+		}
+	})
+	bubble(t, "the peer closes", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.must(c.Close(1000, ""))
+		wantClosed(t, c.Client, 1000)
+		c.end()
+	})
+	bubble(t, "the peer vanishes", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.conn.Reset()
+		began := time.Now()
+		c.end()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("noticed after %v", d)
+		}
+	})
+	bubble(t, "the peer ends TCP", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.conn.CloseWrite()
+		c.end()
+	})
+	bubble(t, "a callback panics", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		c.pid.Send(do(func(context.Context) websock.Result { panic("oops") }))
+		wantClosed(t, c.Client, 1011)
+		c.end()
+	})
+	bubble(t, "a callback leaves its goroutine on the reader that was woken", func(t *testing.T) {
+		h := &handler{in: func(context.Context, websock.Message) websock.Result { runtime.Goexit(); return websock.OK() }}
+		c := hibernating(t, socket.Config{}, h)
+		c.must(c.Text("go"))
+		wantClosed(t, c.Client, 1011)
+		c.end()
+	})
+	bubble(t, "Shutdown of the server", func(t *testing.T) {
+		c := hibernating(t, socket.Config{}, puppet())
+		done := make(chan error)
+		go func() { done <- c.rig.srv.Shutdown(context.Background()) }()
+		wantClosed(t, c.Client, 1001)
+		c.must(c.Close(1001, ""))
+		if err := <-done; err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}

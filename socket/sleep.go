@@ -1,0 +1,106 @@
+package socket
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/socket/internal/notify"
+)
+
+// sleep is the socket between its readers: whether there is a goroutine that reads, and who starts the next one.
+//
+// A reader that finds nothing between two messages may leave, and then the socket is asleep: the notifier is armed, and
+// nothing runs. Whoever takes the socket out of that state, under mu, starts the next reader: the notifier when bytes
+// have come, the pulse when the silence has become too long, the end of the process, or a kill. So there is never more
+// than one, and what one reader has written to its fields the next one sees.
+type sleep struct {
+	c       *conn
+	sleeper notify.Sleeper
+
+	mu     sync.Mutex
+	stop   bool // reading has ended, or is to end: the reader stays, or is the last
+	closed bool // TCP is closed, or will be at once
+	now    atomic.Uint32
+}
+
+const (
+	sleepAwake  uint32 = iota
+	sleepNever         // the connection cannot be watched, or Config.HibernateAfter is off
+	sleepAsleep        // there is no reader
+)
+
+func (s *sleep) state() uint32 { return s.now.Load() }
+
+// init is called before the first reader starts.
+func (s *sleep) init() {
+	if s.c.srv.cfg.HibernateAfter < 0 || !notify.Supported(s.c.wire.Transport()) {
+		s.now.Store(sleepNever)
+	}
+}
+
+// lieDown is called by the reader when it has nothing to do. True: it must leave at once, for another one may run
+// already. False: it reads on.
+func (s *sleep) lieDown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stop || s.closed {
+		return false
+	}
+	armed, err := s.c.srv.notifier.Arm(&s.sleeper, s.c.wire.Transport(), s)
+	if err != nil {
+		s.now.Store(sleepNever)
+		return false
+	}
+	if armed {
+		s.now.Store(sleepAsleep)
+	}
+	return armed
+}
+
+// Wake implements notify.Waker. A call that comes late finds another reader, or wakes the socket once for nothing.
+func (s *sleep) Wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wake()
+}
+
+// wake starts a reader if there is none; s.mu is held.
+func (s *sleep) wake() {
+	if s.now.CompareAndSwap(sleepAsleep, sleepAwake) {
+		s.c.port.Go((*reader)(s.c))
+	}
+}
+
+// rouse wakes the socket though nothing has come.
+func (s *sleep) rouse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = true
+	if s.state() == sleepAsleep {
+		s.c.srv.notifier.Disarm(&s.sleeper, s.c.wire.Transport())
+		s.wake()
+	}
+}
+
+// end says that the process has ended. It tells whether the socket sleeps, and so goes on sleeping until the
+// peer's Close, or until rouse.
+func (s *sleep) end() (asleep bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = true
+	return s.state() == sleepAsleep
+}
+
+// close gives up the place in the notifier, which must come before TCP is closed.
+func (s *sleep) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	s.c.srv.notifier.Release(&s.sleeper, s.c.wire.Transport())
+	s.wake()
+}
+
+// reader is the task that reads.
+type reader conn
+
+func (r *reader) Run() { (*conn)(r).serve() }
