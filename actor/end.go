@@ -109,8 +109,10 @@ func (p *process) handOver() bool {
 	if p.hooks == nil {
 		return false
 	}
+	b, ok := p.hooks.(hook.Brief)
+	brief := ok && b.Brief()
 	p.mu.Lock()
-	if p.worker || p.state != stateEnding {
+	if p.worker || p.state != stateEnding || brief && !p.hasChildren() {
 		p.mu.Unlock()
 		return false
 	}
@@ -120,6 +122,9 @@ func (p *process) handOver() bool {
 	p.sys.pool.Go((*endTask)(p))
 	return true
 }
+
+// hasChildren tells whether children live; p.mu is held.
+func (p *process) hasChildren() bool { return p.relation != nil && len(p.relation.children) > 0 }
 
 // enter notes what runs. False: the process was killed, and nothing is to run any more.
 func (p *process) enter(h phase) bool {
@@ -163,7 +168,7 @@ func (p *process) endChildren() {
 	p.mu.Lock()
 	var gone chan struct{}
 	var children []*process
-	if p.relation != nil && len(p.relation.children) > 0 {
+	if p.hasChildren() {
 		gone = make(chan struct{})
 		p.relation.childGone = gone
 		for c := range p.relation.children {

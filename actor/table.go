@@ -8,15 +8,19 @@ import (
 
 const tableShards = 64
 
+// smallShard is how many processes a shard may have had for its map to be kept when it is empty.
+const smallShard = 8
+
 // table finds processes by number. A lookup is one read lock of one of its shards and allocates nothing.
 type table struct {
 	shards [tableShards]tableShard
 }
 
 type tableShard struct {
-	mu sync.RWMutex
-	m  map[uint64]*process
-	_  [88]byte // no two locks in one cache line
+	mu   sync.RWMutex
+	m    map[uint64]*process
+	most int      // since m was made
+	_    [88]byte // no two locks in one cache line
 }
 
 func (t *table) shard(num uint64) *tableShard { return &t.shards[num%tableShards] }
@@ -36,6 +40,7 @@ func (t *table) put(p *process) {
 		s.m = make(map[uint64]*process)
 	}
 	s.m[p.num] = p
+	s.most = max(s.most, len(s.m))
 	s.mu.Unlock()
 }
 
@@ -43,8 +48,8 @@ func (t *table) remove(num uint64) {
 	s := t.shard(num)
 	s.mu.Lock()
 	delete(s.m, num)
-	if len(s.m) == 0 {
-		s.m = nil // a map keeps the memory of its largest time
+	if len(s.m) == 0 && s.most > smallShard {
+		s.m, s.most = nil, 0 // a map keeps the memory of its largest time
 	}
 	s.mu.Unlock()
 }

@@ -298,7 +298,9 @@ func (c *conn) onExit(reason error) {
 
 // reportDead reports once the process is dead, which is a matter of moments.
 func (c *conn) reportDead() {
-	actor.Wait(context.Background(), c.pid) //nolint:errcheck // either way it is dead
+	if c.pid.Alive() {
+		actor.Wait(context.Background(), c.pid) //nolint:errcheck // either way it is dead
+	}
 	c.report()
 }
 
@@ -331,9 +333,16 @@ func (c *conn) report() {
 	}
 	defer c.srv.release() // after a runtime.Goexit in OnClose, too
 	c.srv.remove(c)
+	level, logged := c.logLevel()
+	f := c.srv.cfg.OnClose
+	if f == nil && !logged {
+		return
+	}
 	closed := c.closed()
-	c.log(closed)
-	if f := c.srv.cfg.OnClose; f != nil {
+	if logged {
+		c.log(level, closed)
+	}
+	if f != nil {
 		c.callOnClose(f, closed)
 	}
 }

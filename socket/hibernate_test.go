@@ -140,6 +140,7 @@ func TestHibernateAfter(t *testing.T) {
 	bubble(t, "a callback that blocks does not keep it awake, and frames wait for it", func(t *testing.T) {
 		h := puppet()
 		c := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1}).dial(h)
+		synctest.Wait() // what waits when Init returns is handled by the reader
 		release := make(chan struct{})
 		c.pid.Send(do(func(context.Context) websock.Result { <-release; return websock.Push(websock.Text("done")) }))
 		time.Sleep(16 * time.Second)

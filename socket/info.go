@@ -103,31 +103,47 @@ func (c *conn) closed() Closed {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	info.Label, info.Mailbox = c.label, 0
-	reason := c.reason
+	return Closed{ConnInfo: info, Reason: c.exitReason(), Sent: sent, Received: received, Dropped: c.dropped}
+}
+
+// exitReason is the reason as Terminate got it; c.mu is held.
+func (c *conn) exitReason() error {
 	if c.refused != nil {
-		reason = c.refused
+		return c.refused
 	}
-	return Closed{ConnInfo: info, Reason: reason, Sent: sent, Received: received, Dropped: c.dropped}
+	return c.reason
+}
+
+// logLevel is the level of the line about the end, and whether the Logger wants it.
+func (c *conn) logLevel() (level slog.Level, wanted bool) {
+	level = slog.LevelError // for reasons that panic
+	defer c.catchBadReason()
+	c.mu.Lock()
+	reason := c.exitReason()
+	c.mu.Unlock()
+	_, received := c.wire.CloseFrames()
+	switch {
+	case exit.KindOf(reason) == exit.Abnormal:
+	case reason == error(c.lost.Load()) && received == nil: // a lost error of its own, not of another socket
+		level = slog.LevelDebug
+	default:
+		level = slog.LevelInfo
+	}
+	return level, c.srv.cfg.Logger.Enabled(context.Background(), level)
+}
+
+// catchBadReason is deferred where the exit reason is looked into: it may be anybody's error, whose methods may do
+// anything.
+func (c *conn) catchBadReason() {
+	if r := recover(); r != nil {
+		c.srv.cfg.Logger.Error("panic in the exit reason", "pid", c.pid.String(), "panic", r)
+	}
 }
 
 // log writes the line that answers "why did this user drop".
-func (c *conn) log(cl Closed) {
-	defer func() {
-		if r := recover(); r != nil { // the reason may be anybody's error, whose methods may do anything
-			c.srv.cfg.Logger.Error("panic in the exit reason", "pid", cl.PID.String(), "panic", r)
-		}
-	}()
-	level := slog.LevelInfo
-	switch {
-	case exit.KindOf(cl.Reason) == exit.Abnormal:
-		level = slog.LevelError
-	case cl.Reason == error(c.lost.Load()) && cl.Received == nil: // a lost error of its own, not of another socket
-		level = slog.LevelDebug
-	}
+func (c *conn) log(level slog.Level, cl Closed) {
+	defer c.catchBadReason()
 	log := c.srv.cfg.Logger
-	if !log.Enabled(context.Background(), level) {
-		return
-	}
 	read, written := cl.Read.total(), cl.Written.total()
 	attrs := []slog.Attr{
 		slog.String("pid", cl.PID.String()),

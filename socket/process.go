@@ -113,6 +113,12 @@ func (c *conn) Terminate(ctx context.Context, reason error) {
 	t.Terminate(ctx, reason)
 }
 
+// Brief implements host.Brief: without a Terminator there is nothing that the reader should not wait for.
+func (c *conn) Brief() bool {
+	_, ok := c.handler.(websock.Terminator)
+	return !ok || !c.initialized
+}
+
 func (c *conn) terminated() {
 	c.mu.Lock()
 	c.over = true

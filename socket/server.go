@@ -41,9 +41,13 @@ type Server struct {
 
 const serverShards = 64
 
+// smallShard is how many sockets a shard may have had for its map to be kept when it is empty.
+const smallShard = 8
+
 type serverShard struct {
 	mu    sync.Mutex
 	conns map[actor.PID]*conn
+	most  int // since conns was made
 }
 
 // phase is what a Server lets in.
@@ -186,6 +190,7 @@ func (s *Server) add(c *conn) {
 		sh.conns = make(map[actor.PID]*conn)
 	}
 	sh.conns[c.pid] = c
+	sh.most = max(sh.most, len(sh.conns))
 	sh.mu.Unlock()
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
@@ -207,8 +212,8 @@ func (s *Server) remove(c *conn) {
 	sh := s.shard(c.pid)
 	sh.mu.Lock()
 	delete(sh.conns, c.pid)
-	if len(sh.conns) == 0 {
-		sh.conns = nil // a map keeps the memory of its largest time
+	if len(sh.conns) == 0 && sh.most > smallShard {
+		sh.conns, sh.most = nil, 0 // a map keeps the memory of its largest time
 	}
 	sh.mu.Unlock()
 }

@@ -27,6 +27,13 @@ type Host interface {
 	Ending(reason error)
 }
 
+// Brief is a [Host] that can say, behind Ending, that its Terminate takes no time. Then the process ends on the goroutine
+// of Deliver or Start, if it is there and has no children; otherwise that goroutine is left behind Ending.
+type Brief interface {
+	Host
+	Brief() bool
+}
+
 // Hooks are those of [Host] as functions, for an actor that is no Host. All are optional. They cost a process 72 bytes.
 type Hooks struct {
 	TurnEnd  func(delivering bool)

@@ -21,6 +21,9 @@ type Hooks interface {
 	Ending(reason error)
 }
 
+// Brief is host.Brief.
+type Brief interface{ Brief() bool }
+
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
 	Self() any // the actor.PID

@@ -22,7 +22,7 @@ type Task interface{ Run() }
 // tasks that do not block cost the start of one goroutine for each processor, and a thousand that do, one for each of
 // them. There are never more workers than tasks that have begun and not ended, the scout, and those at rest.
 //
-// Workers without a task rest, at most GOMAXPROCS of them: a new goroutine has a small stack, and to let it grow
+// Workers without a task rest, at most 16 for each processor: a new goroutine has a small stack, and to let it grow
 // costs three times what it takes to wake an old one. They go when they were not needed for 100 to 200 ms, or at Close.
 // In a bubble of testing/synctest, Close the Pool before the bubble's first goroutine returns.
 type Pool struct {
@@ -36,6 +36,9 @@ type Pool struct {
 	sweeps *time.Timer
 	timed  bool // sweep will run; always so while workers rest
 }
+
+// restPerProcessor is how many workers rest at most for each processor: a storm of short connections needs that many.
+const restPerProcessor = 16
 
 const period = 100 * time.Millisecond // of sweep
 
@@ -92,7 +95,7 @@ func (p *Pool) sendScoutAndUnlock() {
 // rest puts w to those that rest, if it may; p.mu is held.
 func (p *Pool) rest(w *worker) bool {
 	if p.max == 0 {
-		p.max = runtime.GOMAXPROCS(0)
+		p.max = restPerProcessor * runtime.GOMAXPROCS(0)
 	}
 	if p.closed || len(p.idle) >= p.max {
 		return false

@@ -1,6 +1,8 @@
 package wire_test
 
 import (
+	"bufio"
+	"bytes"
 	"net/http"
 	"strings"
 	"testing"
@@ -15,12 +17,17 @@ func negotiate(t testing.TB, offers ...string) string {
 	t.Helper()
 	r := request()
 	r.Header["Sec-Websocket-Extensions"] = offers
-	w := &hijackable{conn: new(script), header: http.Header{"Sec-Websocket-Extensions": {"set by middleware"}}}
+	conn := new(script)
+	w := &hijackable{conn: conn, header: http.Header{"Sec-Websocket-Extensions": {"set by middleware"}}}
 	c, err := wire.Accept(w, r, wire.Options{Compress: true, Level: 1})
 	if err != nil {
 		t.Fatalf("offers %q: %v; a bad offer must not fail the upgrade", offers, err)
 	}
-	got := strings.Join(w.header.Values("Sec-WebSocket-Extensions"), "|")
+	resp, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(conn.written)), r)
+	if err != nil {
+		t.Fatalf("offers %q: the answer %q is no response: %v", offers, conn.written, err)
+	}
+	got := strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), "|")
 	if c.Compressed() != (got != "") {
 		t.Fatalf("offers %q: answered %q, but Compressed() = %t", offers, got, c.Compressed())
 	}

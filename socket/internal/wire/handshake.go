@@ -92,12 +92,18 @@ func upgradeHeader() http.Header {
 // hasToken reports whether the comma-separated lists in the lines of header key
 // contain token, in any case.
 func hasToken(h http.Header, key, token string) bool {
+	_, ok := findToken(h, key, token)
+	return ok
+}
+
+// findToken is hasToken, and returns the token as it is spelled there.
+func findToken(h http.Header, key, token string) (spelled string, ok bool) {
 	for _, line := range h.Values(key) {
 		for item := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.Trim(item, " \t"), token) {
-				return true
+			if item = strings.Trim(item, " \t"); strings.EqualFold(item, token) {
+				return item, true
 			}
 		}
 	}
-	return false
+	return "", false
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,62 +61,44 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		return nil, refuse(http.StatusNotImplemented, nil,
 			"a %T does not give its connection away (http.Hijacker)", w)
 	}
-
-	// Ours to answer, so nothing that middleware set stays.
-	w.Header().Del("Sec-WebSocket-Extensions")
-	deflate := false
+	a := answer{key: r.Header.Get("Sec-WebSocket-Key"), subprotocol: u.subprotocol(w.Header(), r.Header)}
 	if u.opts.Compress {
-		var answer string
-		if answer, deflate = negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions")); deflate {
-			w.Header().Set("Sec-WebSocket-Extensions", answer)
-		}
+		a.extensions, a.deflate = negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions"))
 	}
-
-	rw := &responseWriter{ResponseWriter: w, decoder: new(decoder), timeout: u.opts.WriteTimeout}
-	ws, err := websocket.Accept(rw, r, &websocket.AcceptOptions{
-		Subprotocols:       u.opts.Subprotocols,
-		InsecureSkipVerify: true, // CheckOrigin is ours
-		CompressionMode:    websocket.CompressionDisabled,
-	})
+	conn, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		if rw.conn == nil { // the 101 is written by Hijack
-			for _, name := range [...]string{"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"} {
-				w.Header().Del(name)
-			}
-			return nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: %w", err)
-		}
-		rw.conn.Close() //nolint:errcheck,gosec // it has failed already
+		return nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: %w", err)
+	}
+	var leftover []byte // what net/http has read behind the request's head
+	if n := brw.Reader.Buffered(); n > 0 {
+		p, _ := brw.Peek(n) // cannot fail: n bytes are buffered
+		leftover = append(leftover, p...)
+	}
+	if u.opts.WriteTimeout > 0 {
+		err = conn.SetWriteDeadline(time.Now().Add(u.opts.WriteTimeout))
+	}
+	if err == nil {
+		_, err = conn.Write(a.head(w.Header()))
+	}
+	if err == nil {
+		err = conn.SetDeadline(time.Time{}) // those of net/http, too
+	}
+	if err != nil {
+		conn.Close() //nolint:errcheck,gosec // it has failed already
 		return nil, fmt.Errorf("wire: upgrade: %w", err)
 	}
-	rw.decoder.made(ws)
-	u.spare(rw.decoder)
-	c := u.open(rw.conn, u.spelled(ws.Subprotocol()), deflate, rw.leftover)
-	if err := rw.conn.SetDeadline(time.Time{}); err != nil {
-		c.Abort() //nolint:errcheck,gosec // it has failed already
-		return nil, fmt.Errorf("wire: upgrade: %w", err)
-	}
-	return c, nil
+	return u.open(conn, a.subprotocol, a.deflate, leftover), nil
 }
 
-// spelled returns name without holding the memory of the request that it came
-// with.
-func (u *Upgrader) spelled(name string) string {
-	for _, s := range u.opts.Subprotocols {
-		if s == name {
-			return s
+// subprotocol is the first of ours that the client offers, as it spells it; else what the application has chosen and set
+// in w; "": none.
+func (u *Upgrader) subprotocol(w, r http.Header) string {
+	for _, name := range u.opts.Subprotocols {
+		if token, ok := findToken(r, "Sec-WebSocket-Protocol", name); ok {
+			return strings.Clone(token) // without the memory of the request
 		}
 	}
-	return string([]byte(name))
-}
-
-// spare keeps the decoder that a handshake has made, unless there is one. A
-// connection has no more need of it than any other, and a pool that grew with
-// every handshake would be held by nothing but the next garbage collections.
-func (u *Upgrader) spare(d *decoder) {
-	if have := u.decoders.Get(); have != nil {
-		d = have.(*decoder)
-	}
-	u.decoders.Put(d)
+	return w.Get("Sec-WebSocket-Protocol")
 }
 
 // decoder takes one from the pool, or makes one. It is given back when the

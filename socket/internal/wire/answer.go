@@ -1,0 +1,77 @@
+package wire
+
+import (
+	"bytes"
+	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 wants it
+	"encoding/base64"
+	"net/http"
+	"time"
+)
+
+// answer is what the 101 says to a request.
+type answer struct {
+	key         string // of the request
+	subprotocol string // "": none
+	extensions  string // "": none
+	deflate     bool
+}
+
+// ours are the fields of a 101 that are not for others to set: those of the
+// handshake, and those that describe a body.
+var ours = map[string]bool{
+	"Upgrade": true, "Connection": true, "Date": true,
+	"Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true, "Sec-Websocket-Extensions": true,
+	"Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Transfer-Encoding": true, "Trailer": true,
+}
+
+// head is the 101 (RFC 6455 section 4.2.2), with what was set in h. It is
+// written to the connection itself: middleware in front of net/http may hold a
+// status back until the first byte of a body, which a 101 does not have.
+func (a answer) head(h http.Header) []byte {
+	var b bytes.Buffer
+	b.Grow(512)
+	field := func(name, value string) {
+		if value != "" {
+			b.WriteString(name)
+			b.WriteString(": ")
+			b.WriteString(value)
+			b.WriteString("\r\n")
+		}
+	}
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
+	field("Sec-WebSocket-Accept", acceptKey(a.key))
+	field("Sec-WebSocket-Protocol", a.subprotocol)
+	field("Sec-WebSocket-Extensions", a.extensions)
+	date := h.Get("Date")
+	if date == "" {
+		date = time.Now().UTC().Format(http.TimeFormat) // RFC 9110 section 6.6.1
+	}
+	field("Date", date)
+	h.WriteSubset(&b, ours) //nolint:errcheck,gosec // a buffer takes all
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// acceptKey is the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2).
+func acceptKey(key string) string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see above
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func unwrap(w http.ResponseWriter) http.ResponseWriter {
+	if u, ok := w.(interface{ Unwrap() http.ResponseWriter }); ok {
+		return u.Unwrap()
+	}
+	return nil
+}
+
+// canHijack reports whether Hijack is there, by the rules of
+// [http.ResponseController].
+func canHijack(w http.ResponseWriter) bool {
+	for ; w != nil; w = unwrap(w) {
+		if _, ok := w.(http.Hijacker); ok {
+			return true
+		}
+	}
+	return false
+}
