@@ -113,7 +113,7 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 // open starts the socket; the 101 is on the wire.
 func (c *conn) open(w *wire.Conn) {
 	c.wire = w
-	w.SetHooks(c.beforeWait, c.onControl)
+	w.SetHooks(c)
 	c.sleep.init()
 	if _, ok := host.OnExit(c.pid, c.onExit); !ok { // the System was shut down meanwhile, and its patience is over
 		c.onExit(actor.ErrKilled)
@@ -179,8 +179,8 @@ func (c *conn) deliver(f frame) (ok bool) {
 	return ok
 }
 
-// onControl gets pings and pongs from the wire, on the reader goroutine.
-func (c *conn) onControl(m websock.Message) bool {
+// OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader goroutine.
+func (c *conn) OnControl(m websock.Message) bool {
 	if m.Opcode == websock.OpPong && c.pulse.answered(m.Data) {
 		return true
 	}
@@ -223,14 +223,14 @@ func (c *conn) gone() error {
 	return l
 }
 
-// beforeWait runs on the reader goroutine before it blocks for bytes: what its turns have pushed leaves now.
-func (c *conn) beforeWait() {
+// BeforeWait implements wire.Hooks, on the reader goroutine before it blocks for bytes: what its turns have pushed leaves now.
+func (c *conn) BeforeWait() {
 	if c.wire.Pending() {
 		c.flush()
 	}
 }
 
-// TurnEnd implements host.Host. The reader leaves its writes to beforeWait, so that the answers to frames which have
+// TurnEnd implements host.Host. The reader leaves its writes to BeforeWait, so that the answers to frames which have
 // arrived together leave together.
 func (c *conn) TurnEnd(delivering bool) {
 	if !delivering && c.wire.Pending() {

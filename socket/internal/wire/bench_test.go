@@ -121,7 +121,7 @@ func BenchmarkTCP_echo(b *testing.B) {
 
 func benchmarkEcho(b *testing.B, o wire.Options, size int) {
 	client, c := overTCP(b, o, nil)
-	c.SetHooks(func() { c.Flush() }, nil)
+	c.SetHooks(hooks{func() { c.Flush() }, nil})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -42,9 +42,8 @@ type Conn struct {
 	wakeMu    sync.Mutex // guards unwakable and the read deadline
 	interrupt atomic.Pointer[error]
 
-	beforeWait func()
-	onControl  func(websock.Message) bool
-	received   atomic.Pointer[websock.CloseDetail]
+	hooks    Hooks
+	received atomic.Pointer[websock.CloseDetail]
 
 	out outbound
 }
@@ -59,16 +58,18 @@ func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftove
 	return c
 }
 
-// SetHooks sets what Next calls on the reading goroutine; either may be nil. It
-// must be called before the first Next.
-//
-// beforeWait is called right before Next may block for bytes, or inflates a
-// message that may take long. onControl gets
-// each ping and pong, also between the fragments of a message; its Data belongs
-// to the hook. False makes Next return [ErrStopped].
-func (c *Conn) SetHooks(beforeWait func(), onControl func(websock.Message) bool) {
-	c.beforeWait, c.onControl = beforeWait, onControl
+// Hooks are called by Next on the reading goroutine.
+type Hooks interface {
+	// BeforeWait is called right before Next may block for bytes, or inflates a
+	// message that may take long.
+	BeforeWait()
+	// OnControl gets each ping and pong, also between the fragments of a message;
+	// its Data belongs to it. False makes Next return [ErrStopped].
+	OnControl(m websock.Message) bool
 }
+
+// SetHooks sets what Next calls. It must be called before the first Next.
+func (c *Conn) SetHooks(h Hooks) { c.hooks = h }
 
 // Abort closes TCP at once, without a Close frame, and wakes every call that
 // blocks.

@@ -25,11 +25,11 @@ func (c *Conn) control(h header) error {
 	if c.discard.Load() {
 		return ErrStopped
 	}
-	if c.onControl == nil {
+	if c.hooks == nil {
 		return nil
 	}
 	then := c.now()
-	if !c.onControl(websock.Message{Opcode: websock.Opcode(h.opcode), Data: p}) {
+	if !c.hooks.OnControl(websock.Message{Opcode: websock.Opcode(h.opcode), Data: p}) {
 		return ErrStopped
 	}
 	c.pause(then)

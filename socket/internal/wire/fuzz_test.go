@@ -56,10 +56,10 @@ func FuzzRead(f *testing.F) {
 		conn := &script{chunks: cut(input, seed)}
 		c := accept(t, conn, limit(fuzzLimit), deflate)
 		var got []string
-		c.SetHooks(nil, func(m websock.Message) bool {
+		c.SetHooks(hooks{nil, func(m websock.Message) bool {
 			got = append(got, event(m))
 			return true
-		})
+		}})
 		var end error
 		for {
 			m, err := c.Next()

@@ -46,6 +46,20 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return h.conn, bufio.NewReadWriter(br, bufio.NewWriter(h.conn)), nil
 }
 
+// hooks is a wire.Hooks of functions; either may be nil.
+type hooks struct {
+	beforeWait func()
+	onControl  func(websock.Message) bool
+}
+
+func (h hooks) BeforeWait() {
+	if h.beforeWait != nil {
+		h.beforeWait()
+	}
+}
+
+func (h hooks) OnControl(m websock.Message) bool { return h.onControl == nil || h.onControl(m) }
+
 // request is a legal handshake; fields replaces headers, "" removes one.
 func request(fields ...string) *http.Request {
 	r := &http.Request{
@@ -230,10 +244,10 @@ func pongEvent(s string) string   { return event(websock.Pong([]byte(s))) }
 
 // readAll reads until an error and returns what came.
 func readAll(c *wire.Conn) (events []string, err error) {
-	c.SetHooks(nil, func(m websock.Message) bool {
+	c.SetHooks(hooks{nil, func(m websock.Message) bool {
 		events = append(events, event(m))
 		return true
-	})
+	}})
 	for {
 		m, err := c.Next()
 		if err != nil {

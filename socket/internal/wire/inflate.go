@@ -104,8 +104,8 @@ func (c *Conn) inflate() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if c.in.total >= longInflate && c.beforeWait != nil {
-		c.beforeWait() // as what it flushes would wait for a millisecond and more
+	if c.in.total >= longInflate && c.hooks != nil {
+		c.hooks.BeforeWait() // as what it flushes would wait for a millisecond and more
 	}
 	f := newInflater(c)
 	defer f.release()

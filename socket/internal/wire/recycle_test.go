@@ -83,7 +83,7 @@ func recycled(client *rawclient.Client, c *wire.Conn, id byte) error {
 		}
 		echoed <- nil
 	}()
-	c.SetHooks(func() { c.Flush() }, nil)
+	c.SetHooks(hooks{func() { c.Flush() }, nil})
 	for range sizes {
 		m, err := c.Next()
 		if err != nil {

@@ -74,8 +74,8 @@ func (c *Conn) beforeRead() error {
 	if err := c.stopped(); err != nil {
 		return err
 	}
-	if c.beforeWait != nil {
-		c.beforeWait()
+	if c.hooks != nil {
+		c.hooks.BeforeWait()
 		if err := c.stopped(); err != nil { // by what the hook did
 			return err
 		}

@@ -94,7 +94,7 @@ func TestDiscard(t *testing.T) {
 
 		client, c = connect(t, wire.Options{MaxMessageSize: mb}, false)
 		client.WriteBytes(join(frame(fin, opText, "one"), frame(fin, opPing, "p"), frame(fin, opText, "two")))
-		c.SetHooks(nil, func(m websock.Message) bool { t.Errorf("hook called with %v", m); return true })
+		c.SetHooks(hooks{nil, func(m websock.Message) bool { t.Errorf("hook called with %v", m); return true }})
 		if _, err := c.Next(); err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestDiscard(t *testing.T) {
 func TestNext_hookStops(t *testing.T) {
 	client, c := connect(t, wire.Options{MaxMessageSize: mb}, false)
 	client.WriteBytes(join(frame(0, opText, "a"), frame(fin, opPing, "p"), frame(fin, opCont, "b"), closeFrame(1000, "bye")))
-	c.SetHooks(nil, func(websock.Message) bool { return false })
+	c.SetHooks(hooks{nil, func(websock.Message) bool { return false }})
 	if m, err := c.Next(); err != wire.ErrStopped {
 		t.Fatalf("Next: %v, %v, want ErrStopped", m, err)
 	}
@@ -126,7 +126,7 @@ func TestNext_hookStops(t *testing.T) {
 func TestNext_hookBeforeWait(t *testing.T) {
 	client, c := connect(t, wire.Options{MaxMessageSize: mb}, false)
 	calls := 0
-	c.SetHooks(func() { calls++ }, nil)
+	c.SetHooks(hooks{func() { calls++ }, nil})
 	client.WriteBytes(join(frame(fin, opText, "one"), frame(fin, opText, "two"), frame(fin, opPing, "no hook for it")))
 	client.Close(1000, "")
 	for want, i := []int{1, 1, 1}, 0; i < 3; i++ {
@@ -138,7 +138,7 @@ func TestNext_hookBeforeWait(t *testing.T) {
 
 	// What the hook does is seen before the wait.
 	_, c = connect(t, wire.Options{}, false)
-	c.SetHooks(func() { c.Discard() }, nil)
+	c.SetHooks(hooks{func() { c.Discard() }, nil})
 	if _, err := c.Next(); err != wire.ErrStopped {
 		t.Errorf("Discard in the hook: %v, want ErrStopped", err)
 	}

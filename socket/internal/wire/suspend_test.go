@@ -160,7 +160,7 @@ func TestSetPatient(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client, c := open(t, wire.Options{MaxMessageSize: mb})
 			flushed := 0
-			c.SetHooks(func() { flushed++ }, nil)
+			c.SetHooks(hooks{func() { flushed++ }, nil})
 			c.SetPatient(false)
 			for range 3 {
 				if _, err := c.Next(); err != wire.ErrSuspended {
@@ -291,7 +291,7 @@ func TestSuspend_stress(t *testing.T) {
 				})
 			}
 			pings, suspensions := 0, 0
-			c.SetHooks(nil, func(websock.Message) bool { pings++; return true })
+			c.SetHooks(hooks{nil, func(websock.Message) bool { pings++; return true }})
 			for want := uint32(0); ; {
 				m, err := c.Next()
 				if err == wire.ErrSuspended {

@@ -25,7 +25,7 @@ func TestSetHooks_beforeWaitRunsBeforeALongInflation(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client, c := connect(t, wire.Options{MaxMessageSize: -1}, true)
 			waits := 0
-			c.SetHooks(func() { waits++ }, nil)
+			c.SetHooks(hooks{func() { waits++ }, nil})
 			client.Write( // in one segment
 				rawclient.Frame{Fin: true, Opcode: rawclient.OpBinary, Payload: []byte("first")},
 				rawclient.Frame{Fin: true, RSV: rawclient.RSV1, Opcode: rawclient.OpBinary, Payload: rawclient.Deflate(tt.message)},
