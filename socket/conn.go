@@ -26,13 +26,10 @@ type conn struct {
 	pid     actor.PID
 	since   time.Time
 	handler websock.Handler
-	control websock.ControlHandler // nil when the handler has none
 
-	// Owned by the reader. A Deliver returns when its frame is taken out of the mailbox, and so the handling of the one
-	// before is over: two places are enough.
-	frames  [2]frame
-	next    int
-	started bool // Init has run
+	// Owned by the reader.
+	frames  *frames // nil while there is no need of them
+	started bool    // Init has run
 
 	// Owned by the turn.
 	initialized bool                // Init has returned normally
@@ -67,6 +64,13 @@ type frame struct {
 
 func (f *frame) String() string { return f.what }
 
+// frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
+// handling of the one before is over: two are enough.
+type frames struct {
+	places [2]frame
+	next   int
+}
+
 const endOfReading = "end of reading"
 
 // nameOf is what actor.Inspect says of a message of the peer.
@@ -95,7 +99,6 @@ func (e *lostError) Unwrap() []error { return []error{websock.ErrRemote, e.err} 
 // spawn makes the process of a socket, of which nothing runs yet.
 func (s *Server) spawn(h websock.Handler) (*conn, error) {
 	c := &conn{srv: s, handler: h, since: time.Now()}
-	c.control, _ = h.(websock.ControlHandler)
 	c.ended.Add(1)
 	c.stall.c, c.pulse.c, c.sleep.c = c, c, c
 	port, err := host.Spawn(s.System(), c, actor.SpawnOptions{
@@ -145,6 +148,7 @@ func (c *conn) read() (asleep bool) {
 	for {
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
+			c.frames = nil // the process may still handle the last
 			if c.sleep.lieDown() {
 				return true
 			}
@@ -170,8 +174,11 @@ func (c *conn) enter(f func()) {
 }
 
 func (c *conn) deliver(f frame) (ok bool) {
-	p := &c.frames[c.next]
-	c.next ^= 1
+	if c.frames == nil {
+		c.frames = new(frames)
+	}
+	p := &c.frames.places[c.frames.next]
+	c.frames.next ^= 1
 	*p = f
 	c.inside.Store(true)
 	ok = c.port.Deliver(p)

@@ -45,20 +45,22 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 		if err := c.append(websock.Pong(msg.Data)); err != nil {
 			return err
 		}
-		if c.control == nil {
+		control, ok := c.handler.(websock.ControlHandler)
+		if !ok {
 			return nil
 		}
 		c.flush() // the pong is on the wire before HandleControl runs
 		if err := c.gone(); err != nil {
 			return err
 		}
-		return c.apply(c.control.HandleControl(ctx, msg))
+		return c.apply(control.HandleControl(ctx, msg))
 	case websock.OpPong:
-		if c.control == nil {
+		control, ok := c.handler.(websock.ControlHandler)
+		if !ok {
 			return nil
 		}
 		c.stall.arm()
-		return c.apply(c.control.HandleControl(ctx, msg))
+		return c.apply(control.HandleControl(ctx, msg))
 	default:
 		c.stall.arm()
 		err := c.apply(c.handler.HandleIn(ctx, msg))
