@@ -156,6 +156,9 @@ func (c *call) settle(v any) bool {
 
 func (c *call) context() *processContext { return (*processContext)(c.callee) }
 
+// String says whose ctx it is; see that of processContext.
+func (c *call) String() string { return c.context().String() }
+
 // Deadline, Done, Err and Value are those of the callee's ctx, but for what only the handling of a Call has.
 func (c *call) Deadline() (time.Time, bool) { return c.context().Deadline() }
 func (c *call) Done() <-chan struct{}       { return c.context().Done() }

@@ -39,6 +39,11 @@ func (c *processContext) std() *stdContext {
 	return std
 }
 
+// String says whose ctx it is. Without it, fmt would read the process while others write it.
+func (c *processContext) String() string {
+	return "actor.Context(" + (*process)(c).pid().String() + ")"
+}
+
 func (c *processContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
 func (c *processContext) Done() <-chan struct{} { return c.std().Done() }
@@ -66,6 +71,8 @@ func (c *processContext) Value(key any) any {
 type terminateContext struct{ *processContext }
 
 func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.deadline), true }
+
+func (c *terminateContext) String() string { return c.processContext.String() }
 
 func processOf(ctx context.Context) *process {
 	p, _ := ctx.Value(processKey{}).(*process)

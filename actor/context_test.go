@@ -3,7 +3,9 @@ package actor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -217,4 +219,32 @@ func TestContext_ofTerminate(t *testing.T) {
 			t.Errorf("done after %v, cause %v, derived %v; want 3s and ErrKilled", waited, cause, derived)
 		}
 	})
+}
+
+// TestContext_String: a ctx may be printed while its process is written to; fmt would read the record itself.
+func TestContext_String(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{})
+	printed := make(chan string)
+	pid := server(t, sys, func(ctx context.Context, msg any) error {
+		if msg == "print" {
+			printed <- fmt.Sprint(ctx, context.WithValue(ctx, new(int), 1))
+		}
+		return nil
+	})
+	stop := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				pid.Send("more")
+			}
+		}
+	}()
+	pid.Send("print")
+	if got := <-printed; !strings.Contains(got, pid.String()) {
+		t.Errorf("a ctx is printed as %q, want it to name %v", got, pid)
+	}
+	close(stop)
 }

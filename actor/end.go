@@ -272,7 +272,10 @@ func (p *process) leave(reason error) {
 	if p.parent != nil {
 		p.parent.childEnded(p, reason)
 	}
-	p.sys.gone()
+	defer p.sys.gone() // after a runtime.Goexit in the hook, too
+	if g, ok := p.hooks.(hook.Gone); ok {
+		g.Gone()
+	}
 }
 
 // runExitHook keeps a panic from the hooks behind it and from the goroutine, which may be anybody's. After a

@@ -39,20 +39,23 @@ type conn struct {
 	lost       atomic.Pointer[lostError] // the transport has failed
 	overloaded atomic.Bool               // before that, the mailbox went over its limit
 	inside     atomic.Bool               // the reader is inside Start or Deliver
+	talked     atomic.Bool               // a message has come since the pulse looked
 	stall      stall
 	pulse      pulse
 	sleep      sleep
 
-	mu       sync.Mutex
-	decided  bool      // ended is done: Ending has run, or it was a kill
-	over     bool      // Terminate has returned, so the end is no kill
-	refused  error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
-	closeBy  time.Time // until when the peer's Close is waited for
-	reason   error     // the exit reason
-	label    string    // at the end
-	dropped  uint64
-	reported bool
-	ended    sync.WaitGroup // 1 until the Close frame is out, or will never be
+	mu      sync.Mutex
+	decided bool      // ended is done: Ending has run, or it was a kill
+	over    bool      // Terminate has returned, so the end is no kill
+	refused error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
+	closeBy time.Time // until when the peer's Close is waited for
+	reason  error     // the exit reason
+	label   string    // at the end
+	dropped uint64
+	ended   sync.WaitGroup // 1 until the Close frame is out, or will never be
+
+	left    atomic.Bool  // the reader has left, or is given up
+	settled atomic.Int32 // 1: it has left or the process is dead, 2: both
 }
 
 // frame is what the reader hands to the process: a message, or why reading has ended.
@@ -160,6 +163,9 @@ func (c *conn) read() (asleep bool) {
 			return false
 		}
 		c.wire.SetPatient(true)
+		if !c.talked.Load() {
+			c.talked.Store(true)
+		}
 		if !c.deliver(frame{what: nameOf(msg.Opcode), msg: msg}) {
 			return false
 		}
@@ -292,52 +298,56 @@ func (c *conn) onExit(reason error) {
 	c.dropped = info.Dropped
 	c.mu.Unlock()
 	if killed {
-		c.pulse.stop()
+		c.pulse.bury()
 		c.abort()
 	}
 	if first {
 		c.ended.Done()
 	}
 	if killed && c.inside.Load() {
-		go c.reportDead() // the reader may be stuck in a callback
+		c.leftBy() // the reader may be stuck in a callback
 	}
 }
 
-// reportDead reports once the process is dead, which is a matter of moments.
-func (c *conn) reportDead() {
-	if c.pid.Alive() {
-		actor.Wait(context.Background(), c.pid) //nolint:errcheck // either way it is dead
+// Gone implements host.Gone.
+func (c *conn) Gone() {
+	if c.settled.Add(1) == 2 {
+		c.port.Go((*reporter)(c)) // this goroutine may be anybody's
 	}
-	c.report()
 }
 
-// leave is the end of the reader goroutine: it waits for the Close frame to be out, reads on for the peer's, closes TCP,
-// waits for the process, and reports.
+// leftBy is called when TCP is closed, by the reader or by who gives it up.
+func (c *conn) leftBy() {
+	if !c.left.Swap(true) && c.settled.Add(1) == 2 {
+		c.report()
+	}
+}
+
+// reporter is the task that reports.
+type reporter conn
+
+func (r *reporter) Run() { (*conn)(r).report() }
+
+// leave is the end of the reader goroutine: it waits for the Close frame to be out, reads on for the peer's, and closes
+// TCP. If the process is dead, it reports.
 func (c *conn) leave() {
 	c.inside.Store(false)
 	c.ended.Wait()
 	c.mu.Lock()
 	closeBy := c.closeBy
 	c.mu.Unlock()
-	if !closeBy.IsZero() {
+	if !closeBy.IsZero() && !c.wire.Finished() {
 		c.wire.Drain(closeBy)
 	}
 	c.abort()
 	c.stall.stop()
-	c.pulse.stop()
+	c.pulse.bury()
 	c.pulse.wait()
-	c.reportDead()
+	c.leftBy()
 }
 
 // report is the last act: TCP is closed and the process is dead.
 func (c *conn) report() {
-	c.mu.Lock()
-	done := c.reported
-	c.reported = true
-	c.mu.Unlock()
-	if done {
-		return
-	}
 	defer c.srv.release() // after a runtime.Goexit in OnClose, too
 	c.srv.remove(c)
 	level, logged := c.logLevel()

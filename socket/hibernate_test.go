@@ -110,6 +110,29 @@ func TestHibernateAfter(t *testing.T) {
 			t.Errorf("Info: %+v, want an RTT and 10 pongs", info)
 		}
 	})
+	bubble(t, "pings and pongs do not keep it awake: ours", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: 30 * time.Second}).dial(echo())
+		for range 4 { // after 25, 50, 75 and 100 seconds
+			op, p, err := c.ReadMessage()
+			if err != nil || op != rawclient.OpPing {
+				t.Fatalf("got opcode %#x, error %v; want a ping", op, err)
+			}
+			c.must(c.Pong(p))
+		}
+		c.sleeps(true)
+	})
+	bubble(t, "pings and pongs do not keep it awake: the peer's", func(t *testing.T) {
+		c := serve(t, socket.Config{PingInterval: -1}).dial(echo())
+		wantEcho(t, c.Client, "hello")
+		for range 4 {
+			time.Sleep(10 * time.Second)
+			c.must(c.Ping(nil))
+			wantMessage(t, c.Client, rawclient.OpPong, "")
+		}
+		c.sleeps(true)
+		wantEcho(t, c.Client, "hello")
+		c.sleeps(false)
+	})
 	bubble(t, "messages of other processes reach the peer and let it sleep on", func(t *testing.T) {
 		c := hibernating(t, socket.Config{}, puppet())
 		c.pid.Send(do(func(ctx context.Context) websock.Result {
@@ -245,4 +268,38 @@ func TestHibernate_end(t *testing.T) {
 			t.Errorf("Shutdown: %v", err)
 		}
 	})
+}
+
+// TestHibernate_answeredClose: a peer that answers our Close at once, and leaves the end of TCP to us as it should, does
+// not have to wait for it, whoever of the process and the reader sees what first.
+func TestHibernate_answeredClose(t *testing.T) {
+	for _, asleep := range []bool{false, true} {
+		bubble(t, map[bool]string{false: "awake", true: "asleep"}[asleep], func(t *testing.T) {
+			r := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1})
+			var cs []*client
+			for range 500 {
+				cs = append(cs, r.dial(plain{puppet()}))
+			}
+			if asleep {
+				time.Sleep(16 * time.Second)
+			}
+			began := time.Now()
+			for _, c := range cs {
+				background(t, func() {
+					if _, _, err := c.ReadMessage(); err == nil {
+						c.Close(1001, "")
+					}
+				})
+			}
+			for _, c := range cs {
+				c.pid.Exit(actor.ErrShutdown)
+			}
+			for _, c := range cs {
+				c.end()
+			}
+			if d := time.Since(began); d != 0 {
+				t.Errorf("TCP was open for %v", d)
+			}
+		})
+	}
 }

@@ -131,6 +131,7 @@ func (c *conn) terminated() {
 // the peer's Close, if that has not come.
 func (c *conn) Ending(reason error) {
 	c.pulse.stop()
+	c.sleep.hold()
 	c.stall.disarm()
 	detail, closing, refused := c.closeFrame(reason)
 	if closing {

@@ -23,11 +23,16 @@ type pulse struct {
 	parting bool           // the entry is the time for the peer's Close
 	pinging bool           // a ping is on its way
 	asked   bool           // the last ping is not answered yet
+	gone    bool           // TCP is closed
 	pings   uint32         // how many there were
-	pinged  time.Time      // when the last one was due
-	lulled  time.Time      // when the reader was last asked to suspend
 	wg      sync.WaitGroup // 1 while a ping is on its way
 	rtt     time.Duration
+
+	// Since the upgrade; 0: never.
+	pinged time.Duration // when the last ping was due
+	sent   time.Duration // when it was written
+	quiet  time.Duration // since when no message has come, as far as talked does not say otherwise
+	lulled time.Duration // when the reader was last asked to suspend
 }
 
 // pingMark begins the payload of our pings, which ends with their number.
@@ -45,9 +50,10 @@ func (p *pulse) schedule(now time.Time) {
 	if p.over {
 		return
 	}
-	if next, ok := p.next(now); ok {
+	at := p.since(now)
+	if next, ok := p.next(at); ok {
 		// What became due just now is looked at again.
-		p.c.srv.wheel.Set(&p.entry, p, now, max(next.Sub(now), time.Millisecond))
+		p.c.srv.wheel.Set(&p.entry, p, now, max(next-at, time.Millisecond))
 	}
 }
 
@@ -59,10 +65,21 @@ func (p *pulse) stop() {
 	p.c.srv.wheel.Stop(&p.entry)
 }
 
+// bury is stop when TCP is closed: nothing is waited for any more.
+func (p *pulse) bury() {
+	p.mu.Lock()
+	p.gone = true
+	p.mu.Unlock()
+	p.stop()
+}
+
 // part wakes the socket, which sleeps, at the end of the time for the peer's Close. It is called behind stop.
 func (p *pulse) part(wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.gone {
+		return
+	}
 	p.parting = true
 	p.c.srv.wheel.Set(&p.entry, p, time.Now(), wait)
 }
@@ -70,42 +87,51 @@ func (p *pulse) part(wait time.Duration) {
 // wait waits for the last ping.
 func (p *pulse) wait() { p.wg.Wait() }
 
-// next is when something can be due at the earliest. Silence counts only while the socket waits for bytes; of a socket
-// that sleeps, no message can be open. p.mu is held.
-func (p *pulse) next(now time.Time) (time.Time, bool) {
+// since is how long after the upgrade t is; 0 for the zero Time.
+func (p *pulse) since(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return max(t.Sub(p.c.since), 1)
+}
+
+// next is when something can be due at the earliest, after the upgrade. Silence counts only while the socket waits for
+// bytes; of a socket that sleeps, no message can be open. p.mu is held.
+func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 	cfg, a := &p.c.srv.cfg, p.c.wire.Activity()
-	silent, message := a.WaitingSince, a.MessageSince
-	if silent.IsZero() {
+	silent, message := p.since(a.WaitingSince), p.since(a.MessageSince)
+	if silent == 0 {
 		silent = now
 		if p.c.inside.Load() {
 			message = now
 		}
 	}
-	if message.IsZero() {
+	if message == 0 {
 		message = now
 	}
-	var next time.Time
-	sooner := func(since time.Time, d time.Duration) {
-		if t := since.Add(d); d > 0 && (next.IsZero() || t.Before(next)) {
-			next = t
+	var next time.Duration
+	sooner := func(since, d time.Duration) {
+		if d > 0 && (next == 0 || since+d < next) {
+			next = since + d
 		}
 	}
 	sooner(silent, cfg.IdleTimeout)
-	sooner(later(silent, p.pinged), cfg.PingInterval)
+	sooner(max(silent, p.pinged), cfg.PingInterval)
 	if sleep := p.c.sleep.state(); sleep != sleepAsleep {
 		sooner(message, cfg.MessageTimeout)
 		if sleep == sleepAwake {
-			sooner(later(silent, p.lulled), cfg.HibernateAfter)
+			sooner(max(p.quietSince(silent), p.lulled), cfg.HibernateAfter)
 		}
 	}
-	return next, !next.IsZero()
+	return next, next != 0
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
+// quietSince is since when no message has come. Pings and pongs end the silence of the peer, not this one. p.mu is held.
+func (p *pulse) quietSince(silent time.Duration) time.Duration {
+	if p.c.talked.Swap(false) {
+		p.quiet = silent
 	}
-	return a
+	return p.quiet
 }
 
 // Due implements wheel.Target.
@@ -119,24 +145,24 @@ func (p *pulse) Due(now time.Time) {
 	if p.over {
 		return
 	}
-	cfg, a := &p.c.srv.cfg, p.c.wire.Activity()
-	waiting := !a.WaitingSince.IsZero()
-	over := func(since time.Time, d time.Duration) bool { return d > 0 && !now.Before(since.Add(d)) }
+	cfg, a, at := &p.c.srv.cfg, p.c.wire.Activity(), p.since(now)
+	silent, message := p.since(a.WaitingSince), p.since(a.MessageSince)
+	over := func(since, d time.Duration) bool { return d > 0 && at >= since+d }
 	switch {
-	case waiting && over(a.WaitingSince, cfg.IdleTimeout):
+	case silent != 0 && over(silent, cfg.IdleTimeout):
 		p.over = true
 		p.c.interrupt(websock.ErrTimeout)
-	case !a.MessageSince.IsZero() && over(a.MessageSince, cfg.MessageTimeout) && (waiting || !p.c.inside.Load()):
+	case message != 0 && over(message, cfg.MessageTimeout) && (silent != 0 || !p.c.inside.Load()):
 		// Without waiting: the peer sends faster than is read, such as fragments of nothing without end.
 		p.over = true
 		p.c.interrupt(fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", cfg.MessageTimeout,
 			websock.ErrTimeout))
-	case waiting:
-		if over(later(a.WaitingSince, p.pinged), cfg.PingInterval) {
-			p.ask(now)
+	case silent != 0:
+		if over(max(silent, p.pinged), cfg.PingInterval) {
+			p.ask(at)
 		}
-		if over(later(a.WaitingSince, p.lulled), cfg.HibernateAfter) && p.c.sleep.state() == sleepAwake {
-			p.lulled = now
+		if p.c.sleep.state() == sleepAwake && over(max(p.quietSince(silent), p.lulled), cfg.HibernateAfter) {
+			p.lulled = at
 			p.c.wire.Suspend()
 		}
 	}
@@ -144,8 +170,8 @@ func (p *pulse) Due(now time.Time) {
 }
 
 // ask has a ping written, which may block as long as any write; p.mu is held.
-func (p *pulse) ask(now time.Time) {
-	p.pinged = now
+func (p *pulse) ask(at time.Duration) {
+	p.pinged = at
 	if p.pinging {
 		return
 	}
@@ -162,6 +188,7 @@ func (t *pinger) Run() {
 	p := (*pulse)(t)
 	defer p.wg.Done()
 	p.mu.Lock()
+	p.sent = p.since(time.Now())
 	payload := binary.BigEndian.AppendUint32([]byte(pingMark), p.pings)
 	p.mu.Unlock()
 	if p.c.wire.Append(websock.Ping(payload)) == nil {
@@ -183,7 +210,7 @@ func (p *pulse) answered(payload []byte) bool {
 		return false
 	}
 	p.asked = false
-	p.rtt = max(time.Since(p.pinged), 1)
+	p.rtt = max(p.since(time.Now())-p.sent, 1)
 	return true
 }
 

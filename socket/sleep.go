@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -20,6 +21,8 @@ type sleep struct {
 	mu     sync.Mutex
 	stop   bool // reading has ended, or is to end: the reader stays, or is the last
 	closed bool // TCP is closed, or will be at once
+	held   bool // the Close frame is on its way: a reader would only wait for that
+	woken  bool // meanwhile
 	now    atomic.Uint32
 }
 
@@ -47,9 +50,8 @@ func (s *sleep) lieDown() bool {
 		return false
 	}
 	armed, err := s.c.srv.notifier.Arm(&s.sleeper, s.c.wire.Transport(), s)
-	if err != nil {
+	if errors.Is(err, notify.ErrUnsupported) {
 		s.now.Store(sleepNever)
-		return false
 	}
 	if armed {
 		s.now.Store(sleepAsleep)
@@ -66,6 +68,10 @@ func (s *sleep) Wake() {
 
 // wake starts a reader if there is none; s.mu is held.
 func (s *sleep) wake() {
+	if s.held {
+		s.woken = true
+		return
+	}
 	if s.now.CompareAndSwap(sleepAsleep, sleepAwake) {
 		s.c.port.Go((*reader)(s.c))
 	}
@@ -82,12 +88,22 @@ func (s *sleep) rouse() {
 	}
 }
 
+// hold keeps a socket that sleeps from waking, until end.
+func (s *sleep) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = true
+}
+
 // end says that the process has ended. It tells whether the socket sleeps, and so goes on sleeping until the
 // peer's Close, or until rouse.
 func (s *sleep) end() (asleep bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop = true
+	s.stop, s.held = true, false
+	if s.woken {
+		s.wake()
+	}
 	return s.state() == sleepAsleep
 }
 

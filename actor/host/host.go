@@ -34,6 +34,14 @@ type Brief interface {
 	Brief() bool
 }
 
+// Gone is a [Host] that wants to know when its process is dead and all who had to be told have been.
+type Gone interface {
+	Host
+	// Gone is called once, on the goroutine that has ended the process, which after a kill may be anybody's. It must
+	// not block. It does not run when Spawn has failed.
+	Gone()
+}
+
 // Hooks are those of [Host] as functions, for an actor that is no Host. All are optional. They cost a process 72 bytes.
 type Hooks struct {
 	TurnEnd  func(delivering bool)

@@ -24,6 +24,9 @@ type Hooks interface {
 // Brief is host.Brief.
 type Brief interface{ Brief() bool }
 
+// Gone is host.Gone.
+type Gone interface{ Gone() }
+
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
 	Self() any // the actor.PID

@@ -82,7 +82,7 @@ func (c *Conn) Recycle(m []byte) {
 	if !c.u.opts.ReuseBuffers || cap(m) < smallestBuffer {
 		return
 	}
-	if len(m) < largePayload { // Append has copied it
+	if cap(m) < largePayload { // Append has copied what was pushed of it, and behind it
 		freeBuffer(m)
 		return
 	}
