@@ -65,6 +65,7 @@ type process struct {
 	state    state
 	running  bool  // some goroutine holds the turn
 	worker   bool  // and it is one of the System's, not a host's
+	corked   bool  // the host is a host.Corked; never changes
 	left     bool  // that goroutine was given up, because the process was killed while a callback ran
 	full     bool  // the limit has been met, and OverflowExit
 	exiting  bool  // an Exit waits; those behind it would change nothing
@@ -293,6 +294,9 @@ func (p *process) Deliver(msg any) bool {
 		p.begin(it)
 		p.mu.Unlock()
 		if p.handle(it) {
+			if p.rests() {
+				return true
+			}
 			p.run(true, 1)
 		}
 		return p.going(turn)
@@ -304,6 +308,17 @@ func (p *process) Deliver(msg any) bool {
 	ok := <-slot
 	p.putSlot()
 	return ok
+}
+
+// rests ends a turn of one message on the host's goroutine when nothing is left to do, as run would.
+func (p *process) rests() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.corked || p.state >= stateEnding || p.urged || p.queue.len() > 0 {
+		return false
+	}
+	p.current, p.phase, p.running = item{}, phaseNone, false
+	return true
 }
 
 // putSlot gives the slot back, from which the one value that was to come has been taken.
@@ -403,7 +418,7 @@ func (p *process) run(delivering bool, n int) {
 		it, ok := p.queue.pop()
 		if !ok {
 			p.current, p.phase = item{}, phaseNone
-			if p.hooks != nil && !ended {
+			if p.hooks != nil && !ended && !(delivering && p.corked) {
 				p.phase, p.began = phaseTurnEnd, p.sys.now()
 				p.mu.Unlock()
 				if err := p.protect(func() error { p.hooks.TurnEnd(delivering); return nil }); err != nil {

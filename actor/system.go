@@ -169,6 +169,7 @@ func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error)
 	}
 	if h, ok := a.(hook.Hosted); ok {
 		hosted := h.TroupeHosted()
+		_, p.corked = hosted.Hooks.(hook.Corked)
 		p.actor, p.hooks = hosted.Actor.(Actor), hosted.Hooks
 		hosted.Port = p
 	}

@@ -12,7 +12,8 @@ import (
 )
 
 // Config configures a Server. The zero value works. In every field 0 means the default and a negative value means off,
-// as far as the field can be off.
+// as far as the field can be off. IdleTimeout, PingInterval, MessageTimeout and HibernateAfter are coarse: never early,
+// and late by up to 1/32, or a millisecond.
 type Config struct {
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System
@@ -68,8 +69,8 @@ type Config struct {
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 
-	// HibernateAfter is the silence of the peer after which a socket gives up its goroutine and all buffers until bytes
-	// come again; messages of other processes, our pings and their pongs do not keep it awake. Where the connection
+	// HibernateAfter is how long no message may have come from the peer for a socket to give up its goroutine and all
+	// buffers until bytes come again; messages of other processes, our pings and their pongs do not keep it awake. Where the connection
 	// cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it stays as it is.
 	// 0: 15 s; negative: never.
 	HibernateAfter time.Duration

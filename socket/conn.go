@@ -243,10 +243,13 @@ func (c *conn) BeforeWait() {
 	}
 }
 
-// TurnEnd implements host.Host. The reader leaves its writes to BeforeWait, so that the answers to frames which have
+// Corked implements host.Corked: the reader leaves its writes to BeforeWait, so that the answers to frames which have
 // arrived together leave together.
-func (c *conn) TurnEnd(delivering bool) {
-	if !delivering && c.wire.Pending() {
+func (c *conn) Corked() {}
+
+// TurnEnd implements host.Host, on a worker.
+func (c *conn) TurnEnd(bool) {
+	if c.wire.Pending() {
 		c.flush()
 	}
 }

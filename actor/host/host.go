@@ -42,6 +42,13 @@ type Gone interface {
 	Gone()
 }
 
+// Corked is a [Host] that sees to what its turns have buffered by itself before the goroutine of Deliver or Start blocks:
+// there TurnEnd is not called. It is called on all others.
+type Corked interface {
+	Host
+	Corked() // is not called
+}
+
 // Hooks are those of [Host] as functions, for an actor that is no Host. All are optional. They cost a process 72 bytes.
 type Hooks struct {
 	TurnEnd  func(delivering bool)

@@ -325,3 +325,41 @@ func TestSpawn_hooksOfTheActorItself(t *testing.T) {
 		}
 	})
 }
+
+// corked is itself, and sees to its writes before its goroutine blocks.
+type corked struct{ itself }
+
+func (*corked) Corked() {}
+
+// TestCorked: TurnEnd is called on workers only, and a process whose turn ended without it rests.
+func TestCorked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, err := actor.NewSystem(actor.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sys.Shutdown(t.Context())
+		c := &corked{itself{receive: func(context.Context, any) error { return nil }}}
+		port, err := host.Spawn(sys, c, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.Start()
+		for range 3 {
+			if !port.Deliver("frame") {
+				t.Errorf("Deliver to a process at rest: false")
+			}
+		}
+		if len(c.happened) != 0 {
+			t.Errorf("on the host's goroutine: %q", c.happened)
+		}
+		port.PID().Send("message")
+		synctest.Wait()
+		if want := []string{"turn end, delivering false"}; !slices.Equal(c.happened, want) {
+			t.Errorf("behind a message: %q, want %q", c.happened, want)
+		}
+		if info, err := actor.Inspect(port.PID()); err != nil || info.Handling != "" || info.Handled != 4 {
+			t.Errorf("Inspect: %+v, %v; want a process at rest that has handled 4", info, err)
+		}
+	})
+}

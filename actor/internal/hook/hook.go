@@ -27,6 +27,9 @@ type Brief interface{ Brief() bool }
 // Gone is host.Gone.
 type Gone interface{ Gone() }
 
+// Corked is host.Corked.
+type Corked interface{ Corked() }
+
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
 	Self() any // the actor.PID
