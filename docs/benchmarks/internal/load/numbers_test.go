@@ -1,0 +1,61 @@
+package load
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestNumbers(t *testing.T) {
+	type step = func(*numbers) error
+	join := func(n *numbers) error { n.join(); return nil }
+	joined := func(since uint64) step { return func(n *numbers) error { return n.joined(since) } }
+	left := func(due, until uint64) step { return func(n *numbers) error { return n.left(due, until) } }
+	got := func(all ...uint64) step {
+		return func(n *numbers) error {
+			for _, number := range all {
+				if err := n.got(number); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+	}
+	complete := func(n *numbers) error {
+		if !n.complete() {
+			return errors.New("not complete")
+		}
+		return nil
+	}
+	for name, tt := range map[string]struct {
+		steps []step
+		want  string
+	}{
+		"all":                      {[]step{join, joined(3), got(4, 5, 6), left(5, 7), complete, got(7)}, ""},
+		"before the answer":        {[]step{join, got(3, 4), joined(3), got(5)}, ""},
+		"begun before join":        {[]step{join, joined(3), got(2, 3, 4)}, ""},
+		"nothing came":             {[]step{join, joined(3), left(3, 3), complete}, ""},
+		"joined again":             {[]step{join, joined(3), got(4), left(4, 5), complete, join, joined(9), got(10)}, ""},
+		"lost":                     {[]step{join, joined(3), got(4, 6)}, "6 came behind 4"},
+		"the first lost":           {[]step{join, joined(3), got(5)}, "5 came behind 0"},
+		"lost before the answer":   {[]step{join, got(5), joined(3)}, "5 came behind 0"},
+		"lost behind old ones":     {[]step{join, joined(3), got(2, 3, 5)}, "5 came behind 3"},
+		"doubled":                  {[]step{join, joined(3), got(4, 4)}, "4 came behind 4"},
+		"reordered":                {[]step{join, joined(1), got(2, 4, 3)}, "4 came behind 2"},
+		"the last lost":            {[]step{join, joined(3), got(4), left(5, 5), complete}, "not complete"},
+		"behind left":              {[]step{join, joined(3), left(3, 3), got(4)}, "had left"},
+		"behind left, before it":   {[]step{join, joined(3), got(4, 5), left(4, 4)}, "had left"},
+		"an answer without asking": {[]step{joined(3)}, "nobody asked"},
+	} {
+		var n numbers
+		var err error
+		for _, s := range tt.steps {
+			if err = s(&n); err != nil {
+				break
+			}
+		}
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got error %v, want %q", name, err, tt.want)
+		}
+	}
+}

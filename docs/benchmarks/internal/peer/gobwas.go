@@ -1,0 +1,66 @@
+package peer
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"slices"
+
+	"github.com/gobwas/ws"
+)
+
+// gobwas is a bare loop on its frames, with the zero-copy upgrade.
+var gobwas = Peer{Name: "gobwas", Module: "github.com/gobwas/ws", NoDeflate: true, Serve: serveGobwas}
+
+func serveGobwas(ln net.Listener, o Options) (Broadcast, error) {
+	conns := newSet[net.Conn](o.Group)
+	go accept(ln, func(c net.Conn) {
+		if _, err := ws.Upgrade(c); err != nil {
+			return
+		}
+		conns.add(c)
+		defer conns.remove(c)
+		echoGobwas(c)
+	})
+	return func(payload []byte) error {
+		frame := ws.MustCompileFrame(ws.NewTextFrame(payload))
+		return conns.each(func(c net.Conn) error {
+			_, err := c.Write(frame)
+			return err
+		})
+	}, nil
+}
+
+func echoGobwas(c net.Conn) {
+	in := bufio.NewReader(c)
+	var out []byte
+	for {
+		h, err := ws.ReadHeader(in)
+		if err != nil || h.Length > maxMessage {
+			return
+		}
+		size := ws.HeaderSize(ws.Header{Length: h.Length})
+		total := size + int(h.Length)
+		out = slices.Grow(out[:0], total)[:total]
+		payload := out[size:]
+		if _, err := io.ReadFull(in, payload); err != nil {
+			return
+		}
+		ws.Cipher(payload, h.Mask, 0)
+		reply := ws.Header{Fin: h.Fin, OpCode: h.OpCode, Length: h.Length}
+		if h.OpCode == ws.OpPing {
+			reply.OpCode = ws.OpPong
+		}
+		if err := ws.WriteHeader((*head)(&out), reply); err != nil {
+			return
+		}
+		if _, err := c.Write(out); err != nil || h.OpCode == ws.OpClose {
+			return
+		}
+	}
+}
+
+// head is written at the beginning of a slice.
+type head []byte
+
+func (h *head) Write(p []byte) (int, error) { return copy(*h, p), nil }

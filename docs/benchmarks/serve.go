@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/peer"
+)
+
+// Commands on the control connection. Each is answered with one byte when it is done.
+const (
+	cmdBroadcast = 'b' // followed by the length in 4 bytes, and the payload
+	cmdCollect   = 'c' // frees what is free, so that resident memory is what is in use
+)
+
+// serve is the server's process: one peer, until its control connection ends.
+func serve(args []string, out io.Writer) error {
+	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
+	name := flags.String("peer", "troupe", "which server")
+	var o peer.Options
+	flags.BoolVar(&o.Deflate, "deflate", false, "negotiate permessage-deflate")
+	flags.BoolVar(&o.Group, "group", false, "connections are in a group")
+	flags.DurationVar(&o.Hibernate, "hibernate", 0, "troupe: Config.HibernateAfter")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	p, ok := peer.Find(*name)
+	if !ok {
+		return fmt.Errorf("there is no peer %q", *name)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	control, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	broadcast, err := p.Serve(ln, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(out, ln.Addr(), control.Addr())
+	c, err := control.Accept()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return obey(c, broadcast)
+}
+
+func obey(c net.Conn, broadcast peer.Broadcast) error {
+	in := bufio.NewReader(c)
+	for {
+		command, err := in.ReadByte()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		switch command {
+		case cmdBroadcast:
+			var size uint32
+			if err := binary.Read(in, binary.BigEndian, &size); err != nil {
+				return err
+			}
+			payload := make([]byte, size)
+			if _, err := io.ReadFull(in, payload); err != nil {
+				return err
+			}
+			if err := broadcast(payload); err != nil {
+				return err
+			}
+		case cmdCollect:
+			// Twice, with a pause: pools keep what they have for one collection more.
+			for range 3 {
+				debug.FreeOSMemory()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		if _, err := c.Write([]byte{command}); err != nil {
+			return err
+		}
+	}
+}
