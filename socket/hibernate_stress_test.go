@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,8 +27,11 @@ func TestStress_hibernation(t *testing.T) {
 				open = tcpSite
 			}
 			clients, messages := 32, 300
-			if testing.Short() {
+			switch {
+			case testing.Short():
 				messages = 60
+			case os.Getenv("TROUPE_STRESS") != "":
+				clients, messages = 100, 2000
 			}
 			site := open(t, cfg, func() websock.Handler { return &sequenced{} })
 			var slept atomic.Int64

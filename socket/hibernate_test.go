@@ -303,3 +303,31 @@ func TestHibernate_answeredClose(t *testing.T) {
 		})
 	}
 }
+
+// TestHibernate_drain: to end sockets that sleep takes no goroutine for each, neither to write the Close frames nor to
+// wait for silent peers.
+func TestHibernate_drain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1})
+		var cs []*client
+		for range 500 {
+			cs = append(cs, r.dial(puppet()))
+		}
+		time.Sleep(16 * time.Second)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		most := 0
+		for _, c := range cs {
+			c.pid.Exit(actor.ErrShutdown)
+			most = max(most, runtime.NumGoroutine()-before)
+		}
+		synctest.Wait()
+		most = max(most, runtime.NumGoroutine()-before)
+		if most > 100 {
+			t.Errorf("%d goroutines to end %d sockets that sleep", most, len(cs))
+		}
+		for _, c := range cs {
+			c.end()
+		}
+	})
+}

@@ -5,8 +5,8 @@
 // # Handshake
 //
 // [CheckRequest] and [CheckOrigin] decide before anything is written, with a
-// [*Refusal] that says what to answer. [Accept] writes the 101 by
-// coder/websocket, takes the connection over and returns a [Conn].
+// [*Refusal] that says what to answer. [Upgrader.Accept] takes the connection
+// over, writes the 101 and returns a [Conn].
 //
 // # Reading
 //

@@ -9,7 +9,7 @@ import (
 
 const (
 	// wholeSize is the largest message in one frame for which the memory is
-	// allocated at once, on the word of its header.
+	// allocated at once, when directSize of it has come.
 	wholeSize = 64 << 10
 
 	// directSize is the least that is read past the read buffer. Shorter rests
@@ -172,7 +172,8 @@ func (c *Conn) readPayload(data []byte) ([]byte, error) {
 }
 
 // grow returns data with n more bytes. The capacity follows what has arrived,
-// at most fourfold, and not what a header declares, beyond wholeSize. What it
+// at most fourfold, and not what a header declares; for wholeSize it takes 4 KiB
+// that have arrived. What it
 // has grown through is reused, and so it may be pooled; what is certain to be
 // large enough need not be, if it is to be given away.
 func (c *Conn) grow(data []byte, n int) []byte {
@@ -185,7 +186,7 @@ func (c *Conn) grow(data []byte, n int) []byte {
 		size *= 2
 	}
 	pooled := size <= largestBuffer
-	if declared := int64(len(data)) + c.in.rest; c.in.frame.fin && (declared <= int64(size) || declared <= wholeSize) {
+	if declared := int64(len(data)) + c.in.rest; c.in.frame.fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
 		size = int(declared)
 		if pooled = c.u.opts.ReuseBuffers && size <= largestBuffer; pooled {
 			size = bufferFor(size)
