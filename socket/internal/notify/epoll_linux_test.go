@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-type nobody struct{ int }
+type nobody struct{ _ int } // of some size, so that each has an address of its own
 
 func (*nobody) Wake() {}
 
