@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -330,4 +331,28 @@ func TestHibernate_drain(t *testing.T) {
 			c.end()
 		}
 	})
+}
+
+// TestPulse_duringALongCallback: while a callback runs nothing can be due, and the deadlines are looked at every few
+// seconds, not all the time.
+func TestPulse_duringALongCallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &handler{in: func(context.Context, websock.Message) websock.Result { time.Sleep(time.Hour); return websock.OK() }}
+		c := serve(t, socket.Config{}).dial(h)
+		time.Sleep(10 * time.Second)
+		c.must(c.Text("begin"))
+		synctest.Wait()
+		before := goroutinesCreated()
+		time.Sleep(time.Hour - 1)
+		if n := goroutinesCreated() - before; n > 1000 { // a goroutine for each look
+			t.Errorf("looked %d times in an hour", n)
+		}
+		time.Sleep(time.Second)
+	})
+}
+
+func goroutinesCreated() uint64 {
+	s := []metrics.Sample{{Name: "/sched/goroutines-created:goroutines"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }

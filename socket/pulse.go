@@ -100,8 +100,9 @@ func (p *pulse) since(t time.Time) time.Duration {
 func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 	cfg, a := &p.c.srv.cfg, p.c.wire.Activity()
 	silent, message := p.since(a.WaitingSince), p.since(a.MessageSince)
+	quiet := max(p.quietSince(silent), p.lulled)
 	if silent == 0 {
-		silent = now
+		silent, quiet = now, now
 		if p.c.inside.Load() {
 			message = now
 		}
@@ -120,15 +121,16 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 	if sleep := p.c.sleep.state(); sleep != sleepAsleep {
 		sooner(message, cfg.MessageTimeout)
 		if sleep == sleepAwake {
-			sooner(max(p.quietSince(silent), p.lulled), cfg.HibernateAfter)
+			sooner(quiet, cfg.HibernateAfter)
 		}
 	}
 	return next, next != 0
 }
 
-// quietSince is since when no message has come. Pings and pongs end the silence of the peer, not this one. p.mu is held.
+// quietSince is since when no message has come, as far as is known while the socket waits for bytes since silent; 0: it
+// does not. Pings and pongs end the silence of the peer, not this one. p.mu is held.
 func (p *pulse) quietSince(silent time.Duration) time.Duration {
-	if p.c.talked.Swap(false) {
+	if silent != 0 && p.c.talked.Swap(false) {
 		p.quiet = silent
 	}
 	return p.quiet
