@@ -40,6 +40,7 @@ type conn struct {
 	overloaded atomic.Bool               // before that, the mailbox went over its limit
 	inside     atomic.Bool               // the reader is inside Start or Deliver
 	talked     atomic.Bool               // a message has come since the pulse looked
+	opened     atomic.Bool               // wire is set
 	stall      stall
 	pulse      pulse
 	sleep      sleep
@@ -119,6 +120,7 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 // open starts the socket; the 101 is on the wire.
 func (c *conn) open(w *wire.Conn) {
 	c.wire = w
+	c.opened.Store(true)
 	w.SetHooks(c)
 	c.sleep.init()
 	if _, ok := host.OnExit(c.pid, c.onExit); !ok { // the System was shut down meanwhile, and its patience is over
@@ -264,7 +266,7 @@ func (c *conn) flush() {
 // Overflow implements host.Host: a peer that does not read has a last chance to take in what waits.
 func (c *conn) Overflow() {
 	c.overloaded.Store(c.lost.Load() == nil)
-	if d := c.srv.cfg.CloseTimeout; d > 0 {
+	if d := c.srv.cfg.CloseTimeout; d > 0 && c.opened.Load() { // before, nothing is written
 		c.wire.LimitWrites(time.Now().Add(d))
 	}
 }
@@ -353,17 +355,11 @@ func (c *conn) leave() {
 func (c *conn) report() {
 	defer c.srv.release() // after a runtime.Goexit in OnClose, too
 	c.srv.remove(c)
-	level, logged := c.logLevel()
-	f := c.srv.cfg.OnClose
-	if f == nil && !logged {
-		return
+	if f := c.srv.cfg.OnClose; f != nil {
+		defer func() { c.callOnClose(f, c.closed()) }() // also when looking into the reason ends this goroutine
 	}
-	closed := c.closed()
-	if logged {
-		c.log(level, closed)
-	}
-	if f != nil {
-		c.callOnClose(f, closed)
+	if level, logged := c.logLevel(); logged {
+		c.log(level, c.closed())
 	}
 }
 

@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"time"
 
@@ -132,6 +133,13 @@ func (c *conn) terminated() {
 func (c *conn) Ending(reason error) {
 	c.pulse.stop()
 	c.sleep.hold()
+	done := false
+	defer func() {
+		if !done { // a method of the reason has ended this goroutine
+			c.sleep.end()
+			c.rouse()
+		}
+	}()
 	c.stall.disarm()
 	detail, closing, refused := c.closeFrame(reason)
 	if closing {
@@ -139,6 +147,9 @@ func (c *conn) Ending(reason error) {
 	}
 	if c.readEnd != nil && reason == c.readEnd && c.wire.Finished() { // the reader waits for ended
 		closing = false // nothing follows the peer's Close: ours goes out with the FIN of TCP's end
+		if _, ok := c.wire.Transport().(*tls.Conn); ok {
+			c.wire.CloseWrite() // close_notify
+		}
 	}
 	if closing {
 		c.wire.CloseWrite()
@@ -155,6 +166,7 @@ func (c *conn) Ending(reason error) {
 	if !killed {
 		c.ended.Done()
 	}
+	done = true
 	if wait := c.srv.cfg.CloseTimeout; c.sleep.end() {
 		if closing && wait > 0 {
 			c.pulse.part(wait)

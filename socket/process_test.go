@@ -1,9 +1,12 @@
 package socket_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -475,4 +479,39 @@ func TestSlowPeer_inABubble(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		c.want(bytesOf(0x82, string(make([]byte, 2000))), textFrame("behind"))
 	})
+}
+
+// A message that overflows the mailbox of a socket whose 101 is not out yet, by somebody who found it in Processes.
+func TestOverflow_beforeTheSocketIsOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSite(t, socket.Config{MailboxLimit: 1, PingInterval: -1})
+		hijack, found := make(chan struct{}), make(chan struct{})
+		h.overMemory(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			go func() {
+				defer close(found)
+				synctest.Wait()
+				for p := range h.sys.Processes() {
+					for range 5 {
+						p.PID.Send("too much")
+					}
+				}
+				close(hijack)
+			}()
+			h.srv.Upgrade(&slowHijack{ResponseWriter: w, wait: hijack}, r, echo())
+		}))
+		c := h.connect(rawclient.HandshakeOptions{})
+		<-found
+		wantClosed(t, c, 1013)
+		h.wantEnds(1)
+	})
+}
+
+type slowHijack struct {
+	http.ResponseWriter
+	wait chan struct{}
+}
+
+func (w *slowHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	<-w.wait
+	return http.NewResponseController(w.ResponseWriter).Hijack()
 }

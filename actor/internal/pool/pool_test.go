@@ -92,7 +92,7 @@ func TestPool_shortTasksShareAWorker(t *testing.T) {
 			}))
 		}
 		synctest.Wait()
-		if most := most.Load(); most > 3 { // this one, the scout, and one that was preempted
+		if most := most.Load(); most > 5 { // this one, the scout, one that was preempted, and the runtime's own
 			t.Errorf("%d goroutines for tasks that do not block", most)
 		}
 	})
@@ -103,42 +103,47 @@ func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
 		defer p.Close()
-		before := runtime.NumGoroutine()
 		for range 100 {
 			p.Go(task(func() { time.Sleep(time.Second) }))
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 100 {
-			t.Errorf("%d goroutines for 100 tasks that block", n)
+		if n := workers(); n != 100 {
+			t.Errorf("%d workers for 100 tasks that block", n)
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n > restPerProcessor*runtime.GOMAXPROCS(0) {
-			t.Errorf("%d goroutines for nothing", n)
+		if n := workers(); n > restPerProcessor*runtime.GOMAXPROCS(0) {
+			t.Errorf("%d workers for nothing", n)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 0 {
-			t.Errorf("%d goroutines when nothing happens", n)
+		if n := workers(); n != 0 {
+			t.Errorf("%d workers when nothing happens", n)
 		}
 		p.Go(task(func() {}))
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 1 {
-			t.Errorf("%d goroutines rest after a task, want 1", n)
+		if n := workers(); n != 1 {
+			t.Errorf("%d workers rest after a task, want 1", n)
 		}
 		p.Close()
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n != 0 {
-			t.Errorf("%d goroutines after Close", n)
+		if n := workers(); n != 0 {
+			t.Errorf("%d workers after Close", n)
 		}
 		for range 10 {
 			p.Go(task(func() {}))
 			synctest.Wait()
 		}
-		if n := runtime.NumGoroutine() - before; n != 0 {
-			t.Errorf("%d goroutines for nothing after Close", n)
+		if n := workers(); n != 0 {
+			t.Errorf("%d workers for nothing after Close", n)
 		}
 	})
+}
+
+// workers is how many there are. The runtime's own goroutines come and go, so it looks at what they are.
+func workers() int {
+	b := make([]byte, 4<<20)
+	return strings.Count(string(b[:runtime.Stack(b, true)]), "pool.(*worker).work(")
 }
 
 // TestPool_keepsTheWorkersThatAreNeeded: a task now and then is not the start of a goroutine each time.

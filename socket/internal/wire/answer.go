@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 wants it
 	"encoding/base64"
+	"maps"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -32,6 +34,7 @@ func (a answer) head(h http.Header) []byte {
 	b.Grow(512)
 	field := func(name, value string) {
 		if value != "" {
+			value = newlines.Replace(value) // as Header.Write does
 			b.WriteString(name)
 			b.WriteString(": ")
 			b.WriteString(value)
@@ -47,9 +50,25 @@ func (a answer) head(h http.Header) []byte {
 		date = time.Now().UTC().Format(http.TimeFormat) // RFC 9110 section 6.6.1
 	}
 	field("Date", date)
-	h.WriteSubset(&b, ours) //nolint:errcheck,gosec // a buffer takes all
+	h.WriteSubset(&b, oursIn(h)) //nolint:errcheck,gosec // a buffer takes all
 	b.WriteString("\r\n")
 	return b.Bytes()
+}
+
+var newlines = strings.NewReplacer("\r", " ", "\n", " ")
+
+// oursIn is ours, with what h has under names in another spelling.
+func oursIn(h http.Header) map[string]bool {
+	exclude := ours
+	for name := range h {
+		if canonical := http.CanonicalHeaderKey(name); canonical != name && ours[canonical] {
+			if len(exclude) == len(ours) {
+				exclude = maps.Clone(ours)
+			}
+			exclude[name] = true
+		}
+	}
+	return exclude
 }
 
 // acceptKey is the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2).

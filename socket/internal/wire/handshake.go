@@ -76,7 +76,7 @@ func checkKey(keys []string) *Refusal {
 		return refuse(http.StatusBadRequest, nil,
 			"'Sec-WebSocket-Key' header given %d times (RFC 6455 section 11.3.1)", len(keys))
 	}
-	nonce, err := base64.StdEncoding.DecodeString(strings.TrimSpace(keys[0]))
+	nonce, err := base64.StdEncoding.DecodeString(keys[0])
 	if err != nil || len(nonce) != 16 {
 		return refuse(http.StatusBadRequest, nil,
 			"'Sec-WebSocket-Key' header must be 16 bytes in base64, got %q (RFC 6455 section 4.2.1)", keys[0])
@@ -100,7 +100,7 @@ func hasToken(h http.Header, key, token string) bool {
 func findToken(h http.Header, key, token string) (spelled string, ok bool) {
 	for _, line := range h.Values(key) {
 		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.Trim(item, " \t"); strings.EqualFold(item, token) {
+			if item = strings.Trim(item, " \t"); len(item) == len(token) && strings.EqualFold(item, token) { // ASCII has no other length
 				return item, true
 			}
 		}

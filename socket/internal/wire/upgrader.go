@@ -69,6 +69,12 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	if err != nil {
 		return nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: %w", err)
 	}
+	opened := false
+	defer func() {
+		if !opened { // also when the ResponseWriter panics
+			conn.Close() //nolint:errcheck,gosec // it has failed already
+		}
+	}()
 	var leftover []byte // what net/http has read behind the request's head
 	if n := brw.Reader.Buffered(); n > 0 {
 		p, _ := brw.Peek(n) // cannot fail: n bytes are buffered
@@ -84,9 +90,9 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		err = conn.SetDeadline(time.Time{}) // those of net/http, too
 	}
 	if err != nil {
-		conn.Close() //nolint:errcheck,gosec // it has failed already
 		return nil, fmt.Errorf("wire: upgrade: %w", err)
 	}
+	opened = true
 	return u.open(conn, a.subprotocol, a.deflate, leftover), nil
 }
 
@@ -98,7 +104,7 @@ func (u *Upgrader) subprotocol(w, r http.Header) string {
 			return strings.Clone(token) // without the memory of the request
 		}
 	}
-	return w.Get("Sec-WebSocket-Protocol")
+	return strings.Clone(newlines.Replace(w.Get("Sec-WebSocket-Protocol")))
 }
 
 // decoder takes one from the pool, or makes one. It is given back when the
