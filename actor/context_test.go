@@ -231,20 +231,16 @@ func TestContext_String(t *testing.T) {
 		}
 		return nil
 	})
-	stop := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-				pid.Send("more")
-			}
+	pid.Send("print")
+	more := make(chan struct{})
+	go func() { // while it is printed
+		defer close(more)
+		for range 100 {
+			pid.Send("more")
 		}
 	}()
-	pid.Send("print")
 	if got := <-printed; !strings.Contains(got, pid.String()) {
 		t.Errorf("a ctx is printed as %q, want it to name %v", got, pid)
 	}
-	close(stop)
+	<-more
 }
