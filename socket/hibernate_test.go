@@ -350,3 +350,26 @@ func goroutinesCreated() uint64 {
 	metrics.Read(s)
 	return s[0].Value.Uint64()
 }
+
+// goexiting is an exit reason that ends the goroutine which looks into it.
+type goexiting struct{}
+
+func (goexiting) Error() string { return "goexiting" }
+func (goexiting) As(any) bool   { runtime.Goexit(); return false }
+
+func TestExit_withAReasonThatEndsGoroutines(t *testing.T) {
+	for _, asleep := range []bool{false, true} {
+		bubble(t, map[bool]string{false: "awake", true: "asleep"}[asleep], func(t *testing.T) {
+			c := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1}).dial(puppet())
+			if asleep {
+				time.Sleep(16 * time.Second)
+			}
+			synctest.Wait()
+			c.pid.Exit(goexiting{})
+			c.end()
+			if n := c.rig.srv.Count(); n != 0 {
+				t.Errorf("%d sockets are left", n)
+			}
+		})
+	}
+}

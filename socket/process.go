@@ -135,7 +135,8 @@ func (c *conn) Ending(reason error) {
 	c.sleep.hold()
 	done := false
 	defer func() {
-		if !done { // a method of the reason has ended this goroutine
+		if !done { // a method of the reason has ended this goroutine: there is no Close frame to wait for
+			c.wire.Discard()
 			c.sleep.end()
 			c.rouse()
 		}
