@@ -38,8 +38,8 @@ const (
 	defaultShutdownTimeout = 5 * time.Second
 )
 
-// System runs processes. Make one for a program (it costs 3 MB, and up to 12 MB when it has run very many processes), and
-// end it with Shutdown or Serve. Inside testing/synctest, make one per bubble, in the bubble, and shut it down there.
+// System runs processes. Make one for a program, and end it with Shutdown or Serve. Inside testing/synctest, make one per
+// bubble, in the bubble, and shut it down there.
 //
 // It starts no goroutine and no ticker of its own. Those that have run callbacks stay for a moment, at most 16 for
 // each processor, or until Shutdown. All methods may be called from any goroutine.

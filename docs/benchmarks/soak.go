@@ -42,7 +42,7 @@ func soak(args []string, out io.Writer) error {
 	if *short && !named {
 		*long = 45 * time.Second
 	}
-	s, err := runSoak(*long, *clients, 150_000, out)
+	s, err := runSoak(*long, *clients, out)
 	if err != nil {
 		return err
 	}
@@ -61,9 +61,8 @@ func soak(args []string, out io.Writer) error {
 	return nil
 }
 
-// runSoak has so many processes come and go before all else.
-func runSoak(long time.Duration, clients, processes int, out io.Writer) (report.Soak, error) {
-	o := peer.SoakOptions{Hibernate: 100 * time.Millisecond, Ping: 2 * time.Second, MaxSockets: 2 * clients, Every: 20 * time.Millisecond, Processes: processes}
+func runSoak(long time.Duration, clients int, out io.Writer) (report.Soak, error) {
+	o := peer.SoakOptions{Hibernate: 100 * time.Millisecond, Ping: 2 * time.Second, MaxSockets: 2 * clients, Every: 20 * time.Millisecond}
 	s := report.Soak{
 		Began: time.Now().UTC(), For: long, Clients: clients, Machine: machine(),
 		Config: fmt.Sprintf("half of them with compression; HibernateAfter %v, PingInterval %v, MaxSockets %d, a broadcast every %v",

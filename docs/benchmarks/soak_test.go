@@ -10,7 +10,7 @@ import (
 // TestSoak is a soak of seconds, with a process for the server. How much memory it has after so short a time says nothing;
 // that nothing is lost, and that all goroutines are gone in the end, does.
 func TestSoak(t *testing.T) {
-	s, err := runSoak(3*time.Second, 20, 1000, io.Discard)
+	s, err := runSoak(3*time.Second, 20, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

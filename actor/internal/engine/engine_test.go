@@ -171,3 +171,14 @@ func TestSystem_removedProcessesLeaveNothing(t *testing.T) {
 		t.Errorf("%d processes in the registry, want at most %d", n, want)
 	}
 }
+
+func TestNew_registryIsSmall(t *testing.T) {
+	f := newFixture()
+	buckets := f.proto.ProcessRegistry.LocalPIDs.LocalPIDs
+	if len(buckets) != 1 || cap(buckets) != 1 {
+		t.Errorf("%d buckets, %d kept, want 1", len(buckets), cap(buckets))
+	}
+	if !f.Registered("eventstream") {
+		t.Error("proto's event stream is not in the registry any more")
+	}
+}

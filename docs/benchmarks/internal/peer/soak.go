@@ -24,7 +24,6 @@ type SoakOptions struct {
 	Ping       time.Duration // Config.PingInterval
 	MaxSockets int           // Config.MaxSockets
 	Every      time.Duration // between two broadcasts
-	Processes  int           // that come and go before the first socket
 }
 
 // A SoakState is what the server of a soak says about itself, after a garbage collection.
@@ -48,9 +47,6 @@ func ServeSoak(ln net.Listener, o SoakOptions) (func() SoakState, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := warm(sockets.System(), o.Processes); err != nil {
-		return nil, err
-	}
 	s := &soak{reg: registry.New(sockets.System())}
 	serveHTTP(ln, sockets.Handler(func(*http.Request) (websock.Handler, error) { return soaker{soak: s}, nil }).ServeHTTP)
 	go s.broadcast(o.Every)
@@ -70,23 +66,6 @@ func ServeSoak(ln net.Listener, o SoakOptions) (func() SoakState, error) {
 		return state
 	}, nil
 }
-
-// warm spawns and ends processes. protoactor-go's registry of them is 1,024 times 32 maps, each of which keeps some 280
-// bytes from its first process on: 9 MB that come with the first 100,000 processes, and would look like a leak.
-func warm(sys *actor.System, n int) error {
-	for range n {
-		pid, err := sys.Spawn(nobody{}, actor.SpawnOptions{})
-		if err != nil {
-			return err
-		}
-		pid.Exit(actor.ErrNormal)
-	}
-	return nil
-}
-
-type nobody struct{}
-
-func (nobody) Receive(context.Context, any) error { return nil }
 
 type soak struct {
 	reg         *registry.Registry
