@@ -90,25 +90,25 @@ func (c *Conn) header() (header, error) {
 	}
 }
 
-// nextFrame waits for the next data frame and stages its header for
-// coder/websocket. Control frames before it are handled. An empty frame in the
-// middle of a message is legal and says nothing, so it goes no further.
-func (c *Conn) nextFrame() error {
+// nextFrame waits for the next data frame and returns its header as it came,
+// valid until the next read. Control frames before it are handled. An empty frame
+// in the middle of a message is legal and says nothing, so it goes no further.
+func (c *Conn) nextFrame() (raw []byte, err error) {
 	for {
 		h, err := c.header()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if h.opcode.control() {
 			if err := c.control(h); err != nil {
-				return err
+				return nil, err
 			}
 			continue
 		}
 		raw := c.source.data[:h.size]
 		c.source.data = c.source.data[h.size:]
 		if err := c.in.admit(h, c.u.opts.MaxMessageSize); err != nil {
-			return err
+			return nil, err
 		}
 		if h.length == 0 {
 			c.counts.in.add(h.opcode, 0)
@@ -116,13 +116,7 @@ func (c *Conn) nextFrame() error {
 				continue
 			}
 		}
-		if c.decoder == nil {
-			if c.decoder, err = c.u.decoder(); err != nil {
-				return err
-			}
-		}
-		c.decoder.feed.stage(raw)
-		return nil
+		return raw, nil
 	}
 }
 
@@ -142,9 +136,11 @@ func (c *Conn) available() (int, error) {
 		if c.in.frame.fin {
 			return 0, c.endMessage()
 		}
-		if err := c.nextFrame(); err != nil {
+		raw, err := c.nextFrame()
+		if err != nil {
 			return 0, err
 		}
+		c.decoder.feed.stage(raw)
 	}
 }
 
