@@ -471,6 +471,8 @@ func (p *process) handle(it item) bool {
 			return true
 		}
 		err = p.invoke()
+	case kindFrame: // no message of the engine's
+		err = p.protect(func() error { return p.actor.Receive((*processContext)(p), it.msg) })
 	default:
 		err = p.invoke()
 	}

@@ -77,12 +77,17 @@ func TestWorkers_goAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, _ := newSystem(t, actor.Config{})
 		before := goroutines()
+		var blocked atomic.Int64
 		for range 500 {
-			server(t, sys, func(context.Context, any) error { time.Sleep(time.Minute); return nil }).Send("block")
+			server(t, sys, func(context.Context, any) error {
+				blocked.Add(1)
+				time.Sleep(time.Minute)
+				return nil
+			}).Send("block")
 		}
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n < 500 || n > 550 {
-			t.Errorf("%d goroutines while 500 callbacks block", n)
+		if n := runtime.NumGoroutine() - before; blocked.Load() != 500 || n > 550 {
+			t.Errorf("%d goroutines while %d of 500 callbacks block", n, blocked.Load())
 		}
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()

@@ -68,6 +68,12 @@ type frame struct {
 
 func (f *frame) String() string { return f.what }
 
+// take takes the message, which the handler owns from now on.
+func (f *frame) take() (m websock.Message) {
+	m, f.msg = f.msg, m
+	return m
+}
+
 // frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
 // handling of the one before is over: two are enough.
 type frames struct {
@@ -151,6 +157,9 @@ func (c *conn) serve() {
 // read hands over what the peer sends. True: the socket sleeps, and this goroutine has nothing to do with it any more.
 func (c *conn) read() (asleep bool) {
 	for {
+		if c.wire.Drained() { // Next is about to wait
+			c.BeforeWait()
+		}
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
 			c.frames = nil // the process may still handle the last

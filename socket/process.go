@@ -24,14 +24,26 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 		return c.receiveFrame(ctx, m)
 	case websock.Message:
 		if !host.Calling(ctx) {
-			if err := m.Check(); err != nil {
-				return err
-			}
-			return c.append(m)
+			return c.forward(m)
 		}
 	}
+	return c.receiveInfo(ctx, msg)
+}
+
+// The functions below are as many as there are kinds of messages, so that each has a small frame on the stack: when there
+// are many sockets, theirs are in no cache.
+
+func (c *conn) receiveInfo(ctx context.Context, msg any) error {
 	c.stall.arm()
 	return c.apply(c.handler.HandleInfo(ctx, msg))
+}
+
+// forward writes a message for the client.
+func (c *conn) forward(m websock.Message) error {
+	if err := m.Check(); err != nil {
+		return err
+	}
+	return c.append(m)
 }
 
 func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
@@ -39,37 +51,47 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 		c.readEnd = f.end
 		return f.end
 	}
-	msg := f.msg
-	f.msg = websock.Message{} // the handler owns it now
-	switch msg.Opcode {
+	switch f.msg.Opcode {
 	case websock.OpPing:
-		if err := c.append(websock.Pong(msg.Data)); err != nil {
-			return err
-		}
-		control, ok := c.handler.(websock.ControlHandler)
-		if !ok {
-			return nil
-		}
-		c.flush() // the pong is on the wire before HandleControl runs
-		if err := c.gone(); err != nil {
-			return err
-		}
-		return c.apply(control.HandleControl(ctx, msg))
+		return c.receivePing(ctx, f.take())
 	case websock.OpPong:
-		control, ok := c.handler.(websock.ControlHandler)
-		if !ok {
-			return nil
-		}
-		c.stall.arm()
-		return c.apply(control.HandleControl(ctx, msg))
+		return c.receivePong(ctx, f.take())
 	default:
-		c.stall.arm()
-		err := c.apply(c.handler.HandleIn(ctx, msg))
-		if c.srv.cfg.ReuseBuffers {
-			c.wire.Recycle(msg.Data)
-		}
+		return c.receiveMessage(ctx, f.take())
+	}
+}
+
+func (c *conn) receiveMessage(ctx context.Context, msg websock.Message) error {
+	c.stall.arm()
+	err := c.apply(c.handler.HandleIn(ctx, msg))
+	if c.srv.cfg.ReuseBuffers {
+		c.wire.Recycle(msg.Data)
+	}
+	return err
+}
+
+func (c *conn) receivePing(ctx context.Context, msg websock.Message) error {
+	if err := c.append(websock.Pong(msg.Data)); err != nil {
 		return err
 	}
+	control, ok := c.handler.(websock.ControlHandler)
+	if !ok {
+		return nil
+	}
+	c.flush() // the pong is on the wire before HandleControl runs
+	if err := c.gone(); err != nil {
+		return err
+	}
+	return c.apply(control.HandleControl(ctx, msg))
+}
+
+func (c *conn) receivePong(ctx context.Context, msg websock.Message) error {
+	control, ok := c.handler.(websock.ControlHandler)
+	if !ok {
+		return nil
+	}
+	c.stall.arm()
+	return c.apply(control.HandleControl(ctx, msg))
 }
 
 // apply carries out a Result and returns its exit reason. A Result that breaks the contract sends nothing.

@@ -78,14 +78,20 @@ func New(cfg Config) *System {
 	return s
 }
 
-// shrink leaves one of the registry's 1,024 buckets, which still is 32 maps with a lock each. All of them would be 65,000
-// objects for every garbage collection to look at, more than a small service has altogether, and 9 MB with use.
+// buckets is how many the registry has, each of 32 maps with a lock.
+const buckets = 16
+
+// shrink leaves so many of the registry's 1,024 buckets. All of them would be 65,000 objects for every garbage collection
+// to look at, more than a small service has altogether, and 9 MB with use.
 func shrink(r *proto.ProcessRegistryValue) {
-	buckets := r.LocalPIDs.LocalPIDs
-	for _, b := range buckets[1:] {
-		buckets[0].MSet(b.Items()) // proto's own processes: the event stream
+	all := r.LocalPIDs.LocalPIDs
+	r.LocalPIDs.LocalPIDs = slices.Clone(all[:buckets])
+	for _, b := range all {
+		for id, p := range b.Items() { // proto's own: the event stream
+			b.Remove(id)
+			r.Add(p.(proto.Process), id)
+		}
 	}
-	r.LocalPIDs.LocalPIDs = slices.Clone(buckets[:1])
 }
 
 // Spawn registers p, in which c stands, under id, which must be new to this System.

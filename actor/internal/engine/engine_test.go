@@ -174,9 +174,8 @@ func TestSystem_removedProcessesLeaveNothing(t *testing.T) {
 
 func TestNew_registryIsSmall(t *testing.T) {
 	f := newFixture()
-	buckets := f.proto.ProcessRegistry.LocalPIDs.LocalPIDs
-	if len(buckets) != 1 || cap(buckets) != 1 {
-		t.Errorf("%d buckets, %d kept, want 1", len(buckets), cap(buckets))
+	if b := f.proto.ProcessRegistry.LocalPIDs.LocalPIDs; len(b) != buckets || cap(b) != buckets {
+		t.Errorf("%d buckets, %d kept, want %d", len(b), cap(b), buckets)
 	}
 	if !f.Registered("eventstream") {
 		t.Error("proto's event stream is not in the registry any more")

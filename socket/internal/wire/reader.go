@@ -58,6 +58,10 @@ func (c *Conn) Next() (websock.Message, error) {
 	return websock.Message{}, err
 }
 
+// Drained reports whether everything that was read has been used, so that Next
+// will wait. It is for the reading goroutine.
+func (c *Conn) Drained() bool { return len(c.source.data) == 0 }
+
 func (c *Conn) message() (websock.Message, error) {
 	raw, err := c.nextFrame()
 	if err != nil {
