@@ -277,7 +277,7 @@ func BenchmarkSystem_Shutdown(b *testing.B) {
 }
 
 // idle is a hosted process that has nothing to do, with the hooks and the exit hook of a socket.
-type idle struct{ port *host.Port }
+type idle struct{ port host.Port }
 
 func (*idle) Receive(context.Context, any) error { return nil }
 func (*idle) TurnEnd(bool)                       {}

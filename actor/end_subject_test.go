@@ -28,7 +28,7 @@ type subject struct {
 	child     *behaviour         // overrides the child that Init makes
 	childOpts actor.SpawnOptions //
 	watcher   *inbox             // monitors the subject; its parent, if it is not hosted
-	port      *host.Port         // if it is hosted
+	port      host.Port          // if it is hosted
 	pid       actor.PID          //
 	ctx       context.Context    //
 	kid       actor.PID          //

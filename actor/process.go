@@ -40,27 +40,15 @@ const (
 	stateDead                 // Send says false
 )
 
-// process is the record of one process. mu guards all fields behind it; what stands before is set before the process
-// can be found, or owned by the goroutine that holds the turn.
+// process is the record of one process. mu guards the fields that do not say otherwise; those under "never change" are
+// set before the process can be found.
 //
 // Exactly one goroutine at a time holds the turn (running). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
 //
-// A million of them may rest, so its size counts: 320 bytes are a size class.
+// A million of them may rest, so its size counts: 320 bytes are a size class. What a message touches stands in the first
+// two cache lines: when there are many processes, each is a miss.
 type process struct {
-	cell     engine.Cell
-	sys      *System
-	num      uint64
-	actor    Actor
-	hooks    hook.Hooks // nil when nobody hosts it
-	parent   *process
-	since    int64 // by System.now
-	shutdown time.Duration
-
-	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
-	real    atomic.Pointer[stdContext]
-	dropped atomic.Uint64
-
 	mu       sync.Mutex
 	state    state
 	running  bool  // some goroutine holds the turn
@@ -76,18 +64,34 @@ type process struct {
 	overflow Overflow
 	limit    int32  // these two never change
 	turn     uint64 // counts turns; each names the goroutine that holds it
+	current  item   // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
+	began    int64  // by System.now: the callback that runs
+
+	sys     *System // never changes, nor does
+	actor   Actor   // this
+	handled uint64
+	queue   queue
+
+	// These never change.
+	hooks    hook.Hooks // nil when nobody hosts it
+	cell     engine.Cell
+	num      uint64
+	parent   *process
+	since    int64 // by System.now
+	shutdown time.Duration
+
+	result   error // what Receive returned; belongs to the goroutine that holds the turn
 	label    string
-	queue    queue
 	reason   error // from stateEnding on, or when urged
-	current  item  // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
-	result   error // what Receive returned; belongs to that goroutine
-	began    int64 // by System.now: the callback that runs
-	handled  uint64
 	deadline int64 // by System.now: of the end; 0: not begun, or no limit
 	killer   *time.Timer
 	slot     chan bool // where Spawn waits for Init, or a Deliver for its frame to be taken
 	relation *relations
 	exits    *exitHook // in the order of registration
+
+	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
+	real    atomic.Pointer[stdContext]
+	dropped atomic.Uint64
 }
 
 // relations is what most processes never have.

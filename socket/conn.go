@@ -19,31 +19,32 @@ import (
 // silent there may be none; see sleep. The reader is the last to leave: when
 // the process has ended it waits for the peer's Close, closes TCP and reports. Only after a kill that finds it inside a
 // callback, the killer does that in its place.
+//
+// What a message touches stands in its first cache line: when there are many sockets, each is a miss.
 type conn struct {
-	srv     *Server
 	wire    *wire.Conn
-	port    *host.Port
-	pid     actor.PID
-	since   time.Time
+	port    host.Port
 	handler websock.Handler
+	lost    atomic.Pointer[lostError] // the transport has failed
+	frames  *frames                   // owned by the reader; nil while there is no need of them
+	inside  atomic.Bool               // the reader is inside Start or Deliver
+	talked  atomic.Bool               // a message has come since the pulse looked
 
-	// Owned by the reader.
-	frames  *frames // nil while there is no need of them
-	started bool    // Init has run
+	stall      stall
+	srv        *Server
+	pid        actor.PID
+	since      time.Time
+	overloaded atomic.Bool // before lost was set, the mailbox went over its limit
+	opened     atomic.Bool // wire is set
+	pulse      pulse
+	sleep      sleep
+
+	started bool // Init has run; owned by the reader
 
 	// Owned by the turn.
 	initialized bool                // Init has returned normally
 	readEnd     error               // why reading has ended, when that has become the exit reason
 	detail      websock.CloseDetail // of the Result that stops
-
-	lost       atomic.Pointer[lostError] // the transport has failed
-	overloaded atomic.Bool               // before that, the mailbox went over its limit
-	inside     atomic.Bool               // the reader is inside Start or Deliver
-	talked     atomic.Bool               // a message has come since the pulse looked
-	opened     atomic.Bool               // wire is set
-	stall      stall
-	pulse      pulse
-	sleep      sleep
 
 	mu      sync.Mutex
 	decided bool      // ended is done: Ending has run, or it was a kill
@@ -61,31 +62,16 @@ type conn struct {
 
 // frame is what the reader hands to the process: a message, or why reading has ended.
 type frame struct {
-	what string // for actor.Inspect; not changed before the process has done with it
-	msg  websock.Message
-	end  error
+	msg websock.Message // its Opcode is not changed before the process has done with it
+	end error           // nor is this
 }
 
-func (f *frame) String() string { return f.what }
-
-// take takes the message, which the handler owns from now on.
-func (f *frame) take() (m websock.Message) {
-	m, f.msg = f.msg, m
-	return m
-}
-
-// frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
-// handling of the one before is over: two are enough.
-type frames struct {
-	places [2]frame
-	next   int
-}
-
-const endOfReading = "end of reading"
-
-// nameOf is what actor.Inspect says of a message of the peer.
-func nameOf(op websock.Opcode) string {
-	switch op {
+// String is what actor.Inspect says of a message of the peer.
+func (f *frame) String() string {
+	if f.end != nil {
+		return "end of reading"
+	}
+	switch f.msg.Opcode {
 	case websock.OpText:
 		return "websock.Message text"
 	case websock.OpBinary:
@@ -95,6 +81,20 @@ func nameOf(op websock.Opcode) string {
 	default:
 		return "websock.Message pong"
 	}
+}
+
+// take takes the message, which the handler owns from now on.
+func (f *frame) take() websock.Message {
+	m := f.msg
+	f.msg.Data = nil
+	return m
+}
+
+// frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
+// handling of the one before is over: two are enough.
+type frames struct {
+	places [2]frame
+	next   int
 }
 
 // lostError is the exit reason when the transport fails.
@@ -177,7 +177,7 @@ func (c *conn) read() (asleep bool) {
 		if !c.talked.Load() {
 			c.talked.Store(true)
 		}
-		if !c.deliver(frame{what: nameOf(msg.Opcode), msg: msg}) {
+		if !c.deliver(msg, nil) {
 			return false
 		}
 	}
@@ -190,13 +190,14 @@ func (c *conn) enter(f func()) {
 	c.inside.Store(false)
 }
 
-func (c *conn) deliver(f frame) (ok bool) {
+// deliver hands over a message, or why reading has ended.
+func (c *conn) deliver(m websock.Message, end error) (ok bool) {
 	if c.frames == nil {
 		c.frames = new(frames)
 	}
 	p := &c.frames.places[c.frames.next]
 	c.frames.next ^= 1
-	*p = f
+	p.msg, p.end = m, end
 	c.inside.Store(true)
 	ok = c.port.Deliver(p)
 	c.inside.Store(false)
@@ -208,7 +209,7 @@ func (c *conn) OnControl(m websock.Message) bool {
 	if m.Opcode == websock.OpPong && c.pulse.answered(m.Data) {
 		return true
 	}
-	return c.deliver(frame{what: nameOf(m.Opcode), msg: m})
+	return c.deliver(m, nil)
 }
 
 // met passes on why reading has ended. What the peer has done keeps its place behind the frames that were read; a
@@ -219,11 +220,11 @@ func (c *conn) met(err error) {
 	switch {
 	case errors.Is(err, wire.ErrStopped):
 	case errors.As(err, &remote):
-		c.deliver(frame{what: endOfReading, end: remote})
+		c.deliver(websock.Message{}, remote)
 	case errors.As(err, &broken):
-		c.deliver(frame{what: endOfReading, end: broken})
+		c.deliver(websock.Message{}, broken)
 	case errors.Is(err, websock.ErrTimeout):
-		c.deliver(frame{what: endOfReading, end: err})
+		c.deliver(websock.Message{}, err)
 	default:
 		c.lose("read", err)
 	}

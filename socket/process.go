@@ -64,9 +64,7 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 func (c *conn) receiveMessage(ctx context.Context, msg websock.Message) error {
 	c.stall.arm()
 	err := c.apply(c.handler.HandleIn(ctx, msg))
-	if c.srv.cfg.ReuseBuffers {
-		c.wire.Recycle(msg.Data)
-	}
+	c.wire.Recycle(msg.Data)
 	return err
 }
 

@@ -12,8 +12,8 @@ const stallAfter = time.Millisecond
 // stall sends what was pushed when a callback behind it takes its time. It is armed before a callback that runs with
 // pushes waiting, so a socket that is asked and answers never touches it.
 type stall struct {
-	c     *conn
 	armed atomic.Bool
+	c     *conn
 
 	mu    sync.Mutex
 	timer *time.Timer

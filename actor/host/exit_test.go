@@ -128,7 +128,7 @@ func TestSpawn_afterShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	sys.Shutdown(context.Background())
-	if port, err := host.Spawn(sys, receive(nil), actor.SpawnOptions{}, host.Hooks{}); !errors.Is(err, actor.ErrShutdown) || port != nil {
+	if port, err := host.Spawn(sys, receive(nil), actor.SpawnOptions{}, host.Hooks{}); !errors.Is(err, actor.ErrShutdown) || port != (host.Port{}) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", port, err)
 	}
 }

@@ -77,7 +77,7 @@ func (f *functions) Ending(reason error) {
 	}
 }
 
-// Port is the host's side of a process.
+// Port is the host's side of a process. It is a reference; copies are the same.
 type Port struct{ port hook.Port }
 
 // hosted is what System.Spawn recognises.
@@ -91,7 +91,7 @@ func (h *hosted) TroupeHosted() *hook.Process { return &h.process }
 // Spawn makes a process that nothing has run of yet: messages wait until [Port.Start]. Its hooks are the actor's own when
 // that is a [Host], else those of h, if there are any. A hosted actor's Terminate runs after a failed Init, too; it
 // decides for itself what there is to terminate. The end of a hosted process is reported by its host, not logged.
-func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (*Port, error) {
+func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (Port, error) {
 	hd := &hosted{Actor: a, process: hook.Process{Actor: a}}
 	if host, ok := a.(Host); ok {
 		hd.process.Hooks = host
@@ -101,31 +101,31 @@ func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (
 		hd.process.Hooks = &functions{}
 	}
 	if _, err := sys.Spawn(hd, o); err != nil {
-		return nil, err
+		return Port{}, err
 	}
-	return &Port{port: hd.process.Port}, nil
+	return Port{port: hd.process.Port}, nil
 }
 
 // PID is the process's address.
-func (p *Port) PID() actor.PID { return p.port.Self().(actor.PID) }
+func (p Port) PID() actor.PID { return p.port.Self().(actor.PID) }
 
 // Start runs Init, and then what waits, on the caller's goroutine.
-func (p *Port) Start() { p.port.Start() }
+func (p Port) Start() { p.port.Start() }
 
 // Deliver hands msg over in mailbox order, beyond any limit. At rest, the process handles it on the caller's goroutine, and
 // what has come meanwhile, until the turn has become long; otherwise msg waits in the mailbox and Deliver waits until it
 // is taken out. So at most one waits. False: the process has ended or is ending, and does not handle it.
 // Only one goroutine may use Start and Deliver. What actor.Inspect says of msg is its String, if it has one, which is
 // called on any goroutine while msg is handled.
-func (p *Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
+func (p Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The
 // callback in progress finishes. Any goroutine may call it; it does not block. It panics on a nil reason.
-func (p *Port) Fail(reason error) { p.port.Fail(reason) }
+func (p Port) Fail(reason error) { p.port.Fail(reason) }
 
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
-func (p *Port) Go(t interface{ Run() }) { p.port.Go(t) }
+func (p Port) Go(t interface{ Run() }) { p.port.Go(t) }
 
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
 func ActorOf(ctx context.Context) actor.Actor {

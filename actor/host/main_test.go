@@ -23,7 +23,7 @@ var errBoom, errLost = errors.New("boom"), errors.New("peer lost")
 
 // hosted is a hosted process that writes down what happens, and on which goroutine.
 type hosted struct {
-	port      *host.Port
+	port      host.Port
 	ctx       context.Context
 	init      func() error
 	terminate func()

@@ -303,7 +303,7 @@ func TestSpawn_hooksOfTheActorItself(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var port *host.Port
+		var port host.Port
 		i := &itself{}
 		i.receive = func(context.Context, any) error {
 			port.PID().Send("one")

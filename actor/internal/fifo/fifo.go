@@ -23,9 +23,9 @@ func (s *Segments[T]) get() *segment[T] {
 // Queue is a FIFO of items in segments. An empty one holds no memory, so a burst costs nothing afterwards, and one that
 // grows copies nothing. The zero value is empty. Its owner locks it, and always gives it the same Segments.
 type Queue[T any] struct {
+	n           int
 	head, tail  *segment[T]
 	first, last uint32 // index of the oldest item in head, and behind the newest in tail
-	n           int
 }
 
 // Len is the number of items.

@@ -15,7 +15,7 @@ func (c *Conn) control(h header) error {
 	if err != nil {
 		return err
 	}
-	c.counts.in.add(h.opcode, h.length)
+	c.countIn(h.opcode, h.length)
 	if h.opcode == opClose {
 		return c.peerClosed(p)
 	}

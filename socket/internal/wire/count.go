@@ -20,50 +20,49 @@ type Count struct {
 	Frames, Bytes int64
 }
 
-// counter counts the frames of one direction. One goroutine at a time adds;
-// any may read.
-type counter struct {
-	text, binary, continuation, ping, pong, close tally
-}
-
+// tally is a Count to which one goroutine at a time adds; any may read.
 type tally struct {
 	frames, bytes atomic.Int64
-}
-
-func (c *counter) add(op opcode, bytes int64) {
-	t := c.of(op)
-	t.frames.Add(1)
-	t.bytes.Add(bytes)
-}
-
-func (c *counter) of(op opcode) *tally {
-	switch op {
-	case opText:
-		return &c.text
-	case opBinary:
-		return &c.binary
-	case opPing:
-		return &c.ping
-	case opPong:
-		return &c.pong
-	case opClose:
-		return &c.close
-	default:
-		return &c.continuation
-	}
 }
 
 func (t *tally) load() Count {
 	return Count{Frames: t.frames.Load(), Bytes: t.bytes.Load()}
 }
 
-func (c *counter) load() FrameCounts {
-	return FrameCounts{
-		Text:         c.text.load(),
-		Binary:       c.binary.load(),
-		Continuation: c.continuation.load(),
-		Ping:         c.ping.load(),
-		Pong:         c.pong.load(),
-		Close:        c.close.load(),
+// countIn counts a frame that was read, on the reading goroutine.
+func (c *Conn) countIn(op opcode, bytes int64) {
+	t := &c.others.in[0]
+	switch op {
+	case opText, opBinary:
+		t = &c.counts.in[op-opText]
+	case opPing, opPong, opClose:
+		t = &c.others.in[otherCount(op)]
+	}
+	t.frames.Add(1)
+	t.bytes.Add(bytes)
+}
+
+// countOut counts a frame that was appended; c.out.mu is held.
+func (c *Conn) countOut(op opcode, bytes int) {
+	n := &c.others.out[0]
+	switch op {
+	case opText, opBinary:
+		n = &c.counts.out[op-opText]
+	case opPing, opPong, opClose:
+		n = &c.others.out[otherCount(op)]
+	}
+	n.Frames++
+	n.Bytes += int64(bytes)
+}
+
+// otherCount is the place of a control frame; 0 is that of continuations.
+func otherCount(op opcode) int {
+	switch op {
+	case opPing:
+		return 1
+	case opPong:
+		return 2
+	default:
+		return 3
 	}
 }

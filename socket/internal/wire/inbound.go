@@ -111,7 +111,7 @@ func (c *Conn) nextFrame() (raw []byte, err error) {
 			return nil, err
 		}
 		if h.length == 0 {
-			c.counts.in.add(h.opcode, 0)
+			c.countIn(h.opcode, 0)
 			if h.opcode == opContinuation && !h.fin {
 				continue
 			}
@@ -176,6 +176,6 @@ func (c *Conn) takeDirect(p []byte) (int, error) {
 func (c *Conn) consumed(n int) {
 	c.in.rest -= int64(n)
 	if c.in.rest == 0 {
-		c.counts.in.add(c.in.frame.opcode, c.in.frame.length)
+		c.countIn(c.in.frame.opcode, c.in.frame.length)
 	}
 }

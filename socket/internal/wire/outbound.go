@@ -29,10 +29,9 @@ type outbound struct {
 	// for testing/synctest.
 	free *sync.Cond
 
+	sent  atomic.Pointer[websock.CloseDetail]
 	limit int64 // of LimitWrites; 0: none
 	armed int64 // deadline of the write in progress; 0: it has none of its own
-
-	sent atomic.Pointer[websock.CloseDetail]
 }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
@@ -58,7 +57,7 @@ func (c *Conn) Append(m websock.Message) error {
 	b.header(opcode(m.Opcode), rsv1, len(payload))
 	b.payload(payload)
 	full := b.full()
-	c.counts.out.add(opcode(m.Opcode), int64(len(payload)))
+	c.countOut(opcode(m.Opcode), len(payload))
 	o.pending.Store(true)
 	o.mu.Unlock()
 	if full {
@@ -118,7 +117,7 @@ func (c *Conn) AppendClose(d websock.CloseDetail) error {
 	}
 	b := o.waiting()
 	b.close(d)
-	c.counts.out.add(opClose, int64(closeLength(d)))
+	c.countOut(opClose, closeLength(d))
 	o.err = ErrCloseSent
 	o.pending.Store(true)
 	return nil

@@ -34,7 +34,7 @@ var errMessageEnd = errors.New("wire: end of message")
 //   - [io.EOF]: the peer ended TCP without a Close frame
 //   - else the transport's error
 func (c *Conn) Next() (websock.Message, error) {
-	if c.readErr != nil {
+	if c.ended {
 		return websock.Message{}, c.readErr
 	}
 	if c.rest.Load() == restAway {
@@ -53,10 +53,13 @@ func (c *Conn) Next() (websock.Message, error) {
 	default:
 		c.awake()
 		c.decoder = nil // it may be in the middle of a message
-		c.readErr = err
+		c.end(err)
 	}
 	return websock.Message{}, err
 }
+
+// end is the error of Next from now on.
+func (c *Conn) end(err error) { c.readErr, c.ended = err, true }
 
 // Drained reports whether everything that was read has been used, so that Next
 // will wait. It is for the reading goroutine.

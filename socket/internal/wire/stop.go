@@ -115,8 +115,8 @@ func (c *Conn) Finished() bool { return c.finished }
 // It is for the reading goroutine. Interrupt and Discard have no effect on it,
 // Abort ends it.
 func (c *Conn) Drain(deadline time.Time) error {
-	if c.readErr == nil {
-		c.readErr = ErrStopped
+	if !c.ended {
+		c.end(ErrStopped)
 	}
 	c.draining = true
 	c.wakeMu.Lock()
@@ -150,14 +150,14 @@ func (c *Conn) drain() error {
 			if err != nil {
 				return err
 			}
-			c.counts.in.add(opClose, h.length)
+			c.countIn(opClose, h.length)
 			c.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
 			return nil
 		}
 		c.source.data = c.source.data[h.size:]
 		c.in.frame, c.in.rest = h, h.length
 		if h.length == 0 {
-			c.counts.in.add(h.opcode, 0)
+			c.countIn(h.opcode, 0)
 		}
 	}
 	for {
