@@ -297,7 +297,7 @@ func (p *process) Deliver(msg any) bool {
 		turn := p.take()
 		p.begin(it)
 		p.mu.Unlock()
-		if p.handle(it) {
+		if p.handleFrame(msg) {
 			if p.rests() {
 				return true
 			}
@@ -475,8 +475,8 @@ func (p *process) handle(it item) bool {
 			return true
 		}
 		err = p.invoke()
-	case kindFrame: // no message of the engine's
-		err = p.protect(func() error { return p.actor.Receive((*processContext)(p), it.msg) })
+	case kindFrame:
+		return p.handleFrame(it.msg)
 	default:
 		err = p.invoke()
 	}
@@ -485,6 +485,15 @@ func (p *process) handle(it item) bool {
 	}
 	p.end(err)
 	return false
+}
+
+// handleFrame is handle for what a host's reader has handed over. That is no message of an actor, and passes the engine by.
+func (p *process) handleFrame(msg any) bool {
+	err := p.protect(func() error { return p.actor.Receive((*processContext)(p), msg) })
+	if err != nil {
+		p.end(err)
+	}
+	return err == nil
 }
 
 // invoke runs Receive for p.current, by way of the engine, and returns its error.

@@ -28,7 +28,7 @@ type conn struct {
 	lost    atomic.Pointer[lostError] // the transport has failed
 	frames  *frames                   // owned by the reader; nil while there is no need of them
 	inside  atomic.Bool               // the reader is inside Start or Deliver
-	talked  atomic.Bool               // a message has come since the pulse looked
+	stalls  atomic.Bool               // stall is armed
 
 	stall      stall
 	srv        *Server
@@ -93,8 +93,8 @@ func (f *frame) take() websock.Message {
 // frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
 // handling of the one before is over: two are enough.
 type frames struct {
-	places [2]frame
 	next   int
+	places [2]frame
 }
 
 // lostError is the exit reason when the transport fails.
@@ -157,8 +157,8 @@ func (c *conn) serve() {
 // read hands over what the peer sends. True: the socket sleeps, and this goroutine has nothing to do with it any more.
 func (c *conn) read() (asleep bool) {
 	for {
-		if c.wire.Drained() { // Next is about to wait
-			c.BeforeWait()
+		if c.wire.Drained() && c.wire.Pending() { // Next is about to wait
+			c.flush()
 		}
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
@@ -174,9 +174,6 @@ func (c *conn) read() (asleep bool) {
 			return false
 		}
 		c.wire.SetPatient(true)
-		if !c.talked.Load() {
-			c.talked.Store(true)
-		}
 		if !c.deliver(msg, nil) {
 			return false
 		}
@@ -249,11 +246,8 @@ func (c *conn) gone() error {
 }
 
 // BeforeWait implements wire.Hooks, on the reader goroutine before it blocks for bytes: what its turns have pushed leaves now.
-func (c *conn) BeforeWait() {
-	if c.wire.Pending() {
-		c.flush()
-	}
-}
+// Mostly read has seen to that, from where the stack is less deep.
+func (c *conn) BeforeWait() { c.flush() }
 
 // Corked implements host.Corked: the reader leaves its writes to BeforeWait, so that the answers to frames which have
 // arrived together leave together.

@@ -53,22 +53,24 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 	}
 	switch f.msg.Opcode {
 	case websock.OpPing:
-		return c.receivePing(ctx, f.take())
+		return c.receivePing(ctx, f)
 	case websock.OpPong:
-		return c.receivePong(ctx, f.take())
+		return c.receivePong(ctx, f)
 	default:
-		return c.receiveMessage(ctx, f.take())
+		return c.receiveMessage(ctx, f)
 	}
 }
 
-func (c *conn) receiveMessage(ctx context.Context, msg websock.Message) error {
+func (c *conn) receiveMessage(ctx context.Context, f *frame) error {
 	c.stall.arm()
+	msg := f.take()
 	err := c.apply(c.handler.HandleIn(ctx, msg))
 	c.wire.Recycle(msg.Data)
 	return err
 }
 
-func (c *conn) receivePing(ctx context.Context, msg websock.Message) error {
+func (c *conn) receivePing(ctx context.Context, f *frame) error {
+	msg := f.take()
 	if err := c.append(websock.Pong(msg.Data)); err != nil {
 		return err
 	}
@@ -83,13 +85,13 @@ func (c *conn) receivePing(ctx context.Context, msg websock.Message) error {
 	return c.apply(control.HandleControl(ctx, msg))
 }
 
-func (c *conn) receivePong(ctx context.Context, msg websock.Message) error {
+func (c *conn) receivePong(ctx context.Context, f *frame) error {
 	control, ok := c.handler.(websock.ControlHandler)
 	if !ok {
 		return nil
 	}
 	c.stall.arm()
-	return c.apply(control.HandleControl(ctx, msg))
+	return c.apply(control.HandleControl(ctx, f.take()))
 }
 
 // apply carries out a Result and returns its exit reason. A Result that breaks the contract sends nothing.

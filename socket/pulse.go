@@ -31,8 +31,9 @@ type pulse struct {
 	// Since the upgrade; 0: never.
 	pinged time.Duration // when the last ping was due
 	sent   time.Duration // when it was written
-	quiet  time.Duration // since when no message has come, as far as talked does not say otherwise
+	quiet  time.Duration // since when no message has come, as far as heard does not say otherwise
 	lulled time.Duration // when the reader was last asked to suspend
+	heard  int64         // frames of messages that had come when quiet was set
 }
 
 // pingMark begins the payload of our pings, which ends with their number.
@@ -130,8 +131,11 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 // quietSince is since when no message has come, as far as is known while the socket waits for bytes since silent; 0: it
 // does not. Pings and pongs end the silence of the peer, not this one. p.mu is held.
 func (p *pulse) quietSince(silent time.Duration) time.Duration {
-	if silent != 0 && p.c.talked.Swap(false) {
-		p.quiet = silent
+	if silent == 0 {
+		return p.quiet
+	}
+	if n := p.c.wire.DataFrames(); n != p.heard {
+		p.heard, p.quiet = n, silent
 	}
 	return p.quiet
 }

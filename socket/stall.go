@@ -2,7 +2,6 @@ package socket
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -12,8 +11,7 @@ const stallAfter = time.Millisecond
 // stall sends what was pushed when a callback behind it takes its time. It is armed before a callback that runs with
 // pushes waiting, so a socket that is asked and answers never touches it.
 type stall struct {
-	armed atomic.Bool
-	c     *conn
+	c *conn
 
 	mu    sync.Mutex
 	timer *time.Timer
@@ -23,15 +21,15 @@ type stall struct {
 
 // arm starts the watch when pushes wait. It is called in the turn.
 func (s *stall) arm() {
-	if !s.c.wire.Pending() || s.armed.Load() {
+	if !s.c.wire.Pending() || s.c.stalls.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over || s.armed.Load() {
+	if s.over || s.c.stalls.Load() {
 		return
 	}
-	s.armed.Store(true)
+	s.c.stalls.Store(true)
 	s.wg.Add(1)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(stallAfter, s.fire)
@@ -42,19 +40,19 @@ func (s *stall) arm() {
 
 func (s *stall) fire() {
 	defer s.wg.Done()
-	s.armed.Store(false)
+	s.c.stalls.Store(false)
 	s.c.flush()
 }
 
 // disarm is called before a flush.
 func (s *stall) disarm() {
-	if !s.armed.Load() {
+	if !s.c.stalls.Load() {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.armed.Load() && s.timer.Stop() {
-		s.armed.Store(false)
+	if s.c.stalls.Load() && s.timer.Stop() {
+		s.c.stalls.Store(false)
 		s.wg.Done()
 	}
 }

@@ -17,46 +17,39 @@ import (
 // called from any goroutine, also while another call blocks. Whoever made a
 // Conn has to end it with Abort.
 //
-// Its fields stand in the order of cache lines, five of them for what every
-// message touches: with many connections each costs as much as the rest of a
-// frame's handling.
+// Its fields stand in the order of cache lines, four of them for what every
+// message touches: with many connections each is a miss, and costs as much as all
+// that is done with it.
 type Conn struct {
 	u      *Upgrader
 	raw    syscall.RawConn // of conn, where it is a descriptor; else nil
 	source source
 
 	in        inbound
-	decoder   *decoder // of the open message, if it needs one
-	ended     bool     // readErr is set
-	closed    bool     // the peer's Close frame was read
-	finished  bool     // and nothing behind it
-	draining  bool     // Interrupt and Discard have no effect any more
-	impatient bool     // SetPatient(false)
-	waiting   bool     // whether clock.waiting is set
-	unwakable bool     // the read deadline belongs to Drain; under wakeMu
+	interrupt atomic.Pointer[error]
+	ended     bool // readErr is set
+	closed    bool // the peer's Close frame was read
+	finished  bool // and nothing behind it
+	draining  bool // Interrupt and Discard have no effect any more
+	impatient bool // SetPatient(false)
+	waiting   bool // whether clock.waiting is set
+	unwakable bool // the read deadline belongs to Drain; under wakeMu
 	discard   atomic.Bool
 	rest      atomic.Uint32
 
-	clock     clock
-	interrupt atomic.Pointer[error]
-	hooks     Hooks
-	wakeMu    sync.Mutex // guards unwakable and the read deadline
-
-	counts struct { // of data messages
-		in  [2]tally
-		out [2]Count // under out.mu
-	}
+	clock  clock
+	counts [2]tally // of text and binary frames that were read
 
 	out outbound
 
+	decoder     *decoder // of the open message, if it needs one
+	hooks       Hooks
+	readErr     error      // set with ended
+	wakeMu      sync.Mutex // guards unwakable and the read deadline
 	conn        net.Conn
 	subprotocol string
-	readErr     error // set with ended
 	received    atomic.Pointer[websock.CloseDetail]
-	others      struct { // of the other frames
-		in  [4]tally
-		out [4]Count // under out.mu
-	}
+	others      [4]tally // of the other frames that were read
 }
 
 func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftover []byte) *Conn {
@@ -71,8 +64,8 @@ func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftove
 
 // Hooks are called by Next on the reading goroutine.
 type Hooks interface {
-	// BeforeWait is called right before Next may block for bytes, or inflates a
-	// message that may take long.
+	// BeforeWait is called while frames wait for a Flush, right before Next may
+	// block for bytes, or inflates a message that may take long.
 	BeforeWait()
 	// OnControl gets each ping and pong, also between the fragments of a message;
 	// its Data belongs to it. False makes Next return [ErrStopped].
@@ -113,15 +106,15 @@ func (c *Conn) Activity() Activity { return c.u.activity(&c.clock) }
 
 // Counts says what crossed the wire so far.
 func (c *Conn) Counts() Counts {
-	in, others := &c.counts.in, &c.others.in
+	in, others := &c.counts, &c.others
 	counts := Counts{In: FrameCounts{
 		Text: in[0].load(), Binary: in[1].load(),
 		Continuation: others[0].load(), Ping: others[1].load(), Pong: others[2].load(), Close: others[3].load(),
 	}}
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	out, rest := &c.counts.out, &c.others.out
-	counts.Out = FrameCounts{Text: out[0], Binary: out[1], Continuation: rest[0], Ping: rest[1], Pong: rest[2], Close: rest[3]}
+	o := &c.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	counts.Out = FrameCounts{Text: o.counts[0], Binary: o.counts[1], Ping: o.others[1], Pong: o.others[2], Close: o.others[3]}
 	return counts
 }
 

@@ -31,38 +31,40 @@ func (t *tally) load() Count {
 
 // countIn counts a frame that was read, on the reading goroutine.
 func (c *Conn) countIn(op opcode, bytes int64) {
-	t := &c.others.in[0]
-	switch op {
-	case opText, opBinary:
-		t = &c.counts.in[op-opText]
-	case opPing, opPong, opClose:
-		t = &c.others.in[otherCount(op)]
+	t := &c.others[otherCount(op)]
+	if op == opText || op == opBinary {
+		t = &c.counts[op-opText]
 	}
 	t.frames.Add(1)
 	t.bytes.Add(bytes)
 }
 
-// countOut counts a frame that was appended; c.out.mu is held.
-func (c *Conn) countOut(op opcode, bytes int) {
-	n := &c.others.out[0]
-	switch op {
-	case opText, opBinary:
-		n = &c.counts.out[op-opText]
-	case opPing, opPong, opClose:
-		n = &c.others.out[otherCount(op)]
+// count counts a frame that was appended; o.mu is held.
+func (o *outbound) count(op opcode, bytes int) {
+	n := &o.others[otherCount(op)]
+	if op == opText || op == opBinary {
+		n = &o.counts[op-opText]
 	}
 	n.Frames++
 	n.Bytes += int64(bytes)
 }
 
-// otherCount is the place of a control frame; 0 is that of continuations.
+// otherCount is the place of a frame that is neither text nor binary.
 func otherCount(op opcode) int {
 	switch op {
 	case opPing:
 		return 1
 	case opPong:
 		return 2
-	default:
+	case opClose:
 		return 3
+	default:
+		return 0 // continuations
 	}
+}
+
+// DataFrames is how many frames of messages were read so far. It is more after a
+// message has come.
+func (c *Conn) DataFrames() int64 {
+	return c.counts[0].frames.Load() + c.counts[1].frames.Load() + c.others[0].frames.Load()
 }

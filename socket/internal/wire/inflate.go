@@ -104,7 +104,7 @@ func (c *Conn) inflate() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if c.in.total >= longInflate && c.hooks != nil {
+	if c.in.total >= longInflate && c.Pending() && c.hooks != nil {
 		c.hooks.BeforeWait() // as what it flushes would wait for a millisecond and more
 	}
 	f := newInflater(c)

@@ -21,18 +21,27 @@ type outbound struct {
 	pending atomic.Bool // bytes wait for a Flush
 	writing bool        // a batch is written, or the stream is half closed
 	failed  bool        // err is that of a write
+	shut    bool        // err is set
 	batch   *batch      // what waits; nil: nothing
-	err     error       // why the gate is shut; nil: it is open
 
 	// free is told when writing ends. It is made by the first who waits. It is no
 	// mutex, because whoever waits here for a slow peer must be durably blocked
 	// for testing/synctest.
 	free *sync.Cond
 
-	sent  atomic.Pointer[websock.CloseDetail]
-	limit int64 // of LimitWrites; 0: none
-	armed int64 // deadline of the write in progress; 0: it has none of its own
+	counts [2]Count // of text and binary frames
+
+	// What stands behind this is not needed for most messages.
+
+	err    error // why the gate is shut; nil: it is open
+	limit  int64 // of LimitWrites; 0: none
+	armed  int64 // deadline of the write in progress; 0: it has none of its own
+	sent   atomic.Pointer[websock.CloseDetail]
+	others [4]Count // of the other frames; there are no continuations
 }
+
+// close shuts the gate. o.mu is held.
+func (o *outbound) close(err error) { o.err, o.shut = err, true }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
 // frame behind what is pending. When 64 KiB wait it flushes. m.Data must not
@@ -49,7 +58,7 @@ func (c *Conn) Append(m websock.Message) error {
 	o := &c.out
 	payload, rsv1 := c.encode(m)
 	o.mu.Lock()
-	if o.err != nil {
+	if o.shut {
 		defer o.mu.Unlock()
 		return o.err
 	}
@@ -57,7 +66,7 @@ func (c *Conn) Append(m websock.Message) error {
 	b.header(opcode(m.Opcode), rsv1, len(payload))
 	b.payload(payload)
 	full := b.full()
-	c.countOut(opcode(m.Opcode), len(payload))
+	o.count(opcode(m.Opcode), len(payload))
 	o.pending.Store(true)
 	o.mu.Unlock()
 	if full {
@@ -112,13 +121,13 @@ func (c *Conn) AppendClose(d websock.CloseDetail) error {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err != nil {
+	if o.shut {
 		return o.err
 	}
 	b := o.waiting()
 	b.close(d)
-	c.countOut(opClose, closeLength(d))
-	o.err = ErrCloseSent
+	o.count(opClose, closeLength(d))
+	o.close(ErrCloseSent)
 	o.pending.Store(true)
 	return nil
 }
@@ -191,7 +200,8 @@ func (o *outbound) end() {
 
 // fail shuts the gate after a write that failed. o.mu is held.
 func (o *outbound) fail(err error) error {
-	o.err, o.failed = fmt.Errorf("wire: write: %w", err), true
+	o.close(fmt.Errorf("wire: write: %w", err))
+	o.failed = true
 	o.discard()
 	return o.err
 }
@@ -201,8 +211,8 @@ func (c *Conn) shut() {
 	o := &c.out
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err == nil {
-		o.err = net.ErrClosed
+	if !o.shut {
+		o.close(net.ErrClosed)
 	}
 	o.discard()
 }

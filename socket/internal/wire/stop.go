@@ -74,7 +74,7 @@ func (c *Conn) beforeRead() error {
 	if err := c.stopped(); err != nil {
 		return err
 	}
-	if c.hooks != nil {
+	if c.Pending() && c.hooks != nil {
 		c.hooks.BeforeWait()
 		if err := c.stopped(); err != nil { // by what the hook did
 			return err

@@ -121,12 +121,13 @@ func TestNext_hookStops(t *testing.T) {
 	}
 }
 
-// TestNext_hookBeforeWait: called whenever Next may block, and not when what it
-// needs is there.
+// TestNext_hookBeforeWait: called whenever Next may block while frames wait, and
+// not when what it needs is there.
 func TestNext_hookBeforeWait(t *testing.T) {
 	client, c := connect(t, wire.Options{MaxMessageSize: mb}, false)
 	calls := 0
 	c.SetHooks(hooks{func() { calls++ }, nil})
+	c.Append(websock.Text("waits"))
 	client.WriteBytes(join(frame(fin, opText, "one"), frame(fin, opText, "two"), frame(fin, opPing, "no hook for it")))
 	client.Close(1000, "")
 	for want, i := []int{1, 1, 1}, 0; i < 3; i++ {
@@ -139,6 +140,7 @@ func TestNext_hookBeforeWait(t *testing.T) {
 	// What the hook does is seen before the wait.
 	_, c = connect(t, wire.Options{}, false)
 	c.SetHooks(hooks{func() { c.Discard() }, nil})
+	c.Append(websock.Text("waits"))
 	if _, err := c.Next(); err != wire.ErrStopped {
 		t.Errorf("Discard in the hook: %v, want ErrStopped", err)
 	}

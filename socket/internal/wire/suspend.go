@@ -46,7 +46,7 @@ func (c *Conn) Suspend() {
 
 // SetPatient says whether Next waits for bytes between two messages, which is
 // the default. If not, it returns [ErrSuspended] where it would, after the hook
-// beforeWait. Inside a message it always waits, and always on a connection that
+// BeforeWait. Inside a message it always waits, and always on a connection that
 // cannot tell without waiting whether bytes are there, as TLS.
 //
 // It is for the reading goroutine.

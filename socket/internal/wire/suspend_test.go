@@ -161,6 +161,7 @@ func TestSetPatient(t *testing.T) {
 			client, c := open(t, wire.Options{MaxMessageSize: mb})
 			flushed := 0
 			c.SetHooks(hooks{func() { flushed++ }, nil})
+			c.Append(websock.Text("waits"))
 			c.SetPatient(false)
 			for range 3 {
 				if _, err := c.Next(); err != wire.ErrSuspended {

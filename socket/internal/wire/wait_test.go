@@ -6,6 +6,7 @@ import (
 
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // What waits for a Flush does not wait for a message that may take long to inflate; a short one is no reason to flush.
@@ -34,6 +35,7 @@ func TestSetHooks_beforeWaitRunsBeforeALongInflation(t *testing.T) {
 				t.Fatal(err)
 			}
 			waits = 0
+			c.Append(websock.Text("waits"))
 			if m, err := c.Next(); err != nil || len(m.Data) != len(tt.message) {
 				t.Fatalf("got %d bytes, %v", len(m.Data), err)
 			}
