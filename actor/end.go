@@ -243,11 +243,17 @@ func (p *process) leave(reason error) {
 	if p.killer != nil {
 		p.killer.Stop()
 	}
+	if h, ok := p.hooks.(hook.Exited); ok && p.state == stateLeaving {
+		p.state = stateLeft
+		p.mu.Unlock()
+		p.runExitHook(h.Exited, reason)
+		p.mu.Lock()
+	}
 	for p.exits != nil {
 		h := p.exits
 		p.exits = h.next
 		p.mu.Unlock()
-		p.runExitHook(h, reason)
+		p.runExitHook(h.f, reason)
 		p.mu.Lock()
 	}
 	p.state = stateDead
@@ -280,7 +286,7 @@ func (p *process) leave(reason error) {
 
 // runExitHook keeps a panic from the hooks behind it and from the goroutine, which may be anybody's. After a
 // runtime.Goexit it goes on with the end from here.
-func (p *process) runExitHook(h *exitHook, reason error) {
+func (p *process) runExitHook(f func(reason error), reason error) {
 	returned := false
 	defer func() {
 		if returned {
@@ -293,7 +299,7 @@ func (p *process) runExitHook(h *exitHook, reason error) {
 		p.logPanicIn("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
 		p.leave(reason)
 	}()
-	h.f(reason)
+	f(reason)
 	returned = true
 }
 

@@ -36,7 +36,8 @@ const (
 	stateNew     state = iota // Init has not returned; messages wait
 	stateRunning              // Init has returned
 	stateEnding               // the exit reason is decided; messages are dropped
-	stateLeaving              // exit hooks run; messages are dropped
+	stateLeaving              // host.Exited is to run; messages are dropped
+	stateLeft                 // exit hooks run; messages are dropped
 	stateDead                 // Send says false
 )
 
@@ -277,9 +278,6 @@ func (p *process) Fail(reason error) {
 	}
 	p.wakeAndUnlock()
 }
-
-// Self implements hook.Port.
-func (p *process) Self() any { return p.pid() }
 
 // Go implements hook.Port.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }

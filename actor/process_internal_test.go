@@ -373,7 +373,7 @@ func (e *echo) Receive(_ context.Context, msg any) error {
 func TestKill_whileATurnChangesHands(t *testing.T) {
 	s := quietSystem(t, Config{})
 	for range 3_000 {
-		p, err := s.add(nop{}, SpawnOptions{MailboxLimit: -1}, nil)
+		p, err := s.add(nop{}, &SpawnOptions{MailboxLimit: -1}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -426,7 +426,7 @@ func TestGoexit_keepsTheBooks(t *testing.T) {
 	for _, hosted := range []bool{false, true} {
 		s := quietSystem(t, Config{})
 		stuck, released := make(chan struct{}), make(chan struct{})
-		p, err := s.add(&leaver{stuck, released}, SpawnOptions{}, nil)
+		p, err := s.add(&leaver{stuck, released}, &SpawnOptions{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

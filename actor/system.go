@@ -128,7 +128,7 @@ func (s *System) trespass(what string) {
 //
 // The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
 func (s *System) Spawn(a Actor, o SpawnOptions) (PID, error) {
-	p, err := s.add(a, o, nil)
+	p, err := s.add(a, &o, nil)
 	if err != nil {
 		return PID{}, err
 	}
@@ -141,15 +141,15 @@ func (s *System) Spawn(a Actor, o SpawnOptions) (PID, error) {
 // Init. When the process of ctx is ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
 func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	parent := mustProcess(ctx, "Spawn")
-	p, err := parent.sys.add(a, o, parent)
+	p, err := parent.sys.add(a, &o, parent)
 	if err != nil {
 		return PID{}, err
 	}
 	return p.launch()
 }
 
-// add makes a process that can be sent to and has not run yet.
-func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error) {
+// newProcess makes the record of a process.
+func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
 	if a == nil {
 		panic("actor: Spawn: nil Actor")
 	}
@@ -173,15 +173,26 @@ func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error)
 		p.actor, p.hooks = hosted.Actor.(Actor), hosted.Hooks
 		hosted.Port = p
 	}
+	return p
+}
 
+var (
+	errSpawnLate   = fmt.Errorf("actor: spawn after System.Shutdown: %w", ErrShutdown)
+	errSpawnEnding = fmt.Errorf("actor: spawn by a process that is ending: %w", ErrNoProcess)
+)
+
+// add makes a process that can be sent to and has not run yet. It, and what it calls, has small frames on the stack,
+// because below it the engine's are large, and above it net/http's may be; see socket.Server.upgrade.
+func (s *System) add(a Actor, o *SpawnOptions, parent *process) (*process, error) {
+	p := s.newProcess(a, o, parent)
 	s.live.Add(1)
 	if s.closed.Load() {
 		s.gone()
-		return nil, fmt.Errorf("actor: spawn after System.Shutdown: %w", ErrShutdown)
+		return nil, errSpawnLate
 	}
 	if parent != nil && !parent.addChild(p) {
 		s.gone()
-		return nil, fmt.Errorf("actor: spawn by a process that is ending: %w", ErrNoProcess)
+		return nil, errSpawnEnding
 	}
 	if err := s.register(p); err != nil {
 		return nil, err
@@ -197,17 +208,17 @@ func (s *System) add(a Actor, o SpawnOptions, parent *process) (*process, error)
 func (s *System) register(p *process) error {
 	p.mu.Lock()
 	if p.state != stateNew {
-		defer p.mu.Unlock()
-		return p.reason
+		reason := p.reason
+		p.mu.Unlock()
+		return reason
 	}
 	s.table.put(p)
 	err := s.engine.Spawn(engineID(p.num), p, &p.cell)
 	p.mu.Unlock()
 	if err != nil { // the id is new, so this cannot happen
 		p.kill(err)
-		return fmt.Errorf("actor: spawn: %w", err)
 	}
-	return nil
+	return err
 }
 
 func (p *process) addChild(c *process) bool {

@@ -23,19 +23,18 @@ import (
 // What a message touches stands in its first cache line: when there are many sockets, each is a miss.
 type conn struct {
 	wire    *wire.Conn
-	port    host.Port
 	handler websock.Handler
 	lost    atomic.Pointer[lostError] // the transport has failed
 	frames  *frames                   // owned by the reader; nil while there is no need of them
 	inside  atomic.Bool               // the reader is inside Start or Deliver
 	stalls  atomic.Bool               // stall is armed
+	port    host.Port                 // its second half is the PID
 
 	stall      stall
 	srv        *Server
-	pid        actor.PID
 	since      time.Time
 	overloaded atomic.Bool // before lost was set, the mailbox went over its limit
-	opened     atomic.Bool // wire is set
+	opened     atomic.Bool // wire is set; it becomes true under mu
 	pulse      pulse
 	sleep      sleep
 
@@ -119,18 +118,23 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.port, c.pid = port, port.PID()
+	c.port = port
 	return c, nil
 }
+
+func (c *conn) pid() actor.PID { return c.port.PID() }
 
 // open starts the socket; the 101 is on the wire.
 func (c *conn) open(w *wire.Conn) {
 	c.wire = w
-	c.opened.Store(true)
 	w.SetHooks(c)
 	c.sleep.init()
-	if _, ok := host.OnExit(c.pid, c.onExit); !ok { // the System was shut down meanwhile, and its patience is over
-		c.onExit(actor.ErrKilled)
+	c.mu.Lock()
+	c.opened.Store(true)
+	dead := c.reason != nil
+	c.mu.Unlock()
+	if dead { // the System was shut down meanwhile, and its patience is over
+		c.exited()
 	}
 	c.srv.add(c)
 	c.port.Go((*reader)(c))
@@ -212,17 +216,13 @@ func (c *conn) OnControl(m websock.Message) bool {
 // met passes on why reading has ended. What the peer has done keeps its place behind the frames that were read; a
 // transport that is lost overtakes what waits.
 func (c *conn) met(err error) {
-	var remote *websock.RemoteCloseError
-	var broken *websock.ProtocolError
-	switch {
-	case errors.Is(err, wire.ErrStopped):
-	case errors.As(err, &remote):
+	if remote, ok := errors.AsType[*websock.RemoteCloseError](err); ok {
 		c.deliver(websock.Message{}, remote)
-	case errors.As(err, &broken):
+	} else if broken, ok := errors.AsType[*websock.ProtocolError](err); ok {
 		c.deliver(websock.Message{}, broken)
-	case errors.Is(err, websock.ErrTimeout):
+	} else if errors.Is(err, websock.ErrTimeout) {
 		c.deliver(websock.Message{}, err)
-	default:
+	} else if !errors.Is(err, wire.ErrStopped) {
 		c.lose("read", err)
 	}
 }
@@ -292,19 +292,29 @@ func (c *conn) abort() {
 
 // kill ends the socket at once.
 func (c *conn) kill() {
-	c.pid.Exit(actor.ErrKilled)
+	c.pid().Exit(actor.ErrKilled)
 	c.abort() // also when the process is dead, and the wire waits for the peer's Close
 }
 
-// onExit runs at the process's end, on any goroutine. It does not look into the reason, which may be anybody's error.
-func (c *conn) onExit(reason error) {
-	info, _ := actor.Inspect(c.pid)
+// Exited implements host.Exited, on any goroutine. It does not look into the reason, which may be anybody's error.
+func (c *conn) Exited(reason error) {
+	info, _ := actor.Inspect(c.pid())
+	c.mu.Lock()
+	c.reason, c.label = reason, info.Label
+	c.dropped = info.Dropped
+	opened := c.opened.Load()
+	c.mu.Unlock()
+	if opened {
+		c.exited()
+	}
+}
+
+// exited is the rest of Exited, for a socket that has been opened.
+func (c *conn) exited() {
 	c.mu.Lock()
 	killed := !c.over
 	first := !c.decided
 	c.decided = true
-	c.reason, c.label = reason, info.Label
-	c.dropped = info.Dropped
 	c.mu.Unlock()
 	if killed {
 		c.pulse.bury()

@@ -245,7 +245,7 @@ func (r *drainRun) close(ctx context.Context) {
 			}
 		}
 		for _, c := range step {
-			c.pid.Exit(r.d.exitReason())
+			c.pid().Exit(r.d.exitReason())
 		}
 		r.closed += len(step)
 		clear(step) // a long drain keeps no socket that has ended

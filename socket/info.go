@@ -63,7 +63,7 @@ func countsOf(c wire.FrameCounts) Counts {
 func (c *conn) info() ConnInfo {
 	a, n := c.wire.Activity(), c.wire.Counts()
 	info := ConnInfo{
-		PID:         c.pid,
+		PID:         c.pid(),
 		RemoteAddr:  c.wire.RemoteAddr(),
 		Subprotocol: c.wire.Subprotocol(),
 		Compressed:  c.wire.Compressed(),
@@ -75,7 +75,7 @@ func (c *conn) info() ConnInfo {
 		Read:        countsOf(n.In),
 		Written:     countsOf(n.Out),
 	}
-	if p, err := actor.Inspect(c.pid); err == nil {
+	if p, err := actor.Inspect(c.pid()); err == nil {
 		info.Label, info.Mailbox = p.Label, p.Mailbox
 	} else {
 		c.mu.Lock()
@@ -136,7 +136,7 @@ func (c *conn) logLevel() (level slog.Level, wanted bool) {
 // anything.
 func (c *conn) catchBadReason() {
 	if r := recover(); r != nil {
-		c.srv.cfg.Logger.Error("panic in the exit reason", "pid", c.pid.String(), "panic", r)
+		c.srv.cfg.Logger.Error("panic in the exit reason", "pid", c.pid().String(), "panic", r)
 	}
 }
 

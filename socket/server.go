@@ -184,12 +184,12 @@ func (s *Server) shard(p actor.PID) *serverShard {
 }
 
 func (s *Server) add(c *conn) {
-	sh := s.shard(c.pid)
+	sh := s.shard(c.pid())
 	sh.mu.Lock()
 	if sh.conns == nil {
 		sh.conns = make(map[actor.PID]*conn)
 	}
-	sh.conns[c.pid] = c
+	sh.conns[c.pid()] = c
 	sh.most = max(sh.most, len(sh.conns))
 	sh.mu.Unlock()
 	s.mu.Lock()
@@ -205,13 +205,13 @@ func (s *Server) add(c *conn) {
 	case d != nil:
 		reason = d.exitReason()
 	}
-	c.pid.Exit(reason)
+	c.pid().Exit(reason)
 }
 
 func (s *Server) remove(c *conn) {
-	sh := s.shard(c.pid)
+	sh := s.shard(c.pid())
 	sh.mu.Lock()
-	delete(sh.conns, c.pid)
+	delete(sh.conns, c.pid())
 	if len(sh.conns) == 0 && sh.most > smallShard {
 		sh.conns, sh.most = nil, 0 // a map keeps the memory of its largest time
 	}
@@ -243,7 +243,7 @@ func (s *Server) all() iter.Seq[*conn] {
 func (s *Server) Sockets() iter.Seq2[actor.PID, ConnInfo] {
 	return func(yield func(actor.PID, ConnInfo) bool) {
 		for c := range s.all() {
-			if !yield(c.pid, c.info()) {
+			if !yield(c.pid(), c.info()) {
 				return
 			}
 		}
@@ -279,7 +279,7 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.setPhase(phaseClosed, nil)
 	for c := range s.all() {
-		c.pid.Exit(actor.ErrShutdown)
+		c.pid().Exit(actor.ErrShutdown)
 	}
 	err := s.waitEmpty(ctx)
 	if err != nil {

@@ -135,37 +135,49 @@ func refuse(w http.ResponseWriter, e *UpgradeError) {
 	fmt.Fprintln(w, text)
 }
 
-// upgrade hosts a request that has been checked.
+// upgrade hosts a request that has been checked. What it calls has small frames on the stack: net/http's goroutine has been
+// given 4 KiB, and to let them grow would cost as much as making the process.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
-	if err := s.take(); err != nil {
-		e := s.unavailable(err)
-		refuse(w, e)
-		return actor.PID{}, e
-	}
-	c, err := s.spawn(h) // before the 101, behind which nothing but the transport can fail
+	c, err := s.admit(h) // before the 101, behind which nothing but the transport can fail
 	if err != nil {
-		s.release()
-		e := s.unavailable(ErrClosed)
+		e := s.unavailable(err)
 		refuse(w, e)
 		return actor.PID{}, e
 	}
 	wc, err := s.accept(w, r, c)
 	if err != nil {
-		var ref *wire.Refusal
-		if errors.As(err, &ref) {
-			e := refusal(ref)
-			s.misuse.Do(func() { // once: strangers decide how often it happens
-				s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
-					"path", r.URL.Path, "error", e)
-			})
-			refuse(w, e)
-			return actor.PID{}, e
-		}
-		s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
-		return actor.PID{}, &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err}
+		return actor.PID{}, s.notAccepted(w, r, err)
 	}
 	c.open(wc)
-	return c.pid, nil
+	return c.pid(), nil
+}
+
+// admit takes a place and makes the process.
+func (s *Server) admit(h websock.Handler) (*conn, error) {
+	if err := s.take(); err != nil {
+		return nil, err
+	}
+	c, err := s.spawn(h)
+	if err != nil {
+		s.release()
+		return nil, ErrClosed
+	}
+	return c, nil
+}
+
+// notAccepted answers a request whose connection could not be taken over, if that can still be done.
+func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) error {
+	if ref, ok := errors.AsType[*wire.Refusal](err); ok {
+		e := refusal(ref)
+		s.misuse.Do(func() { // once: strangers decide how often it happens
+			s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
+				"path", r.URL.Path, "error", e)
+		})
+		refuse(w, e)
+		return e
+	}
+	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
+	return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err}
 }
 
 // accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.

@@ -34,6 +34,13 @@ type Brief interface {
 	Brief() bool
 }
 
+// Exited is a [Host] that wants to know when its process ends, without an [OnExit] of its own.
+type Exited interface {
+	Host
+	// Exited is called once, where the first exit hook would be, and before all of them. It must not block.
+	Exited(reason error)
+}
+
 // Gone is a [Host] that wants to know when its process is dead and all who had to be told have been.
 type Gone interface {
 	Host
@@ -78,7 +85,10 @@ func (f *functions) Ending(reason error) {
 }
 
 // Port is the host's side of a process. It is a reference; copies are the same.
-type Port struct{ port hook.Port }
+type Port struct {
+	port hook.Port
+	pid  actor.PID
+}
 
 // hosted is what System.Spawn recognises.
 type hosted struct {
@@ -100,14 +110,15 @@ func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (
 	} else {
 		hd.process.Hooks = &functions{}
 	}
-	if _, err := sys.Spawn(hd, o); err != nil {
+	pid, err := sys.Spawn(hd, o)
+	if err != nil {
 		return Port{}, err
 	}
-	return Port{port: hd.process.Port}, nil
+	return Port{hd.process.Port, pid}, nil
 }
 
 // PID is the process's address.
-func (p Port) PID() actor.PID { return p.port.Self().(actor.PID) }
+func (p Port) PID() actor.PID { return p.pid }
 
 // Start runs Init, and then what waits, on the caller's goroutine.
 func (p Port) Start() { p.port.Start() }

@@ -87,6 +87,9 @@ func shrink(r *proto.ProcessRegistryValue) {
 	all := r.LocalPIDs.LocalPIDs
 	r.LocalPIDs.LocalPIDs = slices.Clone(all[:buckets])
 	for _, b := range all {
+		if b.Count() == 0 {
+			continue // without Items, which starts 33 goroutines
+		}
 		for id, p := range b.Items() { // proto's own: the event stream
 			b.Remove(id)
 			r.Add(p.(proto.Process), id)
@@ -102,7 +105,10 @@ func (s *System) Spawn(id string, p Process, c *Cell) error {
 	_, err := s.proto.Root.SpawnNamed(sp.props, id)
 	sp.cell = nil
 	s.spawners.Put(sp)
-	return err
+	if err != nil {
+		return fmt.Errorf("actor: spawn: %w", err)
+	}
+	return nil
 }
 
 // Remove takes id out of the registry. The process is garbage then; none of proto's stop messages is sent.

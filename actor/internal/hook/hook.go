@@ -24,6 +24,9 @@ type Hooks interface {
 // Brief is host.Brief.
 type Brief interface{ Brief() bool }
 
+// Exited is host.Exited.
+type Exited interface{ Exited(reason error) }
+
 // Gone is host.Gone.
 type Gone interface{ Gone() }
 
@@ -32,7 +35,6 @@ type Corked interface{ Corked() }
 
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
-	Self() any // the actor.PID
 	Start()
 	Deliver(msg any) bool
 	Fail(reason error)

@@ -26,33 +26,39 @@ var ours = map[string]bool{
 	"Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Transfer-Encoding": true, "Trailer": true,
 }
 
-// head is the 101 (RFC 6455 section 4.2.2), with what was set in h. It is
-// written to the connection itself: middleware in front of net/http may hold a
+// appendHead appends the 101 (RFC 6455 section 4.2.2), with what was set in h. It
+// is written to the connection itself: middleware in front of net/http may hold a
 // status back until the first byte of a body, which a 101 does not have.
-func (a answer) head(h http.Header) []byte {
-	var b bytes.Buffer
-	b.Grow(512)
-	field := func(name, value string) {
-		if value != "" {
-			value = newlines.Replace(value) // as Header.Write does
-			b.WriteString(name)
-			b.WriteString(": ")
-			b.WriteString(value)
-			b.WriteString("\r\n")
-		}
+func (a answer) appendHead(b []byte, h http.Header) []byte {
+	b = append(b, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
+	b = appendAcceptKey(b, a.key)
+	b = append(b, "\r\n"...)
+	b = appendField(b, "Sec-WebSocket-Protocol", a.subprotocol)
+	b = appendField(b, "Sec-WebSocket-Extensions", a.extensions)
+	if date := h.Get("Date"); date != "" {
+		b = appendField(b, "Date", date)
+	} else { // RFC 9110 section 6.6.1
+		b = append(b, "Date: "...)
+		b = time.Now().UTC().AppendFormat(b, http.TimeFormat)
+		b = append(b, "\r\n"...)
 	}
-	b.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
-	field("Sec-WebSocket-Accept", acceptKey(a.key))
-	field("Sec-WebSocket-Protocol", a.subprotocol)
-	field("Sec-WebSocket-Extensions", a.extensions)
-	date := h.Get("Date")
-	if date == "" {
-		date = time.Now().UTC().Format(http.TimeFormat) // RFC 9110 section 6.6.1
+	if len(h) > 0 {
+		w := bytes.NewBuffer(b)
+		h.WriteSubset(w, oursIn(h)) //nolint:errcheck,gosec // a buffer takes all
+		b = w.Bytes()
 	}
-	field("Date", date)
-	h.WriteSubset(&b, oursIn(h)) //nolint:errcheck,gosec // a buffer takes all
-	b.WriteString("\r\n")
-	return b.Bytes()
+	return append(b, "\r\n"...)
+}
+
+// appendField appends a field of a header, unless value is empty.
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
+	}
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, newlines.Replace(value)...) // as Header.Write does
+	return append(b, "\r\n"...)
 }
 
 var newlines = strings.NewReplacer("\r", " ", "\n", " ")
@@ -71,10 +77,13 @@ func oursIn(h http.Header) map[string]bool {
 	return exclude
 }
 
-// acceptKey is the Sec-WebSocket-Accept for a key (RFC 6455 section 4.2.2).
-func acceptKey(key string) string {
-	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // see above
-	return base64.StdEncoding.EncodeToString(sum[:])
+// appendAcceptKey appends the Sec-WebSocket-Accept for a key (RFC 6455 section
+// 4.2.2).
+func appendAcceptKey(b []byte, key string) []byte {
+	in := append(make([]byte, 0, 64), key...)
+	in = append(in, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...)
+	sum := sha1.Sum(in) //nolint:gosec // see above
+	return base64.StdEncoding.AppendEncode(b, sum[:])
 }
 
 func unwrap(w http.ResponseWriter) http.ResponseWriter {

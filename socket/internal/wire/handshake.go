@@ -57,14 +57,14 @@ func CheckRequest(r *http.Request) *Refusal {
 		return refuse(http.StatusUpgradeRequired, upgradeHeader(),
 			"'Upgrade' header must contain 'websocket', got %q (RFC 6455 section 4.2.1)", r.Header.Values("Upgrade"))
 	}
-	if v := r.Header.Values("Sec-WebSocket-Version"); len(v) != 1 || v[0] != "13" {
+	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || v[0] != "13" {
 		// RFC 6455 section 4.4: the answer names the versions that are spoken.
 		h := upgradeHeader()
 		h.Set("Sec-WebSocket-Version", "13")
 		return refuse(http.StatusUpgradeRequired, h,
 			"'Sec-WebSocket-Version' header must equal '13', got %q (RFC 6455 section 4.4)", v)
 	}
-	return checkKey(r.Header.Values("Sec-WebSocket-Key"))
+	return checkKey(r.Header["Sec-Websocket-Key"])
 }
 
 func checkKey(keys []string) *Refusal {
@@ -76,10 +76,15 @@ func checkKey(keys []string) *Refusal {
 		return refuse(http.StatusBadRequest, nil,
 			"'Sec-WebSocket-Key' header given %d times (RFC 6455 section 11.3.1)", len(keys))
 	}
-	nonce, err := base64.StdEncoding.DecodeString(keys[0])
-	if err != nil || len(nonce) != 16 {
+	var nonce [18]byte
+	n := 0
+	key, err := keys[0], error(nil)
+	if len(key) == base64.StdEncoding.EncodedLen(16) {
+		n, err = base64.StdEncoding.Decode(nonce[:], []byte(key))
+	}
+	if err != nil || n != 16 {
 		return refuse(http.StatusBadRequest, nil,
-			"'Sec-WebSocket-Key' header must be 16 bytes in base64, got %q (RFC 6455 section 4.2.1)", keys[0])
+			"'Sec-WebSocket-Key' header must be 16 bytes in base64, got %q (RFC 6455 section 4.2.1)", key)
 	}
 	return nil
 }
@@ -90,7 +95,8 @@ func upgradeHeader() http.Header {
 }
 
 // hasToken reports whether the comma-separated lists in the lines of header key
-// contain token, in any case.
+// contain token, in any case. key is in canonical form: as RFC 6455 spells its names
+// they would be copied for each look-up.
 func hasToken(h http.Header, key, token string) bool {
 	_, ok := findToken(h, key, token)
 	return ok
@@ -98,7 +104,7 @@ func hasToken(h http.Header, key, token string) bool {
 
 // findToken is hasToken, and returns the token as it is spelled there.
 func findToken(h http.Header, key, token string) (spelled string, ok bool) {
-	for _, line := range h.Values(key) {
+	for _, line := range h[key] {
 		for item := range strings.SplitSeq(line, ",") {
 			if item = strings.Trim(item, " \t"); len(item) == len(token) && strings.EqualFold(item, token) { // ASCII has no other length
 				return item, true

@@ -40,9 +40,12 @@ func NewUpgrader(o Options) *Upgrader {
 	return &Upgrader{opts: o, level: deflateLevel(o.Level), epoch: time.Now()}
 }
 
-// Accept opens one connection with an [Upgrader] of its own. For more than one,
-// share an Upgrader.
+// Accept checks a request and opens one connection with an [Upgrader] of its own.
+// For more than one, share an Upgrader.
 func Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
+	if refusal := CheckRequest(r); refusal != nil {
+		return nil, refusal
+	}
 	return NewUpgrader(o).Accept(w, r)
 }
 
@@ -54,16 +57,13 @@ func Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
 // any other error the 101 may be out and the transport has failed; the
 // connection, if there was one, is closed.
 func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
-	if refusal := CheckRequest(r); refusal != nil {
-		return nil, refusal
-	}
 	if !canHijack(w) {
 		return nil, refuse(http.StatusNotImplemented, nil,
 			"a %T does not give its connection away (http.Hijacker)", w)
 	}
-	a := answer{key: r.Header.Get("Sec-WebSocket-Key"), subprotocol: u.subprotocol(w.Header(), r.Header)}
+	a := answer{key: r.Header["Sec-Websocket-Key"][0], subprotocol: u.subprotocol(w.Header(), r.Header)}
 	if u.opts.Compress {
-		a.extensions, a.deflate = negotiateDeflate(r.Header.Values("Sec-WebSocket-Extensions"))
+		a.extensions, a.deflate = negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
 	conn, brw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -80,31 +80,30 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		p, _ := brw.Peek(n) // cannot fail: n bytes are buffered
 		leftover = append(leftover, p...)
 	}
-	if u.opts.WriteTimeout > 0 {
-		err = conn.SetWriteDeadline(time.Now().Add(u.opts.WriteTimeout))
-	}
+	c := u.open(conn, a.subprotocol, a.deflate, leftover)
+	err = conn.SetDeadline(time.Time{}) // those of net/http
 	if err == nil {
-		_, err = conn.Write(a.head(w.Header()))
-	}
-	if err == nil {
-		err = conn.SetDeadline(time.Time{}) // those of net/http, too
+		b := newBatch()
+		b.buf = a.appendHead(b.buf, w.Header())
+		err = c.writeAll(b)
+		b.release()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("wire: upgrade: %w", err)
 	}
 	opened = true
-	return u.open(conn, a.subprotocol, a.deflate, leftover), nil
+	return c, nil
 }
 
 // subprotocol is the first of ours that the client offers, as it spells it; else what the application has chosen and set
 // in w; "": none.
 func (u *Upgrader) subprotocol(w, r http.Header) string {
 	for _, name := range u.opts.Subprotocols {
-		if token, ok := findToken(r, "Sec-WebSocket-Protocol", name); ok {
+		if token, ok := findToken(r, "Sec-Websocket-Protocol", name); ok {
 			return strings.Clone(token) // without the memory of the request
 		}
 	}
-	return strings.Clone(newlines.Replace(w.Get("Sec-WebSocket-Protocol")))
+	return strings.Clone(newlines.Replace(w.Get("Sec-Websocket-Protocol")))
 }
 
 // decoder takes one from the pool, or makes one. It is given back when the
