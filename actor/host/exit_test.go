@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -130,5 +131,57 @@ func TestSpawn_afterShutdown(t *testing.T) {
 	sys.Shutdown(context.Background())
 	if port, err := host.Spawn(sys, receive(nil), actor.SpawnOptions{}, host.Hooks{}); !errors.Is(err, actor.ErrShutdown) || port != (host.Port{}) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", port, err)
+	}
+}
+
+// departing is a Host that wants to know when it ends.
+type departing struct {
+	receive
+	exited func(reason error)
+}
+
+func (departing) TurnEnd(bool)          {}
+func (departing) Overflow()             {}
+func (departing) Ending(error)          {}
+func (d departing) Exited(reason error) { d.exited(reason) }
+
+func TestExited(t *testing.T) {
+	for name, misbehave := range map[string]func(){
+		"returns": func() {},
+		"panics":  func() { panic("in Exited") },
+		"Goexit":  runtime.Goexit,
+	} {
+		for _, killed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, killed %t", name, killed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer sys.Shutdown(context.Background())
+					var happened []string
+					var port host.Port
+					port, err = host.Spawn(sys, departing{exited: func(reason error) {
+						happened = append(happened, fmt.Sprintf("Exited: %v, alive %t", reason, port.PID().Alive()))
+						misbehave()
+					}}, actor.SpawnOptions{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					host.OnExit(port.PID(), func(error) { happened = append(happened, "hook") })
+					port.Start()
+					reason := errBoom
+					if killed {
+						reason = actor.ErrKilled
+					}
+					go port.PID().Exit(reason)
+					synctest.Wait()
+					want := []string{fmt.Sprintf("Exited: %v, alive true", reason), "hook"}
+					if !slices.Equal(happened, want) || port.PID().Alive() {
+						t.Errorf("got %q, alive %t; want %q", happened, port.PID().Alive(), want)
+					}
+				})
+			})
+		}
 	}
 }
