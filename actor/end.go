@@ -197,7 +197,7 @@ func (p *process) kill(reason error) bool {
 	}
 	p.state, p.reason = stateLeaving, reason
 	rest := p.dropCurrent()
-	left := p.running && p.phase != phaseNone
+	left := p.running && p.phase > phaseGiven
 	var count int64
 	if left {
 		p.left = true
@@ -371,11 +371,14 @@ func (p *process) onExit(o *hook.OnExit) {
 // dropCurrent takes the queue away for dropAll, and sees to it that a Call whose callback did not return normally fails
 // when the process is dead; p.mu is held.
 func (p *process) dropCurrent() queue {
-	if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
-		p.keepCall(c)
-	}
 	rest := p.queue
 	p.queue = queue{}
+	if p.phase == phaseGiven {
+		rest.push(p.current)
+		p.current, p.phase = item{}, phaseNone
+	} else if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
+		p.keepCall(c)
+	}
 	return rest
 }
 

@@ -42,7 +42,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		PID:     p.pid(),
 		Label:   p.label,
 		Since:   p.sys.time(p.since),
-		Mailbox: p.queue.len(),
+		Mailbox: p.waiting(),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
 		Ending:  p.state >= stateEnding,
@@ -55,7 +55,7 @@ func (p *process) info() (ProcessInfo, bool) {
 			info.Children = append(info.Children, c.pid())
 		}
 	}
-	if p.phase != phaseNone {
+	if p.phase > phaseGiven {
 		info.For = time.Duration(p.sys.now() - p.began)
 		info.Handling = p.phase.String()
 	}

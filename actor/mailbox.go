@@ -59,15 +59,20 @@ func (q *queue) len() int { return q.items.Len() }
 
 func (q *queue) push(it item) {
 	q.items.Push(&segments, it)
+	q.count(it, 1)
+}
+
+// count adds n to what counts against the limit, if it does.
+func (q *queue) count(it item, n int32) {
 	if it.kind.counts() {
-		q.counted++
+		q.counted += n
 	}
 }
 
 func (q *queue) pop() (item, bool) {
 	it, ok := q.items.Pop(&segments)
-	if ok && it.kind.counts() {
-		q.counted--
+	if ok {
+		q.count(it, -1)
 	}
 	return it, ok
 }

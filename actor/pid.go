@@ -121,14 +121,21 @@ func (p PID) find() *process {
 // full (see SpawnOptions.MailboxLimit); true does not mean that msg will be handled, since the process may end before.
 // Messages of one sender to one process keep their order. The message belongs to the receiver from now on.
 func (p PID) Send(msg any) bool {
-	if o, ok := msg.(*hook.OnExit); ok {
-		if pr := p.find(); pr != nil {
+	pr := p.find()
+	switch o := msg.(type) {
+	case *hook.OnExit:
+		if pr != nil {
 			pr.onExit(o)
 		}
 		return o.OK
+	case *hook.Reach:
+		if pr != nil {
+			o.Ref = pr
+		}
+		return pr != nil
 	}
-	if pr := p.find(); pr != nil && pr.post(item{kind: kindUser, msg: msg}) == posted {
-		return true
+	if pr != nil {
+		return pr.Send(msg)
 	}
 	if p.sys != nil {
 		p.sys.undelivered(p, msg)

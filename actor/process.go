@@ -16,7 +16,8 @@ import (
 type phase uint8
 
 const (
-	phaseNone phase = iota
+	phaseNone  phase = iota
+	phaseGiven       // no code: current waits for the worker that was hired for it
 	phaseInit
 	phaseReceive
 	phaseTurnEnd
@@ -26,7 +27,7 @@ const (
 
 // String is what [ProcessInfo].Handling says when it is not a message that is handled.
 func (h phase) String() string {
-	return [...]string{"", "init", "receive", "turn end", "ending", "terminate"}[h]
+	return [...]string{"", "", "init", "receive", "turn end", "ending", "terminate"}[h]
 }
 
 // state is how far a process has come; it only grows.
@@ -68,13 +69,13 @@ type process struct {
 	current  item   // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
 	began    int64  // by System.now: the callback that runs
 
-	sys     *System // never changes, nor does
-	actor   Actor   // this
+	sys     *System    // never changes, nor do
+	actor   Actor      // this
+	hooks   hook.Hooks // and this; nil when nobody hosts it
 	handled uint64
 	queue   queue
 
 	// These never change.
-	hooks    hook.Hooks // nil when nobody hosts it
 	cell     engine.Cell
 	num      uint64
 	parent   *process
@@ -127,6 +128,14 @@ func (p *process) Post(msg any) { p.post(item{kind: kindUser, msg: msg}) }
 func (p *process) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.waiting()
+}
+
+// waiting is how many messages wait; p.mu is held.
+func (p *process) waiting() int {
+	if p.phase == phaseGiven {
+		return p.queue.len() + 1
+	}
 	return p.queue.len()
 }
 
@@ -169,9 +178,26 @@ func (p *process) post(it item) postResult {
 	if it.kind.counts() && p.limit >= 0 && p.queue.counted >= p.limit {
 		return p.refuse() // unlocks
 	}
+	if p.state == stateRunning && !p.running { // at rest: nothing waits, so it need not either
+		p.current, p.phase = it, phaseGiven
+		p.queue.count(it, 1)
+		p.hire()
+		p.mu.Unlock()
+		p.sys.pool.Go((*turnTask)(p))
+		return posted
+	}
 	p.queue.push(it)
-	p.wakeAndUnlock()
+	p.mu.Unlock()
 	return posted
+}
+
+// Send is PID.Send to a process that was found before; see host.Reach.
+func (p *process) Send(msg any) bool {
+	if p.post(item{kind: kindUser, msg: msg}) == posted {
+		return true
+	}
+	p.sys.undelivered(p.pid(), msg)
+	return false
 }
 
 // refuse is post for a mailbox that is full; it unlocks p.mu.
@@ -417,7 +443,7 @@ func (p *process) run(delivering bool, n int) {
 			p.sys.pool.Go((*turnTask)(p))
 			return
 		}
-		it, ok := p.queue.pop()
+		it, ok := p.next()
 		if !ok {
 			p.current, p.phase = item{}, phaseNone
 			if p.hooks != nil && !ended && !(delivering && p.corked) {
@@ -445,6 +471,15 @@ func (p *process) run(delivering bool, n int) {
 		ended = false
 		n++
 	}
+}
+
+// next takes what is to be handled; p.mu is held.
+func (p *process) next() (item, bool) {
+	if p.phase == phaseGiven {
+		p.queue.count(p.current, -1)
+		return p.current, true
+	}
+	return p.queue.pop()
 }
 
 // begin notes what is being handled; p.mu is held.
@@ -494,10 +529,15 @@ func (p *process) handleFrame(msg any) bool {
 	return err == nil
 }
 
-// invoke runs Receive for p.current, by way of the engine, and returns its error.
+// invoke runs Receive for p.current and returns its error: by way of the engine, but for a process that has a host, of
+// which there are too many and whose messages are broadcast.
 func (p *process) invoke() error {
 	p.result = nil
-	p.cell.Invoke()
+	if p.hooks != nil {
+		p.Receive()
+	} else {
+		p.cell.Invoke()
+	}
 	return p.result
 }
 

@@ -44,12 +44,16 @@ func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(ac
 	if m, ok := msg.(websock.Message); ok {
 		msg = websock.Prepare(m)
 	}
+	var sender *process // to leave out
+	if but != (actor.PID{}) {
+		sender = r.record(but)
+	}
 	for i := 0; ; i++ {
 		if parts != nil {
 			parts[i].copy(list)
 		}
 		for _, m := range *list {
-			if m.pid != but && (match == nil || match(m.pid, m.meta)) && m.pid.Send(msg) {
+			if m.who != sender && (match == nil || match(m.who.pid, m.meta)) && m.to.Send(msg) {
 				n++
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 const (
@@ -51,9 +52,10 @@ type largePart struct {
 // member is a process in a group. Where it stands is guarded by its part's lock; the rest does not change, other meta is
 // another member.
 type member struct {
-	pid   actor.PID
-	group *group
+	who   *process
+	to    host.Ref // this process
 	meta  any
+	group *group
 	seat  uint32
 	at    int32 // in part.members
 	in    int32 // in process.places
@@ -71,7 +73,7 @@ func (r *Registry) Join(group string, pid actor.PID, meta any) bool {
 		return false
 	}
 	var n news
-	m := &member{pid: pid, seat: p.seat, meta: meta}
+	m := &member{who: p, to: p.ref, seat: p.seat, meta: meta}
 	if old, ok := p.find(placeKey{kind: kindMember, name: group}).(*member); ok {
 		n = r.renew(old, m)
 		p.replace(old, m)
@@ -127,7 +129,7 @@ func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 				parts[i].copy(list)
 			}
 			for _, m := range *list {
-				if !yield(m.pid, m.meta) {
+				if !yield(m.who.pid, m.meta) {
 					r.drop(list)
 					return
 				}

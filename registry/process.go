@@ -14,6 +14,7 @@ import (
 // code of a user runs: a Send may end in a log line, and whoever writes that may use the registry.
 type process struct {
 	pid  actor.PID
+	ref  host.Ref
 	seat uint32 // its place in large groups
 
 	mu     sync.Mutex
@@ -105,7 +106,11 @@ func (r *Registry) process(pid actor.PID) *process {
 	if ours, err := r.sys.ParsePID(pid.String()); err != nil || ours != pid || pid == (actor.PID{}) {
 		return nil // of another System
 	}
-	p := &process{pid: pid, seat: r.seats.Add(1)}
+	ref, ok := host.Reach(pid)
+	if !ok {
+		return nil
+	}
+	p := &process{pid: pid, ref: ref, seat: r.seats.Add(1)}
 	p.mu.Lock()
 	s := r.procShard(pid)
 	s.mu.Lock()
@@ -129,14 +134,19 @@ func (r *Registry) process(pid actor.PID) *process {
 
 // known returns the record of a process, locked; nil when there is none.
 func (r *Registry) known(pid actor.PID) *process {
-	s := r.procShard(pid)
-	s.mu.RLock()
-	p := s.get(pid)
-	s.mu.RUnlock()
+	p := r.record(pid)
 	if p == nil {
 		return nil
 	}
 	return p.lock()
+}
+
+// record returns the record of a process, which may be gone; nil when there is none.
+func (r *Registry) record(pid actor.PID) *process {
+	s := r.procShard(pid)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.get(pid)
 }
 
 // lock returns p, locked, or nil when its process is gone.

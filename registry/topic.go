@@ -54,7 +54,7 @@ func (t Topic[M]) Subscribe(pid actor.PID) bool {
 		err = m.group.bind(t.message())
 		s.mu.Unlock()
 	} else {
-		m := &member{pid: pid, seat: p.seat}
+		m := &member{who: p, to: p.ref, seat: p.seat}
 		if n, err = t.r.enter(t.name, m, t.message()); err == nil {
 			p.add(m)
 		}

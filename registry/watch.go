@@ -146,7 +146,7 @@ func (n *news) showLine(w *watcher, number int, members []*member, present map[s
 
 func (w *watcher) show(members []*member, present map[string][]any) {
 	for _, m := range members {
-		w.send(Joined{Group: w.group.name, PID: m.pid, Meta: m.meta})
+		w.send(Joined{Group: w.group.name, PID: m.who.pid, Meta: m.meta})
 	}
 	if len(present) > 0 {
 		w.send(PresenceDiff{Topic: w.group.name, Joined: present})
@@ -176,7 +176,7 @@ func (g *group) joined(m *member) news {
 	if !g.watched() {
 		return news{}
 	}
-	return g.tell(lineOf(m.seat), Joined{Group: g.name, PID: m.pid, Meta: m.meta})
+	return g.tell(lineOf(m.seat), Joined{Group: g.name, PID: m.who.pid, Meta: m.meta})
 }
 
 // left tells the watchers that m is no member any more; its part is locked.
@@ -184,5 +184,5 @@ func (g *group) left(m *member) news {
 	if !g.watched() {
 		return news{}
 	}
-	return g.tell(lineOf(m.seat), Left{Group: g.name, PID: m.pid, Meta: m.meta})
+	return g.tell(lineOf(m.seat), Left{Group: g.name, PID: m.who.pid, Meta: m.meta})
 }

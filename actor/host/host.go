@@ -138,6 +138,20 @@ func (p Port) Fail(reason error) { p.port.Fail(reason) }
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
 func (p Port) Go(t interface{ Run() }) { p.port.Go(t) }
 
+// Ref is a process that was found, for who sends to it often. The zero Ref is nobody. It keeps the memory of a process
+// that is dead, so let go of it in an exit hook.
+type Ref struct{ ref hook.Ref }
+
+// Reach finds p. ok is false when it is dead.
+func Reach(p actor.PID) (ref Ref, ok bool) {
+	var r hook.Reach
+	ok = p.Send(&r)
+	return Ref{r.Ref}, ok
+}
+
+// Send is [actor.PID.Send].
+func (r Ref) Send(msg any) bool { return r.ref != nil && r.ref.Send(msg) }
+
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
 func ActorOf(ctx context.Context) actor.Actor {
 	a, _ := ctx.Value(hook.ActorKey{}).(actor.Actor)

@@ -48,6 +48,12 @@ type OnExit struct {
 	OK     bool
 }
 
+// Reach, sent to a PID by pointer, does not enter the mailbox: Ref becomes the process, nil when it is dead.
+type Reach struct{ Ref Ref }
+
+// Ref is host.Ref.
+type Ref interface{ Send(msg any) bool }
+
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
 

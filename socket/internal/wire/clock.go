@@ -17,7 +17,7 @@ type Activity struct {
 // clock holds the times of an Activity. They are kept as distance from the
 // Upgrader's epoch, plus one so that zero means none.
 type clock struct {
-	read, write, waiting, openedAt atomic.Int64
+	read, waiting, openedAt atomic.Int64
 }
 
 func (c *Conn) now() int64 { return int64(time.Since(c.u.epoch)) + 1 }
@@ -44,10 +44,10 @@ func (u *Upgrader) time(at int64) time.Time {
 	return u.epoch.Add(time.Duration(at - 1))
 }
 
-func (u *Upgrader) activity(c *clock) Activity {
+func (u *Upgrader) activity(c *clock, wrote int64) Activity {
 	return Activity{
 		LastRead:     u.time(c.read.Load()),
-		LastWrite:    u.time(c.write.Load()),
+		LastWrite:    u.time(wrote),
 		WaitingSince: u.time(c.waiting.Load()),
 		MessageSince: u.time(c.openedAt.Load()),
 	}

@@ -24,6 +24,7 @@ type Conn struct {
 	u      *Upgrader
 	raw    syscall.RawConn // of conn, where it is a descriptor; else nil
 	source source
+	wrote  atomic.Int64 // a time of clock: when a write to the transport was completed
 
 	in        inbound
 	interrupt atomic.Pointer[error]
@@ -37,12 +38,13 @@ type Conn struct {
 	discard   atomic.Bool
 	rest      atomic.Uint32
 
-	clock  clock
-	counts [2]tally // of text and binary frames that were read
+	clock   clock
+	counts  [2]tally // of text and binary frames that were read
+	decoder *decoder // of the open message, if it needs one
 
 	out outbound
 
-	decoder     *decoder // of the open message, if it needs one
+	small       *[smallSize]byte // what source has of an unfinished frame; nil: nothing
 	hooks       Hooks
 	readErr     error      // set with ended
 	wakeMu      sync.Mutex // guards unwakable and the read deadline
@@ -54,7 +56,7 @@ type Conn struct {
 
 func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftover []byte) *Conn {
 	c := &Conn{u: u, conn: conn, raw: rawConnOf(conn), subprotocol: subprotocol}
-	c.in.deflate = deflate
+	c.in.deflate, c.out.deflate = deflate, deflate
 	c.source.data = leftover
 	if len(leftover) > 0 {
 		c.clock.read.Store(c.now())
@@ -102,7 +104,7 @@ func (c *Conn) Compressed() bool { return c.in.deflate }
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
 // Activity says when the connection last did something.
-func (c *Conn) Activity() Activity { return c.u.activity(&c.clock) }
+func (c *Conn) Activity() Activity { return c.u.activity(&c.clock, c.wrote.Load()) }
 
 // Counts says what crossed the wire so far.
 func (c *Conn) Counts() Counts {

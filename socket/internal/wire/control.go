@@ -57,7 +57,7 @@ func (c *Conn) controlPayload(h header) ([]byte, error) {
 // is ignored (RFC 6455 section 5.5.1).
 func (c *Conn) peerClosed(p []byte) error {
 	c.finished = len(c.source.data) == 0
-	c.source.drop()
+	c.drop()
 	c.closed = true
 	detail, err := parseClose(p)
 	if err != nil {

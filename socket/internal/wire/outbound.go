@@ -22,6 +22,7 @@ type outbound struct {
 	writing bool        // a batch is written, or the stream is half closed
 	failed  bool        // err is that of a write
 	shut    bool        // err is set
+	deflate bool        // permessage-deflate was negotiated; never changes
 	batch   *batch      // what waits; nil: nothing
 
 	// free is told when writing ends. It is made by the first who waits. It is no
@@ -79,7 +80,7 @@ func (c *Conn) Append(m websock.Message) error {
 // data message that is large enough and gets smaller. A prepared message is
 // deflated once for all connections of a level.
 func (c *Conn) encode(m websock.Message) (payload []byte, rsv1 byte) {
-	if c.in.deflate && !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
+	if c.out.deflate && !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
 		level := c.u.level
 		p := m.Encoded(level, func() []byte { return deflate(m.Data, level) })
 		if p != nil {

@@ -69,7 +69,7 @@ func (r *rawReader) read(fd uintptr) bool {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 			continue
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
-			s.shrink()
+			r.c.shrink()
 			r.c.wait()
 			if !r.c.mayWait() {
 				r.err = ErrSuspended

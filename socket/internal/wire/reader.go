@@ -48,7 +48,7 @@ func (c *Conn) Next() (websock.Message, error) {
 	case err == nil:
 		return m, nil
 	case err == ErrSuspended: //nolint:errorlint // never wrapped
-		c.source.drop()
+		c.drop()
 		c.rest.Store(restAway)
 	default:
 		c.awake()

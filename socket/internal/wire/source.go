@@ -21,9 +21,8 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 // up. What is left of an unfinished header moves to small while it waits for
 // the rest.
 type source struct {
-	data  []byte           // in store, in small, or left over from net/http
-	store *[readSize]byte  // the pooled buffer; nil: none
-	small *[smallSize]byte // nil: none
+	data  []byte          // in store, in Conn.small, or left over from net/http
+	store *[readSize]byte // the pooled buffer; nil: none
 }
 
 // readWaiter is a connection that can wait until a Read would not block.
@@ -44,7 +43,7 @@ func (c *Conn) receive(inside bool) error {
 		n, err := c.rawRead() // gives the buffer back itself, if it has to wait
 		return c.add(n, err)
 	}
-	s.shrink()
+	c.shrink()
 	if waiter, ok := c.conn.(readWaiter); ok {
 		c.wait()
 		if !c.mayWait() {
@@ -62,13 +61,13 @@ func (c *Conn) receive(inside bool) error {
 	if inside || len(s.data) > 0 {
 		return c.fill()
 	}
-	if s.small == nil {
-		s.small = new([smallSize]byte)
+	if c.small == nil {
+		c.small = new([smallSize]byte)
 	}
 	c.wait()
 	c.lieDown()
-	n, err := c.conn.Read(s.small[:])
-	s.data = s.small[:n]
+	n, err := c.conn.Read(c.small[:])
+	s.data = c.small[:n]
 	return c.woke(n, err)
 }
 
@@ -83,7 +82,7 @@ func (c *Conn) fill() error {
 // receiveInto reads once from the transport into p, past all buffers. data must
 // be empty.
 func (c *Conn) receiveInto(p []byte) (int, error) {
-	c.source.drop()
+	c.drop()
 	c.wait()
 	n, err := c.conn.Read(p)
 	return n, c.woke(n, err)
@@ -138,17 +137,18 @@ func (s *source) take() int {
 }
 
 // shrink gives the pooled buffer back and keeps data, at most smallSize bytes.
-func (s *source) shrink() {
+func (c *Conn) shrink() {
+	s := &c.source
 	switch {
 	case len(s.data) == 0:
 		s.data = nil
-	case s.store == nil && s.small != nil && &s.data[0] == &s.small[0]:
+	case s.store == nil && c.small != nil && &s.data[0] == &c.small[0]:
 		return
 	default:
-		if s.small == nil {
-			s.small = new([smallSize]byte)
+		if c.small == nil {
+			c.small = new([smallSize]byte)
 		}
-		s.data = s.small[:copy(s.small[:], s.data)]
+		s.data = c.small[:copy(c.small[:], s.data)]
 	}
 	s.release()
 }
@@ -161,7 +161,7 @@ func (s *source) release() {
 }
 
 // drop forgets all bytes that were read.
-func (s *source) drop() {
-	s.data, s.small = nil, nil
-	s.release()
+func (c *Conn) drop() {
+	c.source.data, c.small = nil, nil
+	c.source.release()
 }

@@ -126,7 +126,7 @@ func (c *Conn) Drain(deadline time.Time) error {
 	if err == nil {
 		err = c.drain()
 	}
-	c.source.drop()
+	c.drop()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
@@ -161,7 +161,7 @@ func (c *Conn) drain() error {
 		}
 	}
 	for {
-		c.source.drop()
+		c.drop()
 		if err := c.receive(true); err != nil {
 			return err
 		}

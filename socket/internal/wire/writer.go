@@ -10,7 +10,7 @@ import (
 func (c *Conn) write(b *batch) error {
 	err := c.writeAll(b)
 	if err == nil {
-		c.clock.write.Store(c.now())
+		c.wrote.Store(c.now())
 	}
 	return err
 }
