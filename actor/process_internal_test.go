@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -457,3 +458,66 @@ type leaver struct{ stuck, released chan struct{} }
 
 func (*leaver) Receive(context.Context, any) error { runtime.Goexit(); return nil }
 func (l *leaver) Terminate(context.Context, error) { close(l.stuck); <-l.released }
+
+type counting struct{ n atomic.Int64 }
+
+func (c *counting) Receive(context.Context, any) error { c.n.Add(1); return nil }
+
+// TestPost_toAProcessAtRest: what a worker was hired for waits like all else until the worker comes, and is handled, or
+// dropped and counted, like all else.
+func TestPost_toAProcessAtRest(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the worker comes when this goroutine lets it
+	s := quietSystem(t, Config{})
+	for name, end := range map[string]func(p *process){
+		"nothing":        func(*process) {},
+		"kill":           func(p *process) { p.kill(ErrKilled) },
+		"overtaken":      func(p *process) { p.Fail(errors.New("peer lost")) },
+		"an Exit behind": func(p *process) { p.exit(ErrNormal) },
+		"over the limit": func(p *process) { p.post(item{kindUser, nil}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			waited := 0
+			for range 100 {
+				a := &counting{}
+				p, err := s.add(a, &SpawnOptions{MailboxLimit: 3, Overflow: OverflowExit}, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := p.launch(); err != nil {
+					t.Fatal(err)
+				}
+				rest := func() bool {
+					p.mu.Lock()
+					defer p.mu.Unlock()
+					return !p.running
+				}
+				for !rest() {
+					runtime.Gosched()
+				}
+				for range 3 {
+					if got := p.post(item{kindUser, nil}); got != posted {
+						t.Fatalf("post: %d, want %d", got, posted)
+					}
+				}
+				if info, ok := p.info(); !ok || info.Mailbox == 3 && info.Handling == "" && info.For == 0 && p.Len() == 3 {
+					waited++
+				}
+				end(p)
+				for p.alive() && (name != "nothing" || !rest()) {
+					runtime.Gosched()
+				}
+				want := uint64(3)
+				if name == "over the limit" {
+					want++
+				}
+				if handled, dropped := uint64(a.n.Load()), p.dropped.Load(); handled+dropped != want {
+					t.Fatalf("%d handled and %d dropped, want %d in all", handled, dropped, want)
+				}
+				p.kill(ErrKilled)
+			}
+			if waited == 0 {
+				t.Error("the messages never waited for their worker: this shows nothing")
+			}
+		})
+	}
+}

@@ -1,0 +1,53 @@
+package wire
+
+import (
+	"strconv"
+	"testing"
+	"unsafe"
+)
+
+// TestConn_layout: what every message touches is four cache lines, each of which begins where its part does, and a Conn
+// is 512 bytes, which the allocator aligns to that.
+func TestConn_layout(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("the layout is for 64 bits")
+	}
+	var c Conn
+	for _, part := range []struct {
+		name      string
+		got, want uintptr
+	}{
+		{"source ends before wrote", unsafe.Offsetof(c.wrote), 56},
+		{"in", unsafe.Offsetof(c.in), 64},
+		{"rest ends the second line", unsafe.Offsetof(c.rest), 124},
+		{"clock", unsafe.Offsetof(c.clock), 128},
+		{"out", unsafe.Offsetof(c.out), 192},
+		{"out.err is in the fifth", unsafe.Offsetof(c.out) + unsafe.Offsetof(c.out.err), 256},
+		{"the whole", unsafe.Sizeof(c), 512},
+	} {
+		if part.got != part.want {
+			t.Errorf("%s: at %d, want %d", part.name, part.got, part.want)
+		}
+	}
+}
+
+func TestUnmask(t *testing.T) {
+	mask := [4]byte{0x12, 0x34, 0x56, 0x78}
+	for n := range 3*maskBlock + 20 {
+		src := make([]byte, n)
+		want := make([]byte, n)
+		for i := range src {
+			src[i] = byte(i * 7)
+			want[i] = src[i] ^ mask[i%4] // RFC 6455 section 5.3
+		}
+		dst := make([]byte, n+1)
+		unmask(dst[:n], src, mask)
+		if string(dst[:n]) != string(want) || dst[n] != 0 {
+			t.Fatalf("%d bytes into other memory: wrong, or beyond the end", n)
+		}
+		unmask(src, src, mask)
+		if string(src) != string(want) {
+			t.Fatalf("%d bytes in place: wrong", n)
+		}
+	}
+}
