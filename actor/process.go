@@ -522,7 +522,7 @@ func (p *process) handle(it item) bool {
 
 // handleFrame is handle for what a host's reader has handed over. That is no message of an actor, and passes the engine by.
 func (p *process) handleFrame(msg any) bool {
-	err := p.protect(func() error { return p.actor.Receive((*processContext)(p), msg) })
+	err := p.receive((*processContext)(p), msg)
 	if err != nil {
 		p.end(err)
 	}
@@ -547,26 +547,44 @@ func (p *process) Receive() {
 	if p.current.kind == kindCall {
 		ctx = p.current.msg.(*call)
 	}
-	p.result = p.protect(func() error { return p.actor.Receive(ctx, msg) })
+	p.result = p.receive(ctx, msg)
 }
 
 var errGoexit = errors.New("runtime.Goexit in a callback")
+
+// receive runs the actor's Receive as protect does.
+func (p *process) receive(ctx context.Context, msg any) (err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = p.unwound(recover())
+		}
+	}()
+	err = p.actor.Receive(ctx, msg)
+	returned = true
+	return err
+}
 
 // protect runs f and turns a panic into a *PanicError. A runtime.Goexit cannot be stopped, and so the process is ended
 // from here before the goroutine goes.
 func (p *process) protect(f func() error) (err error) {
 	returned := false
 	defer func() {
-		if returned {
-			return
+		if !returned {
+			err = p.unwound(recover())
 		}
-		if r := recover(); r != nil {
-			err = &PanicError{Value: r, Stack: debug.Stack()}
-			return
-		}
-		p.endByGoexit(&PanicError{Value: errGoexit, Stack: debug.Stack()})
 	}()
 	err = f()
 	returned = true
+	return err
+}
+
+// unwound is what protect makes of a callback that has not returned.
+func (p *process) unwound(recovered any) error {
+	if recovered != nil {
+		return &PanicError{Value: recovered, Stack: debug.Stack()}
+	}
+	err := &PanicError{Value: errGoexit, Stack: debug.Stack()}
+	p.endByGoexit(err)
 	return err
 }

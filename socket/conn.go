@@ -25,7 +25,7 @@ type conn struct {
 	wire    *wire.Conn
 	handler websock.Handler
 	lost    atomic.Pointer[lostError] // the transport has failed
-	frames  *frames                   // owned by the reader; nil while there is no need of them
+	place   *frame                    // for the next frame; owned by the reader; nil while there is no need of it
 	inside  atomic.Bool               // the reader is inside Start or Deliver
 	stalls  atomic.Bool               // stall is armed
 	port    host.Port                 // its second half is the PID
@@ -63,6 +63,16 @@ type conn struct {
 type frame struct {
 	msg websock.Message // its Opcode is not changed before the process has done with it
 	end error           // nor is this
+
+	// other is the place for the frame behind this. A Deliver returns when its frame is taken out of the mailbox, and so the
+	// handling of the one before is over: two are enough.
+	other *frame
+}
+
+func newPlace() *frame {
+	two := new([2]frame)
+	two[0].other, two[1].other = &two[1], &two[0]
+	return &two[0]
 }
 
 // String is what actor.Inspect says of a message of the peer.
@@ -80,20 +90,6 @@ func (f *frame) String() string {
 	default:
 		return "websock.Message pong"
 	}
-}
-
-// take takes the message, which the handler owns from now on.
-func (f *frame) take() websock.Message {
-	m := f.msg
-	f.msg.Data = nil
-	return m
-}
-
-// frames are the places for what is handed over. A Deliver returns when its frame is taken out of the mailbox, and so the
-// handling of the one before is over: two are enough.
-type frames struct {
-	next   int
-	places [2]frame
 }
 
 // lostError is the exit reason when the transport fails.
@@ -166,7 +162,7 @@ func (c *conn) read() (asleep bool) {
 		}
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
-			c.frames = nil // the process may still handle the last
+			c.place = nil // the process may still handle the last
 			if c.sleep.lieDown() {
 				return true
 			}
@@ -193,12 +189,12 @@ func (c *conn) enter(f func()) {
 
 // deliver hands over a message, or why reading has ended.
 func (c *conn) deliver(m websock.Message, end error) (ok bool) {
-	if c.frames == nil {
-		c.frames = new(frames)
+	if c.place == nil {
+		c.place = newPlace()
 	}
-	p := &c.frames.places[c.frames.next]
-	c.frames.next ^= 1
+	p := c.place
 	p.msg, p.end = m, end
+	c.place = p.other
 	c.inside.Store(true)
 	ok = c.port.Deliver(p)
 	c.inside.Store(false)
@@ -261,7 +257,9 @@ func (c *conn) TurnEnd(bool) {
 }
 
 func (c *conn) flush() {
-	c.stall.disarm()
+	if c.stalls.Load() {
+		c.stall.disarm()
+	}
 	if err := c.wire.Flush(); err != nil {
 		c.lose("write", err)
 	}

@@ -14,7 +14,7 @@ import (
 func (c *conn) Init(ctx context.Context) error {
 	r := c.handler.Init(ctx)
 	c.initialized = true
-	return c.apply(r)
+	return c.apply(&r)
 }
 
 // Receive implements actor.Actor: frames of the reader, messages for the client, and all others.
@@ -34,8 +34,9 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 // are many sockets, theirs are in no cache.
 
 func (c *conn) receiveInfo(ctx context.Context, msg any) error {
-	c.stall.arm()
-	return c.apply(c.handler.HandleInfo(ctx, msg))
+	c.watch()
+	r := c.handler.HandleInfo(ctx, msg)
+	return c.apply(&r)
 }
 
 // forward writes a message for the client.
@@ -44,6 +45,13 @@ func (c *conn) forward(m websock.Message) error {
 		return err
 	}
 	return c.append(m)
+}
+
+// watch arms the stall before a callback that runs with pushes waiting.
+func (c *conn) watch() {
+	if c.wire.Pending() && !c.stalls.Load() {
+		c.stall.arm()
+	}
 }
 
 func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
@@ -62,16 +70,16 @@ func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
 }
 
 func (c *conn) receiveMessage(ctx context.Context, f *frame) error {
-	c.stall.arm()
-	msg := f.take()
-	err := c.apply(c.handler.HandleIn(ctx, msg))
-	c.wire.Recycle(msg.Data)
+	c.watch()
+	r := c.handler.HandleIn(ctx, f.msg)
+	err := c.apply(&r)
+	c.wire.Recycle(f.msg.Data)
+	f.msg.Data = nil // the handler's
 	return err
 }
 
 func (c *conn) receivePing(ctx context.Context, f *frame) error {
-	msg := f.take()
-	if err := c.append(websock.Pong(msg.Data)); err != nil {
+	if err := c.append(websock.Pong(f.msg.Data)); err != nil {
 		return err
 	}
 	control, ok := c.handler.(websock.ControlHandler)
@@ -82,7 +90,7 @@ func (c *conn) receivePing(ctx context.Context, f *frame) error {
 	if err := c.gone(); err != nil {
 		return err
 	}
-	return c.apply(control.HandleControl(ctx, msg))
+	return c.receiveControl(ctx, f, control)
 }
 
 func (c *conn) receivePong(ctx context.Context, f *frame) error {
@@ -90,12 +98,18 @@ func (c *conn) receivePong(ctx context.Context, f *frame) error {
 	if !ok {
 		return nil
 	}
-	c.stall.arm()
-	return c.apply(control.HandleControl(ctx, f.take()))
+	c.watch()
+	return c.receiveControl(ctx, f, control)
+}
+
+func (c *conn) receiveControl(ctx context.Context, f *frame, control websock.ControlHandler) error {
+	r := control.HandleControl(ctx, f.msg)
+	f.msg.Data = nil // the handler's
+	return c.apply(&r)
 }
 
 // apply carries out a Result and returns its exit reason. A Result that breaks the contract sends nothing.
-func (c *conn) apply(r websock.Result) error {
+func (c *conn) apply(r *websock.Result) error {
 	if err := r.Check(); err != nil {
 		return err
 	}

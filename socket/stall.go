@@ -19,11 +19,8 @@ type stall struct {
 	over  bool
 }
 
-// arm starts the watch when pushes wait. It is called in the turn.
+// arm starts the watch. It is called in the turn.
 func (s *stall) arm() {
-	if !s.c.wire.Pending() || s.c.stalls.Load() {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.over || s.c.stalls.Load() {
@@ -46,9 +43,6 @@ func (s *stall) fire() {
 
 // disarm is called before a flush.
 func (s *stall) disarm() {
-	if !s.c.stalls.Load() {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.c.stalls.Load() && s.timer.Stop() {
