@@ -15,6 +15,7 @@ type Options struct {
 	Group     bool          // connections are members of what Broadcast reaches
 	Hibernate time.Duration // troupe: Config.HibernateAfter
 	Reuse     bool          // troupe: Config.ReuseBuffers
+	Keep      bool          // gws: messages are not given back
 }
 
 // maxMessage is larger than any message of the workloads.
@@ -32,7 +33,7 @@ type Peer struct {
 
 	Raw       bool   // speaks no WebSocket
 	NoEcho    bool   // has a protocol of its own, and can only broadcast
-	Variant   string // of Troupe, which differs for these workloads only: Idle or Large
+	Variant   string // of another peer, which differs for these workloads only: Idle or Large
 	NoDeflate bool   // has no compression, or leaves it to the user
 	Hello     string // what a client says first
 }
@@ -44,7 +45,7 @@ const (
 )
 
 // All are the peers in the order of the report.
-var All = []Peer{raw, gobwas, gwsPeer, gorilla, coder, melodyPeer, centrifugePeer, troupe, troupeReader, troupeReuse}
+var All = []Peer{raw, gobwas, gwsPeer, gwsKeep, gorilla, coder, melodyPeer, centrifugePeer, troupe, troupeReader, troupeReuse}
 
 // Find returns the peer of that name.
 func Find(name string) (Peer, bool) {

@@ -43,6 +43,7 @@ var Targets = []Target{
 	{Title: "echo, 32 in flight", Workload: "pipelined", Figure: CPU, Limit: times(0.25, "gws"), Aim: times(3, "raw")},
 	{Title: "echo, 32 in flight, p99", Workload: "pipelined", Figure: P99, Limit: times(1, "gws"), Aim: times(0.1, "gws")},
 	{Title: "echo, 16 KiB", Workload: "echo16k", Figure: CPU, Limit: times(1.20, "gws"), Aim: times(1, "gws")},
+	{Title: "the same, against gws whose handler may keep messages, too", Workload: "echo16k", Figure: CPU, Limit: times(1.20, "gws-keep"), Aim: times(1, "gws-keep")},
 	{Title: "the same, Config.ReuseBuffers", Workload: "echo16k", Server: "troupe-reuse", Figure: CPU, Limit: times(1.20, "gws"), Aim: times(1, "gws")},
 	{Title: "echo, 1 MiB", Workload: "echo1m", Figure: CPU, Limit: times(1.20, "gws"), Aim: times(1, "gws")},
 	{Title: "the same, Config.ReuseBuffers", Workload: "echo1m", Server: "troupe-reuse", Figure: CPU, Limit: times(1.20, "gws"), Aim: times(1, "gws")},
