@@ -18,7 +18,9 @@
 //     limit forbid, before any payload is read. It handles control frames.
 //   - coder/websocket gets each data frame that was allowed, header and then
 //     exactly the payload that is there, and unmasks and joins it. So it never
-//     waits, and never sees anything that it would refuse or answer.
+//     waits, and never sees anything that it would refuse or answer. It does not
+//     get a message that is one frame, not compressed, and all there: for that
+//     there is nothing to join, and most messages are like that.
 //
 // What comes out is inflated and checked as UTF-8 while it arrives.
 //
