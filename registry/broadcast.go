@@ -44,16 +44,15 @@ func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(ac
 	if m, ok := msg.(websock.Message); ok {
 		msg = websock.Prepare(m)
 	}
-	var sender *process // to leave out
-	if but != (actor.PID{}) {
-		sender = r.record(but)
-	}
 	for i := 0; ; i++ {
 		if parts != nil {
 			parts[i].copy(list)
 		}
 		for _, m := range *list {
-			if m.who != sender && (match == nil || match(m.who.pid, m.meta)) && m.to.Send(msg) {
+			if but != (actor.PID{}) && m.who.pid == but {
+				continue
+			}
+			if (match == nil || match(m.who.pid, m.meta)) && m.to.Send(msg) {
 				n++
 			}
 		}

@@ -2,8 +2,10 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -253,5 +255,28 @@ func TestBroadcast_doesNotAllocatePerDelivery(t *testing.T) {
 	}
 	for _, release := range releases {
 		release()
+	}
+}
+
+// TestBroadcastFrom_aSenderThatJoinsMeanwhile: the sender is left out by its PID, whatever the registry knew of it when the
+// broadcast began.
+func TestBroadcastFrom_aSenderThatJoinsMeanwhile(t *testing.T) {
+	reg, sys := newRegistry(t)
+	for _, m := range spawnMany(t, sys, 2000) {
+		reg.Join("g", m.pid, nil)
+	}
+	for range 200 {
+		from := spawn(t, sys)
+		var wg sync.WaitGroup
+		wg.Go(func() { reg.BroadcastFrom("g", from.pid, "others") })
+		wg.Go(func() { reg.Join("g", from.pid, nil) })
+		wg.Wait()
+		from.pid.Exit(actor.ErrNormal)
+		if _, err := actor.Wait(t.Context(), from.pid); err != nil && !errors.Is(err, actor.ErrNoProcess) {
+			t.Fatal(err)
+		}
+		if got := from.take(); len(got) > 0 {
+			t.Fatalf("the sender got %q", got)
+		}
 	}
 }

@@ -134,19 +134,14 @@ func (r *Registry) process(pid actor.PID) *process {
 
 // known returns the record of a process, locked; nil when there is none.
 func (r *Registry) known(pid actor.PID) *process {
-	p := r.record(pid)
+	s := r.procShard(pid)
+	s.mu.RLock()
+	p := s.get(pid)
+	s.mu.RUnlock()
 	if p == nil {
 		return nil
 	}
 	return p.lock()
-}
-
-// record returns the record of a process, which may be gone; nil when there is none.
-func (r *Registry) record(pid actor.PID) *process {
-	s := r.procShard(pid)
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.get(pid)
 }
 
 // lock returns p, locked, or nil when its process is gone.
