@@ -243,10 +243,11 @@ func (p *process) leave(reason error) {
 	if p.killer != nil {
 		p.killer.Stop()
 	}
-	if h, ok := p.hooks.(hook.Exited); ok && p.state == stateLeaving {
+	if h, ok := p.hooks.(exited); ok && p.state == stateLeaving {
 		p.state = stateLeft
 		p.mu.Unlock()
-		p.runExitHook(h.Exited, reason)
+		info, _ := p.info()
+		p.runExitHook(func(reason error) { h.Exited(info, reason) }, reason)
 		p.mu.Lock()
 	}
 	for p.exits != nil {
@@ -282,6 +283,11 @@ func (p *process) leave(reason error) {
 	if g, ok := p.hooks.(hook.Gone); ok {
 		g.Gone()
 	}
+}
+
+// exited is host.Exited.
+type exited interface {
+	Exited(info ProcessInfo, reason error)
 }
 
 // runExitHook keeps a panic from the hooks behind it and from the goroutine, which may be anybody's. After a

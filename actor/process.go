@@ -61,12 +61,12 @@ type process struct {
 	exiting  bool  // an Exit waits; those behind it would change nothing
 	started  bool  // Init has returned nil
 	urged    bool  // reason overtakes the queue: overload, peer lost, write failed, or an Exit of a process at rest
-	phase    phase // what runs; a kill leaves it as it was
+	phase    phase // what runs; a kill leaves it as it was, but for phaseGiven
 	step     uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
 	overflow Overflow
 	limit    int32  // these two never change
 	turn     uint64 // counts turns; each names the goroutine that holds it
-	current  item   // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
+	current  item   // what is being handled, or is given; then written by the goroutine that holds the turn only, which may read it without mu
 	began    int64  // by System.now: the callback that runs
 
 	sys     *System    // never changes, nor do
@@ -163,7 +163,8 @@ const (
 	postFull
 )
 
-// post puts it behind what waits and wakes the process. It never blocks and never runs the actor.
+// post puts it behind what waits, or, at rest, gives it to the worker that it hires. It never blocks and never runs the
+// actor.
 func (p *process) post(it item) postResult {
 	p.mu.Lock()
 	if p.state >= stateEnding {
@@ -541,7 +542,7 @@ func (p *process) invoke() error {
 	return p.result
 }
 
-// Receive implements engine.Process: it is where proto's invocation arrives.
+// Receive implements engine.Process: it is where proto's invocation arrives, and handles current.
 func (p *process) Receive() {
 	ctx, msg := context.Context((*processContext)(p)), p.current.content()
 	if p.current.kind == kindCall {

@@ -245,7 +245,7 @@ func (c *conn) gone() error {
 // Mostly read has seen to that, from where the stack is less deep.
 func (c *conn) BeforeWait() { c.flush() }
 
-// Corked implements host.Corked: the reader leaves its writes to BeforeWait, so that the answers to frames which have
+// Corked implements host.Corked: the reader leaves its writes to when it is about to wait, so that the answers to frames which have
 // arrived together leave together.
 func (c *conn) Corked() {}
 
@@ -295,8 +295,7 @@ func (c *conn) kill() {
 }
 
 // Exited implements host.Exited, on any goroutine. It does not look into the reason, which may be anybody's error.
-func (c *conn) Exited(reason error) {
-	info, _ := actor.Inspect(c.pid())
+func (c *conn) Exited(info actor.ProcessInfo, reason error) {
 	c.mu.Lock()
 	c.reason, c.label = reason, info.Label
 	c.dropped = info.Dropped

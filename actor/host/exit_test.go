@@ -137,13 +137,13 @@ func TestSpawn_afterShutdown(t *testing.T) {
 // departing is a Host that wants to know when it ends.
 type departing struct {
 	receive
-	exited func(reason error)
+	exited func(info actor.ProcessInfo, reason error)
 }
 
-func (departing) TurnEnd(bool)          {}
-func (departing) Overflow()             {}
-func (departing) Ending(error)          {}
-func (d departing) Exited(reason error) { d.exited(reason) }
+func (departing) TurnEnd(bool)                                  {}
+func (departing) Overflow()                                     {}
+func (departing) Ending(error)                                  {}
+func (d departing) Exited(info actor.ProcessInfo, reason error) { d.exited(info, reason) }
 
 func TestExited(t *testing.T) {
 	for name, misbehave := range map[string]func(){
@@ -160,11 +160,10 @@ func TestExited(t *testing.T) {
 					}
 					defer sys.Shutdown(context.Background())
 					var happened []string
-					var port host.Port
-					port, err = host.Spawn(sys, departing{exited: func(reason error) {
-						happened = append(happened, fmt.Sprintf("Exited: %v, alive %t", reason, port.PID().Alive()))
+					port, err := host.Spawn(sys, departing{exited: func(info actor.ProcessInfo, reason error) {
+						happened = append(happened, fmt.Sprintf("Exited: %v, alive %t, label %s", reason, info.PID.Alive(), info.Label))
 						misbehave()
-					}}, actor.SpawnOptions{})
+					}}, actor.SpawnOptions{Label: "host"})
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -176,7 +175,7 @@ func TestExited(t *testing.T) {
 					}
 					go port.PID().Exit(reason)
 					synctest.Wait()
-					want := []string{fmt.Sprintf("Exited: %v, alive true", reason), "hook"}
+					want := []string{fmt.Sprintf("Exited: %v, alive true, label host", reason), "hook"}
 					if !slices.Equal(happened, want) || port.PID().Alive() {
 						t.Errorf("got %q, alive %t; want %q", happened, port.PID().Alive(), want)
 					}

@@ -1,5 +1,5 @@
-// Package host is for code that owns a process's transport: package socket, and packages registry and supervisor for
-// the exit hook. It is exported because they need it, and is not under compatibility before 1.0.
+// Package host is for code that owns a process's transport: package socket; and packages registry and supervisor, for
+// the exit hook and to send to the same processes very often. It is exported because they need it, and is not under compatibility before 1.0.
 //
 // A hosted process is an actor like any other, with a [Port] beside its PID, by which its host runs its Init, hands it
 // what its transport reads, and tells it of a transport that is lost.
@@ -37,8 +37,9 @@ type Brief interface {
 // Exited is a [Host] that wants to know when its process ends, without an [OnExit] of its own.
 type Exited interface {
 	Host
-	// Exited is called once, where the first exit hook would be, and before all of them. It must not block.
-	Exited(reason error)
+	// Exited is called once, where the first exit hook would be, and before all of them, on any goroutine. It must not
+	// block. info is the process as it was before; a process that is killed at once may be so before Spawn has returned.
+	Exited(info actor.ProcessInfo, reason error)
 }
 
 // Gone is a [Host] that wants to know when its process is dead and all who had to be told have been.

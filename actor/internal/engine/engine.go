@@ -1,6 +1,8 @@
 // Package engine is the part of protoactor-go that Troupe stands on: Props, Root.SpawnNamed, the Mailbox plug,
 // MessageInvoker and the process registry, under Troupe's ids.
 //
+// Messages of a process that has a host, such as a socket, do not come by the MessageInvoker; all others do.
+//
 // Every process is a proto root actor. Its mailbox is Troupe's, so proto's own stop, restart, watch, failure and
 // dead-letter paths are never taken; what reaches one of them all the same is a bug and is reported to Config.Trespass.
 package engine

@@ -24,9 +24,6 @@ type Hooks interface {
 // Brief is host.Brief.
 type Brief interface{ Brief() bool }
 
-// Exited is host.Exited.
-type Exited interface{ Exited(reason error) }
-
 // Gone is host.Gone.
 type Gone interface{ Gone() }
 

@@ -16,7 +16,7 @@
 //   - source brings bytes from the transport. It holds no buffer while it waits.
 //   - inbound finds the frame headers and refuses what RFC 6455, RFC 7692 or a
 //     limit forbid, before any payload is read. It handles control frames.
-//   - coder/websocket gets each data frame that was allowed, header and then
+//   - coder/websocket gets the data frames that were allowed, header and then
 //     exactly the payload that is there, and unmasks and joins it. So it never
 //     waits, and never sees anything that it would refuse or answer. It does not
 //     get a message that is one frame, not compressed, and all there: for that
@@ -26,7 +26,7 @@
 //
 // Between two messages coder/websocket has nothing to remember. So a connection
 // takes a decoder, which is a websocket.Conn with its feed, from its Upgrader's
-// pool when a message begins, and gives it back when the message is complete.
+// pool when such a message begins, and gives it back when that is complete.
 //
 // [Conn.Suspend] makes a Next that waits between two messages return, so that
 // the goroutine can be given up while nothing comes. Then a Conn is one small

@@ -355,3 +355,22 @@ func TestAccept_failedHijack(t *testing.T) {
 		t.Errorf("wrote statuses %v and body %q, want nothing: it is the caller's to answer", w.statuses, w.Body)
 	}
 }
+
+// TestUpgrader_Accept_changedRequest: between CheckRequest and Accept runs code of the application.
+func TestUpgrader_Accept_changedRequest(t *testing.T) {
+	u := wire.NewUpgrader(wire.Options{})
+	for name, header := range map[string]http.Header{
+		"no header": nil,
+		"no key":    {},
+		"two keys":  {"Sec-Websocket-Key": {rawclient.DefaultKey, rawclient.DefaultKey}},
+		"bad key":   {"Sec-Websocket-Key": {"bad"}},
+	} {
+		r := request()
+		r.Header = header
+		w := &hijackable{conn: &script{}, header: http.Header{}}
+		_, err := u.Accept(w, r)
+		if refusal, ok := errors.AsType[*wire.Refusal](err); !ok || refusal.Status != http.StatusBadRequest {
+			t.Errorf("%s: got %v, want a Refusal with 400", name, err)
+		}
+	}
+}

@@ -61,7 +61,11 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 		return nil, refuse(http.StatusNotImplemented, nil,
 			"a %T does not give its connection away (http.Hijacker)", w)
 	}
-	a := answer{key: r.Header["Sec-Websocket-Key"][0], subprotocol: u.subprotocol(w.Header(), r.Header)}
+	keys := r.Header["Sec-Websocket-Key"]
+	if refusal := checkKey(keys); refusal != nil { // the application may have changed the request since CheckRequest
+		return nil, refusal
+	}
+	a := answer{key: keys[0], subprotocol: u.subprotocol(w.Header(), r.Header)}
 	if u.opts.Compress {
 		a.extensions, a.deflate = negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
