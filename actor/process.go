@@ -412,6 +412,13 @@ func (p *process) Start() {
 		p.mu.Unlock()
 		return
 	}
+	if p.hooks != nil { // else it is there already
+		if err := p.enterEngine(); err != nil {
+			p.mu.Unlock()
+			p.kill(err)
+			return
+		}
+	}
 	turn := p.take()
 	p.mu.Unlock()
 	if p.initialize() == nil {

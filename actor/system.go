@@ -181,8 +181,7 @@ var (
 	errSpawnEnding = fmt.Errorf("actor: spawn by a process that is ending: %w", ErrNoProcess)
 )
 
-// add makes a process that can be sent to and has not run yet. It, and what it calls, has small frames on the stack,
-// because below it the engine's are large, and above it net/http's may be; see socket.Server.upgrade.
+// add makes a process that can be sent to and has not run yet.
 func (s *System) add(a Actor, o *SpawnOptions, parent *process) (*process, error) {
 	p := s.newProcess(a, o, parent)
 	s.live.Add(1)
@@ -204,7 +203,8 @@ func (s *System) add(a Actor, o *SpawnOptions, parent *process) (*process, error
 }
 
 // register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
-// not come in afterwards.
+// not come in afterwards. A process that has a host enters the engine when that starts it: the engine's way is deep, and
+// the goroutine that spawns it may be one of net/http's, whose stack would have to grow for it.
 func (s *System) register(p *process) error {
 	p.mu.Lock()
 	if p.state != stateNew {
@@ -213,13 +213,19 @@ func (s *System) register(p *process) error {
 		return reason
 	}
 	s.table.put(p)
-	err := s.engine.Spawn(engineID(p.num), p, &p.cell)
+	var err error
+	if p.hooks == nil {
+		err = p.enterEngine()
+	}
 	p.mu.Unlock()
-	if err != nil { // the id is new, so this cannot happen
+	if err != nil {
 		p.kill(err)
 	}
 	return err
 }
+
+// enterEngine makes p known to the engine; p.mu is held. There is no error, because the id is new.
+func (p *process) enterEngine() error { return p.sys.engine.Spawn(engineID(p.num), p, &p.cell) }
 
 func (p *process) addChild(c *process) bool {
 	p.mu.Lock()
