@@ -224,7 +224,7 @@ func (s *System) register(p *process) error {
 	return err
 }
 
-// enterEngine makes p known to the engine; p.mu is held. There is no error, because the id is new.
+// enterEngine makes p known to the engine; p.mu is held. It cannot fail, because the id is new.
 func (p *process) enterEngine() error { return p.sys.engine.Spawn(engineID(p.num), p, &p.cell) }
 
 func (p *process) addChild(c *process) bool {

@@ -1,5 +1,6 @@
 // Package host is for code that owns a process's transport: package socket; and packages registry and supervisor, for
-// the exit hook and to send to the same processes very often. It is exported because they need it, and is not under compatibility before 1.0.
+// the exit hook and to send to the same processes very often. It is exported because they need it, and is not under
+// compatibility before 1.0.
 //
 // A hosted process is an actor like any other, with a [Port] beside its PID, by which its host runs its Init, hands it
 // what its transport reads, and tells it of a transport that is lost.
@@ -139,18 +140,19 @@ func (p Port) Fail(reason error) { p.port.Fail(reason) }
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
 func (p Port) Go(t interface{ Run() }) { p.port.Go(t) }
 
-// Ref is a process that was found, for who sends to it often. The zero Ref is nobody. It keeps the memory of a process
-// that is dead, so let go of it in an exit hook.
+// Ref is a process that was found, for who sends to it often. It is comparable; two of one process are ==. The zero Ref is
+// nobody. It keeps the memory of a process that is dead, so let go of it in an exit hook.
 type Ref struct{ ref hook.Ref }
 
-// Reach finds p. ok is false when it is dead.
+// Reach finds p. ok is false, and ref zero, when it is dead, nobody, or of another boot or node. It does not block.
 func Reach(p actor.PID) (ref Ref, ok bool) {
 	var r hook.Reach
 	ok = p.Send(&r)
 	return Ref{r.Ref}, ok
 }
 
-// Send is [actor.PID.Send].
+// Send is [actor.PID.Send]: it never blocks, and says false when the process is dead or its mailbox full. Any goroutine may
+// call it.
 func (r Ref) Send(msg any) bool { return r.ref != nil && r.ref.Send(msg) }
 
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
