@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -106,7 +107,21 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 
-	server := &http.Server{Handler: routes(o, sys, sockets, jobs, workers), ReadHeaderTimeout: 10 * time.Second}
+	// The probe says ready when the whole tree is up: a signal that comes sooner finds no Serve that would drain.
+	var up atomic.Bool
+	lastReady := func(e supervisor.Event) {
+		if e.Kind == supervisor.EventReady && e.Child == "sockets" {
+			up.Store(true)
+		}
+	}
+	ready := func() error {
+		if !up.Load() {
+			return errors.New("starting")
+		}
+		return sockets.Ready()
+	}
+
+	server := &http.Server{Handler: routes(o, sys, sockets, jobs, workers, ready), ReadHeaderTimeout: 10 * time.Second}
 	listen := func(ctx context.Context) (net.Listener, error) {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 		if err == nil {
@@ -117,7 +132,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 
 	// Started from top to bottom, each when the one above is ready; stopped from bottom to top. So the sockets drain while
 	// HTTP still answers the probe and refuses upgrades, and all that handlers use is there until the last one has ended.
-	return supervisor.Run(ctx, supervisor.Config{Name: "service", Logger: log},
+	return supervisor.Run(ctx, supervisor.Config{Name: "service", Logger: log, OnEvent: lastReady},
 		supervisor.ChildSpec{ID: "actors", Service: sys},
 		supervisor.ChildSpec{ID: "workers", Service: workers},
 		supervisor.ChildSpec{ID: "jobs", Service: jobs},

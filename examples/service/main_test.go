@@ -61,6 +61,7 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 	})
 	t.Cleanup(func() { stop() })
 	addr, _ = address(t, out)
+	waitReady(t, addr)
 	return addr, stop
 }
 
@@ -192,6 +193,18 @@ func until(t *testing.T, what string, ok func() bool) {
 			t.Fatalf("still waiting for %s", what)
 		}
 	}
+}
+
+// waitReady waits until the whole tree is up; the address is known before.
+func waitReady(t *testing.T, addr string) {
+	t.Helper()
+	until(t, "the service to be ready", func() bool {
+		code, body := get("GET", "http://"+addr+"/readyz")
+		if code != http.StatusOK && (code != http.StatusServiceUnavailable || body != "starting\n") {
+			t.Fatalf("probe while the service starts: %d %s", code, body)
+		}
+		return code == http.StatusOK
+	})
 }
 
 // wantStatus waits for the status; a counter shows its count before its supervisor knows that it is ready.

@@ -44,6 +44,7 @@ func startProcess(t *testing.T, args ...string) process {
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
 	addr, log := address(t, out)
+	waitReady(t, addr)
 	return process{cmd, addr, log}
 }
 
@@ -73,9 +74,6 @@ func TestService_deploy(t *testing.T) {
 	// The delay and the time of the closing are there to be looked into, from a machine that may be busy; no duration is
 	// checked.
 	p := startProcess(t, "-drain-delay", "3s", "-drain-over", "3s", "-drain-batch", "5", "-come-back", "9s")
-	if code, body := p.probe("/readyz"); code != http.StatusOK {
-		t.Fatalf("probe before the deploy: %d %s", code, body)
-	}
 	clients := make([]client, sockets)
 	for i := range clients {
 		clients[i] = dial(t, p.addr)

@@ -14,7 +14,8 @@ import (
 //go:embed index.html
 var page []byte
 
-func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervisor.Dynamic, workers *supervisor.Supervisor) http.Handler {
+func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervisor.Dynamic, workers *supervisor.Supervisor,
+	ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -24,9 +25,9 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 		return &visitor{sys: sys, jobs: jobs}, nil
 	}))
 
-	// Live: the process answers. Ready: a socket may come. A process that drains is live and not ready.
+	// Live: the process answers. Ready: all runs, and a socket may come. A process that drains is live and not ready.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	mux.Handle("GET /readyz", socket.Probe(sockets.Ready))
+	mux.Handle("GET /readyz", socket.Probe(ready))
 
 	// A restarted actor has a new PID, so it is looked up each time.
 	counterInfo := func() supervisor.ChildInfo { return workers.Children()[0] }
