@@ -64,7 +64,7 @@ func (r *rawReader) read(fd uintptr) bool {
 	s := &r.c.source
 	have := s.take()
 	for {
-		n, err := syscall.Read(int(fd), s.store[have:])
+		n, err := recv(fd, s.store[have:])
 		switch {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 			continue
@@ -132,7 +132,7 @@ func (w *rawWriter) write(fd uintptr) bool {
 		case len(w.parts) > 0:
 			n, err = writev(fd, w.parts)
 		case len(w.rest) > 0:
-			n, err = syscall.Write(int(fd), w.rest)
+			n, err = send(fd, w.rest)
 		default:
 			return true
 		}
