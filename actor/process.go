@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -322,12 +323,14 @@ func (p *process) Deliver(msg any) bool {
 		turn := p.take()
 		p.begin(it)
 		p.mu.Unlock()
-		if p.handleFrame(msg) {
-			if p.rests() {
-				return true
-			}
-			p.run(true, 1)
+		if err := p.receive((*processContext)(p), msg); err != nil {
+			p.end(err)
+			return p.going(turn)
 		}
+		if p.rests() {
+			return true
+		}
+		p.run(true, 1)
 		return p.going(turn)
 	}
 	slot := p.sys.slot()
@@ -516,8 +519,8 @@ func (p *process) handle(it item) bool {
 			return true
 		}
 		err = p.invoke()
-	case kindFrame:
-		return p.handleFrame(it.msg)
+	case kindFrame: // what a host's reader has handed over is no message of an actor, and passes the engine by
+		err = p.receive((*processContext)(p), it.msg)
 	default:
 		err = p.invoke()
 	}
@@ -526,15 +529,6 @@ func (p *process) handle(it item) bool {
 	}
 	p.end(err)
 	return false
-}
-
-// handleFrame is handle for what a host's reader has handed over. That is no message of an actor, and passes the engine by.
-func (p *process) handleFrame(msg any) bool {
-	err := p.receive((*processContext)(p), msg)
-	if err != nil {
-		p.end(err)
-	}
-	return err == nil
 }
 
 // invoke runs Receive for p.current and returns its error: by way of the engine, but for a process that has a host, of
@@ -570,6 +564,7 @@ func (p *process) receive(ctx context.Context, msg any) (err error) {
 	}()
 	err = p.actor.Receive(ctx, msg)
 	returned = true
+	runtime.KeepAlive(p) // stackOf looks for it
 	return err
 }
 

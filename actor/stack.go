@@ -19,7 +19,7 @@ func (s *System) stackOf(p *process) string {
 		return "not taken: another one was taken within this second"
 	}
 	buf := make([]byte, stackBytes)
-	return findStack(buf[:runtime.Stack(buf, true)], fmt.Sprintf("(*process).Receive(%p", p), fmt.Sprintf("(*process).handleFrame(%p", p),
+	return findStack(buf[:runtime.Stack(buf, true)], fmt.Sprintf("(*process).Receive(%p", p), fmt.Sprintf("(*process).receive(%p", p),
 		fmt.Sprintf("(*process).conclude(%p", p), fmt.Sprintf("(*process).initialize(%p", p),
 		fmt.Sprintf("(*process).run(%p", p))
 }

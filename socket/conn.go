@@ -174,7 +174,7 @@ func (c *conn) read() (asleep bool) {
 			return false
 		}
 		c.wire.SetPatient(true)
-		if !c.deliver(msg, nil) {
+		if !c.deliver(&msg) {
 			return false
 		}
 	}
@@ -187,16 +187,33 @@ func (c *conn) enter(f func()) {
 	c.inside.Store(false)
 }
 
-// deliver hands over a message, or why reading has ended.
-func (c *conn) deliver(m websock.Message, end error) (ok bool) {
-	if c.place == nil {
-		c.place = newPlace()
+// deliver hands over a message.
+func (c *conn) deliver(m *websock.Message) (ok bool) {
+	f := c.frame()
+	f.msg, f.end = *m, nil
+	return c.hand(f)
+}
+
+// deliverEnd hands over why reading has ended.
+func (c *conn) deliverEnd(why error) {
+	f := c.frame()
+	f.msg, f.end = websock.Message{}, why
+	c.hand(f)
+}
+
+// frame is a free place for what is to be handed over.
+func (c *conn) frame() *frame {
+	f := c.place
+	if f == nil {
+		f = newPlace()
 	}
-	p := c.place
-	p.msg, p.end = m, end
-	c.place = p.other
+	c.place = f.other
+	return f
+}
+
+func (c *conn) hand(f *frame) (ok bool) {
 	c.inside.Store(true)
-	ok = c.port.Deliver(p)
+	ok = c.port.Deliver(f)
 	c.inside.Store(false)
 	return ok
 }
@@ -206,18 +223,18 @@ func (c *conn) OnControl(m websock.Message) bool {
 	if m.Opcode == websock.OpPong && c.pulse.answered(m.Data) {
 		return true
 	}
-	return c.deliver(m, nil)
+	return c.deliver(&m)
 }
 
 // met passes on why reading has ended. What the peer has done keeps its place behind the frames that were read; a
 // transport that is lost overtakes what waits.
 func (c *conn) met(err error) {
 	if remote, ok := errors.AsType[*websock.RemoteCloseError](err); ok {
-		c.deliver(websock.Message{}, remote)
+		c.deliverEnd(remote)
 	} else if broken, ok := errors.AsType[*websock.ProtocolError](err); ok {
-		c.deliver(websock.Message{}, broken)
+		c.deliverEnd(broken)
 	} else if errors.Is(err, websock.ErrTimeout) {
-		c.deliver(websock.Message{}, err)
+		c.deliverEnd(err)
 	} else if !errors.Is(err, wire.ErrStopped) {
 		c.lose("read", err)
 	}

@@ -21,7 +21,17 @@ func (c *conn) Init(ctx context.Context) error {
 func (c *conn) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case *frame:
-		return c.receiveFrame(ctx, m)
+		switch {
+		case m.end != nil:
+			c.readEnd = m.end
+			return m.end
+		case m.msg.Opcode == websock.OpPing:
+			return c.receivePing(ctx, m)
+		case m.msg.Opcode == websock.OpPong:
+			return c.receivePong(ctx, m)
+		default:
+			return c.receiveMessage(ctx, m)
+		}
 	case websock.Message:
 		if !host.Calling(ctx) {
 			return c.forward(m)
@@ -44,7 +54,7 @@ func (c *conn) forward(m websock.Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
-	return c.append(m)
+	return c.append(&m)
 }
 
 // watch arms the stall before a callback that runs with pushes waiting.
@@ -54,32 +64,24 @@ func (c *conn) watch() {
 	}
 }
 
-func (c *conn) receiveFrame(ctx context.Context, f *frame) error {
-	if f.end != nil {
-		c.readEnd = f.end
-		return f.end
-	}
-	switch f.msg.Opcode {
-	case websock.OpPing:
-		return c.receivePing(ctx, f)
-	case websock.OpPong:
-		return c.receivePong(ctx, f)
-	default:
-		return c.receiveMessage(ctx, f)
-	}
-}
-
 func (c *conn) receiveMessage(ctx context.Context, f *frame) error {
 	c.watch()
-	r := c.handler.HandleIn(ctx, f.msg)
+	var r websock.Result
+	c.handleIn(ctx, f, &r)
 	err := c.apply(&r)
 	c.wire.Recycle(f.msg.Data)
 	f.msg.Data = nil // the handler's
 	return err
 }
 
+//go:noinline
+func (c *conn) handleIn(ctx context.Context, f *frame, r *websock.Result) {
+	*r = c.handler.HandleIn(ctx, f.msg)
+}
+
 func (c *conn) receivePing(ctx context.Context, f *frame) error {
-	if err := c.append(websock.Pong(f.msg.Data)); err != nil {
+	pong := websock.Pong(f.msg.Data)
+	if err := c.append(&pong); err != nil {
 		return err
 	}
 	control, ok := c.handler.(websock.ControlHandler)
@@ -110,11 +112,11 @@ func (c *conn) receiveControl(ctx context.Context, f *frame, control websock.Con
 
 // apply carries out a Result and returns its exit reason. A Result that breaks the contract sends nothing.
 func (c *conn) apply(r *websock.Result) error {
-	if err := r.Check(); err != nil {
+	if err := check(r); err != nil {
 		return err
 	}
-	for _, m := range r.Push {
-		if err := c.append(m); err != nil {
+	for i := range r.Push {
+		if err := c.append(&r.Push[i]); err != nil {
 			return err
 		}
 	}
@@ -124,11 +126,14 @@ func (c *conn) apply(r *websock.Result) error {
 	return r.Stop
 }
 
-func (c *conn) append(m websock.Message) error {
+//go:noinline
+func check(r *websock.Result) error { return r.Check() }
+
+func (c *conn) append(m *websock.Message) error {
 	if len(m.Data) >= longDeflate && c.wire.Compressed() && c.wire.Pending() {
 		c.flush() // what waits would wait for a millisecond and more
 	}
-	if err := c.wire.Append(m); err != nil {
+	if err := c.wire.Append(*m); err != nil {
 		c.lose("write", err)
 	}
 	return c.gone()

@@ -85,17 +85,23 @@ func (b *batch) reserve(n int) {
 // a fragment (RFC 6455 section 5.2).
 func (b *batch) header(op opcode, rsv1 byte, length int) {
 	b.reserve(maxHeader)
-	first := bitFin | rsv1 | byte(op)
+	n := len(b.buf)
+	p := b.buf[n : n+maxHeader]
+	p[0] = bitFin | rsv1 | byte(op)
 	switch {
 	case length <= maxControlPayload:
-		b.buf = append(b.buf, first, byte(length))
+		p[1] = byte(length)
+		n += 2
 	case length <= 0xFFFF:
-		b.buf = append(b.buf, first, 126)
-		b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(length))
+		p[1] = 126
+		binary.BigEndian.PutUint16(p[2:], uint16(length))
+		n += 4
 	default:
-		b.buf = append(b.buf, first, 127)
-		b.buf = binary.BigEndian.AppendUint64(b.buf, uint64(length))
+		p[1] = 127
+		binary.BigEndian.PutUint64(p[2:], uint64(length))
+		n += 10
 	}
+	b.buf = b.buf[:n]
 }
 
 func (b *batch) payload(p []byte) {

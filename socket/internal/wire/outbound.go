@@ -52,16 +52,22 @@ func (o *outbound) close(err error) { o.err, o.shut = err, true }
 // with a [*websock.ResultError], and leaves the gate open. Every other error
 // stays: behind a Close frame [ErrCloseSent], else that of the write that
 // failed, or [net.ErrClosed] after [Conn.Abort].
-func (c *Conn) Append(m websock.Message) error {
+func (c *Conn) Append(m websock.Message) error { return c.append(&m) }
+
+func (c *Conn) append(m *websock.Message) error {
 	if err := checkFrame(m); err != nil {
 		return err
 	}
 	o := &c.out
-	payload, rsv1 := c.encode(m)
+	payload, rsv1 := m.Data, byte(0)
+	if o.deflate {
+		payload, rsv1 = c.encode(m)
+	}
 	o.mu.Lock()
 	if o.shut {
-		defer o.mu.Unlock()
-		return o.err
+		err := o.err
+		o.mu.Unlock()
+		return err
 	}
 	b := o.waiting()
 	b.header(opcode(m.Opcode), rsv1, len(payload))
@@ -79,8 +85,8 @@ func (c *Conn) Append(m websock.Message) error {
 // encode returns the payload of m's frame, and bitRSV1 when it is deflated: a
 // data message that is large enough and gets smaller. A prepared message is
 // deflated once for all connections of a level.
-func (c *Conn) encode(m websock.Message) (payload []byte, rsv1 byte) {
-	if c.out.deflate && !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
+func (c *Conn) encode(m *websock.Message) (payload []byte, rsv1 byte) {
+	if !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
 		level := c.u.level
 		p := m.Encoded(level, func() []byte { return deflate(m.Data, level) })
 		if p != nil {
@@ -92,7 +98,7 @@ func (c *Conn) encode(m websock.Message) (payload []byte, rsv1 byte) {
 
 // checkFrame refuses what cannot be a frame. That text is UTF-8 is the caller's
 // to see to.
-func checkFrame(m websock.Message) error {
+func checkFrame(m *websock.Message) error {
 	switch m.Opcode {
 	case websock.OpText, websock.OpBinary:
 		return nil
@@ -101,8 +107,11 @@ func checkFrame(m websock.Message) error {
 			return nil
 		}
 	}
-	return m.Check()
+	return refused(m)
 }
+
+//go:noinline
+func refused(m *websock.Message) error { return m.Check() }
 
 // waiting returns the batch to append to. o.mu is held.
 func (o *outbound) waiting() *batch {
@@ -154,16 +163,27 @@ func (c *Conn) Flush() error {
 	b := o.batch
 	o.batch = nil
 	o.pending.Store(false)
+	var err error
 	if b == nil {
-		defer o.mu.Unlock()
-		o.end()
 		if o.failed {
-			return o.err
+			err = o.err
 		}
-		return nil
+	} else {
+		o.mu.Unlock()
+		err = c.write(b)
+		o.done(b, err)
+		o.mu.Lock()
+		if err != nil {
+			err = o.fail(err)
+		}
 	}
+	o.end()
 	o.mu.Unlock()
-	err := c.write(b)
+	return err
+}
+
+// done gives up a batch whose write has ended with err.
+func (o *outbound) done(b *batch, err error) {
 	if err == nil {
 		b.written()
 		if b.last != nil {
@@ -171,13 +191,6 @@ func (c *Conn) Flush() error {
 		}
 	}
 	b.release()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.end()
-	if err != nil {
-		return o.fail(err)
-	}
-	return nil
 }
 
 // begin waits until nobody writes, and has writing for its own. o.mu is held.

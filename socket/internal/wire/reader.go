@@ -33,29 +33,47 @@ var errMessageEnd = errors.New("wire: end of message")
 //   - [ErrStopped]: the hook said so, or [Conn.Discard] was called
 //   - [io.EOF]: the peer ended TCP without a Close frame
 //   - else the transport's error
-func (c *Conn) Next() (websock.Message, error) {
+func (c *Conn) Next() (m websock.Message, err error) {
+	err = c.next(&m)
+	return m, err
+}
+
+// next is Next. Nothing here and below hands a Message up and down by value: it
+// is too large for registers, and with many connections no stack is in a cache.
+func (c *Conn) next(m *websock.Message) error {
 	if c.ended {
-		return websock.Message{}, c.readErr
+		return c.readErr
 	}
 	if c.rest.Load() == restAway {
 		c.rest.Store(restNone)
 	}
-	m, err := c.message()
+	if len(c.source.data) == 0 { // message would do the same, deeper in the stack
+		if err := c.more(); err != nil {
+			return c.failed(err)
+		}
+	}
+	data, err := c.message()
 	if err == nil && c.discard.Load() {
 		err = ErrStopped
 	}
-	switch {
-	case err == nil:
-		return m, nil
-	case err == ErrSuspended: //nolint:errorlint // never wrapped
+	if err != nil {
+		return c.failed(err)
+	}
+	m.Opcode, m.Data = websock.Opcode(c.in.opcode), data
+	return nil
+}
+
+// failed is the error of a Next that has no message.
+func (c *Conn) failed(err error) error {
+	if err == ErrSuspended { //nolint:errorlint // never wrapped
 		c.drop()
 		c.rest.Store(restAway)
-	default:
-		c.awake()
-		c.decoder = nil // it may be in the middle of a message
-		c.end(err)
+		return err
 	}
-	return websock.Message{}, err
+	c.awake()
+	c.decoder = nil // it may be in the middle of a message
+	c.end(err)
+	return err
 }
 
 // end is the error of Next from now on.
@@ -65,28 +83,22 @@ func (c *Conn) end(err error) { c.readErr, c.ended = err, true }
 // will wait. It is for the reading goroutine.
 func (c *Conn) Drained() bool { return len(c.source.data) == 0 }
 
-func (c *Conn) message() (websock.Message, error) {
+// message returns the payload of the next message; in.opcode is its opcode.
+func (c *Conn) message() ([]byte, error) {
 	raw, err := c.nextFrame()
 	if err != nil {
-		return websock.Message{}, err
+		return nil, err
 	}
-	var data []byte
-	switch {
-	case c.in.compressed:
-		if err = c.decode(raw); err == nil {
-			data, err = c.inflate()
-		}
-	case c.in.frame.fin && c.in.rest <= int64(len(c.source.data)):
-		data, err = c.whole()
-	default:
-		if err = c.decode(raw); err == nil {
-			data, err = c.join()
-		}
+	if !c.in.compressed && c.in.frame.fin && c.in.rest <= int64(len(c.source.data)) {
+		return c.whole()
 	}
-	if err != nil {
-		return websock.Message{}, err
+	if err := c.decode(raw); err != nil {
+		return nil, err
 	}
-	return websock.Message{Opcode: websock.Opcode(c.in.opcode), Data: data}, nil
+	if c.in.compressed {
+		return c.inflate()
+	}
+	return c.join()
 }
 
 // whole takes the open message, which is one frame and all there. So most

@@ -7,8 +7,12 @@ import (
 )
 
 // write writes all of b, within a deadline. The caller has begun writing.
-func (c *Conn) write(b *batch) error {
-	err := c.writeAll(b)
+func (c *Conn) write(b *batch) (err error) {
+	if c.raw != nil && (rawVector || len(b.large) == 0) {
+		err = c.rawWrite(b) // arms the deadline only when it blocks
+	} else {
+		err = c.writeAll(b)
+	}
 	if err == nil {
 		c.wrote.Store(c.now())
 	}
@@ -16,9 +20,6 @@ func (c *Conn) write(b *batch) error {
 }
 
 func (c *Conn) writeAll(b *batch) error {
-	if c.raw != nil && (rawVector || len(b.large) == 0) {
-		return c.rawWrite(b) // arms the deadline only when it blocks
-	}
 	if err := c.arm(); err != nil {
 		return err
 	}
