@@ -106,6 +106,9 @@ func (c *Conn) message() ([]byte, error) {
 // unmask, costs half a microsecond for its locks.
 func (c *Conn) whole() ([]byte, error) {
 	n := int(c.in.rest)
+	if n > 0 {
+		c.consumed(n) // before memory is written that is in no cache: an atomic addition would wait for that
+	}
 	var data []byte
 	if c.u.opts.ReuseBuffers && n >= reusable {
 		data = newBuffer(bufferFor(n))[:n]
@@ -114,9 +117,6 @@ func (c *Conn) whole() ([]byte, error) {
 	}
 	unmask(data, c.source.data[:n], c.in.frame.mask)
 	c.source.data = c.source.data[n:]
-	if n > 0 {
-		c.consumed(n)
-	}
 	if c.in.opcode == opText && !c.u.opts.SkipUTF8Check && !utf8.Valid(data) {
 		return nil, errNotUTF8()
 	}
