@@ -30,8 +30,8 @@ type Drain struct {
 	// ComeBack, when positive, has each close reason end with "retry-after=N", N random whole seconds from 1 up to it,
 	// so that clients which honour it do not all return at once. It also spreads the Retry-After of refused upgrades.
 	ComeBack time.Duration
-	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), on the goroutine that drains. It must not block for long. A panic in it
-	// is logged.
+	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), on the goroutine
+	// that drains. It must not block for long. A panic in it is logged.
 	OnProgress func(DrainProgress)
 }
 
@@ -154,9 +154,9 @@ func (d Drain) exitReason() error {
 	return &websock.CloseError{Code: c.Code, Reason: c.Reason, Err: websock.ErrShutdown}
 }
 
-// Drain ends all sockets by d and waits until their TCP connections are closed. Ready says no from the call on; after
-// Delay upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an exit
-// reason that is ErrShutdown.
+// Drain ends all sockets by d, the oldest first, and waits until their TCP connections are closed. Ready says no from the
+// call on; after Delay upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an
+// exit reason that is ErrShutdown.
 //
 // When d's time is over, or ctx is done, those that are left are killed, and the error says how many. One Drain runs at
 // a time; a second one waits for the first, and does not repeat its Delay.
@@ -230,10 +230,7 @@ func (r *drainRun) report(stage DrainStage) {
 // close tells the sockets to end, each at its time: step i at Over x Batch / sockets x i. Steps that a late timer has
 // missed are made up for at once, so Over is kept.
 func (r *drainRun) close(ctx context.Context) {
-	var conns []*conn
-	for c := range r.s.all() {
-		conns = append(conns, c)
-	}
+	conns := r.s.byAge()
 	r.sockets = len(conns)
 	start := time.Now()
 	for r.closed < len(conns) {

@@ -56,6 +56,27 @@ func TestDrain_delay(t *testing.T) {
 	})
 }
 
+// The oldest are closed first.
+func TestDrain_oldestFirst(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		const sockets = 100 // in more than one shard
+		var peers []*peer
+		for range sockets {
+			peers = append(peers, r.peer(puppet()))
+			time.Sleep(time.Nanosecond)
+		}
+		run := r.drain(t.Context(), socket.Drain{Over: sockets * time.Second})
+		run.wantEnd((sockets - 1) * time.Second)
+		for i, p := range peers {
+			<-p.done
+			if at := p.closedAt.Sub(run.start); at != time.Duration(i)*time.Second {
+				t.Errorf("the socket that came as number %d is closed after %v, want %ds", i, at, i)
+			}
+		}
+	})
+}
+
 // The closes are spread evenly: Batch sockets every Over x Batch / sockets, the last before Over ends.
 func TestDrain_paced(t *testing.T) {
 	for _, test := range []struct {

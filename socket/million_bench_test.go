@@ -43,7 +43,7 @@ const (
 // bytes, and are drained all at once by peers that answer the Close. An op is all of that; what counts are the metrics:
 //
 //   - connect-ns, deliver-ns, drain-ns: for each socket, by the wall clock with all cores. Connecting is Server.Upgrade and
-//     Join, with a minimal http.Hijacker instead of net/http. A delivery ends when the client can read it.
+//     Join, with one request for all and a minimal http.Hijacker instead of net/http. A delivery ends when the client can read it.
 //   - heap-B/conn: of the socket asleep with process, group entry, place in the wheel and both ends of its pipe. pipe-B/conn
 //     is the pipe's part, with 40 B of this benchmark. stack-B/conn is what goroutine stacks the System has more than before.
 //   - goroutines: the most there were, and in which step; 3 of them are of the benchmark itself.
@@ -143,11 +143,11 @@ func millionOnce(b *testing.B, n int) map[string]float64 {
 	// Connect, and fall asleep.
 	idle := runtime.NumGoroutine()
 	start := time.Now()
-	w := &millionWriter{}
+	w, request := &millionWriter{}, goodRequest()
 	for i := range crowd.clients {
 		w.conn = crowd.clients[i].server
 		crowd.clients[i].server = nil
-		pid, err := srv.Upgrade(w, goodRequest(), idleHandler{})
+		pid, err := srv.Upgrade(w, request, idleHandler{})
 		if err != nil || !reg.Join("all", pid, nil) {
 			b.Fatalf("socket %d: %v", i, err)
 		}

@@ -113,10 +113,9 @@ func (s *System) Spawn(id string, p Process, c *Cell) error {
 	return nil
 }
 
-// Remove takes id out of the registry. The process is garbage then; none of proto's stop messages is sent.
-func (s *System) Remove(id string) {
-	s.proto.ProcessRegistry.Remove(&proto.PID{Id: id}) // of which it looks at the Id only
-}
+// Remove takes id out of the registry. The process is garbage then; none of proto's stop messages is sent. The registry's
+// own Remove would look it up a second time, to mark it dead for those who have kept a proto.PID, and nobody has one.
+func (s *System) Remove(id string) { s.proto.ProcessRegistry.LocalPIDs.GetBucket(id).Remove(id) }
 
 // Registered tells whether id is in proto's registry.
 func (s *System) Registered(id string) bool {
