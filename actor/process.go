@@ -342,6 +342,13 @@ func (p *process) Deliver(msg any) bool {
 	return ok
 }
 
+// Delivering implements hook.Port.
+func (p *process) Delivering() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.running && !p.worker || p.slot != nil // which only a Deliver sets of a process that has a host
+}
+
 // rests ends a turn of one message on the host's goroutine when nothing is left to do, as run would.
 func (p *process) rests() bool {
 	p.mu.Lock()

@@ -26,7 +26,6 @@ type conn struct {
 	handler websock.Handler
 	lost    atomic.Pointer[lostError] // the transport has failed
 	place   *frame                    // for the next frame; owned by the reader; nil while there is no need of it
-	inside  atomic.Bool               // the reader is inside Start or Deliver
 	stalls  atomic.Bool               // stall is armed
 	port    host.Port                 // its second half is the PID
 
@@ -148,7 +147,7 @@ func (c *conn) serve() {
 		c.wire.SetPatient(false) // what woke it may be a pong, or nothing
 	} else {
 		c.started = true
-		c.enter(c.port.Start)
+		c.port.Start()
 	}
 	c.pulse.start()
 	asleep = c.read()
@@ -180,25 +179,18 @@ func (c *conn) read() (asleep bool) {
 	}
 }
 
-// enter runs f, in which callbacks may run on this goroutine.
-func (c *conn) enter(f func()) {
-	c.inside.Store(true)
-	f()
-	c.inside.Store(false)
-}
-
 // deliver hands over a message.
 func (c *conn) deliver(m *websock.Message) (ok bool) {
 	f := c.frame()
 	f.msg, f.end = *m, nil
-	return c.hand(f)
+	return c.port.Deliver(f)
 }
 
 // deliverEnd hands over why reading has ended.
 func (c *conn) deliverEnd(why error) {
 	f := c.frame()
 	f.msg, f.end = websock.Message{}, why
-	c.hand(f)
+	c.port.Deliver(f)
 }
 
 // frame is a free place for what is to be handed over.
@@ -209,13 +201,6 @@ func (c *conn) frame() *frame {
 	}
 	c.place = f.other
 	return f
-}
-
-func (c *conn) hand(f *frame) (ok bool) {
-	c.inside.Store(true)
-	ok = c.port.Deliver(f)
-	c.inside.Store(false)
-	return ok
 }
 
 // OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader goroutine.
@@ -337,7 +322,7 @@ func (c *conn) exited() {
 	if first {
 		c.ended.Done()
 	}
-	if killed && c.inside.Load() {
+	if killed && c.port.Delivering() {
 		c.leftBy() // the reader may be stuck in a callback
 	}
 }
@@ -364,7 +349,6 @@ func (r *reporter) Run() { (*conn)(r).report() }
 // leave is the end of the reader goroutine: it waits for the Close frame to be out, reads on for the peer's, and closes
 // TCP. If the process is dead, it reports.
 func (c *conn) leave() {
-	c.inside.Store(false)
 	c.ended.Wait()
 	c.mu.Lock()
 	closeBy := c.closeBy

@@ -104,7 +104,7 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 	quiet := max(p.quietSince(silent), p.lulled)
 	if silent == 0 {
 		silent, quiet = now, now
-		if p.c.inside.Load() {
+		if p.c.port.Delivering() {
 			message = now
 		}
 	}
@@ -158,7 +158,7 @@ func (p *pulse) Due(now time.Time) {
 	case silent != 0 && over(silent, cfg.IdleTimeout):
 		p.over = true
 		p.c.interrupt(websock.ErrTimeout)
-	case message != 0 && over(message, cfg.MessageTimeout) && (silent != 0 || !p.c.inside.Load()):
+	case message != 0 && over(message, cfg.MessageTimeout) && (silent != 0 || !p.c.port.Delivering()):
 		// Without waiting: the peer sends faster than is read, such as fragments of nothing without end.
 		p.over = true
 		p.c.interrupt(fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", cfg.MessageTimeout,

@@ -101,6 +101,45 @@ func TestPort_Deliver_handlesWhatCameMeanwhile(t *testing.T) {
 	})
 }
 
+func TestPort_Delivering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h *hosted
+		here := func(what string, want bool) func() error {
+			return func() error {
+				if got := h.port.Delivering(); got != want {
+					t.Errorf("Delivering %s = %v, want %v", what, got, want)
+				}
+				return nil
+			}
+		}
+		h = start(t, actor.SpawnOptions{})
+		h.init = func() error { return here("inside Start", true)() }
+		here("before Start", false)()
+		h.port.Start()
+		here("at rest", false)()
+		h.port.Deliver(here("inside Deliver", true))
+		here("behind it", false)()
+		h.port.PID().Send(here("in a turn of a worker", false))
+		synctest.Wait()
+
+		release := h.busy()
+		here("while a worker is busy", false)()
+		go h.port.Deliver("frame")
+		synctest.Wait()
+		here("while a Deliver waits for a worker", true)()
+		release()
+		synctest.Wait()
+		here("behind that", false)()
+
+		stuck, free := make(chan struct{}), make(chan struct{})
+		go h.port.Deliver(func() error { close(stuck); <-free; return nil })
+		<-stuck
+		h.port.PID().Exit(actor.ErrKilled)
+		here("killed inside Deliver", true)()
+		close(free)
+	})
+}
+
 // busy occupies the process on a worker.
 func (h *hosted) busy() (release func()) {
 	entered, released := make(chan struct{}), make(chan struct{})

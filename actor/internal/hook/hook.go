@@ -34,6 +34,7 @@ type Corked interface{ Corked() }
 type Port interface {
 	Start()
 	Deliver(msg any) bool
+	Delivering() bool
 	Fail(reason error)
 	Go(t interface{ Run() })
 }

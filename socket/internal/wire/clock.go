@@ -17,7 +17,11 @@ type Activity struct {
 // clock holds the times of an Activity. They are kept as distance from the
 // Upgrader's epoch, plus one so that zero means none.
 type clock struct {
-	read, waiting, openedAt atomic.Int64
+	read, openedAt atomic.Int64
+
+	// waiting is shifted by restBits; the bits below say how the reading goroutine
+	// stands to Suspend. 0: it does not wait.
+	waiting atomic.Int64
 }
 
 func (c *Conn) now() int64 { return int64(time.Since(c.u.epoch)) + 1 }
@@ -48,7 +52,7 @@ func (u *Upgrader) activity(c *clock, wrote int64) Activity {
 	return Activity{
 		LastRead:     u.time(c.read.Load()),
 		LastWrite:    u.time(wrote),
-		WaitingSince: u.time(c.waiting.Load()),
+		WaitingSince: u.time(c.waiting.Load() >> restBits),
 		MessageSince: u.time(c.openedAt.Load()),
 	}
 }

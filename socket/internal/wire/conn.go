@@ -24,7 +24,7 @@ type Conn struct {
 	u      *Upgrader
 	raw    syscall.RawConn // of conn, where it is a descriptor; else nil
 	source source
-	wrote  atomic.Int64 // a time of clock: when a write to the transport was completed
+	wrote  int64 // a time of clock: when a write to the transport was completed; under out.mu
 
 	in        inbound
 	interrupt atomic.Pointer[error]
@@ -33,10 +33,9 @@ type Conn struct {
 	finished  bool // and nothing behind it
 	draining  bool // Interrupt and Discard have no effect any more
 	impatient bool // SetPatient(false)
-	waiting   bool // whether clock.waiting is set
+	waiting   bool // whether clock.waiting is not 0
 	unwakable bool // the read deadline belongs to Drain; under wakeMu
 	discard   atomic.Bool
-	rest      atomic.Uint32
 
 	clock   clock
 	counts  [2]tally // of text and binary frames that were read
@@ -104,7 +103,12 @@ func (c *Conn) Compressed() bool { return c.in.deflate }
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
 // Activity says when the connection last did something.
-func (c *Conn) Activity() Activity { return c.u.activity(&c.clock, c.wrote.Load()) }
+func (c *Conn) Activity() Activity {
+	c.out.mu.Lock()
+	wrote := c.wrote
+	c.out.mu.Unlock()
+	return c.u.activity(&c.clock, wrote)
+}
 
 // Counts says what crossed the wire so far.
 func (c *Conn) Counts() Counts {

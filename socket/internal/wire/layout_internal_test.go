@@ -19,7 +19,7 @@ func TestConn_layout(t *testing.T) {
 	}{
 		{"source ends before wrote", unsafe.Offsetof(c.wrote), 56},
 		{"in", unsafe.Offsetof(c.in), 64},
-		{"rest ends the second line", unsafe.Offsetof(c.rest), 124},
+		{"discard is in the second line", unsafe.Offsetof(c.discard), 120},
 		{"clock", unsafe.Offsetof(c.clock), 128},
 		{"out", unsafe.Offsetof(c.out), 192},
 		{"out.err is in the fifth", unsafe.Offsetof(c.out) + unsafe.Offsetof(c.out.err), 256},

@@ -172,9 +172,12 @@ func (c *Conn) Flush() error {
 		o.mu.Unlock()
 		err = c.write(b)
 		o.done(b, err)
+		now := c.now()
 		o.mu.Lock()
 		if err != nil {
 			err = o.fail(err)
+		} else {
+			c.wrote = now
 		}
 	}
 	o.end()

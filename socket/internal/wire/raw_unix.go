@@ -70,12 +70,12 @@ func (r *rawReader) read(fd uintptr) bool {
 			continue
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
 			r.c.shrink()
-			r.c.wait()
 			if !r.c.mayWait() {
+				r.c.wait(restNone)
 				r.err = ErrSuspended
 				return true
 			}
-			r.c.lieDown()
+			r.c.wait(r.c.resting())
 			return false
 		case err != nil:
 			r.err = os.NewSyscallError("read", err)

@@ -44,9 +44,7 @@ func (c *Conn) next(m *websock.Message) error {
 	if c.ended {
 		return c.readErr
 	}
-	if c.rest.Load() == restAway {
-		c.rest.Store(restNone)
-	}
+	c.returned()
 	if len(c.source.data) == 0 { // message would do the same, deeper in the stack
 		if err := c.more(); err != nil {
 			return c.failed(err)
@@ -67,7 +65,7 @@ func (c *Conn) next(m *websock.Message) error {
 func (c *Conn) failed(err error) error {
 	if err == ErrSuspended { //nolint:errorlint // never wrapped
 		c.drop()
-		c.rest.Store(restAway)
+		c.away()
 		return err
 	}
 	c.awake()

@@ -45,13 +45,13 @@ func (c *Conn) receive(inside bool) error {
 	}
 	c.shrink()
 	if waiter, ok := c.conn.(readWaiter); ok {
-		c.wait()
 		if !c.mayWait() {
 			if r, ok := c.conn.(readable); ok && !r.Readable() {
+				c.wait(restNone)
 				return c.add(0, ErrSuspended)
 			}
 		}
-		c.lieDown()
+		c.wait(c.resting())
 		if err := waiter.WaitRead(); err != nil {
 			return c.add(0, err)
 		}
@@ -64,8 +64,7 @@ func (c *Conn) receive(inside bool) error {
 	if c.small == nil {
 		c.small = new([smallSize]byte)
 	}
-	c.wait()
-	c.lieDown()
+	c.wait(c.resting())
 	n, err := c.conn.Read(c.small[:])
 	s.data = c.small[:n]
 	return c.woke(n, err)
@@ -74,7 +73,7 @@ func (c *Conn) receive(inside bool) error {
 // fill reads once behind data, into a pooled buffer.
 func (c *Conn) fill() error {
 	have := c.source.take()
-	c.wait()
+	c.wait(restNone)
 	n, err := c.conn.Read(c.source.store[have:])
 	return c.add(n, err)
 }
@@ -83,7 +82,7 @@ func (c *Conn) fill() error {
 // be empty.
 func (c *Conn) receiveInto(p []byte) (int, error) {
 	c.drop()
-	c.wait()
+	c.wait(restNone)
 	n, err := c.conn.Read(p)
 	return n, c.woke(n, err)
 }
@@ -94,36 +93,6 @@ func (c *Conn) add(n int, err error) error {
 		s.data = s.store[:len(s.data)+n]
 	}
 	return c.woke(n, err)
-}
-
-// wait notes that the transport may block now.
-func (c *Conn) wait() {
-	if !c.waiting {
-		c.waiting = true
-		c.clock.waiting.Store(c.now())
-	}
-}
-
-// woke ends a read of n bytes. An error that came with bytes will come again.
-func (c *Conn) woke(n int, err error) error {
-	asked := c.getUp()
-	if n == 0 && suspended(err, asked) {
-		return ErrSuspended // and the waiting goes on
-	}
-	c.awake()
-	if n > 0 {
-		c.clock.read.Store(c.now())
-		return nil
-	}
-	return err
-}
-
-// awake notes that the transport is not waited for any more.
-func (c *Conn) awake() {
-	if c.waiting {
-		c.waiting = false
-		c.clock.waiting.Store(0)
-	}
 }
 
 // take takes a pooled buffer, if there is none, and moves data to its start.

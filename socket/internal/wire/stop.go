@@ -34,7 +34,7 @@ func (c *Conn) Discard() {
 // before wake, or its read fails at once. While reading is suspended there is
 // nothing to end, and a Next that comes looks at them after it has left restAway.
 func (c *Conn) wake() {
-	if c.rest.Load() == restAway {
+	if c.rest() == restAway {
 		return
 	}
 	c.wakeMu.Lock()

@@ -12,14 +12,19 @@ import (
 // on as if nothing had been.
 var ErrSuspended = errors.New("wire: reading is suspended")
 
-// How the reading goroutine stands to Suspend. Only that goroutine leaves
-// restNone and restAway and returns to them; Suspend makes restWaiting restAsked.
+// How the reading goroutine stands to Suspend: the lowest bits of clock.waiting. Only that goroutine leaves restNone and
+// restAway and returns to them; Suspend makes restWaiting restAsked.
 const (
-	restNone    uint32 = iota // not waiting, or not between two messages
-	restWaiting               // waits for bytes between two messages
-	restAsked                 // the same, and Suspend was called
-	restAway                  // Next has returned ErrSuspended
+	restNone    int64 = iota // not waiting, or not between two messages
+	restWaiting              // waits for bytes between two messages
+	restAsked                // the same, and Suspend was called
+	restAway                 // Next has returned ErrSuspended
+
+	restBits = 2
+	restMask = 1<<restBits - 1
 )
+
+func (c *Conn) rest() int64 { return c.clock.waiting.Load() & restMask }
 
 // Suspend makes a Next that waits for bytes between two messages return
 // [ErrSuspended]. With a Next that waits inside a message, or does anything
@@ -30,7 +35,8 @@ const (
 // Discard do not wake it, for nobody reads: it takes a call of Next to learn of
 // them. Activity goes on to say since when it waits.
 func (c *Conn) Suspend() {
-	if !c.rest.CompareAndSwap(restWaiting, restAsked) {
+	w := c.clock.waiting.Load()
+	if w&restMask != restWaiting || !c.clock.waiting.CompareAndSwap(w, w&^restMask|restAsked) {
 		return
 	}
 	c.wakeMu.Lock()
@@ -39,7 +45,7 @@ func (c *Conn) Suspend() {
 	// before it reads again. So when it has woken meanwhile, nothing is set here;
 	// and what is set here, it takes back: it has seen restAsked, and waits for
 	// wakeMu.
-	if c.rest.Load() == restAsked && !c.unwakable {
+	if c.rest() == restAsked && !c.unwakable {
 		c.conn.SetReadDeadline(past) //nolint:errcheck,gosec // fails on a closed connection only; then no reader waits
 	}
 }
@@ -65,20 +71,71 @@ func (c *Conn) boundary() bool {
 // mayWait reports whether the reader may wait for bytes here.
 func (c *Conn) mayWait() bool { return !c.impatient || !c.boundary() }
 
-// lieDown is called by the reader before it blocks.
-func (c *Conn) lieDown() {
+// resting is how a reader that is going to block stands to Suspend.
+func (c *Conn) resting() int64 {
 	if c.boundary() {
-		// It may be restAsked, when the descriptor was readable for nothing.
-		c.rest.CompareAndSwap(restNone, restWaiting)
+		return restWaiting
+	}
+	return restNone
+}
+
+// wait notes that the transport may block now, and how the reader stands to
+// Suspend meanwhile.
+func (c *Conn) wait(rest int64) {
+	if !c.waiting {
+		c.waiting = true
+		c.clock.waiting.Store(c.now()<<restBits | rest)
+		return
+	}
+	if rest == restNone {
+		return
+	}
+	// The descriptor was readable for nothing, or the reader was away. It may be
+	// restAsked.
+	if w := c.clock.waiting.Load(); w&restMask == restNone {
+		c.clock.waiting.Store(w | rest)
 	}
 }
 
-// getUp is called by the reader after it has, or may have, blocked. It reports
-// whether it was Suspend that has woken it, if the read has failed for a
-// deadline. The deadline of Interrupt and Discard stays: they set theirs, under
-// wakeMu, after the flag that stopped looks at.
-func (c *Conn) getUp() (asked bool) {
-	if c.rest.Load() == restNone || c.rest.Swap(restNone) != restAsked {
+// woke ends a read of n bytes. An error that came with bytes will come again.
+func (c *Conn) woke(n int, err error) error {
+	if n > 0 {
+		c.awake()
+		c.clock.read.Store(c.now())
+		return nil
+	}
+	if suspended(err, c.getUp()) {
+		return ErrSuspended // and the waiting goes on
+	}
+	c.awake()
+	return err
+}
+
+// awake notes that the transport is not waited for any more.
+func (c *Conn) awake() {
+	if c.waiting {
+		c.waiting = false
+		c.asked(c.clock.waiting.Swap(0))
+	}
+}
+
+// getUp notes that the reader does not block any more, though the waiting may go
+// on. It reports whether it was Suspend that has woken it, if the read has failed
+// for a deadline.
+func (c *Conn) getUp() bool {
+	w := c.clock.waiting.Load()
+	if w&restMask == restNone {
+		return false
+	}
+	return c.asked(c.clock.waiting.Swap(w &^ restMask))
+}
+
+// asked reports whether clock.waiting, which was w until now, had the question
+// of Suspend in it, and if so takes its deadline away. That of Interrupt and
+// Discard stays: they set theirs, under wakeMu, after the flag that stopped looks
+// at.
+func (c *Conn) asked(w int64) bool {
+	if w&restMask != restAsked {
 		return false
 	}
 	c.wakeMu.Lock()
@@ -88,6 +145,16 @@ func (c *Conn) getUp() (asked bool) {
 	}
 	c.conn.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // fails on a closed connection only; the next read says so
 	return true
+}
+
+// away notes that Next returns ErrSuspended, and returned that there is a Next
+// again.
+func (c *Conn) away() { c.clock.waiting.Store(c.clock.waiting.Load() | restAway) }
+
+func (c *Conn) returned() {
+	if w := c.clock.waiting.Load(); w&restMask == restAway {
+		c.clock.waiting.Store(w &^ restMask)
+	}
 }
 
 // suspended reports whether a read that brought nothing ended for suspension.

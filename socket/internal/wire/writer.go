@@ -7,16 +7,11 @@ import (
 )
 
 // write writes all of b, within a deadline. The caller has begun writing.
-func (c *Conn) write(b *batch) (err error) {
+func (c *Conn) write(b *batch) error {
 	if c.raw != nil && (rawVector || len(b.large) == 0) {
-		err = c.rawWrite(b) // arms the deadline only when it blocks
-	} else {
-		err = c.writeAll(b)
+		return c.rawWrite(b) // arms the deadline only when it blocks
 	}
-	if err == nil {
-		c.wrote.Store(c.now())
-	}
-	return err
+	return c.writeAll(b)
 }
 
 func (c *Conn) writeAll(b *batch) error {
