@@ -104,9 +104,6 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 	quiet := max(p.quietSince(silent), p.lulled)
 	if silent == 0 {
 		silent, quiet = now, now
-		if p.c.port.Delivering() {
-			message = now
-		}
 	}
 	if message == 0 {
 		message = now
@@ -158,7 +155,7 @@ func (p *pulse) Due(now time.Time) {
 	case silent != 0 && over(silent, cfg.IdleTimeout):
 		p.over = true
 		p.c.interrupt(websock.ErrTimeout)
-	case message != 0 && over(message, cfg.MessageTimeout) && (silent != 0 || !p.c.port.Delivering()):
+	case message != 0 && over(message, cfg.MessageTimeout):
 		// Without waiting: the peer sends faster than is read, such as fragments of nothing without end.
 		p.over = true
 		p.c.interrupt(fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", cfg.MessageTimeout,

@@ -248,7 +248,7 @@ func (s *Server) byAge() []*conn {
 		since time.Time
 		c     *conn
 	}
-	var all []aged
+	all := make([]aged, 0, s.Count())
 	for c := range s.all() {
 		all = append(all, aged{c.since, c})
 	}
@@ -294,7 +294,7 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 	return c.info(), nil
 }
 
-// Shutdown ends all sockets with ErrShutdown (1001 to their peers) and waits until their TCP connections are closed.
+// Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP connections are closed.
 // Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done, those that are left are
 // killed, and the error says how many. A System of the Server's own is shut down, too. A later call waits likewise.
 func (s *Server) Shutdown(ctx context.Context) error {

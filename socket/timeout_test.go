@@ -127,6 +127,23 @@ func TestTimeouts(t *testing.T) {
 				c.must(c.Write(rawclient.Frame{Fin: true, Payload: []byte("b")}))
 				c.wantBehindPings(textFrame("ab"))
 			}},
+		{name: "nor for one that was waited for already",
+			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
+			h: func(h *controlHandler) {
+				h.control = func(context.Context, websock.Message) websock.Result {
+					time.Sleep(10 * time.Second)
+					return websock.OK()
+				}
+			},
+			talk: func(c *client) {
+				c.must(c.Write(rawclient.Frame{Opcode: 1, Payload: []byte("a")}))
+				time.Sleep(50 * time.Millisecond)
+				c.must(c.Ping(nil))
+				c.want(pongFrame(""))
+				time.Sleep(10*time.Second + 550*time.Millisecond)
+				c.must(c.Write(rawclient.Frame{Fin: true, Payload: []byte("b")}))
+				c.wantBehindPings(textFrame("ab"))
+			}},
 		{name: "300 off", cfg: socket.Config{IdleTimeout: -1}, talk: func(c *client) { time.Sleep(30 * time.Minute) }},
 		{name: "303 the default is 60 s", cfg: socket.Config{IdleTimeout: -100}, want: 60 * time.Second},
 	} {

@@ -67,7 +67,8 @@ func million(p plan) ([]report.Result, error) {
 		return nil, err
 	}
 	var results []report.Result
-	for _, l := range merge(lines) {
+	lines = merge(lines)
+	for i, l := range lines {
 		_, text, _ := strings.Cut(l.name, "/n=")
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -79,8 +80,10 @@ func million(p plan) ([]report.Result, error) {
 			report.Goroutines: max(l.values["connect-goroutines"], l.values["deliver-goroutines"], l.values["drain-goroutines"]),
 			report.Time:       l.values["deliver-ns"] * float64(n) / 1e6,
 		}
-		if worst, ok := l.values["x-cost"]; ok {
-			v[report.Growth] = worst
+		for _, unit := range []string{"connect-ns", "heap-B/conn", "deliver-ns", "drain-ns"} {
+			if i > 0 {
+				v[report.Growth] = max(v[report.Growth], l.values[unit]/lines[0].values[unit])
+			}
 		}
 		results = append(results, report.Result{Workload: "million", Server: report.Thousands(int64(n)), Values: v})
 	}

@@ -11,7 +11,7 @@ type Activity struct {
 	LastRead     time.Time // bytes came from the transport
 	LastWrite    time.Time // a write to the transport was completed
 	WaitingSince time.Time // Next, or Drain, waits for bytes
-	MessageSince time.Time // the first byte of a message, or of any frame, that is not complete
+	MessageSince time.Time // the first byte of a message, or of any frame, that is not complete; never while OnControl runs
 }
 
 // clock holds the times of an Activity. They are kept as distance from the
@@ -30,14 +30,6 @@ func (c *Conn) now() int64 { return int64(time.Since(c.u.epoch)) + 1 }
 func (c *clock) opened(at int64) {
 	if c.openedAt.Load() != at {
 		c.openedAt.Store(at)
-	}
-}
-
-// pause takes the time since then, which the peer could not help, off what is
-// not complete.
-func (c *Conn) pause(then int64) {
-	if at := c.clock.openedAt.Load(); at != 0 {
-		c.clock.openedAt.Store(at + c.now() - then)
 	}
 }
 

@@ -28,11 +28,14 @@ func (c *Conn) control(h header) error {
 	if c.hooks == nil {
 		return nil
 	}
-	then := c.now()
+	at, then := c.clock.openedAt.Load(), c.now()
+	c.clock.opened(0) // what the hook takes is not the peer's time
 	if !c.hooks.OnControl(websock.Message{Opcode: websock.Opcode(h.opcode), Data: p}) {
 		return ErrStopped
 	}
-	c.pause(then)
+	if at != 0 {
+		c.clock.opened(at + c.now() - then)
+	}
 	return nil
 }
 

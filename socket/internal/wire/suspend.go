@@ -12,8 +12,9 @@ import (
 // on as if nothing had been.
 var ErrSuspended = errors.New("wire: reading is suspended")
 
-// How the reading goroutine stands to Suspend: the lowest bits of clock.waiting. Only that goroutine leaves restNone and
-// restAway and returns to them; Suspend makes restWaiting restAsked.
+// How the reading goroutine stands to Suspend: the lowest bits of clock.waiting.
+// Only that goroutine leaves restNone and restAway and returns to them; Suspend
+// makes restWaiting restAsked.
 const (
 	restNone    int64 = iota // not waiting, or not between two messages
 	restWaiting              // waits for bytes between two messages
