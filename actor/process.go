@@ -295,71 +295,6 @@ func (p *process) strikeOff(turn uint64) bool {
 	return true
 }
 
-// Fail implements hook.Port.
-func (p *process) Fail(reason error) {
-	if reason == nil {
-		panic("actor: Port.Fail: nil reason")
-	}
-	p.mu.Lock()
-	if p.state < stateEnding {
-		p.urge(reason)
-	}
-	p.wakeAndUnlock()
-}
-
-// Go implements hook.Port.
-func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
-
-// Deliver implements hook.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
-// the turn has become long. Otherwise the frame waits in the mailbox and Deliver waits until it is taken out.
-func (p *process) Deliver(msg any) bool {
-	p.mu.Lock()
-	if p.state >= stateEnding {
-		p.mu.Unlock()
-		return false
-	}
-	it := item{kind: kindFrame, msg: msg}
-	if p.state == stateRunning && !p.running { // at rest: nothing waits
-		turn := p.take()
-		p.begin(it)
-		p.mu.Unlock()
-		if err := p.receive((*processContext)(p), msg); err != nil {
-			p.end(err)
-			return p.going(turn)
-		}
-		if p.rests() {
-			return true
-		}
-		p.run(true, 1)
-		return p.going(turn)
-	}
-	slot := p.sys.slot()
-	p.slot = slot
-	p.queue.push(it)
-	p.mu.Unlock()
-	ok := <-slot
-	p.putSlot()
-	return ok
-}
-
-// Delivering implements hook.Port.
-func (p *process) Delivering() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.running && !p.worker || p.slot != nil // which only a Deliver sets of a process that has a host
-}
-
-// rests ends a turn of one message on the host's goroutine when nothing is left to do, as run would.
-func (p *process) rests() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.corked || p.state >= stateEnding || p.urged || p.queue.len() > 0 {
-		return false
-	}
-	p.current, p.phase, p.running = item{}, phaseNone, false
-	return true
-}
-
 // putSlot gives the slot back, from which the one value that was to come has been taken.
 func (p *process) putSlot() {
 	p.mu.Lock()
@@ -367,21 +302,6 @@ func (p *process) putSlot() {
 	p.slot = nil
 	p.mu.Unlock()
 	p.sys.slots.Put(slot)
-}
-
-// take gives the turn to the caller, which is a goroutine of the host; p.mu is held.
-func (p *process) take() (turn uint64) {
-	p.running, p.worker = true, false
-	p.turn++
-	return p.turn
-}
-
-// going tells whether the process still handles messages, at the end of a turn on the host's goroutine.
-func (p *process) going(turn uint64) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.strikeOff(turn)
-	return p.state < stateEnding
 }
 
 // A turn on the host's reader goroutine is given away when it has become this long: the reader must read.
@@ -413,28 +333,6 @@ func (p *process) initialize() error {
 	}
 	p.state, p.started = stateRunning, true
 	return nil
-}
-
-// Start implements hook.Port.
-func (p *process) Start() {
-	p.mu.Lock()
-	if p.running || p.state != stateNew {
-		p.mu.Unlock()
-		return
-	}
-	if p.hooks != nil { // else it is there already
-		if err := p.enterEngine(); err != nil {
-			p.mu.Unlock()
-			p.kill(err)
-			return
-		}
-	}
-	turn := p.take()
-	p.mu.Unlock()
-	if p.initialize() == nil {
-		p.run(true, 0)
-	}
-	p.going(turn)
 }
 
 // run handles what waits until the process rests or is dead. The caller holds the turn; run lets it go.

@@ -247,8 +247,8 @@ func (c *conn) gone() error {
 // Mostly read has seen to that, from where the stack is less deep.
 func (c *conn) BeforeWait() { c.flush() }
 
-// Corked implements host.Corked: the reader leaves its writes to when it is about to wait, so that the answers to frames which have
-// arrived together leave together.
+// Corked implements host.Corked: the reader leaves its writes to when it is about to wait, so that the answers to frames
+// which have arrived together leave together.
 func (c *conn) Corked() {}
 
 // TurnEnd implements host.Host, on a worker.

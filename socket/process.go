@@ -74,6 +74,8 @@ func (c *conn) receiveMessage(ctx context.Context, f *frame) error {
 	return err
 }
 
+// handleIn calls HandleIn. Its frame is gone when the Result is carried out, if it is not inlined.
+//
 //go:noinline
 func (c *conn) handleIn(ctx context.Context, f *frame, r *websock.Result) {
 	*r = c.handler.HandleIn(ctx, f.msg)
@@ -126,6 +128,8 @@ func (c *conn) apply(r *websock.Result) error {
 	return r.Stop
 }
 
+// check is r.Check, likewise.
+//
 //go:noinline
 func check(r *websock.Result) error { return r.Check() }
 

@@ -294,9 +294,10 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 	return c.info(), nil
 }
 
-// Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP connections are closed.
-// Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done, those that are left are
-// killed, and the error says how many. A System of the Server's own is shut down, too. A later call waits likewise.
+// Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP
+// connections are closed. Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done,
+// those that are left are killed, and the error says how many. A System of the Server's own is shut down, too. A later
+// call waits likewise.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.setPhase(phaseClosed, nil)
 	for _, c := range s.byAge() {

@@ -12,6 +12,14 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
+// slowControl has HandleControl take ten seconds.
+func slowControl(h *controlHandler) {
+	h.control = func(context.Context, websock.Message) websock.Result {
+		time.Sleep(10 * time.Second)
+		return websock.OK()
+	}
+}
+
 // 293-303: how long the peer may be silent, or take for a message.
 func TestTimeouts(t *testing.T) {
 	const idle = 100 * time.Millisecond
@@ -114,12 +122,7 @@ func TestTimeouts(t *testing.T) {
 			}},
 		{name: "the time in HandleControl does not count for the message around it",
 			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
-			h: func(h *controlHandler) {
-				h.control = func(context.Context, websock.Message) websock.Result {
-					time.Sleep(10 * time.Second)
-					return websock.OK()
-				}
-			},
+			h:   slowControl,
 			talk: func(c *client) {
 				c.must(c.Write(rawclient.Frame{Opcode: 1, Payload: []byte("a")}, rawclient.Frame{Fin: true, Opcode: rawclient.OpPing}))
 				c.want(pongFrame(""))
@@ -129,12 +132,7 @@ func TestTimeouts(t *testing.T) {
 			}},
 		{name: "nor for one that was waited for already",
 			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
-			h: func(h *controlHandler) {
-				h.control = func(context.Context, websock.Message) websock.Result {
-					time.Sleep(10 * time.Second)
-					return websock.OK()
-				}
-			},
+			h:   slowControl,
 			talk: func(c *client) {
 				c.must(c.Write(rawclient.Frame{Opcode: 1, Payload: []byte("a")}))
 				time.Sleep(50 * time.Millisecond)

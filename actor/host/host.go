@@ -132,8 +132,8 @@ func (p Port) Start() { p.port.Start() }
 // called on any goroutine while msg is handled.
 func (p Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
 
-// Delivering tells whether a Start or Deliver is running Init, a callback or a hook on its goroutine, or waits for its message
-// to be taken out of the mailbox. After a kill it tells whether one was. Any goroutine may ask.
+// Delivering tells whether a Start or Deliver is running Init, a callback or a hook on its goroutine, or waits for its
+// message to be taken out of the mailbox. After a kill it tells whether one was. Any goroutine may ask; it does not block.
 func (p Port) Delivering() bool { return p.port.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The
