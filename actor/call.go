@@ -55,6 +55,15 @@ func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
 // errCallTimeout never leaves doCall.
 var errCallTimeout = errors.New("timeout")
 
+// unhandled is ErrNoProcess, too: of a Call that no callback was given.
+type unhandled struct{}
+
+var errUnhandled error = unhandled{}
+
+func (unhandled) Error() string        { return ErrNoProcess.Error() }
+func (unhandled) Is(target error) bool { return target == ErrNoProcess }
+func (unhandled) TroupeUnhandled()     {}
+
 // failure is an answer that the callee's code did not give.
 type failure struct{ err error }
 
@@ -66,6 +75,11 @@ type failure struct{ err error }
 // answers; ErrMailboxFull; ErrNoReply when the callback returned without Reply or [Caller]; what was replied, if that is
 // an error; and an error that names both types when the answer is no R. A nil answer is the zero R. A Call to the process of ctx itself is an error
 // at once, since nobody could answer it. An answer that comes too late is dropped.
+//
+// The callee gets a Call whose caller waits no more not at all: under load a queue of them would keep it from those who
+// wait. So an error says only that there is no answer: a Call that has failed by its time may not have been handled, may be
+// in progress, or may be done. A callee that must not do it for nobody undoes it when Reply says false, and looks at
+// [From.Waiting] before long work.
 func Call[R any](ctx context.Context, to PID, req any) (R, error) {
 	var zero R
 	v, err := doCall(ctx, to, req)
@@ -95,14 +109,14 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 	}
 	p := to.find()
 	if p == nil {
-		return nil, noProcess(to)
+		return nil, fmt.Errorf("%w: %v", errUnhandled, to)
 	}
 	w := p.sys.waiter()
 	c := &call{req: req, from: self, callee: p, waiter: w}
 	switch p.post(item{kind: kindCall, msg: c}) {
 	case postDead:
 		p.sys.waiters.Put(w)
-		return nil, noProcess(to)
+		return nil, fmt.Errorf("%w: %v", errUnhandled, to)
 	case postFull:
 		p.sys.waiters.Put(w)
 		return nil, fmt.Errorf("%w: %v", ErrMailboxFull, to)
@@ -254,6 +268,11 @@ func (f From) PID() PID {
 	}
 	return f.c.from
 }
+
+// Waiting tells whether the caller still waits for an answer. Whoever is about to work long for it asks before: a caller
+// whose time is over, or whose process has ended, has been told so and does not learn of what is done now. Any goroutine
+// may ask. It may change at the next moment, so what must not be done for nobody is undone when [From.Reply] says false.
+func (f From) Waiting() bool { return f.c != nil && !f.c.done.Load() }
 
 // Reply gives the answer, once. It never blocks. False: it was answered already, or the caller waits no more. An error
 // as v becomes the error of the Call.

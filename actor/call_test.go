@@ -508,3 +508,78 @@ func TestCall_inOneBubbleAfterTheOther(t *testing.T) {
 		})
 	}
 }
+
+// A Call whose caller has gone is not handled, so that a queue of them does not keep the callee from those who wait.
+func TestCall_callerGoneBeforeItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		var handled journal[any]
+		pid := server(t, sys, func(ctx context.Context, msg any) error {
+			handled.add(msg)
+			actor.Reply(ctx, msg)
+			return nil
+		})
+		release := block(t, pid)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		failed := make(chan error, 2)
+		go func() { _, err := actor.Call[any](ctx, pid, "given up"); failed <- err }()
+		caller := spawn(t, sys, &behaviour{receive: func(ctx context.Context, _ any) error {
+			_, err := actor.Call[any](ctx, pid, "of a process that is killed")
+			failed <- err
+			return nil
+		}}, actor.SpawnOptions{})
+		caller.Send("call")
+		synctest.Wait()
+		answered := make(chan any, 1)
+		go func() { v, _ := actor.Call[any](t.Context(), pid, "waits"); answered <- v }()
+		synctest.Wait()
+		pid.Send("no Call")
+		caller.Exit(actor.ErrKilled)
+		for range 2 {
+			if err := <-failed; err == nil {
+				t.Error("a Call that nobody has handled is answered")
+			}
+		}
+		release()
+		if v := <-answered; v != "waits" {
+			t.Errorf("the Call that waits was answered with %v", v)
+		}
+		synctest.Wait()
+		if got, want := handled.all(), []any{"waits", "no Call"}; !slices.Equal(got, want) {
+			t.Errorf("handled %v, want %v", got, want)
+		}
+	})
+}
+
+func TestFrom_Waiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		froms := make(chan actor.From, 1)
+		pid := server(t, sys, func(ctx context.Context, _ any) error {
+			from, ok := actor.Caller(ctx)
+			if !ok || !from.Waiting() {
+				t.Errorf("in the callback of a Call: Caller %t, Waiting %t; want true, true", ok, from.Waiting())
+			}
+			froms <- from
+			return nil
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { actor.Call[any](ctx, pid, "given up"); close(done) }()
+		from := <-froms
+		cancel()
+		<-done
+		if from.Waiting() || from.Reply("late") {
+			t.Error("the caller has given up: Waiting or Reply says true")
+		}
+		go actor.Call[any](t.Context(), pid, "answered")
+		from = <-froms
+		if !from.Waiting() || !from.Reply("yes") || from.Waiting() {
+			t.Errorf("Waiting before and after the Reply: want true, then false")
+		}
+		if (actor.From{}).Waiting() {
+			t.Error("nobody waits: true")
+		}
+	})
+}

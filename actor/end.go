@@ -392,11 +392,11 @@ func (p *process) dropCurrent() queue {
 func (p *process) drop(it item) {
 	switch it.kind {
 	case kindCall:
-		it.msg.(*call).fail(ErrNoProcess)
+		it.msg.(*call).fail(errUnhandled)
 	case kindFrame:
 		p.slot <- false
 	}
-	if it.kind != kindExit && it.kind != kindFrame {
+	if it.kind != kindExit && it.kind != kindFrame && it.kind != kindNotice {
 		p.dropped.Add(1)
 		p.sys.undelivered(p.pid(), it.content())
 	}

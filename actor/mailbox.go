@@ -10,31 +10,41 @@ import (
 type itemKind uint8
 
 const (
-	kindUser  itemKind = iota // from Send; counts against MailboxLimit
-	kindCall                  // msg is a *call; counts
-	kindFrame                 // from Port.Deliver: what the host's reader handed over
-	kindExit                  // msg is the exit reason
-	kindDown                  // msg is a Down
-	kindTimer                 // msg is a *timer
-	kindTask                  // msg is a Done[T]
+	kindUser     itemKind = iota // from Send; counts against MailboxLimit
+	kindCall                     // msg is a *call; counts
+	kindDeferred                 // msg is a deferred; counts
+	kindFrame                    // from Port.Deliver: what the host's reader handed over
+	kindExit                     // msg is the exit reason
+	kindDown                     // msg is a Down
+	kindTimer                    // msg is a *timer
+	kindTask                     // msg is a Done[T]
+	kindNotice                   // msg is a deferred, of which its sender lets one wait
 )
 
 // counts tells whether items of this kind are refused by MailboxLimit. The others are bounded by what the process asked
 // for itself, by its reader's single slot, or must not be lost.
-func (k itemKind) counts() bool { return k <= kindCall }
+func (k itemKind) counts() bool { return k <= kindDeferred }
 
 type item struct {
 	kind itemKind
 	msg  any
 }
 
-// content is the message as the actor sees it.
+// deferred is host.Deferred.
+type deferred interface {
+	Due(to PID) (msg any, ok bool)
+	Content() any
+}
+
+// content is the message as the actor sees it; of a deferred one, what can be said of it before its turn.
 func (it item) content() any {
-	switch m := it.msg.(type) {
-	case *call:
-		return m.req
-	case *timer:
-		return m.msg
+	switch it.kind {
+	case kindCall:
+		return it.msg.(*call).req
+	case kindTimer:
+		return it.msg.(*timer).msg
+	case kindDeferred, kindNotice:
+		return it.msg.(deferred).Content()
 	}
 	return it.msg
 }

@@ -202,6 +202,19 @@ func (p *process) Send(msg any) bool {
 	return false
 }
 
+// Defer is host.Ref.Defer.
+func (p *process) Defer(d any) bool {
+	it := item{kind: kindDeferred, msg: d}
+	if p.post(it) == posted {
+		return true
+	}
+	p.sys.undelivered(p.pid(), it.content())
+	return false
+}
+
+// Notify is host.Ref.Notify.
+func (p *process) Notify(d any) bool { return p.post(item{kind: kindNotice, msg: d}) == posted }
+
 // refuse is post for a mailbox that is full; it unlocks p.mu.
 func (p *process) refuse() postResult {
 	p.dropped.Add(1)
@@ -411,8 +424,12 @@ func (p *process) handle(it item) bool {
 	case kindExit:
 		err = it.msg.(error)
 	case kindCall:
+		c := it.msg.(*call)
+		if c.done.Load() { // the caller waits no more: what this would do, nobody has asked for any longer
+			return true
+		}
 		if err = p.invoke(); err == nil {
-			it.msg.(*call).returned()
+			c.returned()
 		}
 	case kindDown:
 		if m := it.msg.(Down).Ref.m; m != nil && !p.unwatch(m) {
@@ -450,9 +467,19 @@ func (p *process) invoke() error {
 
 // Receive implements engine.Process: it is where proto's invocation arrives, and handles current.
 func (p *process) Receive() {
-	ctx, msg := context.Context((*processContext)(p)), p.current.content()
-	if p.current.kind == kindCall {
-		ctx = p.current.msg.(*call)
+	ctx := context.Context((*processContext)(p))
+	var msg any
+	switch it := p.current; it.kind {
+	case kindCall:
+		c := it.msg.(*call)
+		ctx, msg = c, c.req
+	case kindDeferred, kindNotice:
+		var ok bool
+		if msg, ok = it.msg.(deferred).Due(p.pid()); !ok {
+			return
+		}
+	default:
+		msg = it.content()
 	}
 	p.result = p.receive(ctx, msg)
 }

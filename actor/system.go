@@ -99,6 +99,10 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
+// CallTimeout is how long a wait lasts whose ctx has no deadline: Config.CallTimeout, negative for no limit. It is for
+// code that waits for processes by other means than [Call] and should wait as long.
+func (s *System) CallTimeout() time.Duration { return s.callTimeout }
+
 // engineID is the id of a process in the engine. It needs no boot, because the engine's ids do not leave this System; and
 // it is a number, like none of the engine's own.
 func engineID(num uint64) string { return strconv.FormatUint(num, 10) }

@@ -8,6 +8,7 @@ package host
 
 import (
 	"context"
+	"errors"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -158,6 +159,32 @@ func Reach(p actor.PID) (ref Ref, ok bool) {
 // Send is [actor.PID.Send]: it never blocks, and says false when the process is dead or its mailbox full. Any goroutine may
 // call it.
 func (r Ref) Send(msg any) bool { return r.ref != nil && r.ref.Send(msg) }
+
+// Deferred is a message that says what it is only when its turn in the mailbox has come. So it can be shared by many
+// receivers and still know something of each, gather what happens while it waits, or be taken back.
+type Deferred interface {
+	// Due returns the message that to is to handle; false: none. It is called once for each time that the Deferred was
+	// put into a mailbox and reaches its turn, on the goroutine that holds the turn of to, with no lock held. It must not
+	// block. What stands behind the end of a process is never asked.
+	Due(to actor.PID) (msg any, ok bool)
+	// Content is what can be said of the message before its turn, for log lines and actor.Inspect. Any goroutine may
+	// call it.
+	Content() any
+}
+
+// Defer is [Ref.Send] of what d says at its turn.
+func (r Ref) Defer(d Deferred) bool { return r.ref != nil && r.ref.Defer(d) }
+
+// Notify is [Ref.Defer] beyond any limit: whoever calls it lets one d wait at most, and so bounds them by what the process
+// has asked for, as with its timers. It says false when the process is dead, and no log line tells of it.
+func (r Ref) Notify(d Deferred) bool { return r.ref != nil && r.ref.Notify(d) }
+
+// Unhandled tells whether err is that of an actor.Call which no callback of the callee was given, because the callee was
+// gone or ended before: so it has done nothing, and can be made again without doing something twice.
+func Unhandled(err error) bool {
+	_, ok := errors.AsType[hook.Unhandled](err)
+	return ok
+}
 
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
 func ActorOf(ctx context.Context) actor.Actor {

@@ -49,8 +49,18 @@ type OnExit struct {
 // Reach, sent to a PID by pointer, does not enter the mailbox: Ref becomes the process, nil when it is dead.
 type Reach struct{ Ref Ref }
 
-// Ref is host.Ref.
-type Ref interface{ Send(msg any) bool }
+// Ref is host.Ref. What Defer and Notify get is a host.Deferred.
+type Ref interface {
+	Send(msg any) bool
+	Defer(d any) bool
+	Notify(d any) bool
+}
+
+// Unhandled marks the error of a Call that no callback was given; see host.Unhandled.
+type Unhandled interface {
+	error
+	TroupeUnhandled()
+}
 
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
