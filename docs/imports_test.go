@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	"supervisor":        {"actor", "actor/exit", "actor/host"},
 	"registry":          {"actor", "actor/host", "websock"},
 	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
-	"socket/sockettest": {"socket", "socket/internal/...", "actor", "websock"},
+	"socket/sockettest": {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/..."},
 }
 

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -19,8 +18,8 @@ import (
 // fails the test, at its end at the latest.
 //
 // It behaves as a browser does: it reads all the time, answers a ping at once, and the server's Close frame with one of
-// its own. What has arrived waits, without limit, to be asked for, in the order of its arrival. So a Conn is never a
-// slow consumer.
+// its own. What has arrived waits, without limit, to be asked for, in the order of its arrival. So a Conn is no slow
+// consumer, unless [Conn.Pause] makes it one.
 //
 // Its methods fail the test when something else comes than they want, and must be called on the test's own goroutine.
 type Conn struct {
@@ -30,7 +29,7 @@ type Conn struct {
 
 	t      testing.TB
 	limit  time.Duration // how long a call waits for the server
-	conn   *pipe.Conn
+	conn   *tap
 	client *rawclient.Client
 	inbox  inbox
 
@@ -41,7 +40,7 @@ type Conn struct {
 	done    chan struct{} // closed when read has returned
 }
 
-func newConn(t testing.TB, client *rawclient.Client, conn *pipe.Conn) *Conn {
+func newConn(t testing.TB, client *rawclient.Client, conn *tap) *Conn {
 	c := &Conn{t: t, limit: limit(), conn: conn, client: client, done: make(chan struct{})}
 	c.inbox.arrived = make(chan struct{}, 1)
 	go c.read()
@@ -110,11 +109,13 @@ func (c *Conn) appendClose(code websock.CloseCode, closeReason string) []byte {
 	return rawclient.AppendFrame(nil, f, c.client.Mask)
 }
 
-// Drop cuts TCP, without a Close frame: the server gets a reset. What has arrived before can still be asked for.
+// Drop cuts TCP, without a Close frame: the server gets a reset. What has arrived before can still be asked for; what a
+// paused client has not read is lost.
 func (c *Conn) Drop() {
 	c.closing.Store(true)
 	c.dropped.Store(true)
 	c.conn.Reset()
+	c.conn.set(false) // read must see the end
 }
 
 // IgnorePings leaves pings unanswered from now on.
@@ -137,6 +138,7 @@ func (c *Conn) read() {
 	why := endLost
 	for {
 		op, p, err := c.client.ReadMessage()
+		c.conn.want(false) // the call that waits looks at this first
 		if err != nil {
 			c.ended(why, err)
 			return

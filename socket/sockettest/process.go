@@ -2,10 +2,12 @@ package sockettest
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 )
@@ -37,11 +39,11 @@ func newSystem(t testing.TB, log *slog.Logger) *actor.System {
 //	result := h.HandleInfo(ctx, msg)
 //
 // [actor.Self] of ctx is its PID, and what the callback asks for with ctx, as [actor.SendAfter], [actor.Monitor] and
-// [actor.Async], arrives in [Process.Messages]; hand it to HandleInfo to go on. Two things need a real socket, see
+// [actor.Async], arrives at [Process.Next]; hand it to HandleInfo to go on. Two things need a real socket, see
 // [Serve]: socket.Info panics with ctx, and there is no [actor.Caller] to answer.
 func NewProcess(t testing.TB, sys *actor.System) (ctx context.Context, p *Process) {
 	t.Helper()
-	c := &collector{}
+	c := &collector{process: Process{t: t, limit: limit(), arrived: make(chan struct{}, 1)}}
 	pid, err := sys.Spawn(c, actor.SpawnOptions{Label: "sockettest.Process of " + t.Name(), MailboxLimit: -1})
 	if err != nil {
 		t.Fatalf("sockettest: start a process: %v", err)
@@ -52,18 +54,71 @@ func NewProcess(t testing.TB, sys *actor.System) (ctx context.Context, p *Proces
 			wait(t, c.ctx.Done(), "the process of NewProcess")
 		}
 	})
+	c.process.ended = c.ctx.Done()
 	return c.ctx, &c.process
 }
 
 // Process is a process that collects what is sent to it.
 type Process struct {
+	t       testing.TB
+	limit   time.Duration   // how long Next waits
+	ended   <-chan struct{} // closed when the process has ended
+	arrived chan struct{}   // has a token when something came since Next last looked
+
 	mu       sync.Mutex
 	messages []any
+	taken    int // by Next
 }
 
-// Messages returns what the process has received so far, oldest first. It may be called from any goroutine.
+// Next waits for the next message that the process receives and returns it: at its first call the first one, and each
+// message once. It fails the test when the process has ended and there is none, so it must be called on the test's own
+// goroutine.
+func (p *Process) Next() any {
+	p.t.Helper()
+	timer := time.NewTimer(p.limit)
+	defer timer.Stop()
+	for over := ""; ; {
+		if msg, ok := p.take(); ok {
+			return msg
+		}
+		if over != "" {
+			p.t.Fatalf("sockettest: Process.Next: got nothing %s, want a message", over)
+		}
+		select {
+		case <-p.arrived:
+		case <-p.ended:
+			over = "before the process ended"
+		case <-timer.C:
+			over = fmt.Sprintf("within %v", p.limit)
+		}
+	}
+}
+
+func (p *Process) take() (msg any, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken == len(p.messages) {
+		return nil, false
+	}
+	p.taken++
+	return p.messages[p.taken-1], true
+}
+
+func (p *Process) put(msg any) {
+	p.mu.Lock()
+	p.messages = append(p.messages, msg)
+	p.mu.Unlock()
+	select {
+	case p.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// Messages returns all that the process has received so far, oldest first, whether Next has returned it or not. It may be
+// called from any goroutine.
 //
-// What was sent a moment ago may still be under way: in a bubble call [testing/synctest.Wait] first.
+// What was sent a moment ago may still be under way. In a bubble it has arrived when [testing/synctest.Wait] has returned;
+// outside there is no such moment: use Next.
 func (p *Process) Messages() []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,8 +137,6 @@ func (c *collector) Init(ctx context.Context) error {
 }
 
 func (c *collector) Receive(_ context.Context, msg any) error {
-	c.process.mu.Lock()
-	defer c.process.mu.Unlock()
-	c.process.messages = append(c.process.messages, msg)
+	c.process.put(msg)
 	return nil
 }

@@ -93,6 +93,44 @@ func TestNewProcess(t *testing.T) {
 	})
 }
 
+// Next waits, and returns each message once; Messages has all of them.
+func TestProcess_Next(t *testing.T) {
+	everywhere(t, func(t *testing.T) {
+		ctx, p := sockettest.NewProcess(t, sockettest.NewSystem(t))
+		actor.SendAfter(ctx, 10*time.Millisecond, tick{})
+		actor.Self(ctx).Send("one")
+		actor.Self(ctx).Send("two")
+		for _, want := range []any{"one", "two", tick{}} {
+			if got := p.Next(); got != want {
+				t.Errorf("Next: got %v, want %v", got, want)
+			}
+		}
+		if got, want := p.Messages(), []any{"one", "two", tick{}}; !reflect.DeepEqual(got, want) {
+			t.Errorf("Messages: got %v, want %v", got, want)
+		}
+	})
+}
+
+func TestProcess_Next_failures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failsWith(t, func(t testing.TB) {
+			_, p := sockettest.NewProcess(t, sockettest.NewSystem(t))
+			p.Next()
+		}, "Process.Next: got nothing within 168h0m0s, want a message")
+	})
+	everywhere(t, func(t *testing.T) {
+		failsWith(t, func(t testing.TB) {
+			ctx, p := sockettest.NewProcess(t, sockettest.NewSystem(t))
+			actor.Self(ctx).Send("last")
+			actor.Self(ctx).Exit(actor.ErrNormal)
+			if got := p.Next(); got != "last" {
+				t.Errorf("Next: got %v, want last", got)
+			}
+			p.Next()
+		}, "Process.Next: got nothing before the process ended, want a message")
+	})
+}
+
 // More messages than a mailbox takes by default are collected.
 func TestNewProcess_noLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -93,11 +93,14 @@ func dial(t testing.TB, h http.Handler, o rawclient.HandshakeOptions, before fun
 	t.Helper()
 	s := listen(t, h)
 	var (
-		conn *pipe.Conn
+		conn *tap
 		c    *Conn
 	)
 	t.Cleanup(func() {
 		t.Helper()
+		if c != nil {
+			c.Resume() // who is paused answers no Close frame
+		}
 		before()
 		if c != nil {
 			c.end()
@@ -110,7 +113,7 @@ func dial(t testing.TB, h http.Handler, o rawclient.HandshakeOptions, before fun
 	if err != nil {
 		t.Fatalf("sockettest: %v", err)
 	}
-	conn = nc.(*pipe.Conn)
+	conn = newTap(nc.(*pipe.Conn))
 	d := limit()
 	_ = conn.SetDeadline(time.Now().Add(d)) // it is open
 	client, resp, err := rawclient.Handshake(conn, o)

@@ -208,16 +208,22 @@ func TestDial_refused(t *testing.T) {
 // badServer answers 101 and then writes p.
 func badServer(p []byte) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		conn, brw, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		_, _ = brw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-			"Sec-WebSocket-Accept: " + rawclient.Accept(r.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n")
-		_, _ = brw.Write(p)
-		_ = brw.Flush()
+		conn, brw := accept(w, r)
+		_, _ = conn.Write(p)
 		drain(conn, brw.Reader)
 	})
+}
+
+// accept answers 101 and leaves the connection to the caller.
+func accept(w http.ResponseWriter, r *http.Request) (net.Conn, *bufio.ReadWriter) {
+	conn, brw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	_, _ = brw.WriteString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: " + rawclient.Accept(r.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n")
+	_ = brw.Flush()
+	return conn, brw
 }
 
 func drain(conn net.Conn, r *bufio.Reader) {

@@ -16,6 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/sockettest"
+	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -66,16 +67,10 @@ func TestGuest_expires(t *testing.T) {
 		g := &guest{name: "ann"}
 
 		g.Init(ctx)
-		time.Sleep(time.Hour)
-		synctest.Wait()
-
-		messages := process.Messages()
-		if len(messages) != 1 {
-			t.Fatalf("messages after an hour: got %v, want one", messages)
-		}
-		got := g.HandleInfo(ctx, messages[0])
+		msg := process.Next() // an hour later
+		got := g.HandleInfo(ctx, msg)
 		if !errors.Is(got.Stop, websock.ErrNormal) {
-			t.Errorf("HandleInfo(%T): got %+v, want a normal end", messages[0], got)
+			t.Errorf("HandleInfo(%T): got %+v, want a normal end", msg, got)
 		}
 	})
 }
@@ -157,24 +152,64 @@ func TestGuest_rawBytes(t *testing.T) {
 }
 
 func TestGuest_connectionLost(t *testing.T) {
+	sys := sockettest.NewSystem(t)
+	ctx, process := sockettest.NewProcess(t, sys)
+	c := sockettest.Serve(t, socket.Config{System: sys}, &guest{name: "ann"})
+
+	actor.Monitor(ctx, c.PID)
+	c.Drop()
+
+	msg := process.Next()
+	if down, ok := msg.(actor.Down); !ok || !errors.Is(down.Reason, websock.ErrRemote) {
+		t.Errorf("after Drop: got %v, want Down with ErrRemote", msg)
+	}
+}
+
+func TestGuest_doesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := sockettest.NewSystem(t)
 		ctx, process := sockettest.NewProcess(t, sys)
-		c := sockettest.Serve(t, socket.Config{System: sys}, &guest{name: "ann"})
-
+		c := sockettest.Serve(t, socket.Config{System: sys, MailboxLimit: 8}, &guest{name: "ann"})
 		actor.Monitor(ctx, c.PID)
-		c.Drop()
-		synctest.Wait()
 
-		messages := process.Messages()
-		if len(messages) != 1 {
-			t.Fatalf("messages after Drop: got %v, want one", messages)
+		c.Pause(1000)
+		for range 10 {
+			c.PID.Send(websock.Text(strings.Repeat("news ", 1000)))
+			synctest.Wait()
 		}
-		down, ok := messages[0].(actor.Down)
-		if !ok || !errors.Is(down.Reason, websock.ErrRemote) {
-			t.Errorf("after Drop: got %v, want Down with ErrRemote", messages[0])
+
+		msg := process.Next()
+		if down, ok := msg.(actor.Down); !ok || !errors.Is(down.Reason, websock.ErrOverload) {
+			t.Errorf("after a flood: got %v, want Down with ErrOverload", msg)
 		}
 	})
+}
+
+func TestGuest_inATree(t *testing.T) {
+	sys := sockettest.NewSystem(t)
+	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{Name: "rooms"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets, err := socket.New(socket.Config{System: sys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree, err := supervisor.New(supervisor.Config{Name: "chat"},
+		supervisor.ChildSpec{ID: "rooms", Service: rooms},
+		supervisor.ChildSpec{ID: "sockets", Service: sockets},
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := sockettest.Run(t, tree)
+
+	c, _ := sockettest.Dial(t, guests(sockets), httptest.NewRequest("GET", "/ws?name=ann", nil))
+	c.Want(websock.Text("welcome, ann"))
+	if err := stop(); err != nil { // as SIGTERM does; without it, at the end of the test
+		t.Errorf("the tree has ended with %v", err)
+	}
+	c.WantClose(websock.CloseGoingAway, "")
 }
 
 // TestHowTo holds the page to this file, which runs.

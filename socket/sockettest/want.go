@@ -86,11 +86,13 @@ func (c *Conn) next(call, want string, skip func(event) bool) event {
 	c.t.Helper()
 	timer := time.NewTimer(c.limit)
 	defer timer.Stop()
+	defer c.conn.want(false)
 	for {
 		if e, ok := c.inbox.take(skip); ok {
 			c.told(e)
 			return e
 		}
+		c.conn.want(true) // what came meanwhile has left its token in arrived
 		select {
 		case <-c.inbox.arrived:
 		case <-timer.C:

@@ -64,14 +64,18 @@ func New(buffer int) (a, b *Conn) {
 }
 
 func newPair(buffer int, addrA, addrB Addr) (a, b *Conn) {
-	if buffer <= 0 {
-		buffer = defaultBuffer
-	}
-	limit := uint32(min(buffer, math.MaxInt32))
+	limit := bufferLimit(buffer)
 	p := &pair{born: time.Now()}
 	p.a = Conn{pair: p, peer: &p.b, addr: addrA, limit: limit}
 	p.b = Conn{pair: p, peer: &p.a, addr: addrB, limit: limit}
 	return &p.a, &p.b
+}
+
+func bufferLimit(buffer int) uint32 {
+	if buffer <= 0 {
+		buffer = defaultBuffer
+	}
+	return uint32(min(buffer, math.MaxInt32))
 }
 
 // Read reads what has arrived, at most len(p) bytes, and blocks while there is
@@ -157,7 +161,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		if err := c.writeErr(); err != nil {
 			return n, c.opError("write", err)
 		}
-		part := p[n:min(len(p), n+int(c.limit-c.peer.received.n))]
+		part := p[n:min(len(p), n+c.peer.room())]
 		if len(part) > 0 {
 			c.peer.received.put(part)
 			c.peer.read.wake()
@@ -174,6 +178,22 @@ func (c *Conn) Write(p []byte) (int, error) {
 		}
 	}
 }
+
+// SetReadBuffer sets how many bytes may wait here to be read before the peer's
+// Write blocks; 0 or less: 64 KiB. What waits already stays.
+func (c *Conn) SetReadBuffer(bytes int) error {
+	c.pair.mu.Lock()
+	defer c.unlock()
+	if c.closed {
+		return c.opError("set", net.ErrClosed)
+	}
+	c.limit = bufferLimit(bytes)
+	c.peer.write.wake()
+	return nil
+}
+
+// room is how many bytes may come to wait here now.
+func (c *Conn) room() int { return max(0, int(c.limit)-int(c.received.n)) }
 
 // writeErr says why a Write must fail now. A peer that is gone answers with a
 // reset, which is noted here.

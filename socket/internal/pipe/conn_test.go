@@ -471,3 +471,55 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+func TestConn_SetReadBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := pipe.New(100)
+		defer a.Close()
+		defer b.Close()
+		written := 0
+		write := func(n int) {
+			go func() {
+				m, err := a.Write(make([]byte, n))
+				if m != n || err != nil {
+					t.Errorf("Write of %d bytes: got %d, %v", n, m, err)
+				}
+				written += m
+			}()
+			synctest.Wait()
+		}
+		set := func(n int) {
+			t.Helper()
+			if err := b.SetReadBuffer(n); err != nil {
+				t.Errorf("SetReadBuffer(%d): got %v, want nil", n, err)
+			}
+			synctest.Wait()
+		}
+
+		write(60)
+		set(10) // less than what waits
+		write(30)
+		if written != 60 {
+			t.Errorf("with a buffer of 10: got %d bytes written, want 60", written)
+		}
+		set(89)
+		if written != 60 {
+			t.Errorf("with a buffer of 89: got %d bytes written, want 60", written)
+		}
+		set(90)
+		if written != 90 {
+			t.Errorf("with a buffer of 90: got %d bytes written, want 90", written)
+		}
+		set(0)
+		write(64<<10 - 90)
+		if written != 64<<10 {
+			t.Errorf("with the default buffer: got %d bytes written, want %d", written, 64<<10)
+		}
+
+		a.Reset()
+		b.Close()
+		if err := b.SetReadBuffer(1); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("SetReadBuffer after Close: got %v, want net.ErrClosed", err)
+		}
+	})
+}

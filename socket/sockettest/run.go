@@ -1,0 +1,117 @@
+package sockettest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// Run serves s for the length of the test: a [supervisor.Supervisor] or [supervisor.Dynamic], a [socket.Server], or any
+// other service. It returns when s is ready: a Supervisor when its last child is, a service that says nothing of it when
+// its Serve has been called.
+//
+//	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{})
+//	...
+//	sockettest.Run(t, rooms)
+//
+// By t.Cleanup s is told to stop, as by its supervisor, and awaited. The test fails when s ends with an error, then or
+// before, with a panic too, and when it does not end. It is not restarted. When it ends with an error before it is
+// ready, the test ends in Run.
+//
+// stop does the same earlier, and returns the error instead of failing the test; nil when s has ended in order, by
+// itself too. It is for a test of a drain, or of a tree that must give up. Called again it returns the same.
+//
+// Logs of s go where its own Logger says.
+func Run(t testing.TB, s supervisor.Service) (stop func() error) {
+	t.Helper()
+	r := &run{id: "service of " + t.Name(), begun: make(chan struct{}), served: make(chan struct{})}
+	root, err := supervisor.New(supervisor.Config{Name: "sockettest.Run", Logger: newLogger(t), OnEvent: r.event},
+		supervisor.ChildSpec{ID: r.id, Service: s, Restart: supervisor.Temporary})
+	if err != nil {
+		t.Fatalf("sockettest: Run: %v", err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	go func() {
+		defer close(r.served)
+		_ = root.Serve(ctx) // event has seen more
+	}()
+	told := false // the test knows of its end
+	stop = sync.OnceValue(func() error {
+		t.Helper()
+		told = true
+		end()
+		wait(t, r.served, "the "+r.id)
+		return r.result()
+	})
+	t.Cleanup(func() {
+		t.Helper()
+		byTest := told
+		if err := stop(); err != nil && !byTest {
+			t.Errorf("sockettest: the %s has ended: %v", r.id, err)
+		}
+	})
+	if err := r.await(t); err != nil {
+		told = true
+		t.Fatalf("sockettest: Run: the %s has ended: %v", r.id, err)
+	}
+	return stop
+}
+
+// run is what Run knows of its service.
+type run struct {
+	id     string
+	begun  chan struct{} // closed when the service is ready, or has ended
+	served chan struct{} // closed when its supervisor has returned, after the last event
+
+	mu    sync.Mutex
+	ready bool
+	ended error // why; nil: it runs
+}
+
+// event hears of the service.
+func (r *run) event(e supervisor.Event) {
+	if e.Child != r.id {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.ready || r.ended != nil
+	switch e.Kind {
+	case supervisor.EventReady:
+		r.ready = true
+	case supervisor.EventExited, supervisor.EventLeft:
+		r.ended = e.Reason
+	}
+	if !before && (r.ready || r.ended != nil) {
+		close(r.begun)
+	}
+}
+
+// await waits until the service is ready, or says why it has ended.
+func (r *run) await(t testing.TB) error {
+	t.Helper()
+	d := limit()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.begun:
+	case <-timer.C:
+		t.Fatalf("sockettest: Run: the %s is not ready after %v", r.id, d)
+	}
+	return r.result()
+}
+
+// result is the error with which the service has ended: nil also while it runs, and when it was told to end or did what
+// it had to do.
+func (r *run) result() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended == actor.ErrNormal || r.ended == actor.ErrShutdown {
+		return nil
+	}
+	return r.ended
+}
