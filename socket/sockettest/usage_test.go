@@ -173,7 +173,7 @@ func TestGuest_doesNotRead(t *testing.T) {
 		actor.Monitor(ctx, c.PID)
 
 		c.Pause(1000)
-		for range 10 {
+		for range 100 {
 			c.PID.Send(websock.Text(strings.Repeat("news ", 1000)))
 			synctest.Wait()
 		}
