@@ -190,11 +190,20 @@ func TestCall_ends(t *testing.T) {
 			run: func(t *testing.T, sys *actor.System) error {
 				pid := server(t, sys, func(context.Context, any) error { return errBoom })
 				defer block(t, pid)()
-				pid.Exit(errBoom)
 				time.AfterFunc(time.Second, func() { pid.Exit(actor.ErrKilled) })
 				return callErr(pid)
 			},
-			want: actor.ErrNoProcess, after: time.Second, not: errBoom,
+			want: actor.ErrNoProcess, after: time.Second, not: actor.ErrKilled,
+		},
+		{
+			name: "an Exit waits in the callee's mailbox",
+			run: func(t *testing.T, sys *actor.System) error {
+				pid := server(t, sys, func(context.Context, any) error { return errBoom })
+				defer block(t, pid)()
+				pid.Exit(errBoom)
+				return callErr(pid)
+			},
+			want: actor.ErrNoProcess, not: errBoom,
 		},
 		{
 			name: "callee ends while the From is stored",
@@ -418,14 +427,17 @@ func TestCall_queuedRequestsFailWhenTheCalleeEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, _ := newSystem(t, actor.Config{CallTimeout: -1})
 		pid := server(t, sys, func(context.Context, any) error { return nil })
-		release := block(t, pid)
-		pid.Exit(errBoom)
+		release := make(chan struct{})
+		pid.Send(do(func(context.Context) error { <-release; return errBoom }))
 		errs := make(chan error, 10)
 		for range cap(errs) {
 			go func() { errs <- callErr(pid) }()
 		}
 		synctest.Wait()
-		release()
+		if info, err := actor.Inspect(pid); err != nil || info.Mailbox != cap(errs) {
+			t.Fatalf("%d Calls wait (%v), want %d", info.Mailbox, err, cap(errs))
+		}
+		close(release)
 		for range cap(errs) {
 			if err := <-errs; !isNoProcess(err) || errors.Is(err, errBoom) {
 				t.Errorf("got %v, want ErrNoProcess", err)

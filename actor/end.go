@@ -35,8 +35,8 @@ func (p *process) exit(reason error) bool {
 	}
 	if p.state < stateEnding {
 		p.startDeadline()
-		if !p.exiting { // the first one decides
-			p.exiting = true
+		if !p.shut { // the first one decides
+			p.shut = true
 			if p.state == stateRunning && !p.running { // at rest: nothing waits that it could overtake
 				p.urged, p.reason = true, reason
 			} else {
@@ -68,7 +68,7 @@ func (p *process) end(reason error) {
 		p.mu.Unlock()
 		return
 	}
-	p.state, p.reason = stateEnding, reason
+	p.state, p.shut, p.reason = stateEnding, true, reason
 	p.startDeadline()
 	rest := p.dropCurrent()
 	p.current, p.phase = item{}, phaseNone
@@ -195,7 +195,7 @@ func (p *process) kill(reason error) bool {
 		p.mu.Unlock()
 		return alive
 	}
-	p.state, p.reason = stateLeaving, reason
+	p.state, p.shut, p.reason = stateLeaving, true, reason
 	rest := p.dropCurrent()
 	left := p.running && p.phase > phaseGiven
 	var count int64
@@ -236,7 +236,7 @@ func (p *process) finish(reason error) {
 	p.leave(reason)
 }
 
-// leave is the end itself: out of every name and group, Send says false, ctx is done, Down to the monitors, the parent
+// leave is the end itself: out of every name and group, ctx is done, Down to the monitors, the parent
 // is told. Whoever has set stateLeaving calls it, once.
 func (p *process) leave(reason error) {
 	p.mu.Lock()

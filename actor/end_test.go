@@ -23,7 +23,7 @@ func TestEnd(t *testing.T) {
 			"host: Ending: " + reason + ", child alive true",
 			"child: shutdown",
 			"Terminate: " + reason + ", 3s left, ctx <nil>, child alive false",
-			"OnExit: " + reason + ", alive true, ctx <nil>",
+			"OnExit: " + reason + ", alive false, ctx <nil>",
 			"Down at monitor: " + reason + ", Send false, Cause is it true",
 			"child: Down at parent: " + reason + ", Send false, Cause is it true",
 		}
@@ -31,7 +31,7 @@ func TestEnd(t *testing.T) {
 	// After a kill the child gets its Exit too, but nobody waits for it.
 	atOnce := func(reason string) []string {
 		return []string{
-			"OnExit: " + reason + ", alive true, ctx <nil>",
+			"OnExit: " + reason + ", alive false, ctx <nil>",
 			"Down at monitor: " + reason + ", Send false, Cause is it true",
 			"child: Down at parent: " + reason + ", Send false, Cause is it true",
 		}
@@ -191,7 +191,7 @@ func TestEnd(t *testing.T) {
 				"host: Ending: boom, child alive true",
 				"child: shutdown",
 				"host: Terminate: boom, 3s left, ctx <nil>, child alive false",
-				"OnExit: boom, alive true, ctx <nil>",
+				"OnExit: boom, alive false, ctx <nil>",
 				"Down at monitor: boom, Send false, Cause is it true",
 			},
 		},

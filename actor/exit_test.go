@@ -39,11 +39,11 @@ func TestPID_Exit_takesItsPlaceAndTheFirstDecides(t *testing.T) {
 			if !in.pid.Exit(reason) {
 				t.Errorf("Exit(%v) = false", reason)
 			}
-			if !in.pid.Send("behind") {
-				t.Errorf("Send behind an Exit that was not handled yet = false")
+			if in.pid.Send("behind") {
+				t.Errorf("Send behind an Exit that was not handled yet = true")
 			}
 		}
-		if !in.pid.Alive() {
+		if in.ctx.Err() != nil {
 			t.Errorf("Exit overtook the callback")
 		}
 		release()

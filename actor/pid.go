@@ -117,8 +117,9 @@ func (p PID) find() *process {
 	return p.sys.table.get(p.num)
 }
 
-// Send puts msg into the mailbox of p and never blocks. It says false when there is no such process or its mailbox is
-// full (see SpawnOptions.MailboxLimit); true does not mean that msg will be handled, since the process may end before.
+// Send puts msg into the mailbox of p and never blocks. It says false when there is no such process, when its end is
+// decided (see [PID.Alive]), or when its mailbox is full (see SpawnOptions.MailboxLimit). true does not mean that msg will
+// be handled, since the process may end before.
 // Messages of one sender to one process keep their order. The message belongs to the receiver from now on.
 func (p PID) Send(msg any) bool {
 	pr := p.find()
@@ -144,7 +145,8 @@ func (p PID) Send(msg any) bool {
 }
 
 // Exit ends p with the given exit reason, as OTP's exit/2, but [ErrNormal] ends it too. It takes its place in the
-// mailbox like a message of its sender and the first one decides; no MailboxLimit refuses it. A reason that is
+// mailbox like a message of its sender and the first one decides; no MailboxLimit refuses it. From then on the process takes
+// no more messages: [PID.Send] says false, and a [Call] gets ErrNoProcess. A reason that is
 // [ErrKilled] overtakes all: the process is dead when Exit returns, and its Terminate does not run.
 //
 // Exit never blocks; [Wait] waits for the end. The process has its shutdown time ([SpawnOptions].Shutdown) from this call
@@ -157,8 +159,11 @@ func (p PID) Exit(reason error) bool {
 	return pr != nil && pr.exit(reason)
 }
 
-// Alive tells whether p can still be sent to. It is true while the process ends, too.
+// Alive tells whether p can still be sent to. It is false from the decision of the end on: an Exit waits in the mailbox,
+// the callback that stops has returned, the mailbox is over its limit, or a socket has lost its peer. What came before an
+// Exit is handled all the same, and Terminate runs after that; until the [Down], [Monitor], [Wait], [Inspect] and
+// [PID.Exit] reach the process.
 func (p PID) Alive() bool {
 	pr := p.find()
-	return pr != nil && pr.alive()
+	return pr != nil && pr.Alive()
 }

@@ -36,6 +36,13 @@ func (p *process) Fail(reason error) {
 	p.wakeAndUnlock()
 }
 
+// Decided implements hook.Port.
+func (p *process) Decided() {
+	p.mu.Lock()
+	p.shut = true
+	p.mu.Unlock()
+}
+
 // Go implements hook.Port.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 

@@ -37,10 +37,10 @@ type state uint8
 const (
 	stateNew     state = iota // Init has not returned; messages wait
 	stateRunning              // Init has returned
-	stateEnding               // the exit reason is decided; messages are dropped
-	stateLeaving              // host.Exited is to run; messages are dropped
-	stateLeft                 // exit hooks run; messages are dropped
-	stateDead                 // Send says false
+	stateEnding               // the exit reason is decided, and nothing is handled any more
+	stateLeaving              // host.Exited is to run
+	stateLeft                 // exit hooks run
+	stateDead                 // nobody finds it any more
 )
 
 // process is the record of one process. mu guards the fields that do not say otherwise; those under "never change" are
@@ -58,8 +58,7 @@ type process struct {
 	worker   bool  // and it is one of the System's, not a host's
 	corked   bool  // the host is a host.Corked; never changes
 	left     bool  // that goroutine was given up, because the process was killed while a callback ran
-	full     bool  // the limit has been met, and OverflowExit
-	exiting  bool  // an Exit waits; those behind it would change nothing
+	shut     bool  // the end is decided: an Exit waits, or more; nobody's message is taken any more
 	started  bool  // Init has returned nil
 	urged    bool  // reason overtakes the queue: overload, peer lost, write failed, or an Exit of a process at rest
 	phase    phase // what runs; a kill leaves it as it was, but for phaseGiven
@@ -143,6 +142,7 @@ func (p *process) waiting() int {
 // Trespass implements engine.Process.
 func (p *process) Trespass(what string) { p.sys.trespass(what) }
 
+// alive tells whether it has not ended yet; see Alive.
 func (p *process) alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -159,8 +159,8 @@ func (p *process) hasStarted() bool {
 type postResult uint8
 
 const (
-	posted postResult = iota // or dropped, because the process is ending
-	postDead
+	posted   postResult = iota
+	postDead            // or its end is decided
 	postFull
 )
 
@@ -168,14 +168,13 @@ const (
 // actor.
 func (p *process) post(it item) postResult {
 	p.mu.Lock()
-	if p.state >= stateEnding {
+	if p.shut {
 		dead := p.state == stateDead
 		p.mu.Unlock()
-		if dead {
-			return postDead
+		if !dead {
+			p.turnAway(it)
 		}
-		p.drop(it)
-		return posted
+		return postDead
 	}
 	if it.kind.counts() && p.limit >= 0 && p.queue.counted >= p.limit {
 		return p.refuse() // unlocks
@@ -191,6 +190,26 @@ func (p *process) post(it item) postResult {
 	p.queue.push(it)
 	p.mu.Unlock()
 	return posted
+}
+
+// turnAway counts what came after the decision of the end. The sender of a message reports it, and that of a Call learns
+// of it.
+func (p *process) turnAway(it item) {
+	switch it.kind {
+	case kindNotice:
+		return
+	case kindUser, kindDeferred:
+	default:
+		p.sys.undelivered(p.pid(), it.content())
+	}
+	p.dropped.Add(1)
+}
+
+// Alive is PID.Alive of a process that was found before; see host.Reach.
+func (p *process) Alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.shut
 }
 
 // Send is PID.Send to a process that was found before; see host.Reach.
@@ -218,11 +237,10 @@ func (p *process) Notify(d any) bool { return p.post(item{kind: kindNotice, msg:
 // refuse is post for a mailbox that is full; it unlocks p.mu.
 func (p *process) refuse() postResult {
 	p.dropped.Add(1)
-	if p.overflow != OverflowExit || p.full || p.urged { // urged: it ends for another reason
+	if p.overflow != OverflowExit {
 		p.mu.Unlock()
 		return postFull
 	}
-	p.full = true
 	p.urge(ErrOverload)
 	p.wakeAndUnlock()
 	if p.hooks != nil {
@@ -234,7 +252,7 @@ func (p *process) refuse() postResult {
 // urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
 func (p *process) urge(reason error) {
 	if !p.urged {
-		p.urged, p.reason = true, reason
+		p.urged, p.shut, p.reason = true, true, reason
 		p.startDeadline()
 	}
 }

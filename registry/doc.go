@@ -25,12 +25,12 @@
 //
 // # What holds
 //
-// A process that ends is out of all of it after its Terminate has returned and before anybody is told by an actor.Down,
+// A process whose end is decided gets no broadcast any more, and Whereis does not find it. It is out of all of it after its Terminate has returned and before anybody is told by an actor.Down,
 // also after a panic or a kill; nothing has to be taken back by hand. One that has ended cannot come back in. Nothing is
 // kept of names and groups that nobody is in.
 //
 // A Registry has no goroutine, no timer and no mailbox. A call does its work on the caller's goroutine and does not wait
-// for a process; [Registry.Ensure] alone waits, for the start that it is about. Reading takes a lock for as long as it
+// for a process; [Registry.Ensure] alone waits, within its ctx, for the start that it is about and for a holder that is ending. Reading takes a lock for as long as it
 // takes to find a group and copy a list of members, and no lock is held while messages are sent or functions
 // of the caller run, so these may use the registry. Names and groups are spread over many locks, and a group of more than
 // a few dozen members has many locks of its own.

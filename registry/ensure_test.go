@@ -16,21 +16,21 @@ func TestEnsure(t *testing.T) {
 	reg, sys := newRegistry(t)
 	registering := &member{init: func(ctx context.Context) error { return reg.Register("x", actor.Self(ctx), "own meta") }}
 	starts := 0
-	start := func() (actor.PID, error) {
+	start := func(context.Context) (actor.PID, error) {
 		starts++
 		return sys.Spawn(registering, actor.SpawnOptions{})
 	}
-	first, err := reg.Ensure("x", start)
+	first, err := reg.Ensure(context.Background(), "x", start)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := reg.Ensure("x", start)
+	again, err := reg.Ensure(context.Background(), "x", start)
 	if again != first || err != nil || starts != 1 {
 		t.Errorf("second Ensure = %v, %v after %d starts; want %v after 1", again, err, starts, first)
 	}
 	wantHolder(t, reg, "x", first, "own meta")
 	end(t, first, actor.ErrNormal)
-	next, err := reg.Ensure("x", start)
+	next, err := reg.Ensure(context.Background(), "x", start)
 	if next == first || err != nil || starts != 2 {
 		t.Errorf("Ensure after the end = %v, %v after %d starts; want a new one after 2", next, err, starts)
 	}
@@ -67,7 +67,7 @@ func TestEnsure_start(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pid, err := reg.Ensure(tt.name, func() (actor.PID, error) { return tt.start(tt.name) })
+			pid, err := reg.Ensure(context.Background(), tt.name, func(context.Context) (actor.PID, error) { return tt.start(tt.name) })
 			if !errors.Is(err, tt.want) || tt.want == nil && err != nil {
 				t.Fatalf("Ensure = %v, %v; want error %v", pid, err, tt.want)
 			}
@@ -85,11 +85,11 @@ func TestEnsure_start(t *testing.T) {
 		})
 	}
 
-	taken := func() (actor.PID, error) {
+	taken := func(context.Context) (actor.PID, error) {
 		reg.Register("taken", other.pid, nil)
 		return spawn(t, sys).pid, nil
 	}
-	_, err := reg.Ensure("taken", taken)
+	_, err := reg.Ensure(context.Background(), "taken", taken)
 	if e, ok := errors.AsType[*registry.TakenError](err); !ok || e.PID != other.pid {
 		t.Errorf("Ensure with a start that returns another process than the holder: %v, want a *TakenError", err)
 	}
@@ -104,7 +104,7 @@ func TestEnsure_oneStartAtATime(t *testing.T) {
 				m := spawn(t, sys)
 				var starts, returned atomic.Int64
 				release := make(chan struct{})
-				start := func() (actor.PID, error) {
+				start := func(context.Context) (actor.PID, error) {
 					starts.Add(1)
 					<-release
 					if outcome != nil {
@@ -114,7 +114,7 @@ func TestEnsure_oneStartAtATime(t *testing.T) {
 				}
 				for range 10 {
 					go func() {
-						pid, err := reg.Ensure("x", start)
+						pid, err := reg.Ensure(context.Background(), "x", start)
 						if err != outcome || err == nil && pid != m.pid {
 							t.Errorf("Ensure = %v, %v; want error %v", pid, err, outcome)
 						}
@@ -127,7 +127,7 @@ func TestEnsure_oneStartAtATime(t *testing.T) {
 				}
 				wantHolder(t, reg, "x", actor.PID{}, nil)
 				for i := range 1000 { // no lock is held: every other name, of every shard, can be used
-					if _, err := reg.Ensure(fmt.Sprint(i), func() (actor.PID, error) { return m.pid, nil }); err != nil {
+					if _, err := reg.Ensure(context.Background(), fmt.Sprint(i), func(context.Context) (actor.PID, error) { return m.pid, nil }); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -153,7 +153,7 @@ func TestEnsure_startPanics(t *testing.T) {
 						outcomes <- v
 					}
 				}()
-				_, err := reg.Ensure("x", func() (actor.PID, error) { <-release; panic("boom") })
+				_, err := reg.Ensure(context.Background(), "x", func(context.Context) (actor.PID, error) { <-release; panic("boom") })
 				outcomes <- err
 			}()
 		}
@@ -175,7 +175,7 @@ func TestEnsure_startPanics(t *testing.T) {
 			t.Errorf("%d callers panicked and %d got an error, want 1 and 1", panicked, failed)
 		}
 		m := spawn(t, sys)
-		if pid, err := reg.Ensure("x", func() (actor.PID, error) { return m.pid, nil }); pid != m.pid || err != nil {
+		if pid, err := reg.Ensure(context.Background(), "x", func(context.Context) (actor.PID, error) { return m.pid, nil }); pid != m.pid || err != nil {
 			t.Errorf("Ensure after a panic = %v, %v", pid, err)
 		}
 	})

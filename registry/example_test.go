@@ -103,13 +103,13 @@ func (lobby) Receive(context.Context, any) error { return nil }
 func ExampleRegistry_Ensure() {
 	reg, sys, _, stop := start()
 	defer stop()
-	startLobby := func() (actor.PID, error) {
+	startLobby := func(context.Context) (actor.PID, error) {
 		fmt.Println("starting the lobby")
 		return sys.Spawn(lobby{reg}, actor.SpawnOptions{})
 	}
-	first, err := reg.Ensure("lobby", startLobby)
+	first, err := reg.Ensure(context.Background(), "lobby", startLobby)
 	fmt.Println(err)
-	again, err := reg.Ensure("lobby", startLobby)
+	again, err := reg.Ensure(context.Background(), "lobby", startLobby)
 	fmt.Println(again == first, err)
 	// Output:
 	// starting the lobby

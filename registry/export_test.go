@@ -51,3 +51,14 @@ func (r *Registry) Places(pid actor.PID) int {
 	defer p.mu.Unlock()
 	return len(p.places)
 }
+
+// Holder is who holds the name, also one that is ending.
+func (r *Registry) Holder(name string) actor.PID {
+	s := r.nameShard(name)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if h := s.get(name); h != nil {
+		return h.who.pid
+	}
+	return actor.PID{}
+}

@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -21,7 +20,7 @@ func (e *TakenError) Error() string {
 
 // holding is a name and its holder. It does not change: other meta is another holding.
 type holding struct {
-	pid  actor.PID
+	who  *process
 	name string
 	meta any
 	at   int32
@@ -35,15 +34,17 @@ func (h *holding) vacate(r *Registry) news {
 	s.mu.Lock()
 	if s.get(h.name) == h { // it may have been replaced
 		s.remove(h.name)
+		s.freed(h.name)
 	}
 	s.mu.Unlock()
 	return news{}
 }
 
-// Register gives pid the name, until it ends or gives the name up. meta is what Whereis returns beside the PID, for
+// Register gives pid the name, until its Terminate has returned or it gives the name up. meta is what Whereis returns beside the PID, for
 // whoever needs to know more. A process may hold many names. When it holds this one already, it gets the new meta.
 //
-// The error is a [*TakenError] when another process holds the name, which [Registry.Replace] would take from it, or it
+// The error is a [*TakenError] when another process holds the name, also one that is ending and that [Registry.Whereis] does
+// not return any more: its Terminate may save what pid would load. [Registry.Replace] would take the name from it. Or it
 // is [ErrNoProcess].
 func (r *Registry) Register(name string, pid actor.PID, meta any) error {
 	return r.register(name, pid, meta, true)
@@ -60,15 +61,16 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if h := s.get(name); h != nil {
-		if h.pid != pid {
-			return &TakenError{Name: name, PID: h.pid, Meta: h.meta}
+		if h.who != p {
+			return &TakenError{Name: name, PID: h.who.pid, Meta: h.meta}
 		}
 		if !renew {
 			return nil
 		}
 	}
-	h := &holding{pid: pid, name: name, meta: meta}
+	h := &holding{who: p, name: name, meta: meta}
 	s.put(name, h)
+	s.freed(name)
 	p.hold(h)
 	return nil
 }
@@ -95,22 +97,23 @@ func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID,
 	if p == nil {
 		return actor.PID{}, false
 	}
-	h := &holding{pid: pid, name: name, meta: meta}
+	h := &holding{who: p, name: name, meta: meta}
 	s := r.nameShard(name)
 	s.mu.Lock()
 	prev := s.get(name)
 	s.put(name, h)
+	s.freed(name)
 	s.mu.Unlock()
 	p.hold(h)
 	p.mu.Unlock()
-	if prev == nil || prev.pid == pid {
+	if prev == nil || prev.who == p {
 		return actor.PID{}, true
 	}
-	if q := r.known(prev.pid); q != nil {
+	if q := prev.who.lock(); q != nil {
 		q.remove(prev)
 		q.mu.Unlock()
 	}
-	return prev.pid, true
+	return prev.who.pid, true
 }
 
 // Unregister takes the name from pid. It does nothing when pid does not hold it.
@@ -126,77 +129,17 @@ func (r *Registry) Unregister(name string, pid actor.PID) {
 	}
 }
 
-// Whereis returns who holds the name, and the meta of its Register; false when nobody does. It does not wait for
-// anything. The process may have ended when the caller uses the PID, as with every PID; it has the name until its
-// Terminate has returned.
+// Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is ending
+// and takes no messages any more (see [actor.PID.Alive]). Such a holder keeps the name from others until its Terminate has
+// returned: [Registry.Register] says who it is, [Registry.Ensure] waits for its end, [Registry.Replace] takes the name from
+// it. Whereis does not wait for anything. The process may have ended when the caller uses the PID, as with every PID.
 func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()
 	h := s.get(name)
 	s.mu.RUnlock()
-	if h == nil {
+	if h == nil || !h.who.ref.Alive() {
 		return actor.PID{}, nil, false
 	}
-	return h.pid, h.meta, true
-}
-
-// attempt is an Ensure whose start function runs.
-type attempt struct {
-	done chan struct{}
-	pid  actor.PID
-	err  error
-}
-
-var errStartPanicked = errors.New("registry: Ensure: the start function of another caller panicked")
-
-// Ensure returns who holds the name, and starts a process when nobody does. Of the callers that want one name at a time,
-// one runs start, on its own goroutine, and the others wait for what comes of it; no lock is held meanwhile, and other
-// names are not affected.
-//
-// The process registers itself, in its Init, so that it has the name before anybody can reach it by this call. One that
-// has not is registered by Ensure, with nil as its meta. The error is that of start, unless somebody holds the name by then;
-// [ErrNoProcess] when the process has ended meanwhile; or a [*TakenError] when start returned one process and another
-// holds the name. A panic in start is its caller's, and an error for the others. start must not Ensure its own name:
-// it would wait for itself.
-func (r *Registry) Ensure(name string, start func() (actor.PID, error)) (actor.PID, error) {
-	if pid, _, ok := r.Whereis(name); ok {
-		return pid, nil
-	}
-	s := r.nameShard(name)
-	s.mu.Lock()
-	if h := s.get(name); h != nil {
-		s.mu.Unlock()
-		return h.pid, nil
-	}
-	if a := s.attempts.get(name); a != nil {
-		s.mu.Unlock()
-		<-a.done
-		return a.pid, a.err
-	}
-	a := &attempt{done: make(chan struct{}), err: errStartPanicked}
-	s.attempts.put(name, a)
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		s.attempts.remove(name)
-		s.mu.Unlock()
-		close(a.done)
-	}()
-	a.pid, a.err = r.attempt(name, start)
-	return a.pid, a.err
-}
-
-// attempt runs a start function, and makes sure of what it promises.
-func (r *Registry) attempt(name string, start func() (actor.PID, error)) (actor.PID, error) {
-	pid, err := start()
-	if err != nil {
-		if pid, _, ok := r.Whereis(name); ok { // somebody who does not use Ensure was faster
-			return pid, nil
-		}
-		return actor.PID{}, err
-	}
-	if err := r.register(name, pid, nil, false); err != nil {
-		return actor.PID{}, err
-	}
-	return pid, nil
+	return h.who.pid, h.meta, true
 }

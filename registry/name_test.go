@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -87,7 +88,7 @@ func TestRegistry_refusesWhatIsNoProcess(t *testing.T) {
 			if old, ok := reg.Replace("x", pid, nil); ok || old != (actor.PID{}) {
 				t.Errorf("Replace = %v, %t; want nobody, false", old, ok)
 			}
-			got, err := reg.Ensure("x", func() (actor.PID, error) { return pid, nil })
+			got, err := reg.Ensure(context.Background(), "x", func(context.Context) (actor.PID, error) { return pid, nil })
 			if !errors.Is(err, registry.ErrNoProcess) || got != (actor.PID{}) {
 				t.Errorf("Ensure = %v, %v; want nobody, ErrNoProcess", got, err)
 			}

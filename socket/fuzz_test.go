@@ -97,7 +97,7 @@ func FuzzServer(f *testing.F) {
 			t.Fatalf("% x: the socket has not ended", stream)
 		}
 		client.Close()
-		if end.PID.Alive() || h.srv.Count() != 0 {
+		if living(end.PID) || h.srv.Count() != 0 {
 			t.Errorf("% x: a process is left", stream)
 		}
 		if hd.terminated != 1 {

@@ -115,7 +115,7 @@ func TestEnd_order(t *testing.T) {
 				if _, err := c.conn.Write([]byte{0}); err == nil {
 					t.Error("TCP is open when OnClose is called")
 				}
-				if c.pid.Alive() {
+				if living(c.pid) {
 					t.Error("the process is alive when OnClose is called")
 				}
 				time.Sleep(step) // until the Down that was sent has been handled
@@ -146,8 +146,8 @@ func TestEnd_order(t *testing.T) {
 					if problem := way.reason(reason); problem != "" {
 						t.Errorf("host.OnExit: %s", problem)
 					}
-					if own.Err() != nil || !actor.Self(own).Alive() {
-						t.Errorf("host.OnExit: ctx says %v, Alive %v; want nil and true", own.Err(), actor.Self(own).Alive())
+					if own.Err() != nil || actor.Self(own).Alive() {
+						t.Errorf("host.OnExit: ctx says %v, Alive %v; want nil and false", own.Err(), actor.Self(own).Alive())
 					}
 					ev.add("exit hook")
 				})
@@ -201,7 +201,7 @@ func TestEnd_order(t *testing.T) {
 						if problem := way.reason(m.Reason); problem != "" {
 							t.Errorf("Down: %s", problem)
 						}
-						if m.PID.Send("x") || m.PID.Alive() {
+						if m.PID.Send("x") || living(m.PID) {
 							t.Error("at the Down the process can still be sent to")
 						}
 						if ctx.Err() == nil || context.Cause(ctx) != m.Reason {

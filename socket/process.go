@@ -117,6 +117,9 @@ func (c *conn) apply(r *websock.Result) error {
 	if err := check(r); err != nil {
 		return err
 	}
+	if r.Stop != nil && len(r.Push) > 0 {
+		c.port.Decided() // to write them may take long
+	}
 	for i := range r.Push {
 		if err := c.append(&r.Push[i]); err != nil {
 			return err

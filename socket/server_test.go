@@ -233,7 +233,7 @@ func TestServer_Sockets(t *testing.T) {
 		pid := h.idOf()
 		pid.Exit(actor.ErrNormal)
 		synctest.Wait()
-		if pid.Alive() || h.srv.Count() != 1 {
+		if living(pid) || h.srv.Count() != 1 {
 			t.Errorf("behind our Close: alive %v, Count %d, want dead and 1", pid.Alive(), h.srv.Count())
 		}
 		if info, err := h.srv.Info(pid); err != nil || info.PID != pid {
@@ -267,7 +267,7 @@ func TestServer_OnClose(t *testing.T) {
 			stuck = make(chan struct{})
 			var h *site
 			check := func(cl socket.Closed) {
-				if cl.PID.Alive() || cl.PID.Send("x") {
+				if living(cl.PID) || cl.PID.Send("x") {
 					t.Error("OnClose: the process is alive")
 				}
 				if _, err := h.srv.Info(cl.PID); err == nil {

@@ -55,7 +55,10 @@ func (q *partition) gone(pid actor.PID) {
 	defer q.mu.Unlock()
 	delete(q.actors, pid)
 	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
-		q.leaving = slices.DeleteFunc(q.leaving, func(p actor.PID) bool { return !p.Alive() })
+		q.leaving = slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
+			_, err := actor.Inspect(p)
+			return err != nil // dead
+		})
 		q.tidyAt = 2*len(q.leaving) + 64
 	}
 	q.leaving = append(q.leaving, pid)
@@ -68,10 +71,7 @@ func (q *partition) waitDead(ctx context.Context) (alive int64) {
 	q.leaving = nil
 	q.mu.Unlock()
 	for _, pid := range leaving {
-		if !pid.Alive() {
-			continue
-		}
-		if _, err := actor.Wait(ctx, pid); err != nil && ctx.Err() != nil {
+		if _, err := actor.Wait(ctx, pid); err != nil && !errors.Is(err, actor.ErrNoProcess) {
 			alive++
 		}
 	}

@@ -46,7 +46,7 @@ func TestOnExit(t *testing.T) {
 		pid.Exit(errBoom)
 		synctest.Wait()
 		h.want(t, "init", "turn end, delivering true", "ending: boom", "terminate: boom",
-			"first: boom, alive true, ctx <nil>", "last: boom, alive true, ctx <nil>")
+			"first: boom, alive false, ctx <nil>", "last: boom, alive false, ctx <nil>")
 		if !strings.Contains(h.log(), `where="exit hook" panic="in a hook"`) {
 			t.Errorf("the panic was not logged: %s", h.log())
 		}
@@ -175,7 +175,7 @@ func TestExited(t *testing.T) {
 					}
 					go port.PID().Exit(reason)
 					synctest.Wait()
-					want := []string{fmt.Sprintf("Exited: %v, alive true, label host", reason), "hook"}
+					want := []string{fmt.Sprintf("Exited: %v, alive false, label host", reason), "hook"}
 					if !slices.Equal(happened, want) || port.PID().Alive() {
 						t.Errorf("got %q, alive %t; want %q", happened, port.PID().Alive(), want)
 					}

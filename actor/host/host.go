@@ -141,6 +141,10 @@ func (p Port) Delivering() bool { return p.port.Delivering() }
 // callback in progress finishes. Any goroutine may call it; it does not block. It panics on a nil reason.
 func (p Port) Fail(reason error) { p.port.Fail(reason) }
 
+// Decided is for the callback that stops the process, on its goroutine, when it has more to do than to return: from here on
+// the process takes no messages. It must return an error.
+func (p Port) Decided() { p.port.Decided() }
+
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
 func (p Port) Go(t interface{ Run() }) { p.port.Go(t) }
@@ -156,9 +160,12 @@ func Reach(p actor.PID) (ref Ref, ok bool) {
 	return Ref{r.Ref}, ok
 }
 
-// Send is [actor.PID.Send]: it never blocks, and says false when the process is dead or its mailbox full. Any goroutine may
-// call it.
+// Send is [actor.PID.Send]: it never blocks, and says false when the process has ended, its end is decided, or its mailbox
+// is full. Any goroutine may call it.
 func (r Ref) Send(msg any) bool { return r.ref != nil && r.ref.Send(msg) }
+
+// Alive is [actor.PID.Alive]. Any goroutine may call it.
+func (r Ref) Alive() bool { return r.ref != nil && r.ref.Alive() }
 
 // Deferred is a message that says what it is only when its turn in the mailbox has come. So it can be shared by many
 // receivers and still know something of each, gather what happens while it waits, or be taken back.
@@ -192,11 +199,30 @@ func ActorOf(ctx context.Context) actor.Actor {
 	return a
 }
 
+// Outlives tells whether p cannot end before the process of ctx has: it is that process, or one that waits for its
+// children, of which that is one, or a child's child. Only a kill ends it earlier. Whoever would wait for p with ctx
+// would wait for itself. It does not block.
+func Outlives(ctx context.Context, p actor.PID) bool {
+	if p == (actor.PID{}) {
+		return false
+	}
+	for pid := actor.Self(ctx); pid != (actor.PID{}); {
+		if pid == p {
+			return true
+		}
+		info, err := actor.Inspect(pid)
+		if err != nil {
+			return false // dead, and so waited for by nobody
+		}
+		pid = info.Parent
+	}
+	return false
+}
+
 // Calling tells whether ctx is that of a callback that handles a Call.
 func Calling(ctx context.Context) bool { return ctx.Value(hook.CallKey{}) != nil }
 
-// OnExit registers f to run once at the end of p: after its Terminate, before Send says false, its ctx is done, and any
-// Down. Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f
+// OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any Down. Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f
 // does not run, when p is dead or its hooks have run. cancel takes f back.
 func OnExit(p actor.PID, f func(reason error)) (cancel func(), ok bool) {
 	o := &hook.OnExit{F: f, Cancel: func() {}}

@@ -286,13 +286,13 @@ func TestPort_Deliver_doesNotWaitForTerminate(t *testing.T) {
 				release := make(chan struct{})
 				h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.terminate = func() { <-release } })
 				f(h)
-				if !h.port.PID().Alive() {
-					t.Errorf("dead while Terminate runs")
+				if _, err := actor.Inspect(h.port.PID()); err != nil {
+					t.Errorf("while Terminate runs: %v", err)
 				}
 				close(release)
 				synctest.Wait()
-				if h.port.PID().Alive() {
-					t.Errorf("alive when Terminate has returned")
+				if info, err := actor.Inspect(h.port.PID()); err == nil {
+					t.Errorf("when Terminate has returned: %+v, want ErrNoProcess", info)
 				}
 			})
 		})

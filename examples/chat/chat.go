@@ -39,7 +39,7 @@ func newChat(sys *actor.System, logger *slog.Logger) (*chat, error) {
 // ask calls the process of that name, which d starts if there is none. One that ends just now is started anew.
 func ask[R any](ctx context.Context, c *chat, d *supervisor.Dynamic, name string, newActor func() actor.Actor, request any) (R, actor.PID, error) {
 	for try := 1; ; try++ {
-		pid, err := c.reg.Ensure(name, func() (actor.PID, error) {
+		pid, err := c.reg.Ensure(ctx, name, func(context.Context) (actor.PID, error) {
 			return d.Spawn(c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
 		})
 		if err != nil {

@@ -36,6 +36,7 @@ type Port interface {
 	Deliver(msg any) bool
 	Delivering() bool
 	Fail(reason error)
+	Decided()
 	Go(t interface{ Run() })
 }
 
@@ -52,6 +53,7 @@ type Reach struct{ Ref Ref }
 // Ref is host.Ref. What Defer and Notify get is a host.Deferred.
 type Ref interface {
 	Send(msg any) bool
+	Alive() bool
 	Defer(d any) bool
 	Notify(d any) bool
 }

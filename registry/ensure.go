@@ -1,0 +1,160 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+// attempt is an Ensure that starts a process, or waits for the holder's end before it does. There is one for a name at a
+// time, under the lock of the name's shard; pid, err and gaveUp are set when done is closed.
+type attempt struct {
+	freed  chan struct{} // closed when the name changes hands; nil: nobody who is ending holds it
+	done   chan struct{}
+	pid    actor.PID
+	err    error
+	gaveUp bool // its caller's ctx was done: the next one tries
+}
+
+var errStartPanicked = errors.New("registry: Ensure: the start function of another caller panicked")
+
+// attemptKey is the context key by which a start function's ctx is known.
+type attemptKey struct {
+	r    *Registry
+	name string
+}
+
+// Ensure returns who holds the name, and starts a process when nobody does. Of the callers that want one name at a time,
+// one runs start, on its own goroutine, and the others wait for what comes of it; no lock is held meanwhile, and other
+// names are not affected. While the holder is ending, which its Terminate may take long for, Ensure waits: what is started
+// then begins where the old one has left off. ctx bounds the waiting; start gets a ctx derived from it.
+//
+// The process registers itself, in its Init, so that it has the name before anybody can reach it by this call. One that
+// has not is registered by Ensure, with nil as its meta. The error is that of ctx; that of start, unless somebody holds the
+// name by then; [ErrNoProcess] when the process has ended meanwhile; or a [*TakenError] when start returned one process and
+// another holds the name. A panic in start is its caller's, and an error for the others.
+//
+// What would wait for itself is an error at once: start that wants its own name, with the ctx that it got, and the holder
+// that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
+func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
+	if ctx.Value(attemptKey{r, name}) != nil {
+		return actor.PID{}, fmt.Errorf("registry: Ensure %q by its own start function would wait for itself", name)
+	}
+	for {
+		if pid, _, ok := r.Whereis(name); ok {
+			return pid, nil
+		}
+		a, own, err := r.try(ctx, name)
+		if err != nil {
+			return actor.PID{}, err
+		}
+		if own {
+			r.attempt(ctx, name, a, start)
+			return a.pid, a.err
+		}
+		select {
+		case <-a.done:
+			if !a.gaveUp {
+				return a.pid, a.err
+			}
+		case <-ctx.Done():
+			return actor.PID{}, ensureError(name, ctx.Err())
+		}
+	}
+}
+
+func ensureError(name string, err error) error {
+	return fmt.Errorf("registry: Ensure %q: %w", name, err)
+}
+
+// try returns the attempt for a name, and makes it if there is none: then it is the caller's own.
+func (r *Registry) try(ctx context.Context, name string) (a *attempt, own bool, err error) {
+	s := r.nameShard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.get(name)
+	if h != nil && host.Outlives(ctx, h.who.pid) {
+		return nil, false, fmt.Errorf("registry: Ensure %q: %v, which is ending, would wait for itself", name, h.who.pid)
+	}
+	if a := s.attempts.get(name); a != nil {
+		return a, false, nil
+	}
+	a = &attempt{done: make(chan struct{}), err: errStartPanicked}
+	if h != nil {
+		a.freed = make(chan struct{})
+	}
+	s.attempts.put(name, a)
+	return a, true, nil
+}
+
+// attempt waits until nobody who is ending holds the name, and starts a process if nobody does then.
+func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) {
+	s := r.nameShard(name)
+	defer func() { // after a panic in start, too
+		s.mu.Lock()
+		s.attempts.remove(name)
+		s.mu.Unlock()
+		close(a.done)
+	}()
+	held, err := r.waitFree(ctx, s, name, a)
+	switch {
+	case err != nil:
+		a.err, a.gaveUp = err, true
+	case held != actor.PID{}:
+		a.pid, a.err = held, nil
+	default:
+		a.pid, a.err = r.begin(ctx, name, start)
+		a.gaveUp = a.err != nil && ctx.Err() != nil
+	}
+}
+
+// waitFree waits as long as the holder of the name is ending, and returns the one that is not; nobody: the name is free.
+func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *attempt) (holder actor.PID, err error) {
+	for {
+		s.mu.Lock()
+		h, freed := s.get(name), a.freed
+		switch {
+		case h == nil:
+			s.mu.Unlock()
+			return actor.PID{}, nil
+		case h.who.ref.Alive():
+			s.mu.Unlock()
+			return h.who.pid, nil
+		case freed == nil:
+			freed = make(chan struct{})
+			a.freed = freed
+		}
+		s.mu.Unlock()
+		select {
+		case <-freed:
+		case <-ctx.Done():
+			return actor.PID{}, ensureError(name, ctx.Err())
+		}
+	}
+}
+
+// freed tells an Ensure that waits that the name has changed hands; s is locked for writing.
+func (s *nameShard) freed(name string) {
+	if a := s.attempts.get(name); a != nil && a.freed != nil {
+		close(a.freed)
+		a.freed = nil
+	}
+}
+
+// begin runs a start function, and makes sure of what it promises.
+func (r *Registry) begin(ctx context.Context, name string, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
+	pid, err := start(context.WithValue(ctx, attemptKey{r, name}, true))
+	if err != nil {
+		if pid, _, ok := r.Whereis(name); ok { // somebody who does not use Ensure was faster
+			return pid, nil
+		}
+		return actor.PID{}, err
+	}
+	if err := r.register(name, pid, nil, false); err != nil {
+		return actor.PID{}, err
+	}
+	return pid, nil
+}
