@@ -219,11 +219,7 @@ func (p *process) keepCall(c *call) {
 	if c.done.Load() {
 		return
 	}
-	r := p.rel()
-	if r.calls == nil {
-		r.calls = make(map[*call]struct{})
-	}
-	r.calls[c] = struct{}{}
+	p.rel().calls.Put(c, struct{}{})
 }
 
 // forget takes c off the callee's books.
@@ -234,7 +230,7 @@ func (c *call) forget() {
 	p := c.callee
 	p.mu.Lock()
 	if p.relation != nil {
-		delete(p.relation.calls, c)
+		p.relation.calls.Delete(c)
 	}
 	p.mu.Unlock()
 }

@@ -124,7 +124,7 @@ func (p *process) handOver() bool {
 }
 
 // hasChildren tells whether children live; p.mu is held.
-func (p *process) hasChildren() bool { return p.relation != nil && len(p.relation.children) > 0 }
+func (p *process) hasChildren() bool { return p.relation != nil && p.relation.children.Len() > 0 }
 
 // enter notes what runs. False: the process was killed, and nothing is to run any more.
 func (p *process) enter(h phase) bool {
@@ -171,7 +171,7 @@ func (p *process) endChildren() {
 	if p.hasChildren() {
 		gone = make(chan struct{})
 		p.relation.childGone = gone
-		for c := range p.relation.children {
+		for c := range p.relation.children.All() {
 			children = append(children, c)
 		}
 	}
@@ -208,7 +208,7 @@ func (p *process) kill(reason error) bool {
 	}
 	var children []*process
 	if p.relation != nil {
-		for c := range p.relation.children {
+		for c := range p.relation.children.All() {
 			children = append(children, c)
 		}
 	}
@@ -311,21 +311,21 @@ func (p *process) runExitHook(f func(reason error), reason error) {
 
 // letGo dissolves the relations of a dead process.
 func (p *process) letGo(r *relations, reason error) {
-	for t := range r.timers {
+	for t := range r.timers.All() {
 		t.t.Stop()
 	}
-	for c := range r.calls {
+	for c := range r.calls.All() {
 		c.fail(ErrNoProcess)
 	}
-	for m := range r.watching {
+	for m := range r.watching.All() {
 		m.target.forget(m)
 	}
-	for m := range r.watchers {
+	for m := range r.watchers.All() {
 		if m.watcher != nil {
 			m.down(reason)
 		}
 	}
-	for m := range r.watchers { // who has waited finds all Downs in their mailboxes
+	for m := range r.watchers.All() { // who has waited finds all Downs in their mailboxes
 		if m.watcher == nil {
 			m.down(reason)
 		}
@@ -336,8 +336,8 @@ func (p *process) letGo(r *relations, reason error) {
 func (p *process) childEnded(c *process, reason error) {
 	p.mu.Lock()
 	if r := p.relation; r != nil {
-		delete(r.children, c)
-		if len(r.children) == 0 && r.childGone != nil {
+		r.children.Delete(c)
+		if r.children.Len() == 0 && r.childGone != nil {
 			close(r.childGone)
 			r.childGone = nil
 		}

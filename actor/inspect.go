@@ -51,7 +51,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		info.Parent = p.parent.pid()
 	}
 	if p.relation != nil {
-		for c := range p.relation.children {
+		for c := range p.relation.children.All() {
 			info.Children = append(info.Children, c.pid())
 		}
 	}

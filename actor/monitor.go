@@ -79,11 +79,7 @@ func (p *process) watch(m *monitor) bool {
 	if p.state == stateDead {
 		return false
 	}
-	r := p.rel()
-	if r.watching == nil {
-		r.watching = make(map[*monitor]struct{})
-	}
-	r.watching[m] = struct{}{}
+	p.rel().watching.Put(m, struct{}{})
 	return true
 }
 
@@ -94,8 +90,8 @@ func (p *process) unwatch(m *monitor) bool {
 	if p.relation == nil {
 		return false
 	}
-	_, ok := p.relation.watching[m]
-	delete(p.relation.watching, m)
+	ok := p.relation.watching.Has(m)
+	p.relation.watching.Delete(m)
 	return ok
 }
 
@@ -106,11 +102,7 @@ func (p *process) addWatcher(m *monitor) bool {
 	if p.state == stateDead {
 		return false
 	}
-	r := p.rel()
-	if r.watchers == nil {
-		r.watchers = make(map[*monitor]struct{})
-	}
-	r.watchers[m] = struct{}{}
+	p.rel().watchers.Put(m, struct{}{})
 	return true
 }
 
@@ -121,7 +113,7 @@ func (p *process) forget(m *monitor) {
 	}
 	p.mu.Lock()
 	if p.relation != nil {
-		delete(p.relation.watchers, m)
+		p.relation.watchers.Delete(m)
 	}
 	p.mu.Unlock()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // phase says which code of the actor or its host is running.
@@ -98,12 +99,12 @@ type process struct {
 
 // relations is what most processes never have.
 type relations struct {
-	children  map[*process]struct{}
+	children  shrink.Map[*process, struct{}]
 	childGone chan struct{} // closed when the last child has gone, while the parent waits for that
-	watchers  map[*monitor]struct{}
-	watching  map[*monitor]struct{}
-	timers    map[*timer]struct{}
-	calls     map[*call]struct{} // taken by Caller and not answered yet
+	watchers  shrink.Map[*monitor, struct{}]
+	watching  shrink.Map[*monitor, struct{}]
+	timers    shrink.Map[*timer, struct{}]
+	calls     shrink.Map[*call, struct{}] // taken by Caller and not answered yet
 }
 
 type exitHook struct {

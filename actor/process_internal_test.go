@@ -200,8 +200,8 @@ func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d processes in the table, want the watcher only", n)
 	}
-	if p := w.find(); p.relation != nil && len(p.relation.watching)+len(p.relation.watchers)+len(p.relation.timers)+
-		len(p.relation.calls)+len(p.relation.children) != 0 {
+	if p := w.find(); p.relation != nil && p.relation.watching.Len()+p.relation.watchers.Len()+p.relation.timers.Len()+
+		p.relation.calls.Len()+p.relation.children.Len() != 0 {
 		t.Errorf("relations left with the watcher: %+v", p.relation)
 	}
 }
@@ -225,33 +225,34 @@ func TestRelations_areDissolved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rel := func() relations {
+	rel := func() *relations {
 		p := target.find()
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.relation == nil {
-			return relations{}
+			return &relations{}
 		}
-		return *p.relation
+		r := *p.relation
+		return &r
 	}
 	ref := Monitor(ctx, target)
 	Monitor(ctx, target)
-	if n := len(rel().watchers); n != 2 {
+	if n := rel().watchers.Len(); n != 2 {
 		t.Fatalf("%d watchers, want 2", n)
 	}
 	ref.Stop()
-	if n := len(rel().watchers); n != 1 {
+	if n := rel().watchers.Len(); n != 1 {
 		t.Errorf("%d watchers after Stop, want 1", n)
 	}
 	w.Exit(ErrKilled)
-	if n := len(rel().watchers); n != 0 {
+	if n := rel().watchers.Len(); n != 0 {
 		t.Errorf("%d watchers after the watcher's death, want 0", n)
 	}
 
 	waiting, cancel := context.WithCancel(context.Background())
 	cancel()
 	Wait(waiting, target)
-	if n := len(rel().watchers); n != 0 {
+	if n := rel().watchers.Len(); n != 0 {
 		t.Errorf("%d watchers after a Wait was given up, want 0", n)
 	}
 
@@ -262,7 +263,7 @@ func TestRelations_areDissolved(t *testing.T) {
 		}
 		cancel()
 	}
-	if n := len(rel().calls); n != 0 {
+	if n := rel().calls.Len(); n != 0 {
 		t.Errorf("%d calls kept that were given up, want 0", n)
 	}
 }

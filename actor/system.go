@@ -237,11 +237,7 @@ func (p *process) addChild(c *process) bool {
 	if p.state >= stateEnding {
 		return false
 	}
-	r := p.rel()
-	if r.children == nil {
-		r.children = make(map[*process]struct{})
-	}
-	r.children[c] = struct{}{}
+	p.rel().children.Put(c, struct{}{})
 	return true
 }
 

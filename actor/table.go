@@ -4,12 +4,11 @@ import (
 	"iter"
 	"slices"
 	"sync"
+
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 const tableShards = 64
-
-// smallShard is how many processes a shard may have had for its map to be kept when it is empty.
-const smallShard = 8
 
 // table finds processes by number. A lookup is one read lock of one of its shards and allocates nothing.
 type table struct {
@@ -17,10 +16,9 @@ type table struct {
 }
 
 type tableShard struct {
-	mu   sync.RWMutex
-	m    map[uint64]*process
-	most int      // since m was made
-	_    [88]byte // no two locks in one cache line
+	mu sync.RWMutex
+	m  shrink.Map[uint64, *process]
+	_  [88]byte // no two locks in one cache line
 }
 
 func (t *table) shard(num uint64) *tableShard { return &t.shards[num%tableShards] }
@@ -28,7 +26,7 @@ func (t *table) shard(num uint64) *tableShard { return &t.shards[num%tableShards
 func (t *table) get(num uint64) *process {
 	s := t.shard(num)
 	s.mu.RLock()
-	p := s.m[num]
+	p := s.m.Get(num)
 	s.mu.RUnlock()
 	return p
 }
@@ -36,21 +34,14 @@ func (t *table) get(num uint64) *process {
 func (t *table) put(p *process) {
 	s := t.shard(p.num)
 	s.mu.Lock()
-	if s.m == nil {
-		s.m = make(map[uint64]*process)
-	}
-	s.m[p.num] = p
-	s.most = max(s.most, len(s.m))
+	s.m.Put(p.num, p)
 	s.mu.Unlock()
 }
 
 func (t *table) remove(num uint64) {
 	s := t.shard(num)
 	s.mu.Lock()
-	delete(s.m, num)
-	if len(s.m) == 0 && s.most > smallShard {
-		s.m, s.most = nil, 0 // a map keeps the memory of its largest time
-	}
+	s.m.Delete(num)
 	s.mu.Unlock()
 }
 
@@ -77,8 +68,8 @@ func (t *table) spread() iter.Seq[*process] {
 func (s *tableShard) append(ps []*process) []*process {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	ps = slices.Grow(ps, len(s.m))
-	for _, p := range s.m {
+	ps = slices.Grow(ps, s.m.Len())
+	for _, p := range s.m.All() {
 		ps = append(ps, p)
 	}
 	return ps

@@ -41,11 +41,7 @@ func (p *process) startTimer(d, every time.Duration, msg any) Timer {
 		t.stopped = true
 		return Timer{t}
 	}
-	r := p.rel()
-	if r.timers == nil {
-		r.timers = make(map[*timer]struct{})
-	}
-	r.timers[t] = struct{}{}
+	p.rel().timers.Put(t, struct{}{})
 	t.t = time.AfterFunc(d, t.fire)
 	return Timer{t}
 }
@@ -90,7 +86,7 @@ func (t *timer) stop() {
 	t.stopped = true
 	t.t.Stop()
 	if t.p.relation != nil {
-		delete(t.p.relation.timers, t)
+		t.p.relation.timers.Delete(t)
 	}
 }
 

@@ -75,18 +75,18 @@ func (r *Registry) try(ctx context.Context, name string) (a *attempt, own bool, 
 	s := r.nameShard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := s.get(name)
+	h := s.m.Get(name)
 	if h != nil && host.Outlives(ctx, h.who.pid) {
 		return nil, false, fmt.Errorf("registry: Ensure %q: %v, which is ending, would wait for itself", name, h.who.pid)
 	}
-	if a := s.attempts.get(name); a != nil {
+	if a := s.attempts.Get(name); a != nil {
 		return a, false, nil
 	}
 	a = &attempt{done: make(chan struct{}), err: errStartPanicked}
 	if h != nil {
 		a.freed = make(chan struct{})
 	}
-	s.attempts.put(name, a)
+	s.attempts.Put(name, a)
 	return a, true, nil
 }
 
@@ -95,7 +95,7 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 	s := r.nameShard(name)
 	defer func() { // after a panic in start, too
 		s.mu.Lock()
-		s.attempts.remove(name)
+		s.attempts.Delete(name)
 		s.mu.Unlock()
 		close(a.done)
 	}()
@@ -115,7 +115,7 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *attempt) (holder actor.PID, err error) {
 	for {
 		s.mu.Lock()
-		h, freed := s.get(name), a.freed
+		h, freed := s.m.Get(name), a.freed
 		switch {
 		case h == nil:
 			s.mu.Unlock()
@@ -138,7 +138,7 @@ func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *a
 
 // freed tells an Ensure that waits that the name has changed hands; s is locked for writing.
 func (s *nameShard) freed(name string) {
-	if a := s.attempts.get(name); a != nil && a.freed != nil {
+	if a := s.attempts.Get(name); a != nil && a.freed != nil {
 		close(a.freed)
 		a.freed = nil
 	}

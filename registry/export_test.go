@@ -6,13 +6,13 @@ import "github.com/troupe-dev/troupe/actor"
 func (r *Registry) Records() (processes, names, groups int) {
 	for i := range shards {
 		r.procs[i].mu.RLock()
-		processes += len(r.procs[i].m)
+		processes += r.procs[i].m.Len()
 		r.procs[i].mu.RUnlock()
 		r.names[i].mu.RLock()
-		names += len(r.names[i].m) + len(r.names[i].attempts.m)
+		names += r.names[i].m.Len() + r.names[i].attempts.Len()
 		r.names[i].mu.RUnlock()
 		r.groups[i].mu.RLock()
-		groups += len(r.groups[i].m)
+		groups += r.groups[i].m.Len()
 		r.groups[i].mu.RUnlock()
 	}
 	return processes, names, groups
@@ -23,23 +23,45 @@ func (r *Registry) Extras(group string) bool {
 	t := r.groupShard(group)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	g := t.get(group)
+	g := t.m.Get(group)
 	return g != nil && g.more != nil
 }
 
-// Kept is for how many names there is memory, and how many tables have any.
-func (r *Registry) Kept() (names, tables int) {
+// Kept is for how many names there is memory, and for how many entries of all tables.
+func (r *Registry) Kept() (names, all int) {
 	for i := range shards {
 		r.names[i].mu.RLock()
-		names += r.names[i].peak
-		for _, some := range []bool{r.names[i].m != nil, r.procs[i].m != nil, r.groups[i].m != nil, r.names[i].attempts.m != nil} {
-			if some {
-				tables++
-			}
-		}
+		names += r.names[i].m.Room()
+		all += r.names[i].m.Room() + r.names[i].attempts.Room()
 		r.names[i].mu.RUnlock()
+		r.procs[i].mu.RLock()
+		all += r.procs[i].m.Room()
+		r.procs[i].mu.RUnlock()
+		r.groups[i].mu.RLock()
+		all += r.groups[i].m.Room()
+		r.groups[i].mu.RUnlock()
 	}
-	return names, tables
+	return names, all
+}
+
+// KeptPresent is for how many persons of a topic there is memory. Nothing may go on in it.
+func (r *Registry) KeptPresent(topic string) (n int) {
+	t := r.groupShard(topic)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	g := t.m.Get(topic)
+	if g == nil {
+		return 0
+	}
+	for i := range partCount {
+		if ps := g.part(uint64(i)).persons; ps != nil {
+			n += ps.Room()
+		}
+		if g.parts() == nil {
+			break
+		}
+	}
+	return n
 }
 
 // Places counts what the registry has noted for a process.
@@ -57,7 +79,7 @@ func (r *Registry) Holder(name string) actor.PID {
 	s := r.nameShard(name)
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if h := s.get(name); h != nil {
+	if h := s.m.Get(name); h != nil {
 		return h.who.pid
 	}
 	return actor.PID{}

@@ -3,6 +3,8 @@ package registry
 import (
 	"slices"
 	"sync"
+
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // feed is the news of one group. They go by lines, which are independent of each other: the news about one process, or
@@ -88,7 +90,7 @@ func (f *feed) next(number int, own bool) []func() {
 	queue := l.queue
 	l.queue, l.busy = nil, len(queue) > 0
 	if !l.busy {
-		f.lines = shrink(slices.DeleteFunc(f.lines, func(o *line) bool { return o == l }))
+		f.lines = shrink.Slice(slices.DeleteFunc(f.lines, func(o *line) bool { return o == l }))
 	}
 	return queue
 }
@@ -220,7 +222,7 @@ func (f *feed) dismiss(w *watcher) {
 	f.watchers[w.at] = f.watchers[last]
 	f.watchers[w.at].at = w.at
 	f.watchers[last] = nil
-	f.watchers = shrink(f.watchers[:last])
+	f.watchers = shrink.Slice(f.watchers[:last])
 }
 
 // tell adds a message for the watchers of g; the part that it is about is locked.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 const (
@@ -32,7 +33,7 @@ type group struct {
 type part struct {
 	mu      sync.Mutex
 	members []*member
-	persons map[string]*person
+	persons *persons
 }
 
 // extras is what most groups do not have.
@@ -112,7 +113,7 @@ func (r *Registry) Count(group string) int {
 	t := r.groupShard(group)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if g := t.get(group); g != nil {
+	if g := t.m.Get(group); g != nil {
 		return g.count()
 	}
 	return 0
@@ -150,7 +151,7 @@ func (r *Registry) look(name string, message reflect.Type) (*[]*member, *[partCo
 	t := r.groupShard(name)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	g := t.get(name)
+	g := t.m.Get(name)
 	if g == nil {
 		return list, nil, nil
 	}
@@ -180,10 +181,10 @@ func (r *Registry) drop(list *[]*member) {
 
 // group returns the group of that name, and makes it if there is none; t is locked for writing.
 func (t *groupShard) group(name string) *group {
-	g := t.get(name)
+	g := t.m.Get(name)
 	if g == nil {
 		g = &group{name: name}
-		t.put(name, g)
+		t.m.Put(name, g)
 	}
 	return g
 }
@@ -218,7 +219,7 @@ func (g *group) count() int {
 func (r *Registry) enter(name string, m *member, message reflect.Type) (news, error) {
 	t := r.groupShard(name)
 	t.mu.RLock()
-	if g := t.get(name); g != nil && g.carries(message) {
+	if g := t.m.Get(name); g != nil && g.carries(message) {
 		if n, ok := g.admit(m, false); ok {
 			t.mu.RUnlock()
 			return n, nil
@@ -328,7 +329,7 @@ func (g *group) release(m *member, writing bool) (news, bool) {
 	pt.members[m.at] = pt.members[last]
 	pt.members[m.at].at = m.at
 	pt.members[last] = nil
-	pt.members = shrink(pt.members[:last])
+	pt.members = shrink.Slice(pt.members[:last])
 	return g.left(m), true
 }
 
@@ -340,7 +341,7 @@ func (g *group) divide() {
 	g.first.mu.Lock()
 	defer g.first.mu.Unlock()
 	members, persons := g.first.members, g.first.persons
-	if len(members) <= smallGroup && len(persons) <= smallGroup {
+	if len(members) <= smallGroup && persons.len() <= smallGroup {
 		return
 	}
 	g.first.members, g.first.persons = nil, nil
@@ -350,8 +351,10 @@ func (g *group) divide() {
 		m.at = int32(len(pt.members))
 		pt.members = append(pt.members, m)
 	}
-	for _, ps := range persons {
-		parts[ps.line%partCount].put(ps)
+	if persons != nil {
+		for _, ps := range persons.All() {
+			parts[ps.line%partCount].put(ps)
+		}
 	}
 	x := g.extras()
 	x.parts = parts
@@ -379,7 +382,7 @@ func (t *groupShard) tidy(g *group) {
 			g.more = nil
 		}
 	}
-	if g.count() == 0 && !g.present() && t.get(g.name) == g {
-		t.remove(g.name)
+	if g.count() == 0 && !g.present() && t.m.Get(g.name) == g {
+		t.m.Delete(g.name)
 	}
 }

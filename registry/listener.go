@@ -28,7 +28,7 @@ func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 		var all []news
 		t.mu.Lock()
 		t.listeners = append(slices.Clip(t.listeners), l)
-		for _, g := range t.m {
+		for _, g := range t.m.All() {
 			if g.count() > 0 {
 				f := r.feed(g)
 				f.add(listenerLine, func() { l.tell(g.name, true) })

@@ -32,8 +32,8 @@ func (h *holding) slot() *int32  { return &h.at }
 func (h *holding) vacate(r *Registry) news {
 	s := r.nameShard(h.name)
 	s.mu.Lock()
-	if s.get(h.name) == h { // it may have been replaced
-		s.remove(h.name)
+	if s.m.Get(h.name) == h { // it may have been replaced
+		s.m.Delete(h.name)
 		s.freed(h.name)
 	}
 	s.mu.Unlock()
@@ -60,7 +60,7 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 	s := r.nameShard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.get(name); h != nil {
+	if h := s.m.Get(name); h != nil {
 		if h.who != p {
 			return &TakenError{Name: name, PID: h.who.pid, Meta: h.meta}
 		}
@@ -69,7 +69,7 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 		}
 	}
 	h := &holding{who: p, name: name, meta: meta}
-	s.put(name, h)
+	s.m.Put(name, h)
 	s.freed(name)
 	p.hold(h)
 	return nil
@@ -100,8 +100,8 @@ func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID,
 	h := &holding{who: p, name: name, meta: meta}
 	s := r.nameShard(name)
 	s.mu.Lock()
-	prev := s.get(name)
-	s.put(name, h)
+	prev := s.m.Get(name)
+	s.m.Put(name, h)
 	s.freed(name)
 	s.mu.Unlock()
 	p.hold(h)
@@ -136,7 +136,7 @@ func (r *Registry) Unregister(name string, pid actor.PID) {
 func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()
-	h := s.get(name)
+	h := s.m.Get(name)
 	s.mu.RUnlock()
 	if h == nil || !h.who.ref.Alive() {
 		return actor.PID{}, nil, false

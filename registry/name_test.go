@@ -218,21 +218,21 @@ func TestReplace_whileTheHolderEnds(t *testing.T) {
 func TestRegister_memory(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)
-	const n = 20_000
+	const n, stay = 20_000, 1_000
 	for i := range n {
 		reg.Register(fmt.Sprint(i), m.pid, nil)
 	}
-	for i := range n - 10 {
+	for i := range n - stay {
 		reg.Unregister(fmt.Sprint(i), m.pid)
 	}
-	if names, _ := reg.Kept(); names > n/2 {
-		t.Errorf("there is memory for %d names, and 10 are held", names)
+	if names, _ := reg.Kept(); names > n/4 { // 128 parts, each of which may keep a little
+		t.Errorf("there is memory for %d names, and %d are held", names, stay)
 	}
-	for i := n - 10; i < n; i++ {
+	for i := n - stay; i < n; i++ {
 		wantHolder(t, reg, fmt.Sprint(i), m.pid, nil)
 	}
 	end(t, m.pid, actor.ErrNormal)
-	if _, tables := reg.Kept(); tables != 0 {
-		t.Errorf("%d tables have memory, and nobody is there", tables)
+	if _, all := reg.Kept(); all > n/10 { // each of the tables may keep a little
+		t.Errorf("there is memory for %d entries, and nobody is there", all)
 	}
 }

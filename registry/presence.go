@@ -4,6 +4,7 @@ import (
 	"iter"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // PresenceDiff tells a watcher of Topic how [Registry.Present] has changed. Joined has the keys that are there now and
@@ -32,6 +33,25 @@ type person struct {
 	key    string
 	line   int
 	tracks []*track
+}
+
+// persons are those of one part, by their keys; nil: none, which costs a group one word only.
+type persons struct {
+	shrink.Map[string, *person]
+}
+
+func (ps *persons) len() int {
+	if ps == nil {
+		return 0
+	}
+	return ps.Len()
+}
+
+func (ps *persons) get(key string) *person {
+	if ps == nil {
+		return nil
+	}
+	return ps.Get(key)
 }
 
 // track is one process's presence under one key. Its part's lock guards meta and at.
@@ -110,7 +130,7 @@ func (r *Registry) presentIn(topic string) (map[string][]any, *[partCount]largeP
 	t := r.groupShard(topic)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	g := t.get(topic)
+	g := t.m.Get(topic)
 	if g == nil {
 		return nil, nil
 	}
@@ -126,11 +146,11 @@ func (r *Registry) presentIn(topic string) (map[string][]any, *[partCount]largeP
 
 // present returns who is in the part, for the caller to keep.
 func (pt *part) present() map[string][]any {
-	if len(pt.persons) == 0 {
+	if pt.persons == nil {
 		return nil
 	}
-	all := make(map[string][]any, len(pt.persons))
-	for key, ps := range pt.persons {
+	all := make(map[string][]any, pt.persons.Len())
+	for key, ps := range pt.persons.All() {
 		all[key] = ps.metas()
 	}
 	return all
@@ -138,9 +158,9 @@ func (pt *part) present() map[string][]any {
 
 func (pt *part) put(ps *person) {
 	if pt.persons == nil {
-		pt.persons = make(map[string]*person)
+		pt.persons = new(persons)
 	}
-	pt.persons[ps.key] = ps
+	pt.persons.Put(ps.key, ps)
 }
 
 func (ps *person) metas() []any {
@@ -155,10 +175,10 @@ func (ps *person) metas() []any {
 func (g *group) present() bool {
 	parts := g.parts()
 	if parts == nil {
-		return len(g.first.persons) > 0
+		return g.first.persons != nil
 	}
 	for i := range parts {
-		if len(parts[i].persons) > 0 {
+		if parts[i].persons != nil {
 			return true
 		}
 	}
@@ -169,7 +189,7 @@ func (g *group) present() bool {
 func (r *Registry) appear(topic, key string, tr *track) news {
 	t := r.groupShard(topic)
 	t.mu.RLock()
-	if g := t.get(topic); g != nil {
+	if g := t.m.Get(topic); g != nil {
 		if n, ok := g.appear(r.hash(key), key, tr, false); ok {
 			t.mu.RUnlock()
 			return n
@@ -189,10 +209,10 @@ func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, 
 	pt := g.part(hash)
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	if !writing && g.parts() == nil && len(pt.persons) >= smallGroup {
+	if !writing && g.parts() == nil && pt.persons.len() >= smallGroup {
 		return news{}, false
 	}
-	ps := pt.persons[key]
+	ps := pt.persons.get(key)
 	if ps == nil {
 		ps = &person{key: key, line: lineOfKey(hash)}
 		pt.put(ps)
@@ -234,8 +254,8 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	defer pt.mu.Unlock()
 	last := len(ps.tracks) - 1
 	if last == 0 {
-		delete(pt.persons, ps.key)
-		if len(pt.persons) == 0 {
+		pt.persons.Delete(ps.key)
+		if pt.persons.Len() == 0 {
 			pt.persons = nil
 		}
 		if g.watched() {
@@ -246,7 +266,7 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	ps.tracks[tr.at] = ps.tracks[last]
 	ps.tracks[tr.at].at = tr.at
 	ps.tracks[last] = nil
-	ps.tracks = shrink(ps.tracks[:last])
+	ps.tracks = shrink.Slice(ps.tracks[:last])
 	return g.seen(ps), false
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -170,4 +171,33 @@ func TestTrack_manyOfOneKey(t *testing.T) {
 		want["guest"] = append(want["guest"], -i)
 	}
 	wantPresent(t, reg, "g", want)
+}
+
+// Of a crowd that was present no memory stays with those who are.
+func TestPresent_memory(t *testing.T) {
+	reg, sys := newRegistry(t)
+	m := spawn(t, sys)
+	const crowd, stay = 20_000, 100
+	for i := range crowd {
+		reg.Track("topic", m.pid, fmt.Sprint(i), i)
+	}
+	if n := reg.KeptPresent("topic"); n < crowd {
+		t.Fatalf("there is memory for %d persons, and %d are present", n, crowd)
+	}
+	for i := stay; i < crowd; i++ {
+		reg.Untrack("topic", m.pid, fmt.Sprint(i))
+	}
+	if n := reg.KeptPresent("topic"); n > crowd/4 { // 32 parts, each of which may keep a little
+		t.Errorf("there is memory for %d persons, and %d are present", n, stay)
+	}
+	n := 0
+	for key, metas := range reg.Present("topic") {
+		n++
+		if i, err := strconv.Atoi(key); err != nil || i >= stay || !slices.Equal(metas, []any{i}) {
+			t.Errorf("%q is present, with %v", key, metas)
+		}
+	}
+	if n != stay {
+		t.Errorf("%d persons are present, want %d", n, stay)
+	}
 }

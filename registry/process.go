@@ -5,6 +5,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // process is what a registry knows of one process, from its first entry until its end. It holds the one exit hook.
@@ -20,7 +21,7 @@ type process struct {
 	mu     sync.Mutex
 	gone   bool
 	places []place
-	index  table[placeKey, place] // of places, when they are many
+	index  shrink.Map[placeKey, place] // of places, when they are many
 }
 
 // place is one entry: a name held, a group joined or watched, a key tracked.
@@ -49,8 +50,8 @@ const (
 const manyPlaces = 16
 
 func (p *process) find(k placeKey) place {
-	if p.index.m != nil {
-		return p.index.get(k)
+	if p.index.Len() > 0 {
+		return p.index.Get(k)
 	}
 	for _, pl := range p.places {
 		if pl.key() == k {
@@ -64,11 +65,11 @@ func (p *process) add(pl place) {
 	*pl.slot() = int32(len(p.places))
 	p.places = append(p.places, pl)
 	switch {
-	case p.index.m != nil:
-		p.index.put(pl.key(), pl)
+	case p.index.Len() > 0:
+		p.index.Put(pl.key(), pl)
 	case len(p.places) > manyPlaces:
 		for _, pl := range p.places {
-			p.index.put(pl.key(), pl)
+			p.index.Put(pl.key(), pl)
 		}
 	}
 }
@@ -78,8 +79,8 @@ func (p *process) replace(old, pl place) {
 	i := *old.slot()
 	*pl.slot() = i
 	p.places[i] = pl
-	if p.index.m != nil {
-		p.index.put(pl.key(), pl)
+	if p.index.Len() > 0 {
+		p.index.Put(pl.key(), pl)
 	}
 }
 
@@ -92,9 +93,9 @@ func (p *process) remove(pl place) {
 	p.places[i] = p.places[last]
 	*p.places[i].slot() = int32(i)
 	p.places[last] = nil
-	p.places = shrink(p.places[:last])
-	if p.index.m != nil {
-		p.index.remove(pl.key())
+	p.places = shrink.Slice(p.places[:last])
+	if p.index.Len() > 0 {
+		p.index.Delete(pl.key())
 	}
 }
 
@@ -114,9 +115,9 @@ func (r *Registry) process(pid actor.PID) *process {
 	p.mu.Lock()
 	s := r.procShard(pid)
 	s.mu.Lock()
-	other := s.get(pid)
+	other := s.m.Get(pid)
 	if other == nil {
-		s.put(pid, p)
+		s.m.Put(pid, p)
 	}
 	s.mu.Unlock()
 	if other != nil {
@@ -136,7 +137,7 @@ func (r *Registry) process(pid actor.PID) *process {
 func (r *Registry) known(pid actor.PID) *process {
 	s := r.procShard(pid)
 	s.mu.RLock()
-	p := s.get(pid)
+	p := s.m.Get(pid)
 	s.mu.RUnlock()
 	if p == nil {
 		return nil
@@ -158,7 +159,7 @@ func (p *process) lock() *process {
 func (r *Registry) strike(p *process) {
 	s := r.procShard(p.pid)
 	s.mu.Lock()
-	s.remove(p.pid)
+	s.m.Delete(p.pid)
 	s.mu.Unlock()
 }
 
@@ -167,7 +168,7 @@ func (r *Registry) exited(p *process) {
 	p.mu.Lock()
 	p.gone = true
 	places := p.places
-	p.places, p.index = nil, table[placeKey, place]{}
+	p.places, p.index = nil, shrink.Map[placeKey, place]{}
 	var all []news
 	for _, pl := range places {
 		if w, ok := pl.(*watcher); ok {

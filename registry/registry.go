@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // ErrNoProcess says that a PID names no living process of the registry's System.
@@ -34,7 +35,7 @@ type (
 	}
 	nameShard struct {
 		shard[string, *holding]
-		attempts table[string, *attempt]
+		attempts shrink.Map[string, *attempt]
 		_        [8]byte
 	}
 	groupShard struct {

@@ -24,7 +24,7 @@ func TopicOf[M any](r *Registry, name string) Topic[M] {
 	s := r.groupShard(name)
 	s.mu.RLock()
 	var err error
-	if g := s.get(name); g != nil {
+	if g := s.m.Get(name); g != nil {
 		err = g.fits(t.message())
 	}
 	s.mu.RUnlock()

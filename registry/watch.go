@@ -107,7 +107,7 @@ func (n *news) showSmall(w *watcher) {
 	}
 	var presentOf [partCount]map[string][]any
 	for key, metas := range present {
-		i := pt.persons[key].line - keyLine
+		i := pt.persons.get(key).line - keyLine
 		if presentOf[i] == nil {
 			presentOf[i] = make(map[string][]any)
 		}

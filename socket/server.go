@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/internal/shrink"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wheel"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
@@ -43,13 +44,9 @@ type Server struct {
 
 const serverShards = 64
 
-// smallShard is how many sockets a shard may have had for its map to be kept when it is empty.
-const smallShard = 8
-
 type serverShard struct {
 	mu    sync.Mutex
-	conns map[actor.PID]*conn
-	most  int // since conns was made
+	conns shrink.Map[actor.PID, *conn]
 }
 
 // phase is what a Server lets in.
@@ -188,11 +185,7 @@ func (s *Server) shard(p actor.PID) *serverShard {
 func (s *Server) add(c *conn) {
 	sh := s.shard(c.pid())
 	sh.mu.Lock()
-	if sh.conns == nil {
-		sh.conns = make(map[actor.PID]*conn)
-	}
-	sh.conns[c.pid()] = c
-	sh.most = max(sh.most, len(sh.conns))
+	sh.conns.Put(c.pid(), c)
 	sh.mu.Unlock()
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
@@ -213,10 +206,7 @@ func (s *Server) add(c *conn) {
 func (s *Server) remove(c *conn) {
 	sh := s.shard(c.pid())
 	sh.mu.Lock()
-	delete(sh.conns, c.pid())
-	if len(sh.conns) == 0 && sh.most > smallShard {
-		sh.conns, sh.most = nil, 0 // a map keeps the memory of its largest time
-	}
+	sh.conns.Delete(c.pid())
 	sh.mu.Unlock()
 }
 
@@ -228,7 +218,7 @@ func (s *Server) all() iter.Seq[*conn] {
 			sh := &s.shards[i]
 			cs = cs[:0]
 			sh.mu.Lock()
-			for _, c := range sh.conns {
+			for _, c := range sh.conns.All() {
 				cs = append(cs, c)
 			}
 			sh.mu.Unlock()
@@ -276,7 +266,7 @@ func (s *Server) Count() int {
 	n := 0
 	for i := range s.shards {
 		s.shards[i].mu.Lock()
-		n += len(s.shards[i].conns)
+		n += s.shards[i].conns.Len()
 		s.shards[i].mu.Unlock()
 	}
 	return n
@@ -286,7 +276,7 @@ func (s *Server) Count() int {
 func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 	sh := s.shard(p)
 	sh.mu.Lock()
-	c := sh.conns[p]
+	c := sh.conns.Get(p)
 	sh.mu.Unlock()
 	if c == nil {
 		return ConnInfo{}, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)

@@ -101,7 +101,7 @@ func (c *dynActor) begun(pid actor.PID) error {
 	q.mu.Lock()
 	closed := q.closed
 	if !closed {
-		q.actors[pid] = c
+		q.actors.Put(pid, c)
 	}
 	q.mu.Unlock()
 	if closed {

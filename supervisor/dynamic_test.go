@@ -473,3 +473,42 @@ func TestDynamic_stopLeavesBehind(t *testing.T) {
 		wantErr(t, "Serve", d.end(), nil)
 	})
 }
+
+// Of a crowd that came and went no memory stays with the children that are there.
+func TestDynamic_givesMemoryBackAfterACrowd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const crowd, stay = 5_000, 50
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Partitions: 2})
+		pids := make([]actor.PID, crowd)
+		services := make([]*service, crowd/5)
+		for i := range pids {
+			var err error
+			if pids[i], err = d.Spawn(sys, newWorker, actor.SpawnOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range services {
+			services[i] = newService()
+			wantErr(t, "Start", d.Start(fmt.Sprint(i), services[i]), nil)
+		}
+		synctest.Wait()
+		if a, s := supervisor.Room(d.Dynamic); a < len(pids) || s < len(services) {
+			t.Fatalf("room for %d actors and %d services, and there are %d and %d", a, s, len(pids), len(services))
+		}
+		for _, pid := range pids[stay:] {
+			pid.Exit(actor.ErrNormal)
+		}
+		for _, s := range services[stay:] {
+			s.end(nil)
+		}
+		synctest.Wait()
+		if n := d.Count(); n != 2*stay {
+			t.Errorf("%d children, want %d", n, 2*stay)
+		}
+		a, s := supervisor.Room(d.Dynamic)
+		if most := 8 * stay; a > most || s > most {
+			t.Errorf("%d actors and %d services are there: room for %d and %d, want at most %d of each", stay, stay, a, s, most)
+		}
+	})
+}

@@ -41,10 +41,10 @@ func (p *pool) startService(id string, s Service) error {
 		started: started}
 	q := partOf(p, id)
 	q.mu.Lock()
-	closed, present := q.closed, q.services[id] != nil
+	closed, present := q.closed, q.services.Has(id)
 	if !closed && !present {
 		p.services.Add(1)
-		q.services[id] = c
+		q.services.Put(id, c)
 	}
 	q.mu.Unlock()
 	if closed || present {
@@ -165,7 +165,7 @@ func (c *dynService) noteLeft(reason error) {
 func (c *dynService) finish(err error) {
 	q := partOf(c.p, c.id)
 	q.mu.Lock()
-	delete(q.services, c.id)
+	q.services.Delete(c.id)
 	q.mu.Unlock()
 	c.mu.Lock()
 	c.over = true

@@ -16,3 +16,15 @@ func RunUntil(ctx context.Context, signals <-chan os.Signal, cfg Config, childre
 	}
 	return s.serveUntil(ctx, signals)
 }
+
+// Room is for how many children a Dynamic has memory.
+func Room(d *Dynamic) (actors, services int) {
+	p := d.pool.Load()
+	for i := range p.parts {
+		q := &p.parts[i]
+		q.mu.Lock()
+		actors, services = actors+q.actors.Room(), services+q.services.Room()
+		q.mu.Unlock()
+	}
+	return actors, services
+}

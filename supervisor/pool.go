@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // pool is one run of a Dynamic, from the call of Serve to its return.
@@ -42,8 +43,8 @@ type pool struct {
 type partition struct {
 	mu       sync.Mutex
 	closed   bool
-	actors   map[actor.PID]*dynActor
-	services map[string]*dynService
+	actors   shrink.Map[actor.PID, *dynActor]
+	services shrink.Map[string, *dynService]
 	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
 	tidyAt   int         // how many of these are too many
 	_        [64]byte    // keeps neighbours off the cache line
@@ -53,12 +54,12 @@ type partition struct {
 func (q *partition) gone(pid actor.PID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	delete(q.actors, pid)
+	q.actors.Delete(pid)
 	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
-		q.leaving = slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
+		q.leaving = shrink.Slice(slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
 			_, err := actor.Inspect(p)
 			return err != nil // dead
-		})
+		}))
 		q.tidyAt = 2*len(q.leaving) + 64
 	}
 	q.leaving = append(q.leaving, pid)
@@ -96,10 +97,6 @@ func newPool(d *Dynamic, ctx context.Context) *pool {
 		intensity: newIntensity(d.cfg.MaxRestarts, d.cfg.Within),
 		left:      make(map[*dynService]struct{}),
 	}
-	for i := range p.parts {
-		p.parts[i].actors = make(map[actor.PID]*dynActor)
-		p.parts[i].services = make(map[string]*dynService)
-	}
 	return p
 }
 
@@ -111,11 +108,11 @@ func partOf[K comparable](p *pool, key K) *partition {
 func (q *partition) members() []member {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make([]member, 0, len(q.actors)+len(q.services))
-	for _, c := range q.actors {
+	all := make([]member, 0, q.actors.Len()+q.services.Len())
+	for _, c := range q.actors.All() {
 		all = append(all, c)
 	}
-	for _, c := range q.services {
+	for _, c := range q.services.All() {
 		all = append(all, c)
 	}
 	return all
@@ -283,7 +280,7 @@ func (p *pool) kill() {
 func (p *pool) stop(id string) error {
 	q := partOf(p, id)
 	q.mu.Lock()
-	s := q.services[id]
+	s := q.services.Get(id)
 	q.mu.Unlock()
 	if s != nil {
 		return s.stop()
@@ -294,7 +291,7 @@ func (p *pool) stop(id string) error {
 		if err == nil {
 			q := partOf(p, pid)
 			q.mu.Lock()
-			found = q.actors[pid]
+			found = q.actors.Get(pid)
 			q.mu.Unlock()
 		}
 		return found == nil
