@@ -79,11 +79,7 @@ func (d *descriptors) enter(p *place, w Waker) (e *epoll, generation uint32, err
 	if p.slot == 0 {
 		p.slot = d.epoll.slots.take()
 	}
-	sl := d.epoll.slots.at(p.slot)
-	if sl.waker != nil {
-		panic("notify: Arm of what is armed")
-	}
-	return d.epoll, sl.arm(w), nil
+	return d.epoll, d.epoll.slots.arm(p.slot, w), nil
 }
 
 func (d *descriptors) disarm(p *place) bool {
@@ -91,7 +87,7 @@ func (d *descriptors) disarm(p *place) bool {
 	defer d.mu.Unlock()
 	// The kernel goes on watching. Its event, if it comes before the next Arm, is of
 	// an ended generation: that is cheaper than a system call.
-	return p.slot != 0 && d.epoll.slots.at(p.slot).disarm() != nil
+	return p.slot != 0 && d.epoll.slots.disarm(p.slot) != nil
 }
 
 func (d *descriptors) release(p *place) {
@@ -150,11 +146,7 @@ func (d *descriptors) fired(e *epoll, event syscall.EpollEvent) Waker {
 	if d.epoll != e {
 		return nil
 	}
-	sl := e.slots.at(uint32(event.Fd))
-	if sl.generation != uint32(event.Pad) {
-		return nil
-	}
-	return sl.disarm()
+	return e.slots.fired(uint32(event.Fd), uint32(event.Pad))
 }
 
 // newEpoll returns an epoll instance that Go's poller watches.

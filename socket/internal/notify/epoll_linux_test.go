@@ -1,9 +1,11 @@
 package notify
 
 import (
+	"math/rand/v2"
 	"net"
 	"syscall"
 	"testing"
+	"unsafe"
 )
 
 type nobody struct{ _ int } // of some size, so that each has an address of its own
@@ -22,12 +24,12 @@ func TestDescriptors_fired(t *testing.T) {
 	}
 	first, second, third := new(nobody), new(nobody), new(nobody)
 
-	old := sl.at(number).arm(first)
-	sl.at(number).disarm()
+	old := sl.arm(number, first)
+	sl.disarm(number)
 	if w := d.fired(e, event(old)); w != nil {
 		t.Errorf("after Disarm: got %v, want nil", w)
 	}
-	disarmed := sl.at(number).arm(second)
+	disarmed := sl.arm(number, second)
 	if w := d.fired(e, event(old)); w != nil {
 		t.Errorf("of an arming that was taken back: got %v, want nil", w)
 	}
@@ -40,14 +42,22 @@ func TestDescriptors_fired(t *testing.T) {
 	if w := d.fired(e, event(disarmed)); w != nil {
 		t.Errorf("a second time: got %v, want nil", w)
 	}
-	last := sl.at(number).arm(second)
+	last := sl.arm(number, second)
 	sl.give(number)
 	if again := sl.take(); again != number {
 		t.Fatalf("got slot %d, want the one that was given back, %d", again, number)
 	}
-	sl.at(number).arm(third)
+	sl.arm(number, third)
+	for _, gone := range []uint32{old, disarmed, last} { // of a chunk that was made anew
+		if w := d.fired(e, event(gone)); w != nil {
+			t.Errorf("generation %d, of a connection that is gone: got %v, want nil", gone, w)
+		}
+	}
+	sl.disarm(number)
+	last = sl.arm(number, second)
+	sl.give(number)
 	if w := d.fired(e, event(last)); w != nil {
-		t.Errorf("of a connection that is gone: got %v, want nil", w)
+		t.Errorf("of a connection that is gone, with its chunk: got %v, want nil", w)
 	}
 }
 
@@ -76,6 +86,57 @@ func TestSlots_areAsManyAsAreLive(t *testing.T) {
 		if s.live != 0 {
 			t.Fatalf("%d live slots, want 0", s.live)
 		}
+	}
+}
+
+// TestSlots_giveMemoryBack: of a peak, and of the turmoil after it, nothing stays that is worth mentioning.
+func TestSlots_giveMemoryBack(t *testing.T) {
+	const peak, stay = 100_000, 700
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var s slots
+	taken := make([]uint32, peak)
+	for i := range taken {
+		taken[i] = s.take()
+	}
+	rnd.Shuffle(peak, func(i, j int) { taken[i], taken[j] = taken[j], taken[i] })
+	for _, number := range taken[stay:] {
+		s.give(number)
+	}
+	chunks := func() (n int) {
+		for _, c := range s.chunks {
+			if c != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := chunks(); n > stay {
+		t.Errorf("%d of %d stay: %d chunks, want at most one for each", stay, peak, n)
+	}
+	taken = taken[:stay]
+	for range 20 * stay { // they come and go
+		i := rnd.IntN(stay)
+		s.give(taken[i])
+		taken[i] = s.take()
+	}
+	if n, want := chunks(), 2*stay/chunkSize; n > want {
+		t.Errorf("%d of %d stay, and all but a few have come since: %d chunks, want at most %d", stay, peak, n, want)
+	}
+	seen := make(map[uint32]bool)
+	for _, number := range taken {
+		if number == 0 || seen[number] {
+			t.Fatalf("slot %d is taken twice or 0", number)
+		}
+		seen[number] = true
+	}
+	if s.live != stay || len(s.chunks) > peak/chunkSize+1 {
+		t.Errorf("%d live slots in a table of %d chunks, want %d in at most %d", s.live, len(s.chunks), stay, peak/chunkSize+1)
+	}
+}
+
+func TestSlots_size(t *testing.T) {
+	if got := unsafe.Sizeof(chunk{}); got > 512 {
+		t.Errorf("a chunk has %d bytes; more than 512 are 576 on the heap", got)
 	}
 }
 

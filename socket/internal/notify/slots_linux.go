@@ -1,69 +1,103 @@
 package notify
 
-// chunkSize is how many slots are made at once: 24 KiB.
-const chunkSize = 1 << 10
+import "math/bits"
 
-// slots is a table of those who are registered. It grows in chunks, so that no
-// growth copies it, and holds as many slots as were taken at the same time.
+// chunkSize is how many slots are made, and given back, at once: in 512 bytes, so that few stay of those who came and went.
+const chunkSize = 21
+
+// slots is a table of those who are registered. It grows in chunks, so that no growth copies it, and a chunk in which
+// nobody is left is given back: a slot keeps its number as long as it is taken, since the kernel knows it.
 type slots struct {
-	chunks []*[chunkSize]slot
-	free   uint32 // the slot that was given back last; 0: none
-	live   int    // slots that are taken
+	chunks     []*chunk // nil: nobody is in it
+	room       []uint32 // the chunks with a free slot, by their place in chunks; taken from the end
+	live       int      // slots that are taken
+	generation uint32   // of the last arming. One counter for all, so that it goes on when a chunk is made anew
 }
+
+type chunk struct {
+	slots [chunkSize]slot
+	taken uint32 // bit n: slots[n] is taken
+}
+
+const full = 1<<chunkSize - 1
 
 // slot is the place of one registered connection. Slots are counted from 1.
 type slot struct {
 	waker      Waker  // nil: not armed
-	generation uint32 // of the last arming; a free slot keeps it
-	next       uint32 // of the free ones
+	generation uint32 // of the last arming
 }
 
-// at returns the slot with a number that take returned.
+// at returns the slot with a number, nil when nobody is near it.
 func (s *slots) at(number uint32) *slot {
 	i := number - 1
-	return &s.chunks[i/chunkSize][i%chunkSize]
+	c := s.chunks[i/chunkSize]
+	if c == nil {
+		return nil
+	}
+	return &c.slots[i%chunkSize]
 }
 
-// take returns the number of a slot that is free.
+// take returns the number of a slot that is free. It prefers the chunk that was full last: so they fill up before others
+// are made anew.
 func (s *slots) take() uint32 {
-	if s.free == 0 {
-		s.grow()
+	if len(s.room) == 0 {
+		s.room = append(s.room, uint32(len(s.chunks)))
+		s.chunks = append(s.chunks, nil)
 	}
-	number := s.free
-	s.free = s.at(number).next
+	last := len(s.room) - 1
+	i := s.room[last]
+	c := s.chunks[i]
+	if c == nil {
+		c = new(chunk)
+		s.chunks[i] = c
+	}
+	n := uint32(bits.TrailingZeros32(^c.taken))
+	c.taken |= 1 << n
+	if c.taken == full {
+		s.room = s.room[:last]
+	}
 	s.live++
-	return number
+	return i*chunkSize + n + 1
 }
 
 // give takes a slot back.
 func (s *slots) give(number uint32) {
-	sl := s.at(number)
-	sl.disarm()
-	sl.next = s.free
-	s.free = number
+	i, n := (number-1)/chunkSize, (number-1)%chunkSize
+	c := s.chunks[i]
+	if c.taken == full {
+		s.room = append(s.room, i)
+	}
+	c.slots[n] = slot{}
+	c.taken &^= 1 << n
+	if c.taken == 0 {
+		s.chunks[i] = nil
+	}
 	s.live--
 }
 
-func (s *slots) grow() {
-	first := uint32(len(s.chunks))*chunkSize + 1
-	chunk := new([chunkSize]slot)
-	for i := range chunk[:chunkSize-1] {
-		chunk[i].next = first + uint32(i) + 1
+// arm begins a generation of a slot that is taken.
+func (s *slots) arm(number uint32, w Waker) (generation uint32) {
+	sl := s.at(number)
+	if sl.waker != nil {
+		panic("notify: Arm of what is armed")
 	}
-	s.chunks = append(s.chunks, chunk)
-	s.free = first
-}
-
-// arm begins a generation.
-func (sl *slot) arm(w Waker) (generation uint32) {
-	sl.generation++
-	sl.waker = w
+	s.generation++
+	sl.generation, sl.waker = s.generation, w
 	return sl.generation
 }
 
-// disarm ends the generation, if one runs, and returns its Waker.
-func (sl *slot) disarm() Waker {
+// disarm ends the generation of a slot, if one runs, and returns its Waker.
+func (s *slots) disarm(number uint32) Waker {
+	sl := s.at(number)
 	w := sl.waker
 	sl.waker = nil
 	return w
+}
+
+// fired is disarm for an event of a generation, which may have ended long ago.
+func (s *slots) fired(number, generation uint32) Waker {
+	if sl := s.at(number); sl == nil || sl.generation != generation {
+		return nil
+	}
+	return s.disarm(number)
 }
