@@ -18,13 +18,15 @@ type Config struct {
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System
 
-	// Subprotocols are those that this server speaks, the most wanted first. The first that the client offers is
-	// negotiated; none: the socket goes without one.
+	// Subprotocols are those that this server speaks, the most wanted first. The first that the client offers, spelled
+	// exactly so, is negotiated; none: the socket goes without one.
 	Subprotocols []string
 
-	// OriginPatterns are the Origins that may connect besides the request's own host: patterns of path.Match for the host,
-	// or for scheme://host when they contain "://", compared in lower case. A request without Origin comes from no browser
-	// and may connect. Others get 403.
+	// OriginPatterns are the Origins that may connect besides the request's own host and port: "https://app.example:8443",
+	// or "app.example:8443" for http and https. They are patterns of path.Match, in any case: * stands for any part of a host
+	// or a port. A port that is the scheme's own may be left out, and IPv6 addresses stand in brackets. "null" lets pages
+	// without an origin in, "*" everything. A request without Origin comes from no browser and may connect. Others
+	// get 403, and a line in the log. New says which pattern can never match.
 	OriginPatterns []string
 
 	// MaxMessageSize is the limit for one message from the peer, in bytes after inflation. 0: 10 MB (10,000,000); negative:
@@ -91,8 +93,9 @@ type Config struct {
 	// socket's goroutines. It must not block. A panic in it is logged.
 	OnClose func(Closed)
 
-	// Logger gets one line per closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the rest.
-	// nil: slog.Default().
+	// Logger gets one line per closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the rest. It
+	// gets one line per refused upgrade, at most ten a second of each level: Info when it is about the origin, the HTTP
+	// version, the method or the headers of the upgrade, and says what to set; Debug for the rest. nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -122,8 +125,8 @@ const (
 
 // withDefaults checks cfg and replaces zeros; what is off stays negative.
 func (cfg Config) withDefaults() (Config, error) {
-	if err := wire.CheckPatterns(cfg.OriginPatterns); err != nil {
-		return cfg, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
+	if err := wire.CheckSubprotocols(cfg.Subprotocols); err != nil {
+		return cfg, fmt.Errorf("socket: Config.Subprotocols: %w", err)
 	}
 	if cfg.MaxSockets < 0 {
 		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)

@@ -46,6 +46,42 @@ func TestServer_checksOrigin(t *testing.T) {
 		{[]string{"*"}, "example.com", "https://anything.example:1", true},
 		{[]string{"a.example", "b.example"}, "example.com", "http://b.example", true},
 		{[]string{"a.example"}, "example.com", "http://example.com", true},
+		// A port that is the scheme's own may stand there or not.
+		{nil, "example.com:443", "https://example.com", true},
+		{nil, "example.com:80", "http://example.com", true},
+		{nil, "example.com", "https://example.com:443", true},
+		{nil, "example.com", "http://example.com:80", true},
+		{nil, "example.com:443", "http://example.com", false},
+		{nil, "example.com:80", "https://example.com", false},
+		{nil, "example.com", "https://example.com:80", false},
+		{nil, "example.com:8443", "https://example.com", false},
+		{[]string{"https://a.example:443"}, "10.0.0.1:80", "https://a.example", true},
+		{[]string{"https://a.example"}, "10.0.0.1:80", "https://a.example:443", true},
+		{[]string{"https://a.example:8443"}, "10.0.0.1:80", "https://a.example", false},
+		{[]string{"https://a.example"}, "10.0.0.1:80", "https://a.example:8443", false},
+		// IPv6, whose brackets are no class of characters.
+		{[]string{"https://[2001:db8::1]:8443"}, "10.0.0.1:80", "https://[2001:db8::1]:8443", true},
+		{[]string{"[::1]:4000"}, "10.0.0.1:80", "http://[::1]:4000", true},
+		{[]string{"[::1]:4000"}, "10.0.0.1:80", "http://1:4000", false},
+		{nil, "[::1]:4000", "http://[::1]:4000", true},
+		{nil, "[::1]:80", "http://[::1]", true},
+		// Pages without an origin.
+		{[]string{"null"}, "example.com", "null", true},
+		{[]string{"null"}, "example.com", "http://null", false},
+		// What is no origin (RFC 6454 section 7), with our host in it.
+		{nil, "example.com", "//example.com", false},
+		{nil, "example.com", "javascript://example.com", false},
+		{nil, "example.com", "http://x@example.com", false},
+		{nil, "example.com", "http://example.com/path", false},
+		{nil, "example.com", "http://example.com/", false},
+		{nil, "example.com", "http://example.com?q", false},
+		{nil, "example.com", "http://example.com#f", false},
+		{[]string{"*.a.example"}, "example.com", "https://evil.example/.a.example", false},
+		{[]string{"*.a.example"}, "example.com", "https://evil.example#.a.example", false},
+		{[]string{"*.a.example"}, "example.com", "https://evil.example?.a.example", false},
+		{[]string{"*.a.example"}, "example.com", `https://evil.example\.a.example`, false},
+		{[]string{"*.a.example"}, "example.com", "https://a.example@evil.example", false},
+		{[]string{"*.a.example"}, "example.com", "https://x.a.example@evil.example", false},
 	}
 	for _, test := range tests {
 		bubble(t, fmt.Sprintf("%v %s", test.patterns, test.origin), func(t *testing.T) {
@@ -79,6 +115,10 @@ func TestServer_negotiatesTheSubprotocol(t *testing.T) {
 		{"two lines", []string{"mqtt"}, []string{"sip", "mqtt"}, "", "mqtt"},
 		{"333 no match", []string{"sip"}, []string{"mqtt"}, "", ""},
 		{"41 the application's", nil, []string{"foo, bar"}, "foo", "foo"},
+		{"the application's, none offered", nil, nil, "foo", ""},
+		{"the application's, another offered", nil, []string{"bar"}, "foo", ""},
+		{"ours in another case", []string{"V2"}, []string{"v2"}, "", ""},
+		{"ours in another case, and one in this", []string{"V2", "v1"}, []string{"v2, v1"}, "", "v1"},
 	}
 	for _, test := range tests {
 		bubble(t, test.name, func(t *testing.T) {

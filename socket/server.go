@@ -25,7 +25,10 @@ type Server struct {
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
+	origins   *wire.Origins
+	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
 	misuse    sync.Once
+	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
 	notifier  notify.Notifier
 	wheel     wheel.Wheel
@@ -67,8 +70,12 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	origins, err := wire.NewOrigins(cfg.OriginPatterns)
+	if err != nil {
+		return nil, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
+	}
 	s := &Server{
-		cfg: cfg, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
+		cfg: cfg, origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		upgrader: wire.NewUpgrader(cfg.wireOptions()),
 	}
 	if s.sys == nil {

@@ -2,34 +2,12 @@ package socket
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
-
-// UpgradeError says that a request has not become a socket, and what the client was told. Returned by the newHandler of
-// [Server.Handler] it chooses what the client is told.
-type UpgradeError struct {
-	// Status is the HTTP status: 101 when the transport failed after the answer was on its way.
-	Status int
-	// Header are set in the answer.
-	Header http.Header
-	// Err is the cause. The client sees it only when it is about its own request.
-	Err error
-}
-
-func (e *UpgradeError) Error() string {
-	if e.Err == nil {
-		return fmt.Sprintf("socket: upgrade: %d %s", e.Status, http.StatusText(e.Status))
-	}
-	return fmt.Sprintf("socket: upgrade: %d %s: %v", e.Status, http.StatusText(e.Status), e.Err)
-}
-
-// Unwrap returns Err.
-func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // Handler upgrades every request, with a handler that newHandler makes for it: the place for authentication.
 //
@@ -40,7 +18,7 @@ func (e *UpgradeError) Unwrap() error { return e.Err }
 func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.check(r); err != nil {
-			refuse(w, err)
+			s.refuse(w, r, err)
 			return
 		}
 		h, err := newHandler(r)
@@ -48,7 +26,7 @@ func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)
 			err = errors.New("newHandler returned nil and no error")
 		}
 		if err != nil {
-			refuse(w, s.newHandlerError(r, err))
+			s.refuse(w, r, s.newHandlerError(r, err))
 			return
 		}
 		s.upgrade(w, r, h) // has answered, whatever it returns
@@ -61,19 +39,15 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}}
 	}
 	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", r.URL.Path, "error", err)
-	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}}
+	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, logged: true}
 }
-
-// hidden marks an error whose text is not for the client.
-type hidden struct{ error }
-
-func (h hidden) Unwrap() error { return h.error }
 
 // Upgrade makes r a socket that h serves, and returns its PID at once; it may be used at once, and net/http frees all that
 // belongs to the request when its handler returns. It checks the request first, as Handler does.
 //
-// After an error the client has its answer: a *UpgradeError says which. With Status 101 the transport failed
-// behind the handshake. There is no process then, and nothing of h was called.
+// After an error the client has its answer: a *UpgradeError says which, and its connection is closed. With Status 101 the
+// transport failed after the handshake, or r had become a socket before. There is no process then, and nothing of h was
+// called.
 //
 // Headers and cookies that are set in w stay in the 101. Init runs in the process, on no goroutine of net/http.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
@@ -81,7 +55,7 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 		panic("socket: Server.Upgrade: nil Handler")
 	}
 	if err := s.check(r); err != nil {
-		refuse(w, err)
+		s.refuse(w, r, err)
 		return actor.PID{}, err
 	}
 	return s.upgrade(w, r, h)
@@ -92,7 +66,7 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 	if err := wire.CheckRequest(r); err != nil {
 		return refusal(err)
 	}
-	if err := wire.CheckOrigin(r, s.cfg.OriginPatterns); err != nil {
+	if err := s.origins.Check(r); err != nil {
 		return refusal(err)
 	}
 	if err := s.open(); err != nil {
@@ -101,47 +75,13 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 	return nil
 }
 
-func refusal(r *wire.Refusal) *UpgradeError {
-	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err}
-	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // about us, not the request
-		e.Err = hidden{r.Err}
-	}
-	return e
-}
-
-func (s *Server) unavailable(err error) *UpgradeError {
-	return &UpgradeError{
-		Status: http.StatusServiceUnavailable,
-		Header: http.Header{"Retry-After": {s.retryAfter()}},
-		Err:    err,
-	}
-}
-
-// refuse answers a request that becomes no socket.
-func refuse(w http.ResponseWriter, e *UpgradeError) {
-	for k, v := range e.Header {
-		w.Header()[http.CanonicalHeaderKey(k)] = v
-	}
-	text := http.StatusText(e.Status)
-	if _, secret := e.Err.(hidden); !secret && e.Err != nil {
-		text = e.Err.Error()
-	}
-	h := w.Header()
-	if h.Get("Content-Type") == "" {
-		h.Set("Content-Type", "text/plain; charset=utf-8")
-	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.Status)
-	fmt.Fprintln(w, text)
-}
-
 // upgrade hosts a request that has been checked. What it calls has small frames on the stack: net/http's goroutine has been
 // given 4 KiB, and to let them grow would cost as much as making the process.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
 	c, err := s.admit(h) // before the 101, behind which nothing but the transport can fail
 	if err != nil {
 		e := s.unavailable(err)
-		refuse(w, e)
+		s.refuse(w, r, e)
 		return actor.PID{}, e
 	}
 	wc, err := s.accept(w, r, c)
@@ -173,8 +113,12 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 			s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
 				"path", r.URL.Path, "error", e)
 		})
-		refuse(w, e)
+		s.refuse(w, r, e)
 		return e
+	}
+	if errors.Is(err, http.ErrHijacked) { // there is nobody to answer
+		s.cfg.Logger.Error("upgrade of a request that has been upgraded before", "path", beginning(r.URL.Path))
+		return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore}
 	}
 	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
 	return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err}

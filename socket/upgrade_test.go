@@ -38,7 +38,7 @@ func TestServer_checksTheRequest(t *testing.T) {
 		{name: "1 well-formed, in any case", o: rawclient.HandshakeOptions{
 			Header: http.Header{"Upgrade": {"WeBsOcKeT"}, "Connection": {"UpGrAdE"}}}},
 		{name: "2 24 POST", o: rawclient.HandshakeOptions{Method: "POST"}, status: 405, body: "HTTP method POST unsupported"},
-		{name: "3 HTTP/1.0", o: rawclient.HandshakeOptions{Proto: "HTTP/1.0"}, status: 505, body: "HTTP version HTTP/1.0 unsupported"},
+		{name: "3 HTTP/1.0", o: rawclient.HandshakeOptions{Proto: "HTTP/1.0"}, status: 426, body: "HTTP version HTTP/1.0 unsupported"},
 		{name: "4 26 Connection: close", o: head("Connection", "close"), status: 426, body: `'Connection' header must contain 'upgrade', got ["close"]`},
 		{name: "35 a plain GET", o: rawclient.HandshakeOptions{Header: http.Header{"Connection": nil, "Upgrade": nil, key: nil, version: nil}},
 			status: 426, body: "'Connection' header must contain 'upgrade', got []"},
@@ -66,7 +66,7 @@ func TestServer_checksTheRequest(t *testing.T) {
 		{name: "16 Host missing", o: head("Host"), status: 400, body: "missing required Host header", http: true},
 		{name: "16 Host twice", o: head("Host", "example.com", "example.org"), status: 400, body: "400 Bad Request", http: true},
 		{name: "16 Host empty", o: head("Host", ""), status: 400, body: "'Host' header is absent"},
-		{name: "a foreign Origin", o: head("Origin", "https://evil.example"), status: 403, body: `origin "https://evil.example" is neither the host`},
+		{name: "a foreign Origin", o: head("Origin", "https://evil.example"), status: 403, body: `origin "https://evil.example" is neither that of the host`},
 		{name: "two Origins", o: head("Origin", "http://example.com", "http://example.com"), status: 403, body: "'Origin' header given 2 times"},
 	}
 	texts := map[string]string{}

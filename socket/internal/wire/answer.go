@@ -1,10 +1,14 @@
 package wire
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha1" //nolint:gosec // RFC 6455 section 4.2.2 wants it
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -84,6 +88,22 @@ func appendAcceptKey(b []byte, key string) []byte {
 	in = append(in, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"...)
 	sum := sha1.Sum(in) //nolint:gosec // see above
 	return base64.StdEncoding.AppendEncode(b, sum[:])
+}
+
+// hijack takes the connection over. What Hijack returns may be nil, if w is not net/http's own.
+func hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+	conn, brw, err := http.NewResponseController(w).Hijack()
+	switch {
+	case errors.Is(err, http.ErrHijacked): // w cannot even be written to
+		return nil, nil, fmt.Errorf("wire: upgrade: %w", err)
+	case errors.Is(err, http.ErrNotSupported):
+		return nil, nil, refuse(http.StatusNotImplemented, nil, "a %T does not give its connection away: %w", w, err)
+	case err != nil:
+		return nil, nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: %w", err)
+	case conn == nil:
+		return nil, nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: Hijack of a %T returned nil", w)
+	}
+	return conn, brw, nil
 }
 
 func unwrap(w http.ResponseWriter) http.ResponseWriter {

@@ -4,7 +4,7 @@
 //
 // # Handshake
 //
-// [CheckRequest] and [CheckOrigin] decide before anything is written, with a
+// [CheckRequest] and [Origins.Check] decide before anything is written, with a
 // [*Refusal] that says what to answer. [Upgrader.Accept] takes the connection
 // over, writes the 101 and returns a [Conn].
 //

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -13,6 +14,7 @@ type Refusal struct {
 	Status int         // of the HTTP response
 	Header http.Header // to be set in the response; may be nil
 	Err    error       // names what was wrong; for the log, and fit for the client
+	Hint   string      // what an operator can do, for the log; "": the client alone can do something
 }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
@@ -27,19 +29,14 @@ func refuse(status int, header http.Header, format string, args ...any) *Refusal
 // CheckRequest holds an opening handshake to RFC 6455 section 4.2.1 and returns
 // nil, or what it broke:
 //
-//	505  the request is not HTTP/1.1
+//	505  HTTP/2 and later
 //	405  the method is not GET
 //	400  a body; no Host; no Sec-WebSocket-Key, several, or one that is not 16 bytes of base64
-//	426  Connection without "upgrade", Upgrade without "websocket",
+//	426  HTTP/1.0, Connection without "upgrade", Upgrade without "websocket",
 //	     Sec-WebSocket-Version that is not one line equal to 13
 func CheckRequest(r *http.Request) *Refusal {
-	if r.ProtoMajor != 1 || r.ProtoMinor < 1 {
-		return refuse(http.StatusHTTPVersionNotSupported, nil,
-			"HTTP version %s unsupported: a WebSocket is opened with HTTP/1.1 only (RFC 6455 section 4.1)", r.Proto)
-	}
-	if r.Method != http.MethodGet {
-		return refuse(http.StatusMethodNotAllowed, http.Header{"Allow": {http.MethodGet}},
-			"HTTP method %s unsupported: a WebSocket is opened with GET (RFC 6455 section 4.1)", r.Method)
+	if refusal := checkLine(r); refusal != nil {
+		return refusal
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
 		// RFC 6455 section 4.1 knows no body. Its bytes would be read as frames, and where the request ends, a proxy
@@ -50,21 +47,52 @@ func CheckRequest(r *http.Request) *Refusal {
 		return refuse(http.StatusBadRequest, nil, "'Host' header is absent (RFC 6455 section 4.2.1)")
 	}
 	if !hasToken(r.Header, "Connection", "upgrade") {
-		return refuse(http.StatusUpgradeRequired, upgradeHeader(),
-			"'Connection' header must contain 'upgrade', got %q (RFC 6455 section 4.2.1)", r.Header.Values("Connection"))
+		return upgradeRequired(hintHeaders,
+			"'Connection' header must contain 'upgrade', got %s (RFC 6455 section 4.2.1)", quoteAll(r.Header["Connection"]))
 	}
 	if !hasToken(r.Header, "Upgrade", "websocket") {
-		return refuse(http.StatusUpgradeRequired, upgradeHeader(),
-			"'Upgrade' header must contain 'websocket', got %q (RFC 6455 section 4.2.1)", r.Header.Values("Upgrade"))
+		return upgradeRequired(hintHeaders,
+			"'Upgrade' header must contain 'websocket', got %s (RFC 6455 section 4.2.1)", quoteAll(r.Header["Upgrade"]))
 	}
 	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || v[0] != "13" {
-		// RFC 6455 section 4.4: the answer names the versions that are spoken.
-		h := upgradeHeader()
-		h.Set("Sec-WebSocket-Version", "13")
-		return refuse(http.StatusUpgradeRequired, h,
-			"'Sec-WebSocket-Version' header must equal '13', got %q (RFC 6455 section 4.4)", v)
+		refusal := upgradeRequired("the client has to speak version 13, that of RFC 6455",
+			"'Sec-WebSocket-Version' header must equal '13', got %s (RFC 6455 section 4.4)", quoteAll(v))
+		refusal.Header.Set("Sec-WebSocket-Version", "13") // RFC 6455 section 4.4: the versions that are spoken
+		return refusal
 	}
 	return checkKey(r.Header["Sec-Websocket-Key"])
+}
+
+const hintHeaders = "it is a plain HTTP request, or a proxy does not pass on the headers Connection and Upgrade"
+
+// checkLine checks the request line.
+func checkLine(r *http.Request) *Refusal {
+	switch {
+	case r.ProtoMajor != 1:
+		refusal := refuse(http.StatusHTTPVersionNotSupported, nil,
+			"HTTP version %s unsupported: a WebSocket is opened with HTTP/1.1 only (RFC 6455 section 4.1)", r.Proto)
+		refusal.Hint = "have the proxy speak HTTP/1.1 to this server"
+		if AsksOverHTTP2(r) {
+			refusal.Hint = "unset http2xconnect in GODEBUG; browsers do not fall back to HTTP/1.1 while it is set"
+		}
+		return refusal
+	case r.ProtoMinor < 1: // RFC 9110 section 15.6.6: 505 is about the major version
+		return upgradeRequired("have the proxy speak HTTP/1.1 to this server; nginx: proxy_http_version 1.1",
+			"HTTP version %s unsupported: a WebSocket is opened with HTTP/1.1 (RFC 6455 section 4.1)", r.Proto)
+	case r.Method != http.MethodGet:
+		refusal := refuse(http.StatusMethodNotAllowed, http.Header{"Allow": {http.MethodGet}},
+			"HTTP method %s unsupported: a WebSocket is opened with GET (RFC 6455 section 4.1)", quoteOdd(r.Method))
+		refusal.Hint = "the client, or a redirect on its way, has to use GET"
+		return refusal
+	}
+	return nil
+}
+
+// AsksOverHTTP2 tells whether r opens a WebSocket over HTTP/2 (RFC 8441), as
+// browsers do when net/http says that it can, which GODEBUG=http2xconnect=1 has it
+// say.
+func AsksOverHTTP2(r *http.Request) bool {
+	return r.ProtoMajor == 2 && r.Method == http.MethodConnect && len(r.Header[":protocol"]) > 0
 }
 
 func checkKey(keys []string) *Refusal {
@@ -84,32 +112,65 @@ func checkKey(keys []string) *Refusal {
 	}
 	if err != nil || n != 16 {
 		return refuse(http.StatusBadRequest, nil,
-			"'Sec-WebSocket-Key' header must be 16 bytes in base64, got %q (RFC 6455 section 4.2.1)", key)
+			"'Sec-WebSocket-Key' header must be 16 bytes in base64, got %s (RFC 6455 section 4.2.1)", quote(key))
 	}
 	return nil
 }
 
-// upgradeHeader is what a 426 has to carry (RFC 9110 section 15.5.22).
-func upgradeHeader() http.Header {
-	return http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}
+// upgradeRequired is a 426 with what it has to carry (RFC 9110 section 15.5.22).
+func upgradeRequired(hint, format string, args ...any) *Refusal {
+	refusal := refuse(http.StatusUpgradeRequired, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}}, format, args...)
+	refusal.Hint = hint
+	return refusal
 }
 
 // hasToken reports whether the comma-separated lists in the lines of header key
 // contain token, in any case. key is in canonical form: as RFC 6455 spells its names
 // they would be copied for each look-up.
 func hasToken(h http.Header, key, token string) bool {
-	_, ok := findToken(h, key, token)
-	return ok
+	return hasItem(h, key, func(item string) bool {
+		return len(item) == len(token) && strings.EqualFold(item, token) // ASCII has no other length
+	})
 }
 
-// findToken is hasToken, and returns the token as it is spelled there.
-func findToken(h http.Header, key, token string) (spelled string, ok bool) {
+func hasItem(h http.Header, key string, is func(string) bool) bool {
 	for _, line := range h[key] {
 		for item := range strings.SplitSeq(line, ",") {
-			if item = strings.Trim(item, " \t"); len(item) == len(token) && strings.EqualFold(item, token) { // ASCII has no other length
-				return item, true
+			if is(strings.Trim(item, " \t")) {
+				return true
 			}
 		}
 	}
-	return "", false
+	return false
+}
+
+// quote is %q of the beginning of what a peer has sent.
+func quote(s string) string {
+	const most = 256
+	if len(s) > most {
+		return strconv.Quote(s[:most]) + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// quoteAll is quote for the lines of a header.
+func quoteAll(lines []string) string {
+	const most = 4
+	more := ""
+	if len(lines) > most {
+		lines, more = lines[:most], " ..."
+	}
+	quoted := make([]string, len(lines))
+	for i, line := range lines {
+		quoted[i] = quote(line)
+	}
+	return "[" + strings.Join(quoted, " ") + more + "]"
+}
+
+// quoteOdd is s, or, when it is not a short word, quote of it.
+func quoteOdd(s string) string {
+	if len(s) <= 32 && isToken(s) {
+		return s
+	}
+	return quote(s)
 }

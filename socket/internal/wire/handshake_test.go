@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -35,7 +36,7 @@ func TestCheckRequest(t *testing.T) { // RFC 6455 section 4.2.1
 	}{
 		{name: "1 any case", r: request("Upgrade", "WeBsOcKeT", "Connection", "UpGrAdE")},
 		{name: "2 POST", r: edit(func(r *http.Request) { r.Method = "POST" }), status: 405, text: "HTTP method POST unsupported", header: "Allow: GET"},
-		{name: "3 HTTP/1.0", r: edit(proto("HTTP/1.0", 1, 0)), status: 505, text: "HTTP version HTTP/1.0 unsupported"},
+		{name: "3 HTTP/1.0", r: edit(proto("HTTP/1.0", 1, 0)), status: 426, text: "HTTP version HTTP/1.0 unsupported", header: "Upgrade: websocket"},
 		{name: "8 HTTP/2", r: edit(func(r *http.Request) { proto("HTTP/2.0", 2, 0)(r); r.Method = "CONNECT" }), status: 505, text: "HTTP/1.1 only"},
 		{name: "HTTP/3", r: edit(proto("HTTP/3.0", 3, 0)), status: 505, text: "HTTP/1.1 only"},
 		{name: "4 Connection: close", r: request("Connection", "close"), status: 426, text: `'Connection' header must contain 'upgrade', got ["close"]`, header: "Connection: Upgrade"},
@@ -342,6 +343,46 @@ type failingHijacker struct {
 func (f *failingHijacker) WriteHeader(status int) { f.statuses = append(f.statuses, status) }
 func (f *failingHijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return nil, nil, io.ErrClosedPipe
+}
+
+// hijackedAs is a ResponseWriter of somebody else's, whose Hijack returns this.
+type hijackedAs struct {
+	*httptest.ResponseRecorder
+	conn net.Conn
+	brw  *bufio.ReadWriter
+	err  error
+}
+
+func (h hijackedAs) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, h.brw, h.err }
+
+func TestAccept_oddHijack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		w      hijackedAs
+		status int   // of the Refusal; 0: none
+		err    error // that it is
+	}{
+		"no bufio":            {w: hijackedAs{conn: new(script)}},
+		"a bufio of nothing":  {w: hijackedAs{conn: new(script), brw: new(bufio.ReadWriter)}},
+		"a zero bufio":        {w: hijackedAs{conn: new(script), brw: bufio.NewReadWriter(new(bufio.Reader), nil)}},
+		"no connection":       {w: hijackedAs{}, status: 500},
+		"nothing but a bufio": {w: hijackedAs{brw: new(bufio.ReadWriter)}, status: 500},
+		"not supported":       {w: hijackedAs{err: http.ErrNotSupported}, status: 501, err: http.ErrNotSupported},
+		"taken before":        {w: hijackedAs{err: fmt.Errorf("odd: %w", http.ErrHijacked)}, err: http.ErrHijacked},
+	} {
+		t.Run(name, func(t *testing.T) {
+			tt.w.ResponseRecorder = httptest.NewRecorder()
+			c, err := wire.Accept(tt.w, request(), wire.Options{})
+			if refusal, ok := errors.AsType[*wire.Refusal](err); ok != (tt.status != 0) || ok && refusal.Status != tt.status {
+				t.Errorf("got %v, want a Refusal with %d (0: none)", err, tt.status)
+			}
+			if (tt.err != nil || tt.status == 0) && !errors.Is(err, tt.err) {
+				t.Errorf("got %v, want an error that is %v", err, tt.err)
+			}
+			if (c != nil) != (tt.status == 0 && tt.err == nil) {
+				t.Errorf("got a connection: %t", c != nil)
+			}
+		})
+	}
 }
 
 func TestAccept_failedHijack(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -51,9 +50,10 @@ func Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
 
 // Accept writes the 101 and takes the connection over. Headers that were set on
 // w stay in the 101. The request must have passed [CheckRequest] and, unless
-// every origin is welcome, [CheckOrigin].
+// every origin is welcome, [Origins.Check].
 //
-// A [*Refusal] says that nothing was written and w is still the caller's. With
+// A [*Refusal] says that nothing was written and w is still the caller's. An
+// error that is [http.ErrHijacked] says that it has been taken over before. With
 // any other error the 101 may be out and the transport has failed; the
 // connection, if there was one, is closed.
 func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
@@ -69,9 +69,9 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	if u.opts.Compress {
 		a.extensions, a.deflate = negotiateDeflate(r.Header["Sec-Websocket-Extensions"])
 	}
-	conn, brw, err := http.NewResponseController(w).Hijack()
+	conn, brw, err := hijack(w)
 	if err != nil {
-		return nil, refuse(http.StatusInternalServerError, nil, "the connection was not given away: %w", err)
+		return nil, err
 	}
 	opened := false
 	defer func() {
@@ -79,9 +79,9 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 			conn.Close() //nolint:errcheck,gosec // it has failed already
 		}
 	}()
-	var leftover []byte // what net/http has read behind the request's head
-	if n := brw.Reader.Buffered(); n > 0 {
-		p, _ := brw.Peek(n) // cannot fail: n bytes are buffered
+	var leftover []byte                  // what net/http has read behind the request's head
+	if brw != nil && brw.Reader != nil { // a ResponseWriter of somebody else's may have none
+		p, _ := brw.Peek(brw.Reader.Buffered()) // cannot fail: so many bytes are buffered
 		leftover = append(leftover, p...)
 	}
 	c := u.open(conn, a.subprotocol, a.deflate, leftover)
@@ -97,17 +97,6 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	}
 	opened = true
 	return c, nil
-}
-
-// subprotocol is the first of ours that the client offers, as it spells it; else what the application has chosen and set
-// in w; "": none.
-func (u *Upgrader) subprotocol(w, r http.Header) string {
-	for _, name := range u.opts.Subprotocols {
-		if token, ok := findToken(r, "Sec-Websocket-Protocol", name); ok {
-			return strings.Clone(token) // without the memory of the request
-		}
-	}
-	return strings.Clone(newlines.Replace(w.Get("Sec-Websocket-Protocol")))
 }
 
 // decoder takes one from the pool, or makes one. It is given back when the

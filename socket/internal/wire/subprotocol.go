@@ -1,0 +1,43 @@
+package wire
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// CheckSubprotocols returns an error that names the first of names that can never
+// be negotiated: one that is no token (RFC 6455 section 4.1), or one that stands
+// there twice.
+func CheckSubprotocols(names []string) error {
+	for i, name := range names {
+		if !isToken(name) {
+			return fmt.Errorf("wire: subprotocol %q is not a token; make each a string of its own", name)
+		}
+		if slices.Contains(names[:i], name) {
+			return fmt.Errorf("wire: subprotocol %q stands there twice", name)
+		}
+	}
+	return nil
+}
+
+// subprotocol is the first of ours that the client offers; else what the application has chosen and set in w, if the
+// client offers that: browsers fail a connection whose 101 names another. "": none.
+func (u *Upgrader) subprotocol(w, r http.Header) string {
+	for _, name := range u.opts.Subprotocols {
+		if offers(r, name) {
+			return name
+		}
+	}
+	if chosen := w.Get("Sec-Websocket-Protocol"); chosen != "" && offers(r, chosen) {
+		return strings.Clone(chosen) // without the memory of the request
+	}
+	return ""
+}
+
+// offers reports whether the client offers a subprotocol, spelled so: they are not
+// folded (RFC 6455 section 11.3.4 has no word of case, and JavaScript compares).
+func offers(h http.Header, subprotocol string) bool {
+	return hasItem(h, "Sec-Websocket-Protocol", func(item string) bool { return item == subprotocol })
+}

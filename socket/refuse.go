@@ -1,0 +1,186 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+)
+
+// UpgradeError says that a request has not become a socket, and what the client was told. Returned by the newHandler of
+// [Server.Handler] it chooses what the client is told.
+type UpgradeError struct {
+	// Status is the HTTP status: 101 when the transport failed after the answer was on its way, or when the request had
+	// become a socket before.
+	Status int
+	// Header are set in the answer.
+	Header http.Header
+	// Err is the cause. The client sees it only when it is about its own request.
+	Err error
+
+	hint   string // for the log: what an operator can do
+	logged bool   // a line of its own is written
+}
+
+func (e *UpgradeError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("socket: upgrade: %d %s", e.Status, http.StatusText(e.Status))
+	}
+	return fmt.Sprintf("socket: upgrade: %d %s: %v", e.Status, http.StatusText(e.Status), e.Err)
+}
+
+// Unwrap returns Err.
+func (e *UpgradeError) Unwrap() error { return e.Err }
+
+// hidden marks an error whose text is not for the client.
+type hidden struct{ error }
+
+func (h hidden) Unwrap() error { return h.error }
+
+func refusal(r *wire.Refusal) *UpgradeError {
+	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err, hint: r.Hint}
+	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // about us, not the request
+		e.Err = hidden{r.Err}
+	}
+	return e
+}
+
+func (s *Server) unavailable(err error) *UpgradeError {
+	return &UpgradeError{
+		Status: http.StatusServiceUnavailable,
+		Header: http.Header{"Retry-After": {s.retryAfter()}},
+		Err:    err,
+	}
+}
+
+// refuse logs and answers a request that becomes no socket.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *UpgradeError) {
+	s.logRefusal(r, e)
+	h := w.Header()
+	for k, v := range e.Header {
+		h[http.CanonicalHeaderKey(k)] = v
+	}
+	endConnection(w, r)
+	text := http.StatusText(e.Status)
+	if _, secret := e.Err.(hidden); !secret && e.Err != nil {
+		text = e.Err.Error()
+	}
+	if h.Get("Content-Type") == "" {
+		h.Set("Content-Type", "text/plain; charset=utf-8")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	fmt.Fprintln(w, text)
+}
+
+// refusedBody is how long the body of a request that was refused is read away, so that no RST eats the answer.
+const refusedBody = time.Second
+
+// endConnection has net/http close the connection after the answer, whatever the http.Server is set to: a client that
+// wanted a WebSocket has no use for it. Over HTTP/2 it belongs to the whole page.
+func endConnection(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor != 1 {
+		return
+	}
+	h := w.Header()
+	h["Connection"] = slices.Concat([]string{"close"}, h["Connection"]) // net/http looks at the first line alone
+	if r.ContentLength != 0 {
+		// Not an error where it cannot be set: then the limits of that http.Server hold.
+		http.NewResponseController(w).SetReadDeadline(time.Now().Add(refusedBody)) //nolint:errcheck,gosec // see above
+	}
+}
+
+// logRefusal writes the line about an upgrade that was refused: Info when it says what an operator can do, else Debug.
+// Of the request's URL it names the path alone: queries carry tokens.
+func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
+	if wire.AsksOverHTTP2(r) {
+		s.overHTTP2.Do(func() {
+			s.cfg.Logger.Warn("browsers open WebSockets over HTTP/2, and fail: GODEBUG has http2xconnect=1", "hint", e.hint)
+		})
+	}
+	level, limit := slog.LevelDebug, &s.refusals[0]
+	if e.hint != "" {
+		level, limit = slog.LevelInfo, &s.refusals[1]
+	}
+	if e.logged || !s.cfg.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	omitted, ok := limit.allow(time.Now())
+	if !ok {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.Int("status", e.Status),
+		slog.String("error", beginning(causeOf(e))),
+		slog.String("path", beginning(r.URL.Path)),
+		slog.String("host", beginning(r.Host)),
+		slog.String("remote_addr", r.RemoteAddr),
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		attrs = append(attrs, slog.String("origin", beginning(origin)))
+	}
+	if e.hint != "" {
+		attrs = append(attrs, slog.String("hint", e.hint))
+	}
+	if omitted > 0 {
+		attrs = append(attrs, slog.Int("omitted", omitted))
+	}
+	s.cfg.Logger.LogAttrs(context.Background(), level, "upgrade refused", attrs...)
+}
+
+// causeOf is the text of e.Err, which may be anybody's error, whose methods may do anything.
+func causeOf(e *UpgradeError) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("a %T whose Error panics", e.Err)
+		}
+	}()
+	if e.Err == nil {
+		return http.StatusText(e.Status)
+	}
+	return e.Err.Error()
+}
+
+// beginning cuts what strangers decide the length of.
+func beginning(s string) string {
+	const most = 1024
+	if len(s) > most {
+		return s[:most] + "..."
+	}
+	return s
+}
+
+// lineLimit bounds how many lines strangers can have written: lineBurst in each second, whose next one then says how many
+// were omitted.
+type lineLimit struct {
+	mu      sync.Mutex
+	since   time.Time // of the second that is counted
+	lines   int       // in it
+	omitted int       // since the last line
+}
+
+const lineBurst = 10
+
+// allow tells whether a line may be written now, and how many were not since the last one.
+func (l *lineLimit) allow(now time.Time) (omitted int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.since) >= time.Second {
+		l.since, l.lines = now, 0
+	}
+	if l.lines == lineBurst {
+		l.omitted++
+		return 0, false
+	}
+	l.lines++
+	omitted, l.omitted = l.omitted, 0
+	return omitted, true
+}
+
+var errUpgradedBefore = errors.New("the request has become a socket before")
