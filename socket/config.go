@@ -45,7 +45,8 @@ type Config struct {
 	IdleClose websock.CloseDetail
 
 	// PingInterval is the silence of the peer after which it is pinged, and pinged again. Its pongs are the RTT in Info
-	// and do not reach HandleControl. 0: 25 s; negative: off, for clients with heartbeats of their own.
+	// and do not reach HandleControl. It must leave IdleTimeout time for a pong, and be less than the idle time of every
+	// proxy in between. 0: 25 s, at most half of IdleTimeout; negative: off, for clients with heartbeats of their own.
 	PingInterval time.Duration
 
 	// MessageTimeout is how long one message may take from its first byte to its last. Exceeding it ends the socket as
@@ -143,6 +144,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if err := websock.StopWith(websock.ErrTimeout, cfg.IdleClose).Check(); err != nil || cfg.IdleClose.Code == 0 {
 		return cfg, fmt.Errorf("socket: Config.IdleClose %+v cannot be sent", cfg.IdleClose)
 	}
+	ping := cfg.PingInterval
 	if cfg.MaxMessageSize == 0 {
 		cfg.MaxMessageSize = defaultMaxMessageSize
 	}
@@ -163,6 +165,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		}
 	}
 	var err error
+	if cfg.PingInterval, err = cfg.pingInterval(ping); err != nil {
+		return cfg, err
+	}
 	if cfg.Drain, err = cfg.Drain.withDefaults(&cfg); err != nil {
 		return cfg, err
 	}
@@ -177,6 +182,21 @@ func (cfg Config) withDefaults() (Config, error) {
 		cfg.Logger = slog.Default()
 	}
 	return cfg, nil
+}
+
+// pingInterval is PingInterval for what was set. A ping that is due when IdleTimeout is over, or so late that nobody could
+// answer it before, throws out peers that are healthy.
+func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
+	switch latest := cfg.PingInterval + max(cfg.PingInterval/32, time.Millisecond); { // deadlines are coarse
+	case cfg.IdleTimeout < 0 || set < 0:
+		return cfg.PingInterval, nil
+	case set == 0:
+		return max(min(cfg.PingInterval, cfg.IdleTimeout/2), 1), nil
+	case latest >= cfg.IdleTimeout:
+		return 0, fmt.Errorf("socket: Config.PingInterval %v is not below IdleTimeout %v by more than 1/32: no pong could come in time; "+
+			"set one of them, or a negative PingInterval for clients with heartbeats of their own", set, cfg.IdleTimeout)
+	}
+	return cfg.PingInterval, nil
 }
 
 func (cfg *Config) wireOptions() wire.Options {

@@ -224,6 +224,25 @@ func TestPingInterval(t *testing.T) {
 			t.Errorf("pings after %v, the end after %v; want 25 s, 50 s and 1m0s", at, end)
 		}
 	})
+	for idle, ping := range map[time.Duration]time.Duration{
+		10 * time.Millisecond: 5 * time.Millisecond, 20 * time.Second: 10 * time.Second, 49 * time.Second: 24500 * time.Millisecond,
+		51 * time.Second: 25 * time.Second, time.Hour: 25 * time.Second, -1: 25 * time.Second,
+	} {
+		bubble(t, "a quiet peer lives on with IdleTimeout "+idle.String(), func(t *testing.T) {
+			c := serve(t, socket.Config{IdleTimeout: idle}).dial(&controlHandler{})
+			for range 10 {
+				start := time.Now()
+				f, err := c.ReadFrame()
+				if err != nil || f.Opcode != rawclient.OpPing {
+					t.Fatalf("got %v, %v, want a ping", f, err)
+				}
+				if got := time.Since(start); !coarse(got, ping) {
+					t.Errorf("ping after %v, want %v", got, ping)
+				}
+				c.must(c.Pong(f.Payload))
+			}
+		})
+	}
 	bubble(t, "a peer that sends gets none", func(t *testing.T) {
 		c := serve(t, socket.Config{}).dial(&controlHandler{})
 		for range 10 {
