@@ -532,6 +532,7 @@ func TestEnd_leftGoroutinesAreCountedUntilTheyReturn(t *testing.T) {
 		synctest.Wait()
 		stuck()
 		defer releases[2]()
+		synctest.Wait()
 		var counts []any
 		for _, r := range logs.find("its goroutine is left") {
 			counts = append(counts, r.Attrs["left_goroutines"])

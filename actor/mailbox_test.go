@@ -122,6 +122,7 @@ func TestMailboxLimit(t *testing.T) {
 						taken++
 					}
 				}
+				synctest.Wait()
 				info, err := actor.Inspect(in.pid)
 				if taken != tt.want || info.Mailbox != tt.want || info.Dropped != uint64(2000-tt.want) || err != nil {
 					t.Errorf("limit %d: %d taken, %d wait, %d dropped, %v; want %d taken", tt.limit, taken, info.Mailbox,

@@ -407,6 +407,9 @@ func TestSystem_trespassIsLogged(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.trespass("system message *actor.Stop")
+	if err := s.Shutdown(t.Context()); err != nil { // which waits for the log
+		t.Error(err)
+	}
 	if got := log.String(); !strings.Contains(got, "level=ERROR") || s.trespasses.Load() != 1 ||
 		!strings.Contains(got, `msg="a path of the actor engine was reached that is never used" what="system message *actor.Stop"`) {
 		t.Errorf("%d trespasses, log %q", s.trespasses.Load(), got)

@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 	"github.com/troupe-dev/troupe/actor/internal/pool"
+	"github.com/troupe-dev/troupe/actor/internal/report"
 )
 
 // Config configures a System. The zero value works.
@@ -29,7 +30,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
 	ShutdownTimeout time.Duration
-	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. nil: slog.Default().
+	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. nil: slog.Default(). Nothing
+	// waits for it: lines that it does not take in time are dropped, and the next one that gets through says how many.
+	// Only its Enabled is called on the goroutines that report.
 	Logger *slog.Logger
 }
 
@@ -48,7 +51,7 @@ type System struct {
 	boot            uint64
 	callTimeout     time.Duration
 	shutdownTimeout time.Duration
-	log             *slog.Logger
+	log             *report.Log
 	engine          *engine.System
 	table           table
 	pool            pool.Pool // of the goroutines that run turns
@@ -74,21 +77,18 @@ func NewSystem(cfg Config) (*System, error) {
 	if err := checkNode(cfg.Node); err != nil {
 		return nil, fmt.Errorf("actor: Config.Node %q: %w", cfg.Node, err)
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.Default()
-	}
 	var boot [8]byte
 	rand.Read(boot[:]) // never fails
 	s := &System{
 		boot:            binary.LittleEndian.Uint64(boot[:]),
 		callTimeout:     orDefault(cfg.CallTimeout, defaultCallTimeout),
 		shutdownTimeout: orDefault(cfg.ShutdownTimeout, defaultShutdownTimeout),
-		log:             cfg.Logger,
+		log:             report.NewLog(cfg.Logger),
 		quiet:           make(chan struct{}, 1),
 		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
-	s.engine = engine.New(engine.Config{Trespass: s.trespass, Logger: cfg.Logger})
+	s.engine = engine.New(engine.Config{Trespass: s.trespass, Logger: s.log.Logger})
 	return s, nil
 }
 
@@ -301,7 +301,8 @@ func (s *System) undelivered(p PID, msg any) {
 
 // Shutdown ends all processes with ErrShutdown, children before their parents, and waits until they are dead and the
 // goroutines of their callbacks and Asyncs have returned. Spawn says ErrShutdown from the call on. When ctx is done,
-// what still lives is killed and the error says how much that was. A later call waits likewise.
+// what still lives is killed and the error says how much that was. A later call waits likewise. It returns when the Logger
+// has what there was to say, but does not wait for one that takes longer than 300 ms for a line.
 //
 // Do not call it from a callback: it would wait for itself, until that process's shutdown time is over.
 //
@@ -316,6 +317,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 	}
 	cause := s.waitQuiet(ctx)
 	s.pool.Close()
+	defer s.log.Wait(ctx)
 	if cause == nil {
 		return nil
 	}

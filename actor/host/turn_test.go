@@ -116,6 +116,7 @@ func TestTurnEnd_killed(t *testing.T) {
 		if h.port.PID().Alive() {
 			t.Errorf("lives after the kill")
 		}
+		synctest.Wait()
 		if got := strings.Count(h.log(), "its goroutine is left"); got != 1 {
 			t.Errorf("%d goroutines reported as left, want 1: %s", got, h.log())
 		}

@@ -1,0 +1,246 @@
+// Package report takes what is to be told to code of the user's, a Logger or a callback, off the goroutines on which
+// promises are kept: whoever ends a process, stops a child or drains a server tells a [Queue] and goes on. What that code
+// does, block, panic or leave its goroutine, is then nobody's business but the Queue's.
+//
+// A Queue keeps the order and is bounded: one goroutine, which exists only while there is something to tell, and a number
+// of reports that wait. What there is no room for is dropped, counted, and said when there is room again.
+package report
+
+import (
+	"context"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+const (
+	// patience is how long one report may take until the code that takes it in counts as stuck.
+	patience = 300 * time.Millisecond
+	// longest is how long Wait waits at most, for code that is slow.
+	longest = 5 * time.Second
+	// roomStuck is how many reports may wait for code that is stuck, and room for code that is not.
+	roomStuck = 1 << 10
+	room      = 1 << 16
+)
+
+// Queue runs functions of the user's in order, one at a time, on a goroutine of its own. Its owner calls Wait at its end.
+// All methods may be called from any goroutine, and none but Wait waits for anything but a short lock.
+type Queue struct {
+	lost     func(n int)               // says that n reports were dropped
+	panicked func(v any, stack []byte) // says that a report has panicked
+	refusing func()                    // optional; says, at the first of them, that reports are being dropped
+
+	mu      sync.Mutex
+	waiting []func()
+	running bool      // the goroutine exists
+	began   time.Time // the report that runs, or the wait for the goroutine's first
+	dropped int       // not said yet
+	mute    bool      // saying so has failed, so it waits for the next Do
+	put     uint64    // counts what came in
+	done    uint64    // and what is over
+	waiters []waiter
+}
+
+// waiter waits until done has come to upTo.
+type waiter struct {
+	upTo uint64
+	over chan struct{}
+}
+
+// Do has f run after all that came before. Up to 65,536 may wait, or up to most, if that is more; while one has been
+// running for longer than 300 ms, 1,024. What finds no room is dropped.
+func (q *Queue) Do(most int, f func()) {
+	q.mu.Lock()
+	q.mute = false
+	if n := len(q.waiting); n >= max(room, most) || n >= roomStuck && q.stuck() {
+		q.dropped++
+		first := q.dropped == 1
+		q.mu.Unlock()
+		if first && q.refusing != nil {
+			q.refusing()
+		}
+		return
+	}
+	defer q.mu.Unlock()
+	if q.dropped > 0 {
+		q.push(q.confession())
+	}
+	q.push(f)
+}
+
+// push puts f last; q.mu is held.
+func (q *Queue) push(f func()) {
+	q.waiting = append(q.waiting, f)
+	q.put++
+	if !q.running {
+		q.running, q.began = true, time.Now()
+		go q.run()
+	}
+}
+
+// stuck tells whether the report that runs has taken too long; q.mu is held.
+func (q *Queue) stuck() bool { return q.running && time.Since(q.began) >= patience }
+
+// confession is the report of what was dropped; q.mu is held.
+func (q *Queue) confession() func() {
+	n := q.dropped
+	q.dropped = 0
+	return func() {
+		said := false
+		defer func() {
+			if said {
+				return
+			}
+			_ = recover()
+			q.mu.Lock()
+			q.dropped += n
+			q.mute = true
+			q.mu.Unlock()
+		}()
+		q.lost(n)
+		said = true
+	}
+}
+
+// drop counts a report that was taken in and has not got through.
+func (q *Queue) drop() {
+	q.mu.Lock()
+	q.dropped++
+	q.mu.Unlock()
+}
+
+// run is the goroutine.
+func (q *Queue) run() {
+	for {
+		f := q.next()
+		if f == nil {
+			return
+		}
+		q.call(f)
+	}
+}
+
+// next takes out a report; nil: there is none, and the goroutine goes.
+func (q *Queue) next() func() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.waiting) == 0 {
+		q.waiting = nil // it keeps the memory of its largest time
+		if q.dropped == 0 || q.mute {
+			q.running = false
+			return nil
+		}
+		q.push(q.confession())
+	}
+	f := q.waiting[0]
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
+	q.began = time.Now()
+	return f
+}
+
+// call runs f and survives it. When f ends the goroutine, another one goes on.
+func (q *Queue) call(f func()) {
+	returned := false
+	defer func() {
+		if returned {
+			q.over()
+			return
+		}
+		v := recover()
+		if v != nil {
+			q.tell(v)
+		}
+		q.over()
+		if v == nil {
+			go q.run()
+		}
+	}()
+	f()
+	returned = true
+}
+
+// tell reports a panic; a panic of that is the end of it.
+func (q *Queue) tell(v any) {
+	defer func() {
+		if recover() != nil {
+			q.drop()
+		}
+	}()
+	q.panicked(v, debug.Stack())
+}
+
+// over notes that a report is over.
+func (q *Queue) over() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.done++
+	kept := q.waiters[:0]
+	for _, w := range q.waiters {
+		if q.done >= w.upTo {
+			close(w.over)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(q.waiters[len(kept):])
+	q.waiters = kept
+}
+
+// Wait waits until all that came in before the call is over. It gives up, and says false, when one report has taken longer than
+// 300 ms, which may have been so before the call; after 5 s; and when ctx is done, but not within the first 300 ms, so
+// that the reports of what has used up the time get through.
+func (q *Queue) Wait(ctx context.Context) bool {
+	w, stuckAt := q.wait()
+	if w.over == nil {
+		return true
+	}
+	defer q.forget(w)
+	start, done := time.Now(), ctx.Done()
+	check, end := time.NewTimer(time.Until(stuckAt)), time.NewTimer(longest)
+	defer check.Stop()
+	defer end.Stop()
+	for {
+		select {
+		case <-w.over:
+			return true
+		case <-check.C:
+			q.mu.Lock()
+			stuckAt = q.began.Add(patience)
+			q.mu.Unlock()
+			left := time.Until(stuckAt)
+			if left <= 0 {
+				return false
+			}
+			check.Reset(left)
+		case <-done:
+			done = nil
+			end.Reset(patience - time.Since(start)) // at once, when that is over
+		case <-end.C:
+			return false
+		}
+	}
+}
+
+// wait enters a waiter; over is nil when there is nothing to wait for.
+func (q *Queue) wait() (w waiter, stuckAt time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.done == q.put {
+		return w, stuckAt
+	}
+	w = waiter{q.put, make(chan struct{})}
+	q.waiters = append(q.waiters, w)
+	return w, q.began.Add(patience)
+}
+
+func (q *Queue) forget(w waiter) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.waiters {
+		if q.waiters[i].over == w.over {
+			q.waiters = append(q.waiters[:i], q.waiters[i+1:]...)
+			return
+		}
+	}
+}
