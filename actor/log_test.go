@@ -154,8 +154,8 @@ func TestLogger_panics(t *testing.T) {
 	for name, f := range map[string]func(){"panic": func() { panic("as asked, in the Logger") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := 0
-				sys, err := actor.NewSystem(actor.Config{Logger: slog.New(handler(func(slog.Record) { n++; f() }))})
+				var n atomic.Int32
+				sys, err := actor.NewSystem(actor.Config{Logger: slog.New(handler(func(slog.Record) { n.Add(1); f() }))})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -177,9 +177,9 @@ func TestLogger_panics(t *testing.T) {
 				stuck.pid.Exit(actor.ErrKilled)
 				synctest.Wait()
 				downs := fmt.Sprint(parent.all())
-				if n < 4 || !parent.pid.Alive() || child.Alive() || len(parent.all()) != 1 {
+				if n.Load() < 4 || !parent.pid.Alive() || child.Alive() || len(parent.all()) != 1 {
 					t.Errorf("%d lines, parent alive %v, child alive %v, the parent got %v; want 4 lines or more, true, false, a Down",
-						n, parent.pid.Alive(), child.Alive(), downs)
+						n.Load(), parent.pid.Alive(), child.Alive(), downs)
 				}
 				if err := sys.Shutdown(context.Background()); err != nil {
 					t.Errorf("Shutdown: %v", err)

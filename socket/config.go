@@ -90,13 +90,18 @@ type Config struct {
 	// Drain is how Serve says goodbye to the sockets when its ctx is done.
 	Drain Drain
 
-	// OnClose is called once per socket, after its TCP connection is closed and its process is dead, on one of the
-	// socket's goroutines. It must not block. A panic in it is logged.
+	// OnClose is called once per socket, after its TCP connection is closed and its process is dead: one call at a time, in
+	// the order of the ends, on a goroutine of its own that exists while there are calls. It should not take long. Nothing waits
+	// for it, but for Shutdown, Drain and Serve in their last moments, and for 300 ms at most: calls that it does not take in
+	// time are dropped, when as many as twice the sockets there have been wait, or 1,024 while one has taken longer than
+	// 300 ms, and the log says how many. A panic in it is logged.
 	OnClose func(Closed)
 
 	// Logger gets one line per closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the rest. It
 	// gets one line per refused upgrade, at most ten a second of each level: Info when it is about the origin, the HTTP
 	// version, the method or the headers of the upgrade, and says what to set; Debug for the rest. nil: slog.Default().
+	// Nothing waits for it either: lines that it does not take in time are dropped, and the next one that gets through says
+	// how many. Only its Enabled is called on the sockets' goroutines.
 	Logger *slog.Logger
 }
 

@@ -363,12 +363,13 @@ func (c *conn) leave() {
 	c.leftBy()
 }
 
-// report is the last act: TCP is closed and the process is dead.
+// report is the last act: TCP is closed and the process is dead. Nothing of the user's runs in it but the methods of the
+// exit reason, which may end this goroutine: the rest is done all the same.
 func (c *conn) report() {
-	defer c.srv.release() // after a runtime.Goexit in OnClose, too
+	defer c.srv.release()
 	c.srv.remove(c)
 	if f := c.srv.cfg.OnClose; f != nil {
-		defer func() { c.callOnClose(f, c.closed()) }() // also when looking into the reason ends this goroutine
+		defer func() { c.srv.callOnClose(f, c.closed()) }()
 	}
 	if level, logged := c.logLevel(); logged {
 		c.log(level, c.closed())

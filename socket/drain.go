@@ -6,17 +6,17 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/websock"
 )
 
 // Drain says how a server says goodbye to its sockets: readiness goes off, Delay passes, upgrades are refused, the
 // sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes all at once.
 type Drain struct {
-	// Delay is how long nothing is closed yet and upgrades still work, while Ready says no: time for the load balancer to
-	// look elsewhere.
+	// Delay is how long nothing is closed yet, while Ready says no and upgrades get 503: time for the load balancer to look
+	// elsewhere, so that those who are closed later do not come back here.
 	Delay time.Duration
 	// Over is the time over which the closes are spread. 0: all at once.
 	Over time.Duration
@@ -30,8 +30,9 @@ type Drain struct {
 	// ComeBack, when positive, has each close reason end with "retry-after=N", N random whole seconds from 1 up to it,
 	// so that clients which honour it do not all return at once. It also spreads the Retry-After of refused upgrades.
 	ComeBack time.Duration
-	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), on the goroutine
-	// that drains. It must not block for long. A panic in it is logged.
+	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), in order, on a
+	// goroutine of its own. The drain does not wait for it, but returns when all calls have returned, if none takes
+	// longer than 300 ms. A panic in it is logged.
 	OnProgress func(DrainProgress)
 }
 
@@ -49,8 +50,8 @@ type DrainProgress struct {
 type DrainStage uint8
 
 const (
-	DrainDelaying DrainStage = iota // Ready says no, nothing else has changed
-	DrainClosing                    // upgrades get 503, sockets are being told to end
+	DrainDelaying DrainStage = iota // Ready says no and upgrades get 503, no socket is told to end yet
+	DrainClosing                    // sockets are being told to end
 	DrainWaiting                    // all have been told
 	DrainKilling                    // the time is over, those left have been killed
 	DrainDone                       // no socket is left
@@ -154,8 +155,8 @@ func (d Drain) exitReason() error {
 	return &websock.CloseError{Code: c.Code, Reason: c.Reason, Err: websock.ErrShutdown}
 }
 
-// Drain ends all sockets by d, the oldest first, and waits until their TCP connections are closed. Ready says no from the
-// call on; after Delay upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an
+// Drain ends all sockets by d, the oldest first, and waits until their TCP connections are closed. From the call on Ready
+// says no and upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an
 // exit reason that is ErrShutdown.
 //
 // When d's time is over, or ctx is done, those that are left are killed, and the error says how many. One Drain runs at
@@ -165,11 +166,16 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	if err != nil {
 		return err
 	}
+	defer s.reported(ctx) // after what it reports on the way is done
 	if !s.takeTurn(ctx) {
 		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
 	}
 	defer s.giveTurn()
 	run := &drainRun{s: s, d: d, start: time.Now()}
+	if d.OnProgress != nil {
+		run.progress = host.NewCalls("Drain.OnProgress", s.log)
+		defer run.progress.Wait(ctx)
+	}
 	s.setPhase(phaseDraining, &d)
 	run.report(DrainDelaying)
 	if s.Ready() == ErrDraining { // else it was closed before, and nobody is let in whom a Delay could spare
@@ -203,7 +209,8 @@ type drainRun struct {
 	d                       Drain
 	start                   time.Time
 	sockets, closed, killed int
-	logged                  int // stages that are in the log
+	logged                  int         // stages that are in the log
+	progress                *host.Calls // of OnProgress
 }
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
@@ -219,19 +226,18 @@ func (r *drainRun) report(stage DrainStage) {
 			"killed", p.Killed, "elapsed", p.Elapsed)
 		return
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			r.s.cfg.Logger.Error("panic in Drain.OnProgress", "panic", p, "stack", string(debug.Stack()))
-		}
-	}()
-	r.d.OnProgress(p)
+	r.progress.Do(func() { r.d.OnProgress(p) })
 }
+
 
 // close tells the sockets to end, each at its time: step i at Over x Batch / sockets x i. Steps that a late timer has
 // missed are made up for at once, so Over is kept.
 func (r *drainRun) close(ctx context.Context) {
 	conns := r.s.byAge()
 	r.sockets = len(conns)
+	if r.progress != nil {
+		r.progress.Room(2 * len(conns))
+	}
 	start := time.Now()
 	for r.closed < len(conns) {
 		step := conns[r.closed:]
@@ -275,13 +281,13 @@ func (s *Server) killLeft() int {
 }
 
 // killed waits for the last goroutines of n sockets that are dead, which takes moments, and returns the error for it. What
-// can take longer is an upgrade in the hands of a middleware, or an OnClose: then it says so.
+// can take longer is an upgrade in the hands of a middleware: then it says so.
 func (s *Server) killed(n int, cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()
 	switch stuck := s.waitEmpty(ctx) != nil; {
 	case stuck:
-		return fmt.Errorf("socket: drain: %d sockets killed, and an upgrade or OnClose does not return: %w", n, cause)
+		return fmt.Errorf("socket: drain: %d sockets killed, and an upgrade does not return: %w", n, cause)
 	case n == 0: // they have ended in the very last moment
 		return nil
 	}

@@ -20,18 +20,20 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Delay: Ready says no, and nothing else changes. Then upgrades get 503, and all sockets that are there are closed,
-// those that came during Delay too.
+// Delay: from its first moment Ready says no and upgrades get 503; those that are there are served until it is over, and
+// then closed.
 func TestDrain_delay(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})
 		before := r.peer(puppet())
 		r.wantReady(nil)
+		during := r.dial(echo())
 		run := r.drain(t.Context(), socket.Drain{Delay: 10 * time.Second, ComeBack: 3 * time.Second})
 		r.wantReady(socket.ErrDraining)
+		r.wantRefused(3)
 		time.Sleep(10*time.Second - 1)
 		r.wantReady(socket.ErrDraining)
-		during := r.dial(echo())
+		r.wantRefused(3)
 		during.must(during.Text("still served"))
 		during.want(textFrame("still served"))
 		if n := r.srv.Count(); n != 2 || run.over() {
@@ -42,7 +44,7 @@ func TestDrain_delay(t *testing.T) {
 		r.wantReady(socket.ErrClosed)
 		r.wantRefused(3)
 		if op, p, err := during.ReadMessage(); op != rawclient.OpClose || codeOf(p) != 1001 || err != nil {
-			t.Errorf("who came during Delay: got opcode %d, %q, %v, want Close 1001", op, p, err)
+			t.Errorf("who was served during Delay: got opcode %d, %q, %v, want Close 1001", op, p, err)
 		}
 		during.must(during.Client.Close(1001, ""))
 		run.wantEnd(10 * time.Second)

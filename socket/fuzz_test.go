@@ -103,6 +103,9 @@ func FuzzServer(f *testing.F) {
 		if hd.terminated != 1 {
 			t.Errorf("% x: Terminate was called %d times, want once", stream, hd.terminated)
 		}
+		if err := h.srv.Shutdown(t.Context()); err != nil { // which waits for the log
+			t.Errorf("% x: Shutdown: %v", stream, err)
+		}
 		asked := errors.As(end.Reason, new(*actor.PanicError)) && hd.panicked
 		if lines := alarm.all(slog.LevelWarn); len(lines) > 0 && !asked {
 			t.Errorf("% x: alarm: %+v", stream, lines)

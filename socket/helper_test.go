@@ -293,7 +293,8 @@ func (r *rig) onClose(pid actor.PID) int {
 	return len(r.closed[pid])
 }
 
-// end waits until OnClose was called for c, and returns what it got.
+// end waits until OnClose was called for c and all goroutines rest, so that the log has its line, and returns what
+// OnClose got.
 func (c *client) end() socket.Closed {
 	c.t.Helper()
 	timeout := time.After(time.Hour)
@@ -302,6 +303,7 @@ func (c *client) end() socket.Closed {
 		all, changed := c.rig.closed[c.pid], c.rig.changed
 		c.rig.mu.Unlock()
 		if len(all) > 0 {
+			synctest.Wait()
 			return all[0] // that there is only one, the end of the rig checks
 		}
 		select {

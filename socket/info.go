@@ -175,12 +175,15 @@ func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.A
 	return append(attrs, slog.Int(key, int(d.Code)))
 }
 
-func (c *conn) callOnClose(f func(Closed), cl Closed) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.srv.cfg.Logger.Error("panic in Config.OnClose", "pid", cl.PID.String(), "panic", r,
-				"stack", string(debug.Stack()))
-		}
-	}()
-	f(cl)
+// callOnClose has f called in its turn.
+func (s *Server) callOnClose(f func(Closed), cl Closed) {
+	s.closes.Do(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				s.cfg.Logger.Error("panic in Config.OnClose", "pid", cl.PID.String(), "panic", r,
+					"stack", string(debug.Stack()))
+			}
+		}()
+		f(cl)
+	})
 }

@@ -15,7 +15,7 @@ import (
 
 // Why Ready says no.
 var (
-	// ErrDraining says that a Drain has begun and its Delay is not over: upgrades still work.
+	// ErrDraining says that a Drain has begun and its Delay is not over.
 	ErrDraining = errors.New("socket: draining")
 	// ErrFull says that Config.MaxSockets are there.
 	ErrFull = errors.New("socket: the server is full")
@@ -91,15 +91,9 @@ func (s *Server) ShutdownTime() time.Duration {
 	return sum(s.cfg.Drain.time(), drainGrace) // it has its defaults
 }
 
-// Ready is nil when a socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the readiness probe;
-// upgrades still work between the beginning of a drain and the end of its Delay.
+// Ready is nil when a socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the readiness probe.
 func (s *Server) Ready() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.phase == phaseDraining {
-		return ErrDraining
-	}
-	return s.room()
+	return s.open()
 }
 
 // Probe answers 200 when all of ready are nil, else 503 with the first error's text: a health endpoint for load

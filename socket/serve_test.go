@@ -98,7 +98,7 @@ func TestServer_Serve(t *testing.T) {
 		v.stop(nil)
 		synctest.Wait()
 		r.wantReady(socket.ErrDraining)
-		late := r.peer(puppet())
+		r.wantRefused(10)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		r.wantReady(socket.ErrClosed)
@@ -107,7 +107,7 @@ func TestServer_Serve(t *testing.T) {
 		if d := v.end.Sub(start); v.err != nil || d > 14*time.Second || d < 12*time.Second {
 			t.Errorf("Serve: got %v after %v, want nil within Delay and Over", v.err, d)
 		}
-		for _, p := range []*peer{before, during, late} {
+		for _, p := range []*peer{before, during} {
 			p.wantCode(1012, "deploy")
 			if r.onClose(p.pid) != 1 {
 				t.Error("Serve has returned before the socket is over")

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/internal/shrink"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wheel"
@@ -21,7 +23,10 @@ import (
 // It owns its sockets: [Server.Shutdown] ends them. It is not an http.Server and does not listen; mount
 // [Server.Handler], or call [Server.Upgrade] in a handler of your own.
 type Server struct {
-	cfg       Config
+	cfg       Config       // its Logger is log
+	logger    *slog.Logger // the user's
+	log       *host.Log
+	closes    *host.Calls // of Config.OnClose
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
@@ -42,6 +47,7 @@ type Server struct {
 	drain    *Drain        // that runs or has run last; nil: none since Serve or Shutdown
 	killing  bool          // a socket that opens now is killed
 	places   int           // taken: sockets, and upgrades on their way
+	reports  int           // how many the reports of which there is room for
 	emptied  chan struct{} // closed when places comes to 0; nil while nobody waits for that
 }
 
@@ -57,8 +63,8 @@ type phase uint8
 
 const (
 	phaseOpen     phase = iota
-	phaseDraining       // a Drain has begun: not ready any more, but upgrades work
-	phaseClosed         // upgrades get 503
+	phaseDraining       // the Delay of a Drain: upgrades get 503
+	phaseClosed         // and no socket is to open any more
 )
 
 // String says what it is, for those who name the services they run.
@@ -74,10 +80,14 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
 	}
+	log := host.NewLog(cfg.Logger)
 	s := &Server{
-		cfg: cfg, origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
+		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
+		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		upgrader: wire.NewUpgrader(cfg.wireOptions()),
 	}
+	cfg.Logger = log.Logger
+	s.cfg = cfg
 	if s.sys == nil {
 		if s.sys, err = s.newSystem(); err != nil {
 			return nil, err
@@ -88,7 +98,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) newSystem() (*actor.System, error) {
-	sys, err := actor.NewSystem(actor.Config{Logger: s.cfg.Logger})
+	sys, err := actor.NewSystem(actor.Config{Logger: s.logger})
 	if err != nil {
 		return nil, fmt.Errorf("socket: %w", err)
 	}
@@ -127,6 +137,8 @@ func (s *Server) setPhase(p phase, d *Drain) {
 // room tells why there is no place for one more socket, or nil; s.mu is held.
 func (s *Server) room() error {
 	switch {
+	case s.phase == phaseDraining:
+		return ErrDraining
 	case s.phase == phaseClosed:
 		return ErrClosed
 	case s.cfg.MaxSockets > 0 && s.places >= s.cfg.MaxSockets:
@@ -151,6 +163,11 @@ func (s *Server) take() error {
 		return err
 	}
 	s.places++
+	if s.places > s.reports { // all of them may end in one moment
+		s.reports = 2 * s.places
+		s.log.Room(s.reports)
+		s.closes.Room(s.reports)
+	}
 	return nil
 }
 
@@ -294,8 +311,10 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 // Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP
 // connections are closed. Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done,
 // those that are left are killed, and the error says how many. A System of the Server's own is shut down, too. A later
-// call waits likewise.
+// call waits likewise. It returns when OnClose and the Logger have got what there was for them, but does not wait for
+// one that is stuck.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.reported(ctx)
 	s.setPhase(phaseClosed, nil)
 	for _, c := range s.byAge() {
 		c.pid().Exit(actor.ErrShutdown)
@@ -308,6 +327,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = sysErr
 	}
 	return err
+}
+
+// reported waits until OnClose and the Logger have taken in what was reported, as long as they do.
+func (s *Server) reported(ctx context.Context) {
+	s.closes.Wait(ctx)
+	s.log.Wait(ctx)
 }
 
 // killAll ends all sockets at once and returns how many there were.

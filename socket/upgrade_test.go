@@ -296,6 +296,7 @@ func TestServer_Handler_newHandlerRefuses(t *testing.T) {
 					}
 				}
 			}
+			synctest.Wait()
 			logged := h.logs.all(slog.LevelError)
 			if (len(logged) > 0) != test.logged {
 				t.Errorf("log: got %+v, want any: %v", logged, test.logged)

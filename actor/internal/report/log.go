@@ -34,6 +34,9 @@ func NewLog(to *slog.Logger) *Log {
 	return l
 }
 
+// Room is [Queue.Room].
+func (l *Log) Room(n int) { l.queue.Room(n) }
+
 // Wait is [Queue.Wait].
 func (l *Log) Wait(ctx context.Context) bool { return l.queue.Wait(ctx) }
 
@@ -55,7 +58,7 @@ func (h *handler) Enabled(ctx context.Context, level slog.Level) (enabled bool) 
 
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	r = r.Clone()
-	h.queue.Do(0, func() { _ = h.to.Handle(ctx, r) })
+	h.queue.Do(func() { _ = h.to.Handle(ctx, r) })
 	return nil
 }
 

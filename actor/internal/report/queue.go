@@ -32,6 +32,7 @@ type Queue struct {
 
 	mu      sync.Mutex
 	waiting []func()
+	room    int       // how many may wait
 	running bool      // the goroutine exists
 	began   time.Time // the report that runs, or the wait for the goroutine's first
 	dropped int       // not said yet
@@ -47,12 +48,19 @@ type waiter struct {
 	over chan struct{}
 }
 
-// Do has f run after all that came before. Up to 65,536 may wait, or up to most, if that is more; while one has been
-// running for longer than 300 ms, 1,024. What finds no room is dropped.
-func (q *Queue) Do(most int, f func()) {
+// Room lets n reports wait, if that is more than before, while the code that takes them in is not stuck.
+func (q *Queue) Room(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.room = max(q.room, n)
+}
+
+// Do has f run after all that came before. Up to 65,536 may wait, or what Room says; while one has been running for longer
+// than 300 ms, 1,024. What finds no room is dropped.
+func (q *Queue) Do(f func()) {
 	q.mu.Lock()
 	q.mute = false
-	if n := len(q.waiting); n >= max(room, most) || n >= roomStuck && q.stuck() {
+	if n := len(q.waiting); n >= max(room, q.room) || n >= roomStuck && q.stuck() {
 		q.dropped++
 		first := q.dropped == 1
 		q.mu.Unlock()

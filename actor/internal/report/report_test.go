@@ -242,15 +242,15 @@ func TestCalls(t *testing.T) {
 		log := report.NewLog(slog.New(s))
 		calls := report.NewCalls("OnClose", log)
 		var got []int
-		calls.Do(0, func() { panic("as asked") })
-		calls.Do(0, func() { runtime.Goexit() })
-		calls.Do(0, func() { got = append(got, 0) })
+		calls.Do(func() { panic("as asked") })
+		calls.Do(func() { runtime.Goexit() })
+		calls.Do(func() { got = append(got, 0) })
 		s.says(t, "a panic", "panic in a callback callback=OnClose panic=as asked")
-		calls.Do(0, func() { <-free })
+		calls.Do(func() { <-free })
 		synctest.Wait()
 		time.Sleep(time.Second)
 		for i := 1; i <= 2000; i++ {
-			calls.Do(0, func() { got = append(got, i) })
+			calls.Do(func() { got = append(got, i) })
 		}
 		s.says(t, "it is stuck", "a callback does not return, or is too slow; calls of it are dropped callback=OnClose")
 		close(free)
@@ -265,15 +265,16 @@ func TestCalls(t *testing.T) {
 	})
 }
 
-// most is how many may wait while the callback is not stuck, when that is more than usual.
-func TestCalls_most(t *testing.T) {
+// Room is how many may wait while the callback is not stuck, when that is more than usual.
+func TestCalls_room(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := report.NewCalls("OnClose", report.NewLog(slog.New(&sink{})))
+		calls.Room(100_000)
 		free, n := make(chan struct{}), 0
-		calls.Do(0, func() { <-free })
+		calls.Do(func() { <-free })
 		synctest.Wait()
 		for range 100_000 {
-			calls.Do(100_000, func() { n++ })
+			calls.Do(func() { n++ })
 		}
 		close(free)
 		synctest.Wait()
