@@ -229,7 +229,6 @@ func (r *drainRun) report(stage DrainStage) {
 	r.progress.Do(func() { r.d.OnProgress(p) })
 }
 
-
 // close tells the sockets to end, each at its time: step i at Over x Batch / sockets x i. Steps that a late timer has
 // missed are made up for at once, so Over is kept.
 func (r *drainRun) close(ctx context.Context) {
