@@ -24,13 +24,14 @@ const (
 // An internal package has the row of the package it belongs to, an example the row of "examples/...".
 var mayImport = map[string][]string{
 	"actor/exit":        {},
+	"internal/report":   {},
 	"internal/shrink":   {},
 	"websock":           {"actor/exit"},
-	"actor":             {"actor/exit", "actor/internal/...", "internal/shrink", protoactor + "/..."},
+	"actor":             {"actor/exit", "actor/internal/...", "internal/report", "internal/shrink", protoactor + "/..."},
 	"actor/host":        {"actor", "actor/exit", "actor/internal/..."},
-	"supervisor":        {"actor", "actor/exit", "actor/host", "internal/shrink"},
+	"supervisor":        {"actor", "actor/exit", "actor/host", "internal/report", "internal/shrink"},
 	"registry":          {"actor", "actor/host", "internal/shrink", "websock"},
-	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", "internal/shrink", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
+	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", "internal/report", "internal/shrink", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/sockettest": {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/..."},
 }

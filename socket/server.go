@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/internal/report"
 	"github.com/troupe-dev/troupe/internal/shrink"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wheel"
@@ -25,8 +25,8 @@ import (
 type Server struct {
 	cfg       Config       // its Logger is log
 	logger    *slog.Logger // the user's
-	log       *host.Log
-	closes    *host.Calls // of Config.OnClose
+	log       *report.Log
+	closes    *report.Queue // of Config.OnClose
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
@@ -80,9 +80,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
 	}
-	log := host.NewLog(cfg.Logger)
+	log := report.NewLog(cfg.Logger)
 	s := &Server{
-		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
+		logger: cfg.Logger, log: log, closes: report.NewCalls("Config.OnClose", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		upgrader: wire.NewUpgrader(cfg.wireOptions()),
 	}
