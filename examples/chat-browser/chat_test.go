@@ -224,8 +224,9 @@ func (b *tab) say(text string) {
 	b.run(chromedp.SendKeys("#text", text), enterKey)
 }
 
-// shot takes a picture for people to look at. SCREENSHOTS names a directory to keep them in.
-func (b *tab) shot(name string) {
+// look has axe look at the page, in each size and scheme, and takes a picture for people to look at. SCREENSHOTS names a
+// directory to keep them in.
+func (b *tab) look(name string) {
 	b.t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
 	if dir == "" {
@@ -244,6 +245,7 @@ func (b *tab) shot(name string) {
 			if wide := b.number(`document.documentElement.scrollWidth - innerWidth`); wide > 0 {
 				b.t.Errorf("%s, %s: the page is %d pixels too wide", name, size.name, wide)
 			}
+			b.accessible(name + ", " + size.name + ", " + scheme)
 			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 			if err != nil {
 				b.t.Fatal(err)
@@ -261,12 +263,17 @@ func TestChat(t *testing.T) {
 	ann, bob := browse(t), browse(t)
 
 	ann.run(chromedp.Navigate("http://" + srv.addr + "/"))
-	ann.shot("door")
+	ann.look("door")
 	ann.join(srv.addr, "lobby", "Ann")
+	ann.shows("#alone", "Nobody else is here yet.")
+	ann.look("alone")
+	ann.run(chromedp.Click("#copy"))
+	ann.until("the link is copied, or said to be in the address bar", `document.querySelector("#copied").innerText`)
 	bob.join(srv.addr, "lobby", "Bob")
 	ann.shows("#people", "Bob")
 	bob.shows("#people", "Ann")
 	ann.shows("#log", "Bob has joined")
+	ann.until("Ann is not told any more that she is alone", `document.querySelector("#alone").hidden`)
 
 	ann.say("Hello Bob, are you there?")
 	bob.shows("#log", "Hello Bob, are you there?")
@@ -291,7 +298,7 @@ func TestChat(t *testing.T) {
 		t.Errorf("Ann sees Bob, who has two tabs, %d times, want once", n)
 	}
 	ann.until("3 people", `document.querySelector("#count").innerText === "3 here"`)
-	ann.shot("chat")
+	ann.look("chat")
 	second.end()
 	carl.end()
 	ann.shows("#log", "Carl has left")
@@ -315,7 +322,7 @@ func TestChat(t *testing.T) {
 		b.shows("#notice", "Trying again")
 		b.until("no sending", `document.querySelector("#say button").disabled`)
 	}
-	ann.shot("restart")
+	ann.look("restart")
 	srv = start(t, addr)
 	for _, b := range []*tab{ann, bob} {
 		b.shows("#state", "connected")
@@ -347,7 +354,7 @@ func TestChat(t *testing.T) {
 	ann.run(chromedp.Click("#menu"))
 	ann.until("the drawer", `getComputedStyle(document.querySelector("#side")).visibility === "visible"`)
 	ann.until("focus in the drawer", `document.querySelector("#side").contains(document.activeElement)`)
-	ann.shot("drawer")
+	ann.look("drawer")
 	ann.run(chromedp.EmulateViewport(390, 844), chromedp.KeyEvent("\u001b"))
 	ann.until("Escape closes it", `getComputedStyle(document.querySelector("#side")).visibility === "hidden"`)
 

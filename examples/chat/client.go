@@ -117,7 +117,7 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	}
 
 	c.chat.reg.Join(everyone, me, nil)
-	out := welcome{Type: "welcome", Name: name, Rooms: []roomInfo{}}
+	out := welcome{Type: "welcome", Name: name, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
 	for room, metas := range c.chat.reg.Present(roomList) {
 		people, _ := metas[0].(int)
 		out.Rooms = append(out.Rooms, roomInfo{"room", room, people})

@@ -161,7 +161,7 @@ func TestClient_listsAreNeverNull(t *testing.T) {
 	inBubble(t, func(w *world) {
 		p := w.connect()
 		p.hello("Ann", "ann", "page")
-		if got, want := string(p.Next().Data), `{"type":"welcome","name":"Ann","rooms":[]}`; got != want {
+		if got, want := string(p.Next().Data), `{"type":"welcome","name":"Ann","time":946684800000,"rooms":[]}`; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		p.ask(`{"type":"join","room":"lobby"}`)

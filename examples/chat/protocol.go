@@ -42,6 +42,7 @@ type (
 	welcome struct {
 		Type  string     `json:"type"` // welcome
 		Name  string     `json:"name"`
+		Time  int64      `json:"time"` // of the server: milliseconds since 1970
 		Rooms []roomInfo `json:"rooms"`
 	}
 	roomInfo struct {

@@ -15,7 +15,9 @@ let room = "", life = "", after = 0;
 let welcomed = false, inRoom = false;
 const rooms = new Map();   // name -> number of people
 const people = new Set();
-const pending = new Map(); // ref -> the line of a message that the room has not confirmed
+const pending = new Map(); // ref -> the line of a message that its room has not confirmed
+let skew = 0;              // of the server's clock, in milliseconds
+const now = () => Date.now() + skew;
 
 const connection = new Connection("/ws");
 const send = request => connection.send(JSON.stringify(request));
@@ -73,6 +75,7 @@ $("notice").querySelector("button").onclick = () => connection.open();
 
 function welcome(m) {
   welcomed = true;
+  skew = m.time - Date.now();
   name = m.name;
   localStorage.setItem("name", name);
   rooms.clear();
@@ -84,15 +87,17 @@ function welcome(m) {
 function join() { send({type: "join", room, life, after, ref: "join"}); }
 
 function joined(m) {
-  if (m.gap) line("There may have been messages here that you cannot see any more.", "gap");
+  if (m.gap) gap(m.messages[0]?.time ?? now());
   if (m.life !== life) after = 0;
   life = m.life;
   people.clear();
   m.people.forEach(p => people.add(p));
   people.add(name);
   inRoom = true;
+  const waiting = [...pending.values()].filter(li => li.room === room);
+  for (const li of waiting) if (!li.isConnected) put(li); // from when we were in this room before
   m.messages.forEach(message);
-  for (const li of pending.values()) unsent(li); // said just before the loss, and not in what the room has
+  for (const li of waiting) if (pending.has(li.ref)) unsent(li); // said just before the loss, and not in what the room has
   status("connected");
   showSide();
   ready();
@@ -105,9 +110,11 @@ function message(m) {
   const old = mine && pending.get(m.ref);
   if (old) {
     pending.delete(m.ref);
+    const next = old.nextElementSibling;
     old.remove();
+    if (next) follows(next);
   }
-  put(entry(m.name, m.text, new Date(m.time), mine));
+  put(entry(m.name, m.text, m.time, mine));
 }
 
 function presence(m) {
@@ -145,17 +152,22 @@ function refused(m) {
 
 // --- the log ---
 
+// An entry is a message. Its time is the server's, or what we take for that until it is confirmed.
 function entry(by, text, time, mine) {
   const li = document.createElement("li");
   li.className = "message" + (mine ? " mine" : "");
   li.dataset.by = by;
-  li.append(el("span", "by", mine ? "You" : by), el("span", "text", text));
-  if (time) {
-    const t = el("time", "", time.toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}));
-    t.dateTime = time.toISOString();
-    li.append(t);
-  }
+  li.time = time;
+  const words = el("span", "text", "");
+  words.append(...linked(text));
+  li.append(el("span", "by", mine ? "You" : by), words, when(time));
   return li;
+}
+
+function when(time) {
+  const t = el("time", "when", new Date(time).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit"}));
+  t.dateTime = new Date(time).toISOString();
+  return t;
 }
 
 function el(tag, className, text) {
@@ -166,36 +178,74 @@ function el(tag, className, text) {
   return e;
 }
 
-function line(text, className = "") { put(Object.assign(el("li", "line " + className, text))); }
+// linked is a text in which web addresses are links: http and https only, without a user before the host, which is there
+// to deceive. Nothing of the text is ever read as HTML. The page that opens learns neither of this one nor where it was.
+function linked(text) {
+  const parts = [];
+  let end = 0;
+  for (const m of text.matchAll(/\bhttps?:\/\/[^\s<>"]+/gi)) {
+    let address = m[0].replace(/[.,:;!?'*_]+$/, "");
+    while (address.endsWith(")") && address.split(")").length > address.split("(").length) address = address.slice(0, -1);
+    const url = URL.parse(address);
+    if (!url || url.username || url.password) continue;
+    const a = el("a", "", address);
+    a.href = url.href;
+    a.target = "_blank";
+    a.rel = "noopener noreferrer nofollow ugc";
+    a.dir = "ltr";
+    parts.push(text.slice(end, m.index), a);
+    end = m.index + address.length;
+  }
+  parts.push(text.slice(end));
+  return parts;
+}
+
+function line(text, className = "", time = now()) { put(Object.assign(el("li", "line " + className, text), {time})); }
+
+// gap says that something is missing, once: not again before a message has come.
+function gap(time) {
+  const last = [...lines.children].findLast(li => li.matches(".gap, .message:not(.pending, .failed)"));
+  if (!last?.matches(".gap")) line("There may have been messages here that you cannot see any more.", "gap", time);
+}
 
 // Who reads the end goes on reading the end, whatever comes and however the window changes.
-const log = $("log");
+const log = $("log"), lines = $("lines");
 let atEnd = true;
 const toEnd = () => { log.scrollTop = log.scrollHeight; };
 log.onscroll = () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40; };
 new ResizeObserver(() => { if (atEnd) toEnd(); }).observe(log);
 
+// put appends a line. What we have said and the room does not know yet goes on standing where it belongs by its time:
+// what was said before comes before it, although we hear of it later.
 function put(li) {
-  const last = log.lastElementChild;
-  if (li.dataset.by && last?.dataset.by === li.dataset.by) li.classList.add("more");
-  log.append(li);
-  while (log.children.length > most) log.firstElementChild.remove();
+  let next = null;
+  for (let old = lines.lastElementChild; pending.has(old?.ref) && old.time > li.time; old = old.previousElementSibling) next = old;
+  lines.insertBefore(li, next);
+  follows(li);
+  if (next) follows(next);
+  while (lines.children.length > most) lines.firstElementChild.remove();
   if (atEnd || li.classList.contains("mine")) toEnd();
+}
+
+// follows marks a message that comes after another one of the same person.
+function follows(li) {
+  const by = li.dataset.by;
+  li.classList.toggle("more", Boolean(by) && li.previousElementSibling?.dataset.by === by);
 }
 
 // --- what we say ---
 
 function say(text) {
   const ref = token();
-  const li = entry(name, text, null, true);
-  li.classList.add("pending");
+  const li = Object.assign(entry(name, text, now(), true), {ref, room});
   pending.set(ref, li);
   put(li);
   li.again = () => {
     li.classList.remove("failed");
     li.classList.add("pending");
     li.querySelector("button")?.remove();
-    if (!send({type: "say", text, ref})) unsent(li);
+    li.querySelector(".when").textContent = "sending";
+    if (!inRoom || !send({type: "say", text, ref})) unsent(li);
   };
   li.again();
 }
@@ -204,6 +254,7 @@ function unsent(li) {
   if (li.classList.contains("failed")) return;
   li.classList.add("failed");
   li.classList.remove("pending");
+  li.querySelector(".when").replaceWith(when(li.time));
   const b = el("button", "link", "Not sent. Send again");
   b.type = "button";
   b.onclick = li.again;
@@ -263,10 +314,11 @@ function enter(wanted) {
   after = 0;
   inRoom = false;
   people.clear();
-  pending.clear();
-  log.replaceChildren();
+  lines.replaceChildren();
   atEnd = true;
   document.title = `#${room} · Troupe chat`;
+  $("second").href = "#" + room;
+  $("copied").textContent = "";
   if (location.hash.slice(1) !== room) location.hash = room;
   $("title").textContent = room;
   showSide();
@@ -287,6 +339,11 @@ $("go").onsubmit = e => {
   if (wanted) enter(wanted);
 };
 
+$("copy").onclick = async () => {
+  const done = await navigator.clipboard?.writeText(location.href).then(() => true, () => false); // not on every page without TLS
+  $("copied").textContent = done ? "Copied." : "Please copy it from the address bar.";
+};
+
 $("leave").onclick = () => {
   connection.close();
   drawer(false);
@@ -295,6 +352,7 @@ $("leave").onclick = () => {
 
 function showSide() {
   const count = people.size;
+  $("alone").hidden = !inRoom || count > 1;
   $("count").textContent = inRoom ? `${count} here` : "";
   const known = new Map(rooms);
   if (room) known.set(room, Math.max(count, known.get(room) ?? 0));
