@@ -59,7 +59,7 @@ func sources(t *testing.T) []source {
 	return all
 }
 
-// walk calls f with the name of every file below the root, leaving out hidden directories, testdata, and
+// walk calls f with the name of every file below the root, leaving out hidden directories, testdata, node_modules, and
 // those that skip names.
 func walk(t *testing.T, skip func(dir string) bool, f func(name string)) {
 	t.Helper()
@@ -77,7 +77,7 @@ func walk(t *testing.T, skip func(dir string) bool, f func(name string)) {
 			return nil
 		}
 		base := d.Name()
-		if strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || skip != nil && skip(name) {
+		if strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || base == "node_modules" || skip != nil && skip(name) {
 			return fs.SkipDir
 		}
 		return nil
