@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"reflect"
-
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -16,50 +14,72 @@ import (
 // shared: it is read-only from then on. A [websock.Message], which sockets write to their clients without passing
 // HandleInfo, is prepared, so that it is encoded and compressed once for all; see [websock.Prepare].
 func (r *Registry) Broadcast(group string, msg any) int {
-	n, _ := r.broadcast(group, msg, actor.PID{}, nil, nil)
-	return n
+	return r.broadcast(group, msg, actor.PID{}, nil)
 }
 
 // BroadcastFrom is [Registry.Broadcast] to all members but from, the sender as a rule. from need not be a member.
 func (r *Registry) BroadcastFrom(group string, from actor.PID, msg any) int {
-	n, _ := r.broadcast(group, msg, from, nil, nil)
-	return n
+	return r.broadcast(group, msg, from, nil)
 }
 
 // BroadcastWhere is [Registry.Broadcast] to the members for which match, called with the PID and the meta of Join, says
 // true. match runs on the caller's goroutine and may use the registry.
 func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool, msg any) int {
-	n, _ := r.broadcast(group, msg, actor.PID{}, match, nil)
-	return n
+	return r.broadcast(group, msg, actor.PID{}, match)
 }
 
-// broadcast is all of the above. The error is that of a message type that the group does not have.
-func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool,
-	message reflect.Type) (n int, err error) {
-	list, parts, err := r.look(group, message)
-	if parts == nil && len(*list) == 0 {
-		r.drop(list)
-		return 0, err
+// broadcast is all of the above.
+func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool) (n int) {
+	l := r.look(group)
+	defer r.drop(l.list)
+	if l.parts == nil && len(*l.list) == 0 {
+		return 0
 	}
 	if m, ok := msg.(websock.Message); ok {
 		msg = websock.Prepare(m)
 	}
-	for i := 0; ; i++ {
-		if parts != nil {
-			parts[i].copy(list)
-		}
-		for _, m := range *list {
+	c := &cast{r: r, group: l.group, since: l.since, msg: msg}
+	for l.next() {
+		for _, m := range *l.list {
 			if but != (actor.PID{}) && m.who.pid == but {
 				continue
 			}
-			if (match == nil || match(m.who.pid, m.meta)) && m.to.Send(msg) {
+			if (match == nil || match(m.who.pid, m.meta)) && m.to.Defer(c) {
 				n++
 			}
 		}
-		clear(*list)
-		if parts == nil || i == partCount-1 {
-			r.drop(list)
-			return n, nil
-		}
 	}
+	return n
+}
+
+// cast is one broadcast, which all mailboxes share: a host.Deferred, so that a process that has left the group while the
+// message was waiting does not get it.
+type cast struct {
+	r     *Registry
+	group *group
+	since uint32 // group.left before it was sent
+	msg   any
+}
+
+// Content implements host.Deferred.
+func (c *cast) Content() any { return c.msg }
+
+// Due implements host.Deferred. As long as nobody has left the group since, it costs one atomic load. Who ends is not
+// counted, so it is the same in a group whose members come and go with their sockets.
+func (c *cast) Due(to actor.PID) (any, bool) {
+	if c.group.left.Load() != c.since && !c.reaches(to) {
+		return nil, false
+	}
+	return c.msg, true
+}
+
+// reaches tells whether a process is a member and has been since before c was sent.
+func (c *cast) reaches(pid actor.PID) bool {
+	p := c.r.known(pid)
+	if p == nil {
+		return false
+	}
+	defer p.mu.Unlock()
+	m, ok := p.find(placeKey{kind: kindMember, name: c.group.name}).(*member)
+	return ok && m.group == c.group && int32(c.since-m.since) >= 0
 }

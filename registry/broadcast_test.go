@@ -153,6 +153,7 @@ func TestSend_underNoLock(t *testing.T) {
 	defer block(t, full.pid)()
 	full.pid.Send("full")
 	ms := spawnMany(t, sys, 100)
+	reg.Join("g", full.pid, nil)
 	reg.Watch("g", full.pid)
 	lines := 0
 	log = func() {
@@ -172,13 +173,9 @@ func TestSend_underNoLock(t *testing.T) {
 		what string
 		do   func()
 	}{
-		{"Join", func() { reg.Join("g", full.pid, nil) }},
-		{"Join of another", func() { reg.Join("g", ms[0].pid, nil) }},
-		{"Broadcast", func() { reg.Broadcast("g", "x") }},
-		{"Track", func() { reg.Track("g", full.pid, "k", nil) }},
-		{"Watch", func() { reg.Unwatch("g", full.pid); reg.Watch("g", full.pid) }},
-		{"Leave", func() { reg.Leave("g", full.pid) }},
-		{"end of a process", func() { ms[0].pid.Exit(actor.ErrKilled) }},
+		{"Broadcast to a small group", func() { reg.Broadcast("g", "x") }},
+		{"Broadcast to a large group", func() { reg.Broadcast("g", "x") }},
+		{"BroadcastWhere", func() { reg.BroadcastWhere("g", func(actor.PID, any) bool { return true }, "x") }},
 	} {
 		lines = 0
 		step.do()
@@ -199,7 +196,7 @@ func TestBroadcast_prepares(t *testing.T) {
 		prepared := websock.Prepare(websock.Text("prepared"))
 		reg.Broadcast("g", websock.Text("plain"))
 		reg.Broadcast("g", prepared)
-		registry.TopicOf[websock.Message](reg, "g").Publish(websock.Text("typed"))
+		topicOf[websock.Message](t, reg, "g").Publish(websock.Text("typed"))
 		synctest.Wait()
 		encoded := map[string]int{}
 		type form struct{}
@@ -279,4 +276,85 @@ func TestBroadcastFrom_aSenderThatJoinsMeanwhile(t *testing.T) {
 			t.Fatalf("the sender got %q", got)
 		}
 	}
+}
+
+// What was broadcast to a group before a process has left it and waits in its mailbox is dropped when its turn comes.
+func TestBroadcast_leftBeforeItsTurn(t *testing.T) {
+	for _, n := range []int{1, 200} { // others in the group
+		for name, send := range map[string]func(reg *registry.Registry, group string, msg any) int{
+			"Broadcast": (*registry.Registry).Broadcast,
+			"BroadcastFrom": func(reg *registry.Registry, group string, msg any) int {
+				return reg.BroadcastFrom(group, actor.PID{}, msg)
+			},
+			"BroadcastWhere": func(reg *registry.Registry, group string, msg any) int {
+				return reg.BroadcastWhere(group, func(actor.PID, any) bool { return true }, msg)
+			},
+			"Publish": func(reg *registry.Registry, group string, msg any) int {
+				topic, err := registry.TopicOf[any](reg, group)
+				if err != nil {
+					t.Error(err)
+				}
+				return topic.Publish(msg)
+			},
+		} {
+			t.Run(fmt.Sprint(name, n), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					reg, sys := newRegistry(t)
+					m, others := spawn(t, sys), spawnMany(t, sys, n)
+					for _, o := range others {
+						reg.Join("g", o.pid, nil)
+					}
+					reg.Join("g", m.pid, nil)
+					reg.Join("h", m.pid, nil)
+					m.pid.Send(func(ctx context.Context) { // as a callback that leaves
+						if took := send(reg, "g", "before"); took != n+1 {
+							t.Errorf("%s to %d = %d", name, n+1, took)
+						}
+						send(reg, "h", "to another group")
+						m.pid.Send("by its PID")
+						reg.Leave("g", m.pid)
+					})
+					synctest.Wait()
+					wantGot(t, m, "to another group", "by its PID")
+					wantGot(t, others[0], "before")
+
+					reg.Join("g", m.pid, nil)
+					m.pid.Send(func(ctx context.Context) { // and comes back
+						send(reg, "g", "before")
+						reg.Leave("g", m.pid)
+						send(reg, "g", "meanwhile")
+						reg.Join("g", m.pid, 1)
+						reg.Join("g", m.pid, 2) // new meta
+						send(reg, "g", "after")
+						reg.Leave("g", others[0].pid)
+					})
+					synctest.Wait()
+					wantGot(t, m, "after")
+
+					end(t, others[0].pid, actor.ErrNormal) // who ends does not matter to the others
+					release := block(t, m.pid)
+					send(reg, "g", "again")
+					release()
+					synctest.Wait()
+					wantGot(t, m, "again")
+				})
+			})
+		}
+	}
+}
+
+// A group that was given up and made anew is another one.
+func TestBroadcast_leftAndGroupDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		m := spawn(t, sys)
+		reg.Join("g", m.pid, nil)
+		m.pid.Send(func(context.Context) {
+			reg.Broadcast("g", "before")
+			reg.Leave("g", m.pid)
+			reg.Join("g", m.pid, nil)
+		})
+		synctest.Wait()
+		wantGot(t, m)
+	})
 }

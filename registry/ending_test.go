@@ -25,8 +25,8 @@ func ending(t *testing.T, reg *registry.Registry, sys *actor.System, name string
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := reg.Register(name, pid, "meta"); err != nil || !reg.Join(name, pid, nil) || !reg.Track(name, pid, "key", nil) {
-		t.Fatalf("Register: %v, or Join or Track said false", err)
+	if err := errors.Join(reg.Register(name, pid, "meta"), reg.Join(name, pid, nil), reg.Track(name, pid, "key", nil)); err != nil {
+		t.Fatal(err)
 	}
 	wantHolder(t, reg, name, pid, "meta")
 	if inCallback {

@@ -24,14 +24,24 @@ func (p printer) Receive(ctx context.Context, msg any) error {
 			return nil
 		}
 		fmt.Printf("%s: %s\n", p.name, msg)
+	case registry.Members:
+		fmt.Printf("%s: %v in %s\n", p.name, metasOf(msg.Entries), msg.Group)
 	case registry.Joined:
-		fmt.Printf("%s: %v joined %s\n", p.name, msg.Meta, msg.Group)
+		fmt.Printf("%s: %v joined %s\n", p.name, metasOf(msg.Entries), msg.Group)
 	case registry.Left:
-		fmt.Printf("%s: %v left %s\n", p.name, msg.Meta, msg.Group)
+		fmt.Printf("%s: %v left %s\n", p.name, metasOf(msg.Entries), msg.Group)
+	case registry.PresenceDiff: // of those who watch a group
 	default:
 		fmt.Printf("%s: %v\n", p.name, msg)
 	}
 	return nil
+}
+
+func metasOf(entries []registry.Entry) (metas []any) {
+	for _, e := range entries {
+		metas = append(metas, e.Meta)
+	}
+	return metas
 }
 
 // start makes a System, a Registry and a process for each name. stop ends them.
@@ -230,24 +240,28 @@ func ExampleRegistry_Watch() {
 	defer stop()
 	reg.Join("room:1", pids[1], "alice")
 	reg.Watch("room:1", pids[0])
+	wait(pids[0])
 	reg.Join("room:1", pids[2], "bob")
+	wait(pids[0])
 	reg.Leave("room:1", pids[1])
 	wait(pids[0])
 	reg.Unwatch("room:1", pids[0])
 	// Output:
-	// moderator: alice joined room:1
-	// moderator: bob joined room:1
-	// moderator: alice left room:1
+	// moderator: [alice] in room:1
+	// moderator: [bob] joined room:1
+	// moderator: [alice] left room:1
 }
 
 func ExampleRegistry_Unwatch() {
 	reg, _, pids, stop := start("moderator", "alice")
 	defer stop()
 	reg.Watch("room:1", pids[0])
+	wait(pids[0])
 	reg.Unwatch("room:1", pids[0])
 	reg.Join("room:1", pids[1], "alice")
 	wait(pids[0])
 	// Output:
+	// moderator: [] in room:1
 }
 
 func ExampleRegistry_OnGroup() {
@@ -291,9 +305,9 @@ func ExampleRegistry_Untrack() {
 	reg.Track("room:1", pids[1], "alice", "laptop")
 	reg.Untrack("room:1", pids[0], "alice")
 	for key, metas := range reg.Present("room:1") {
-		fmt.Println(key, metas)
+		fmt.Println(key, len(metas), metas[0].Meta)
 	}
-	// Output: alice [laptop]
+	// Output: alice 1 laptop
 }
 
 func ExampleRegistry_Present() {
@@ -307,8 +321,8 @@ func ExampleRegistry_Present() {
 	// Output: alice 2
 }
 
-// online is a process that keeps who is present in a room, and prints who comes and goes.
-type online struct{ present map[string][]any }
+// online is a process that keeps who is present in a room, and prints who is there and which sockets come and go.
+type online struct{ present map[string][]registry.Meta }
 
 func (o online) Receive(ctx context.Context, msg any) error {
 	diff, ok := msg.(registry.PresenceDiff)
@@ -316,16 +330,13 @@ func (o online) Receive(ctx context.Context, msg any) error {
 		actor.Reply(ctx, true)
 		return nil
 	}
-	for key := range diff.Joined {
-		if _, known := o.present[key]; !known {
-			fmt.Println(key, "comes")
-		}
+	for key, metas := range diff.Came {
+		fmt.Println("came:", key, metas[0].Meta)
 	}
-	maps.Copy(o.present, diff.Joined)
-	for key := range diff.Left {
-		fmt.Println(key, "goes")
-		delete(o.present, key)
+	for key, metas := range diff.Went {
+		fmt.Println("went:", key, metas[0].Meta)
 	}
+	diff.Apply(o.present)
 	fmt.Println("online:", strings.Join(slices.Sorted(maps.Keys(o.present)), ", "))
 	return nil
 }
@@ -333,26 +344,32 @@ func (o online) Receive(ctx context.Context, msg any) error {
 func ExamplePresenceDiff() {
 	reg, sys, pids, stop := start("alice's phone", "alice's laptop", "bob's phone")
 	defer stop()
-	watcher, err := sys.Spawn(online{map[string][]any{}}, actor.SpawnOptions{})
+	watcher, err := sys.Spawn(online{map[string][]registry.Meta{}}, actor.SpawnOptions{})
 	if err != nil {
 		panic(err)
 	}
 	reg.Track("room:1", pids[0], "alice", "phone")
 	reg.Watch("room:1", watcher)
+	wait(watcher)
 	reg.Track("room:1", pids[2], "bob", "phone")
+	wait(watcher)
 	reg.Track("room:1", pids[1], "alice", "laptop") // the same person
-	reg.Untrack("room:1", pids[0], "alice")         // she is still there
+	wait(watcher)
+	reg.Untrack("room:1", pids[0], "alice") // she is still there
+	wait(watcher)
 	reg.Untrack("room:1", pids[2], "bob")
 	wait(watcher)
 	reg.Unwatch("room:1", watcher)
 	// Output:
-	// alice comes
+	// came: alice phone
 	// online: alice
-	// bob comes
+	// came: bob phone
 	// online: alice, bob
+	// came: alice laptop
 	// online: alice, bob
+	// went: alice phone
 	// online: alice, bob
-	// bob goes
+	// went: bob phone
 	// online: alice
 }
 
@@ -360,7 +377,10 @@ func ExampleTopicOf() {
 	reg, _, pids, stop := start("alice")
 	defer stop()
 	type tick struct{ Price int }
-	ticks := registry.TopicOf[tick](reg, "ticks")
+	ticks, err := registry.TopicOf[tick](reg, "ticks")
+	if err != nil {
+		panic(err) // the name is in use for another type
+	}
 	ticks.Subscribe(pids[0])
 	n := ticks.Publish(tick{Price: 17})
 	wait(pids...)
@@ -373,7 +393,7 @@ func ExampleTopicOf() {
 func ExampleTopic_Publish() {
 	reg, _, pids, stop := start("alice", "bob")
 	defer stop()
-	news := registry.TopicOf[string](reg, "news")
+	news, _ := registry.TopicOf[string](reg, "news")
 	news.Subscribe(pids[0])
 	n := news.Publish("it rains")
 	wait(pids...)
@@ -386,11 +406,78 @@ func ExampleTopic_Publish() {
 func ExampleTopic_Subscribe() {
 	reg, _, pids, stop := start("alice")
 	defer stop()
-	news := registry.TopicOf[string](reg, "news")
-	fmt.Println(news.Subscribe(pids[0]), news.Subscribe(actor.PID{}))
-	reg.Leave("news", pids[0]) // ends it
-	fmt.Println(news.Publish("it rains"))
+	news, _ := registry.TopicOf[string](reg, "news")
+	fmt.Println(news.Subscribe(pids[0]))
+	fmt.Println(errors.Is(news.Subscribe(actor.PID{}), registry.ErrNoProcess))
 	// Output:
-	// true false
-	// 0
+	// <nil>
+	// true
+}
+
+func ExampleTopic_Unsubscribe() {
+	reg, _, pids, stop := start("alice")
+	defer stop()
+	news, _ := registry.TopicOf[string](reg, "news")
+	news.Subscribe(pids[0])
+	news.Unsubscribe(pids[0])
+	fmt.Println(news.Publish("it rains"))
+	// Output: 0
+}
+
+func ExampleRegistry_Names() {
+	reg, _, pids, stop := start("alice")
+	defer stop()
+	reg.Register("user:42", pids[0], nil)
+	for name, pid := range reg.Names() {
+		fmt.Println(name, pid == pids[0])
+	}
+	// Output: user:42 true
+}
+
+func ExampleRegistry_Groups() {
+	reg, _, pids, stop := start("alice", "bob")
+	defer stop()
+	reg.Join("room:1", pids[0], nil)
+	reg.Join("room:1", pids[1], nil)
+	for group, n := range reg.Groups() {
+		fmt.Println(group, n)
+	}
+	// Output: room:1 2
+}
+
+func ExampleRegistry_Topics() {
+	reg, _, pids, stop := start("alice's phone", "alice's laptop")
+	defer stop()
+	reg.Track("room:1", pids[0], "alice", nil)
+	reg.Track("room:1", pids[1], "alice", nil)
+	for topic, n := range reg.Topics() {
+		fmt.Println(topic, n)
+	}
+	// Output: room:1 1
+}
+
+func ExampleRegistry_Of() {
+	reg, _, pids, stop := start("alice")
+	defer stop()
+	reg.Register("user:42", pids[0], nil)
+	reg.Join("room:1", pids[0], "admin")
+	reg.Track("room:1", pids[0], "alice", "phone")
+	var all []string
+	for e := range reg.Of(pids[0]) {
+		all = append(all, fmt.Sprint(e.Kind, " ", e.Name, " ", e.Key, " ", e.Meta))
+	}
+	slices.Sort(all) // they come in no order
+	fmt.Println(strings.Join(all, "\n"))
+	// Output:
+	// member room:1  admin
+	// name user:42  <nil>
+	// presence room:1 alice phone
+}
+
+func ExampleRegistry_PresentOf() {
+	reg, _, pids, stop := start("alice's phone")
+	defer stop()
+	reg.Track("room:1", pids[0], "alice", "phone")
+	fmt.Println(len(reg.PresentOf("room:1", "alice")), len(reg.PresentOf("room:1", "bob")))
+	// Output: 1 0
 }

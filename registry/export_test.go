@@ -84,3 +84,18 @@ func (r *Registry) Holder(name string) actor.PID {
 	}
 	return actor.PID{}
 }
+
+// Journal counts the changes that a group keeps for its watchers.
+func (r *Registry) Journal(group string) int {
+	t := r.groupShard(group)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	g := t.m.Get(group)
+	if g == nil || !g.watched() {
+		return 0
+	}
+	j := g.more.journal
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return len(j.members.list) + len(j.present.list)
+}

@@ -1,8 +1,8 @@
 package registry
 
 import (
+	"fmt"
 	"iter"
-	"reflect"
 	"sync"
 	"sync/atomic"
 
@@ -27,6 +27,7 @@ type group struct {
 	name  string
 	first part // all of a small group
 	more  *extras
+	left  atomic.Uint32 // counts the members that have left and live on; see cast
 }
 
 // part is the members and persons that one lock guards.
@@ -38,11 +39,10 @@ type part struct {
 
 // extras is what most groups do not have.
 type extras struct {
-	parts    *[partCount]largePart // of a large group, which stays large until it is dropped
-	count    atomic.Int64          // of members, of a large group
-	feed     *feed
-	watchers int
-	message  reflect.Type // of the Topic that somebody has subscribed to
+	parts         *[partCount]largePart // of a large group, which stays large until it is dropped
+	count         atomic.Int64          // of members, of a large group
+	journal       *journal              // while somebody watches
+	announcements *announcements
 }
 
 type largePart struct {
@@ -58,8 +58,9 @@ type member struct {
 	meta  any
 	group *group
 	seat  uint32
-	at    int32 // in part.members
-	in    int32 // in process.places
+	at    int32  // in part.members
+	in    int32  // in process.places
+	since uint32 // group.left when it joined
 }
 
 func (m *member) key() placeKey { return placeKey{kind: kindMember, name: m.group.name} }
@@ -67,11 +68,14 @@ func (m *member) slot() *int32  { return &m.in }
 
 // Join makes pid a member of the group, once; a group exists while it has members. A process may be in many groups. meta
 // is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
-// Join says false when pid is no process. What is broadcast after Join has returned reaches the process.
-func (r *Registry) Join(group string, pid actor.PID, meta any) bool {
+// What is broadcast after Join has returned reaches the process. The error is [ErrNoProcess].
+//
+// What is broadcast from now on waits in the mailbox until the callback that has joined returns. A process that still has
+// slow work to do before it can handle messages does it first, then joins, and then asks for what it has missed.
+func (r *Registry) Join(group string, pid actor.PID, meta any) error {
 	p := r.process(pid)
 	if p == nil {
-		return false
+		return fmt.Errorf("registry: join %q by %v: %w", group, pid, ErrNoProcess)
 	}
 	var n news
 	m := &member{who: p, to: p.ref, seat: p.seat, meta: meta}
@@ -79,16 +83,17 @@ func (r *Registry) Join(group string, pid actor.PID, meta any) bool {
 		n = r.renew(old, m)
 		p.replace(old, m)
 	} else {
-		n, _ = r.enter(group, m, nil)
+		n = r.enter(group, m)
 		p.add(m)
 	}
 	p.mu.Unlock()
 	r.deliver(n)
-	return true
+	return nil
 }
 
-// Leave takes pid out of the group. When it has returned, no broadcast that begins reaches the process; one that has
-// begun may. It does nothing when pid is no member.
+// Leave takes pid out of the group. When it has returned, the process gets nothing more of it: no broadcast that begins
+// then, and nothing that was broadcast before and waits in its mailbox, which is dropped when its turn comes. What a socket
+// has been given to write by then is written. It does nothing when pid is no member.
 func (r *Registry) Leave(group string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindMember, name: group}, pid)
 }
@@ -124,45 +129,66 @@ func (r *Registry) Count(group string) int {
 // is held while the loop body runs, which may use the registry.
 func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 	return func(yield func(actor.PID, any) bool) {
-		list, parts, _ := r.look(group, nil)
-		for i := 0; ; i++ {
-			if parts != nil {
-				parts[i].copy(list)
-			}
-			for _, m := range *list {
+		r.everyMember(group, func(list []*member) bool {
+			for _, m := range list {
 				if !yield(m.who.pid, m.meta) {
-					r.drop(list)
-					return
+					return false
 				}
 			}
-			clear(*list)
-			if parts == nil || i == partCount-1 {
-				r.drop(list)
-				return
-			}
+			return true
+		})
+	}
+}
+
+// everyMember calls f with the members, part by part, until it says false.
+func (r *Registry) everyMember(group string, f func(list []*member) bool) {
+	l := r.look(group)
+	defer r.drop(l.list)
+	for l.next() {
+		if !f(*l.list) {
+			return
 		}
 	}
 }
 
-// look returns the members of a small group, or an empty list and the parts of a large one, to copy to it. The error is
-// that of a message type that the group does not have.
-func (r *Registry) look(name string, message reflect.Type) (*[]*member, *[partCount]largePart, error) {
-	list := r.memberLists.Get().(*[]*member)
+// look is a walk over the members of a group.
+type look struct {
+	group *group // nil: there is none
+	since uint32 // group.left when it began
+	list  *[]*member
+	parts *[partCount]largePart
+	n     int
+}
+
+// look begins a walk: [look.next] makes list the members of a small group, and then of each part of a large one. The caller
+// drops the list.
+func (r *Registry) look(name string) look {
+	l := look{list: r.memberLists.Get().(*[]*member)}
 	t := r.groupShard(name)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	g := t.m.Get(name)
 	if g == nil {
-		return list, nil, nil
+		return l
 	}
-	if err := g.fits(message); err != nil {
-		return list, nil, err
+	l.group, l.since, l.parts = g, g.left.Load(), g.parts()
+	if l.parts == nil {
+		g.first.copy(l.list) // here, because the group may be divided when the lock is gone
 	}
-	if parts := g.parts(); parts != nil {
-		return list, parts, nil
+	return l
+}
+
+func (l *look) next() bool {
+	l.n++
+	if l.parts == nil {
+		return l.n == 1 && len(*l.list) > 0
 	}
-	g.first.copy(list) // here, because the group may be divided when the lock is gone
-	return list, nil, nil
+	if l.n > partCount {
+		return false
+	}
+	clear(*l.list)
+	l.parts[l.n-1].copy(l.list)
+	return true
 }
 
 // copy makes list a copy of the members.
@@ -215,14 +241,14 @@ func (g *group) count() int {
 	return len(g.first.members)
 }
 
-// enter makes m a member of the group of that name. The error is that of a message type that the group does not have.
-func (r *Registry) enter(name string, m *member, message reflect.Type) (news, error) {
+// enter makes m a member of the group of that name.
+func (r *Registry) enter(name string, m *member) news {
 	t := r.groupShard(name)
 	t.mu.RLock()
-	if g := t.m.Get(name); g != nil && g.carries(message) {
-		if n, ok := g.admit(m, false); ok {
+	if g := t.m.Get(name); g != nil {
+		if readers, ok := g.admit(m, false); ok {
 			t.mu.RUnlock()
-			return n, nil
+			return news{readers: readers}
 		}
 	}
 	t.mu.RUnlock()
@@ -230,33 +256,35 @@ func (r *Registry) enter(name string, m *member, message reflect.Type) (news, er
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := t.group(name)
-	if err := g.bind(message); err != nil {
-		return news{}, err
-	}
-	n, _ := g.admit(m, true)
+	readers, _ := g.admit(m, true)
+	var n news
 	if g.count() == 1 {
-		n = r.announce(t, g, true, n)
+		n = g.announce(t.listeners, true)
 	}
+	n.readers = readers
 	g.divide()
-	return n, nil
+	return n
 }
 
 // admit adds m. Without the lock for writing it refuses to be the first, and to make a small group large.
-func (g *group) admit(m *member, writing bool) (news, bool) {
+func (g *group) admit(m *member, writing bool) ([]*reader, bool) {
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	switch {
 	case g.parts() != nil:
 		if !addFrom(&g.more.count, 1, writing) {
-			return news{}, false
+			return nil, false
 		}
 	case !writing && (len(pt.members) == 0 || len(pt.members) >= smallGroup):
-		return news{}, false
+		return nil, false
 	}
-	m.group, m.at = g, int32(len(pt.members))
+	m.group, m.at, m.since = g, int32(len(pt.members)), g.left.Load()
 	pt.members = append(pt.members, m)
-	return g.joined(m), true
+	if g.watched() {
+		return g.more.journal.joined(m), true
+	}
+	return nil, true
 }
 
 // addFrom adds d, and without force only when the first does not come and the last does not go by it.
@@ -285,52 +313,60 @@ func (r *Registry) renew(old, m *member) news {
 	pt := g.part(uint64(old.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	m.group, m.at = g, old.at
+	m.group, m.at, m.since = g, old.at, old.since
 	pt.members[m.at] = m
-	return g.joined(m)
+	if g.watched() {
+		return news{readers: g.more.journal.renewed(old, m)}
+	}
+	return news{}
 }
 
 func (m *member) vacate(r *Registry) news {
 	g := m.group
 	t := r.groupShard(g.name)
 	t.mu.RLock()
-	n, ok := g.release(m, false)
+	readers, ok := g.release(m, false)
 	t.mu.RUnlock()
 	if ok {
-		return n
+		return news{readers: readers}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n, _ = g.release(m, true)
+	readers, _ = g.release(m, true)
+	var n news
 	if g.count() == 0 {
-		if g.more != nil {
-			g.more.message = nil
-		}
-		n = r.announce(t, g, false, n)
+		n = g.announce(t.listeners, false)
 		t.tidy(g)
 	}
+	n.readers = readers
 	return n
 }
 
 // release takes m out. Without the lock for writing it refuses to take out the last one.
-func (g *group) release(m *member, writing bool) (news, bool) {
+func (g *group) release(m *member, writing bool) ([]*reader, bool) {
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	switch {
 	case g.parts() != nil:
 		if !addFrom(&g.more.count, -1, writing) {
-			return news{}, false
+			return nil, false
 		}
 	case !writing && len(pt.members) == 1:
-		return news{}, false
+		return nil, false
 	}
 	last := len(pt.members) - 1
 	pt.members[m.at] = pt.members[last]
 	pt.members[m.at].at = m.at
 	pt.members[last] = nil
 	pt.members = shrink.Slice(pt.members[:last])
-	return g.left(m), true
+	if !m.who.gone { // what waits in the mailbox of one that ends is dropped anyway
+		g.left.Add(1)
+	}
+	if g.watched() {
+		return g.more.journal.left(m), true
+	}
+	return nil, true
 }
 
 // divide makes a small group large when it has too much for one lock; its shard is locked for writing.
@@ -353,13 +389,16 @@ func (g *group) divide() {
 	}
 	if persons != nil {
 		for _, ps := range persons.All() {
-			parts[ps.line%partCount].put(ps)
+			parts[ps.seat].put(ps)
 		}
 	}
 	x := g.extras()
 	x.parts = parts
 	x.count.Store(int64(len(members)))
 }
+
+// watched tells whether g has watchers.
+func (g *group) watched() bool { return g.more != nil && g.more.journal != nil }
 
 // extras returns g.more to write to; the shard is locked for writing.
 func (g *group) extras() *extras {
@@ -372,13 +411,13 @@ func (g *group) extras() *extras {
 // tidy gives back what g does not need any more; t is locked for writing.
 func (t *groupShard) tidy(g *group) {
 	if x := g.more; x != nil {
-		if x.feed != nil && x.watchers == 0 && x.feed.idle() {
-			x.feed = nil
+		if x.announcements != nil && x.announcements.idle() {
+			x.announcements = nil
 		}
-		if x.feed != nil || x.watchers > 0 {
+		if x.announcements != nil || x.journal != nil {
 			return
 		}
-		if x.parts == nil && x.message == nil {
+		if x.parts == nil {
 			g.more = nil
 		}
 	}

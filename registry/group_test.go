@@ -20,7 +20,7 @@ func TestJoin(t *testing.T) {
 			reg, sys := newRegistry(t)
 			want := map[actor.PID]any{}
 			for i, m := range spawnMany(t, sys, n) {
-				if !reg.Join("g", m.pid, i) {
+				if reg.Join("g", m.pid, i) != nil {
 					t.Fatalf("Join of %v says false", m.pid)
 				}
 				want[m.pid] = i
@@ -28,7 +28,7 @@ func TestJoin(t *testing.T) {
 			wantMembers(t, reg, "g", want)
 			wantMembers(t, reg, "other", nil)
 			for pid := range want { // again: once, with new meta
-				if !reg.Join("g", pid, "new") {
+				if reg.Join("g", pid, "new") != nil {
 					t.Fatalf("second Join of %v says false", pid)
 				}
 				want[pid] = "new"

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 )
 
@@ -17,7 +18,7 @@ type listener struct {
 // order, and open alternates, true first.
 //
 // f runs on the goroutine that joined or left, or that ended the process which was a member, or on that of another
-// change or Watch of the same group. It may use the registry, and must not block: what it holds up is the caller of a Join, or
+// such change of the same group. It may use the registry, and must not block: what it holds up is the caller of a Join, or
 // the end of a process. A panic in f is that goroutine's.
 //
 // After cancel no call of f begins; one that has begun may still run. cancel may be called more than once.
@@ -30,9 +31,7 @@ func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 		t.listeners = append(slices.Clip(t.listeners), l)
 		for _, g := range t.m.All() {
 			if g.count() > 0 {
-				f := r.feed(g)
-				f.add(listenerLine, func() { l.tell(g.name, true) })
-				all = append(all, news{group: g, feed: f, listeners: true})
+				all = append(all, g.announce([]*listener{l}, true))
 			}
 		}
 		t.mu.Unlock()
@@ -51,17 +50,128 @@ func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 	}
 }
 
-func (l *listener) tell(name string, open bool) {
-	if !l.stopped.Load() {
-		l.f(name, open)
+// announcements are the calls of listeners that a group has to make. They are added under the lock of the shard and made
+// under no lock, in order, by one goroutine at a time: the one that has made the first of them goes on with what others
+// add meanwhile.
+type announcements struct {
+	mu    sync.Mutex
+	queue []announcement
+	busy  bool
+}
+
+type announcement struct {
+	l     *listener
+	group string
+	open  bool
+}
+
+func (a announcement) make() {
+	if !a.l.stopped.Load() {
+		a.l.f(a.group, a.open)
 	}
 }
 
-// announce tells the listeners that g has opened or closed; n is what else has happened. t is locked for writing.
-func (r *Registry) announce(t *groupShard, g *group, open bool, n news) news {
-	for _, l := range t.listeners {
-		n.group, n.feed, n.listeners = g, r.feed(g), true
-		n.feed.add(listenerLine, func() { l.tell(g.name, open) })
+// announce adds calls; the shard of g is locked for writing.
+func (g *group) announce(to []*listener, open bool) news {
+	if len(to) == 0 {
+		return news{}
 	}
-	return n
+	x := g.extras()
+	if x.announcements == nil {
+		x.announcements = new(announcements)
+	}
+	a := x.announcements
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, l := range to {
+		a.queue = append(a.queue, announcement{l, g.name, open})
+	}
+	return news{group: g, announcements: a}
+}
+
+func (a *announcements) idle() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.queue) == 0 && !a.busy
+}
+
+// next takes what waits. own says that the caller is the one that makes the calls.
+func (a *announcements) next(own bool) []announcement {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !own && a.busy {
+		return nil
+	}
+	queue := a.queue
+	a.queue, a.busy = nil, len(queue) > 0
+	return queue
+}
+
+// deliver makes the calls until none waits, or leaves it to the goroutine that does. After a panic, or a runtime.Goexit, in
+// one the rest is made all the same.
+func (a *announcements) deliver() {
+	queue, i := a.next(false), 0
+	defer func() {
+		if len(queue) > 0 {
+			a.mu.Lock()
+			a.queue, a.busy = append(queue[i:], a.queue...), false
+			a.mu.Unlock()
+			a.deliver()
+		}
+	}()
+	for len(queue) > 0 {
+		for i = 0; i < len(queue); {
+			i++
+			queue[i-1].make()
+		}
+		queue = a.next(true)
+	}
+}
+
+// news says what a caller has to do when it holds no lock any more.
+type news struct {
+	readers       []*reader // to tell
+	group         *group    // whose announcements are to be delivered
+	announcements *announcements
+}
+
+func (n news) empty() bool {
+	return n.announcements == nil && len(n.readers) == 0
+}
+
+// deliver does what a change has brought, and gives back what the group does not need any more. No lock is held.
+func (r *Registry) deliver(n news) {
+	tell(n.readers)
+	if n.announcements == nil {
+		return
+	}
+	defer r.settle(n.group)
+	n.announcements.deliver()
+}
+
+func (r *Registry) deliverAll(all []news) {
+	i := 0
+	defer func() {
+		if i < len(all) { // after a panic
+			r.deliverAll(all[i:])
+		}
+	}()
+	for i < len(all) {
+		i++
+		r.deliver(all[i-1])
+	}
+}
+
+// settle gives back what g does not need any more.
+func (r *Registry) settle(g *group) {
+	t := r.groupShard(g.name)
+	t.mu.RLock()
+	watched := g.watched()
+	t.mu.RUnlock()
+	if watched {
+		return
+	}
+	t.mu.Lock()
+	t.tidy(g)
+	t.mu.Unlock()
 }

@@ -175,3 +175,13 @@ func mustPanic(t testing.TB, what string, f func()) (v any) {
 	f()
 	return nil
 }
+
+// topicOf is TopicOf, which must work.
+func topicOf[M any](t testing.TB, reg *registry.Registry, name string) registry.Topic[M] {
+	t.Helper()
+	topic, err := registry.TopicOf[M](reg, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topic
+}

@@ -92,10 +92,12 @@ func TestRegistry_refusesWhatIsNoProcess(t *testing.T) {
 			if !errors.Is(err, registry.ErrNoProcess) || got != (actor.PID{}) {
 				t.Errorf("Ensure = %v, %v; want nobody, ErrNoProcess", got, err)
 			}
-			if reg.Join("x", pid, nil) || reg.Track("x", pid, "k", nil) || registry.TopicOf[int](reg, "x").Subscribe(pid) {
-				t.Error("Join, Track or Subscribe says true")
+			for what, err := range map[string]error{"Join": reg.Join("x", pid, nil), "Track": reg.Track("x", pid, "k", nil),
+				"Subscribe": topicOf[int](t, reg, "x").Subscribe(pid), "Watch": reg.Watch("x", pid)} {
+				if !errors.Is(err, registry.ErrNoProcess) {
+					t.Errorf("%s: %v, want ErrNoProcess", what, err)
+				}
 			}
-			reg.Watch("x", pid)
 			reg.Unwatch("x", pid)
 			reg.Leave("x", pid)
 			reg.Untrack("x", pid, "k")

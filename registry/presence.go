@@ -1,37 +1,80 @@
 package registry
 
 import (
+	"fmt"
 	"iter"
+	"maps"
+	"strconv"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
-// PresenceDiff tells a watcher of Topic how [Registry.Present] has changed. Joined has the keys that are there now and
-// were not, and those whose metas have changed, because another process of that key came, one of several went, or one
-// has new meta: each with all its metas of now. Left has the keys of which the last process went, with the metas that
-// they had. A key is in one of them at most; either may be nil.
+// Ref names one [Registry.Track]: it is the same as long as its process is present under its key, whatever its meta, and
+// no other has it, on this node or another. So two sockets of one user can be told apart. It is comparable and has a text
+// form, in JSON too; the zero Ref names none.
+type Ref struct{ id uint64 }
+
+// String is the text form: at most 13 lower case letters and digits.
+func (f Ref) String() string { return strconv.FormatUint(f.id, 36) }
+
+// MarshalText returns the text form.
+func (f Ref) MarshalText() ([]byte, error) { return strconv.AppendUint(nil, f.id, 36), nil }
+
+// UnmarshalText reads the text form.
+func (f *Ref) UnmarshalText(text []byte) error {
+	id, err := strconv.ParseUint(string(text), 36, 64)
+	if err != nil {
+		return fmt.Errorf("registry: malformed Ref %.20q", text)
+	}
+	f.id = id
+	return nil
+}
+
+// Meta is what one [Registry.Track] says of a key: as a rule, of one of a user's sockets.
+type Meta struct {
+	Ref  Ref `json:"ref"`
+	Meta any `json:"meta"`
+}
+
+// PresenceDiff tells a watcher of Topic how [Registry.Present] has changed since it was told last.
 //
-// So several sockets of one user count as one person: the first brings the user into Joined, only the last one's end
-// brings it into Left. What a watcher knows is right when it does this with each diff:
+// Came and Went have, for each key, what has come and what has gone. New meta is both: the old one has gone, the new one
+// has come, under one Ref. What has come and gone since is in neither. Now has each key that is in one of them, with all its
+// metas of now; none when nobody is there any more under that key.
 //
-//	maps.Copy(present, diff.Joined)
-//	for key := range diff.Left {
-//		delete(present, key)
-//	}
+// So several sockets of one user count as one person: the first brings the user into Now, the end of the last one is what
+// empties it. What a watcher knows is right when it calls [PresenceDiff.Apply] with each diff.
 //
-// A key in diff.Joined that is not in present before has just come. All watchers share the maps and their metas, which
-// are read only.
+// Whole says that this is all there is: the answer to [Registry.Watch]. Came and Now are the same then, and what the
+// watcher knew before, if anything, counts no longer.
+//
+// All watchers share the slices and metas, which are read only.
 type PresenceDiff struct {
-	Topic  string
-	Joined map[string][]any
-	Left   map[string][]any
+	Topic string
+	Whole bool
+	Came  map[string][]Meta
+	Went  map[string][]Meta
+	Now   map[string][]Meta
+}
+
+// Apply makes of what was present before the diff what is present after it.
+func (d PresenceDiff) Apply(present map[string][]Meta) {
+	if d.Whole {
+		clear(present)
+	}
+	maps.Copy(present, d.Now)
+	for key := range d.Went {
+		if len(d.Now[key]) == 0 {
+			delete(present, key)
+		}
+	}
 }
 
 // person is a key that is present under a topic: the processes that track it. Its part's lock guards it.
 type person struct {
 	key    string
-	line   int
+	seat   uint32 // its part of a large group
 	tracks []*track
 }
 
@@ -54,14 +97,18 @@ func (ps *persons) get(key string) *person {
 	return ps.Get(key)
 }
 
-// track is one process's presence under one key. Its part's lock guards meta and at.
+// track is one process's presence under one key. Its part's lock guards at; the rest does not change, other meta is
+// another track.
 type track struct {
 	group  *group
 	person *person
 	meta   any
+	ref    Ref
 	at     int32 // in person.tracks
 	in     int32 // in process.places
 }
+
+func (tr *track) shown() Meta { return Meta{tr.ref, tr.meta} }
 
 func (tr *track) key() placeKey {
 	return placeKey{kind: kindTrack, name: tr.group.name, key: tr.person.key}
@@ -70,27 +117,29 @@ func (tr *track) slot() *int32 { return &tr.in }
 
 // Track makes pid present under the topic as key, until it ends or Untrack: a user's name or id as a rule, so that all
 // sockets of one user are one key. meta is what others see of this one: its device, its state. Tracked again under the
-// same key, pid gets the new meta. Track says false when pid is no process.
+// same key, pid gets the new meta. The error is [ErrNoProcess].
 //
-// [Registry.Present] tells who is there, and who watches the group of the same name gets a [PresenceDiff] for each
-// change; see [Registry.Watch]. Track does not join that group. Each diff carries all metas of its key, so a key should
+// [Registry.Present] tells who is there, and who watches the group of the same name gets a [PresenceDiff] when that
+// changes; see [Registry.Watch]. Track does not join that group. A diff carries all metas of its keys, so a key should
 // stand for one person, not for all who have no name.
-func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) bool {
+func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) error {
 	p := r.process(pid)
 	if p == nil {
-		return false
+		return fmt.Errorf("registry: track %q in %q for %v: %w", key, topic, pid, ErrNoProcess)
 	}
 	var n news
-	if tr, ok := p.find(placeKey{kind: kindTrack, name: topic, key: key}).(*track); ok {
-		n = r.update(tr, meta)
+	if old, ok := p.find(placeKey{kind: kindTrack, name: topic, key: key}).(*track); ok {
+		tr := &track{group: old.group, person: old.person, ref: old.ref, meta: meta}
+		n = r.update(old, tr)
+		p.replace(old, tr)
 	} else {
-		tr := &track{meta: meta}
+		tr := &track{meta: meta, ref: Ref{r.refs.Add(1)}}
 		n = r.appear(topic, key, tr)
 		p.add(tr)
 	}
 	p.mu.Unlock()
 	r.deliver(n)
-	return true
+	return nil
 }
 
 // Untrack takes back what Track did for pid and key. It does nothing when there is nothing to take back.
@@ -100,33 +149,36 @@ func (r *Registry) Untrack(topic string, pid actor.PID, key string) {
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
 // range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The metas' slice
-// belongs to the loop body, which may use the registry.
-func (r *Registry) Present(topic string) iter.Seq2[string, []any] {
-	return func(yield func(string, []any) bool) {
-		first, parts := r.presentIn(topic)
-		for key, metas := range first {
-			if !yield(key, metas) {
-				return
-			}
-		}
-		if parts == nil {
+// belongs to the loop body, which may use the registry. [Registry.PresentOf] looks at one key.
+func (r *Registry) Present(topic string) iter.Seq2[string, []Meta] {
+	return func(yield func(string, []Meta) bool) { r.everybody(topic, yield) }
+}
+
+// everybody calls f for each key until it says false. No lock is held.
+func (r *Registry) everybody(topic string, f func(string, []Meta) bool) {
+	first, parts := r.presentIn(topic)
+	for key, metas := range first {
+		if !f(key, metas) {
 			return
 		}
-		for i := range parts {
-			parts[i].mu.Lock()
-			present := parts[i].present()
-			parts[i].mu.Unlock()
-			for key, metas := range present {
-				if !yield(key, metas) {
-					return
-				}
+	}
+	if parts == nil {
+		return
+	}
+	for i := range parts {
+		parts[i].mu.Lock()
+		present := parts[i].present()
+		parts[i].mu.Unlock()
+		for key, metas := range present {
+			if !f(key, metas) {
+				return
 			}
 		}
 	}
 }
 
 // presentIn returns who is present in a small group, or the parts of a large one.
-func (r *Registry) presentIn(topic string) (map[string][]any, *[partCount]largePart) {
+func (r *Registry) presentIn(topic string) (map[string][]Meta, *[partCount]largePart) {
 	t := r.groupShard(topic)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -142,14 +194,33 @@ func (r *Registry) presentIn(topic string) (map[string][]any, *[partCount]largeP
 	return g.first.present(), nil
 }
 
+// PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; none when nobody is
+// there. The slice belongs to the caller. It costs the same however many others are present.
+func (r *Registry) PresentOf(topic, key string) []Meta {
+	t := r.groupShard(topic)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	g := t.m.Get(topic)
+	if g == nil {
+		return nil
+	}
+	pt := g.part(r.hash(key))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	if ps := pt.persons.get(key); ps != nil {
+		return ps.metas()
+	}
+	return nil
+}
+
 // The methods of part and person need the lock of their part.
 
 // present returns who is in the part, for the caller to keep.
-func (pt *part) present() map[string][]any {
+func (pt *part) present() map[string][]Meta {
 	if pt.persons == nil {
 		return nil
 	}
-	all := make(map[string][]any, pt.persons.Len())
+	all := make(map[string][]Meta, pt.persons.Len())
 	for key, ps := range pt.persons.All() {
 		all[key] = ps.metas()
 	}
@@ -163,22 +234,38 @@ func (pt *part) put(ps *person) {
 	pt.persons.Put(ps.key, ps)
 }
 
-func (ps *person) metas() []any {
-	metas := make([]any, len(ps.tracks))
+func (ps *person) metas() []Meta {
+	metas := make([]Meta, len(ps.tracks))
 	for i, tr := range ps.tracks {
-		metas[i] = tr.meta
+		metas[i] = tr.shown()
 	}
 	return metas
+}
+
+// keys counts who is present; the shard is locked, for reading at least.
+func (g *group) keys() (n int) {
+	parts := g.parts()
+	if parts == nil {
+		g.first.mu.Lock()
+		defer g.first.mu.Unlock()
+		return g.first.persons.len()
+	}
+	for i := range parts {
+		parts[i].mu.Lock()
+		n += parts[i].persons.len()
+		parts[i].mu.Unlock()
+	}
+	return n
 }
 
 // present tells whether anybody is, and is exact when the shard is locked for writing.
 func (g *group) present() bool {
 	parts := g.parts()
 	if parts == nil {
-		return g.first.persons != nil
+		return g.first.persons.len() > 0
 	}
 	for i := range parts {
-		if parts[i].persons != nil {
+		if parts[i].persons.len() > 0 {
 			return true
 		}
 	}
@@ -214,25 +301,26 @@ func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, 
 	}
 	ps := pt.persons.get(key)
 	if ps == nil {
-		ps = &person{key: key, line: lineOfKey(hash)}
+		ps = &person{key: key, seat: uint32(hash % partCount)}
 		pt.put(ps)
 	}
 	tr.group, tr.person, tr.at = g, ps, int32(len(ps.tracks))
 	ps.tracks = append(ps.tracks, tr)
-	return g.seen(ps), true
+	return g.tracked(ps, nil, tr), true
 }
 
-// update gives tr another meta.
-func (r *Registry) update(tr *track, meta any) news {
-	g := tr.group
+// update puts tr in the place of old, for its meta.
+func (r *Registry) update(old, tr *track) news {
+	g, ps := old.group, old.person
 	t := r.groupShard(g.name)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	pt := g.part(uint64(tr.person.line))
+	pt := g.part(uint64(ps.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	tr.meta = meta
-	return g.seen(tr.person)
+	tr.at = old.at
+	ps.tracks[tr.at] = tr
+	return g.tracked(ps, old, tr)
 }
 
 func (tr *track) vacate(r *Registry) news {
@@ -249,31 +337,27 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	t := r.groupShard(g.name)
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	pt := g.part(uint64(ps.line))
+	pt := g.part(uint64(ps.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
 	last := len(ps.tracks) - 1
+	ps.tracks[tr.at] = ps.tracks[last]
+	ps.tracks[tr.at].at = tr.at
+	ps.tracks[last] = nil
+	ps.tracks = shrink.Slice(ps.tracks[:last])
 	if last == 0 {
 		pt.persons.Delete(ps.key)
 		if pt.persons.Len() == 0 {
 			pt.persons = nil
 		}
-		if g.watched() {
-			n = g.tell(ps.line, PresenceDiff{Topic: g.name, Left: map[string][]any{ps.key: {tr.meta}}})
-		}
-		return n, pt.persons == nil
 	}
-	ps.tracks[tr.at] = ps.tracks[last]
-	ps.tracks[tr.at].at = tr.at
-	ps.tracks[last] = nil
-	ps.tracks = shrink.Slice(ps.tracks[:last])
-	return g.seen(ps), false
+	return g.tracked(ps, tr, nil), pt.persons == nil
 }
 
-// seen tells the watchers the metas of a person; its part is locked.
-func (g *group) seen(ps *person) news {
+// tracked notes for the watchers, if there are any, that old has made place for tr.
+func (g *group) tracked(ps *person, old, tr *track) news {
 	if !g.watched() {
 		return news{}
 	}
-	return g.tell(ps.line, PresenceDiff{Topic: g.name, Joined: map[string][]any{ps.key: ps.metas()}})
+	return news{readers: g.more.journal.tracked(old, tr, ps.key, ps.metas())}
 }

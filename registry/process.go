@@ -176,7 +176,7 @@ func (r *Registry) exited(p *process) {
 		}
 	}
 	for _, pl := range places {
-		if n := pl.vacate(r); n.feed != nil {
+		if n := pl.vacate(r); !n.empty() {
 			all = append(all, n)
 		}
 	}

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"sync"
@@ -19,12 +20,10 @@ func everywhere(t testing.TB, reg *registry.Registry, pid actor.PID) {
 	if err := reg.Register("name", pid, nil); err != nil {
 		t.Fatal(err)
 	}
-	if !reg.Join("group", pid, nil) || !reg.Track("topic", pid, "key", nil) || !registry.TopicOf[int](reg, "typed").Subscribe(pid) {
-		t.Fatalf("%v is refused", pid)
+	if err := errors.Join(reg.Join("group", pid, nil), reg.Track("topic", pid, "key", nil), topicOf[int](t, reg, "typed").Subscribe(pid),
+		reg.Watch("group", pid), reg.Watch("topic", pid), reg.Watch("nobody", pid)); err != nil {
+		t.Fatalf("%v is refused: %v", pid, err)
 	}
-	reg.Watch("group", pid)
-	reg.Watch("topic", pid)
-	reg.Watch("nobody", pid)
 }
 
 // where tells where pid is, after everywhere.
@@ -82,9 +81,10 @@ func TestProcess_endsOutOfEverything(t *testing.T) {
 				if _, err := actor.Inspect(m.pid); err != nil {
 					t.Errorf("before its hooks have run: %v", err)
 				}
-				late = fmt.Sprint(reg.Register("late", m.pid, nil) == nil, reg.Join("late", m.pid, nil),
-					reg.Track("late", m.pid, "k", nil), registry.TopicOf[int](reg, "late").Subscribe(m.pid))
-				reg.Watch("late", m.pid)
+				for _, err := range []error{reg.Register("late", m.pid, nil), reg.Join("late", m.pid, nil),
+					reg.Track("late", m.pid, "k", nil), topicOf[int](t, reg, "late").Subscribe(m.pid), reg.Watch("late", m.pid)} {
+					late += fmt.Sprintf("%t ", errors.Is(err, registry.ErrNoProcess))
+				}
 			}); !ok {
 				t.Fatal("OnExit says false")
 			}
@@ -104,8 +104,8 @@ func TestProcess_endsOutOfEverything(t *testing.T) {
 			if after != "[]" {
 				t.Errorf("behind its exit hook it is in %s", after)
 			}
-			if late != "false false false false" {
-				t.Errorf("Register, Join, Track and Subscribe behind the exit hook: %s", late)
+			if late != "true true true true true " {
+				t.Errorf("after the exit hook Register, Join, Track, Subscribe and Watch say ErrNoProcess: %s", late)
 			}
 			if p, n, g := reg.Records(); p+n+g != 0 {
 				t.Errorf("records of %d processes, %d names and %d groups are left", p, n, g)

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"hash/maphash"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -18,13 +19,15 @@ var ErrNoProcess = actor.ErrNoProcess
 // A PID that is zero, that names a dead process or that belongs to another System is no process here: what would add it
 // says so and changes nothing, and what would take it out does nothing.
 type Registry struct {
-	sys                       *actor.System
-	seed                      maphash.Seed
-	seats                     atomic.Uint32
-	memberLists, watcherLists sync.Pool // of *[]*member and *[]*watcher
-	procs                     [shards]procShard
-	names                     [shards]nameShard
-	groups                    [shards]groupShard
+	sys         *actor.System
+	seed        maphash.Seed
+	seats       atomic.Uint32
+	refs        atomic.Uint64
+	memberLists sync.Pool // of *[]*member
+	topics      sync.Map  // of the names of Topics: the reflect.Type of their messages
+	procs       [shards]procShard
+	names       [shards]nameShard
+	groups      [shards]groupShard
 }
 
 // No two locks of one table stand in one cache line.
@@ -50,13 +53,14 @@ func New(sys *actor.System) *Registry {
 	if sys == nil {
 		panic("registry: New: nil System")
 	}
-	return &Registry{
+	r := &Registry{
 		sys:  sys,
 		seed: maphash.MakeSeed(),
 
-		memberLists:  sync.Pool{New: func() any { return new([]*member) }},
-		watcherLists: sync.Pool{New: func() any { return new([]*watcher) }},
+		memberLists: sync.Pool{New: func() any { return new([]*member) }},
 	}
+	r.refs.Store(rand.Uint64() >> 1) // so that no two registries, on whatever nodes, make the same
+	return r
 }
 
 func (r *Registry) hash(s string) uint64 { return maphash.String(r.seed, s) }

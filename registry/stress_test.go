@@ -107,8 +107,8 @@ func stress(t *testing.T) {
 				switch rnd.IntN(20) {
 				case 0, 1, 2, 3, 4, 5:
 					s.left[g].Store(0)
-					if !reg.Join(names[g], s.pid, round) {
-						t.Errorf("Join of the living %v says false", s.pid)
+					if err := reg.Join(names[g], s.pid, round); err != nil {
+						t.Errorf("Join of the living %v: %v", s.pid, err)
 					}
 					member[i][g] = round
 				case 6, 7, 8, 9, 10:

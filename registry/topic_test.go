@@ -15,21 +15,22 @@ func TestTopic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
 		a, b := spawn(t, sys), spawn(t, sys)
-		prices := registry.TopicOf[price](reg, "prices")
+		prices := topicOf[price](t, reg, "prices")
 		if n := prices.Publish(price{1}); n != 0 {
 			t.Errorf("Publish to nobody = %d", n)
 		}
 		reg.Join("prices", b.pid, "meta") // by name: a member like others
 		for _, m := range []*member{a, a, b} {
-			if !prices.Subscribe(m.pid) {
-				t.Errorf("Subscribe of %v says false", m.pid)
+			if err := prices.Subscribe(m.pid); err != nil {
+				t.Errorf("Subscribe: %v", err)
 			}
 		}
 		wantMembers(t, reg, "prices", map[actor.PID]any{a.pid: nil, b.pid: "meta"})
-		if n := registry.TopicOf[price](reg, "prices").Publish(price{2}); n != 2 {
+		if n := topicOf[price](t, reg, "prices").Publish(price{2}); n != 2 {
 			t.Errorf("Publish = %d, want 2", n)
 		}
-		reg.Leave("prices", b.pid)
+		synctest.Wait()
+		prices.Unsubscribe(b.pid)
 		reg.Broadcast("prices", "untyped")
 		synctest.Wait()
 		wantGot(t, a, price{2}, "untyped")
@@ -37,43 +38,35 @@ func TestTopic(t *testing.T) {
 	})
 }
 
-func TestTopic_otherType(t *testing.T) {
+// A name belongs to the type that had it first, whoever is there.
+func TestTopicOf_otherType(t *testing.T) {
 	reg, sys := newRegistry(t)
-	a, b := spawn(t, sys), spawn(t, sys)
-	prices, names := registry.TopicOf[price](reg, "x"), registry.TopicOf[string](reg, "x") // nobody uses it
+	a := spawn(t, sys)
+	prices := topicOf[price](t, reg, "x")
+	other := func() {
+		t.Helper()
+		_, err := registry.TopicOf[*price](reg, "x")
+		if err == nil {
+			t.Fatal("TopicOf with another type: no error")
+		}
+		for _, part := range []string{`"x"`, "registry_test.price", "*registry_test.price"} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("the error %q does not say %s", err, part)
+			}
+		}
+		if _, err := registry.TopicOf[price](reg, "x"); err != nil {
+			t.Errorf("TopicOf with the same type: %v", err)
+		}
+	}
+	other() // nobody is there
 	prices.Subscribe(a.pid)
-	for what, f := range map[string]func(){
-		"TopicOf":               func() { registry.TopicOf[*price](reg, "x") },
-		"Publish":               func() { names.Publish("x") },
-		"Subscribe":             func() { names.Subscribe(b.pid) },
-		"Subscribe by a member": func() { names.Subscribe(a.pid) },
-	} {
-		v := mustPanic(t, what, f)
-		if text, _ := v.(string); !strings.Contains(text, `"x"`) || !strings.Contains(text, "registry_test.price") {
-			t.Errorf("%s panicked with %v, which does not name the topic and its type", what, v)
-		}
-	}
-	wantMembers(t, reg, "x", map[actor.PID]any{a.pid: nil})
+	other()
 	end(t, a.pid, actor.ErrNormal)
-	if !names.Subscribe(b.pid) || names.Publish("x") != 1 {
-		t.Error("the name of a topic that was given up cannot be used for another type")
+	other() // nobody is there any more
+	if _, err := registry.TopicOf[any](reg, "y"); err != nil {
+		t.Errorf("TopicOf of another name: %v", err)
 	}
-	mustPanic(t, "Publish", func() { prices.Publish(price{1}) })
-}
-
-// The binding of a type goes with the last member of a large group, too, whoever watches.
-func TestTopic_otherTypeLarge(t *testing.T) {
-	reg, sys := newRegistry(t)
-	ms := spawnMany(t, sys, 100)
-	reg.Watch("x", ms[0].pid)
-	for range 2 {
-		for _, m := range ms {
-			registry.TopicOf[price](reg, "x").Subscribe(m.pid)
-		}
-		mustPanic(t, "TopicOf", func() { registry.TopicOf[string](reg, "x") })
-		for _, m := range ms {
-			reg.Leave("x", m.pid)
-		}
-		registry.TopicOf[string](reg, "x")
+	if _, err := registry.TopicOf[*price](registry.New(sys), "x"); err != nil {
+		t.Errorf("TopicOf of another Registry: %v", err)
 	}
 }

@@ -1,160 +1,94 @@
 package registry
 
 import (
-	"slices"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// Joined tells a watcher that PID is a member of Group now, with this Meta: it was there when the watch began, it has
-// joined, or, if the watcher knows it already, it has got new meta.
+// Entry is a member of a group, and the meta of its [Registry.Join].
+type Entry struct {
+	PID  actor.PID
+	Meta any
+}
+
+// Members tells a watcher who is in Group: everybody, in no order. It is the answer to a [Registry.Watch]. When it comes
+// again, the watcher has fallen so far behind that it is told everything anew: what it knew counts no longer.
+type Members struct {
+	Group   string
+	Entries []Entry
+}
+
+// Joined tells a watcher who is a member of Group now and was not when it was told last. One that it knows has got new
+// meta, or has left and come back.
 type Joined struct {
-	Group string
-	PID   actor.PID
-	Meta  any
+	Group   string
+	Entries []Entry
 }
 
-// Left tells a watcher that PID, which it knows from a [Joined], is no member of Group any more. Meta is its last.
+// Left tells a watcher who is no member of Group any more, each with the meta that the watcher knows.
 type Left struct {
-	Group string
-	PID   actor.PID
-	Meta  any
+	Group   string
+	Entries []Entry
 }
 
-// watcher is a process that watches a group.
+// watcher is a process that watches a group: it reads both halves of its journal.
 type watcher struct {
-	pid     actor.PID
-	group   *group
-	in      int32 // in process.places
-	at      int32 // in feed.watchers, under its lock
-	stopped atomic.Bool
-	lines   atomic.Uint64 // those that it has been shown: it gets the news of these
+	r                *Registry
+	ref              host.Ref
+	group            *group
+	journal          *journal
+	in               int32 // in process.places
+	stopped          atomic.Bool
+	members, present reader
 }
 
 func (w *watcher) key() placeKey { return placeKey{kind: kindWatch, name: w.group.name} }
 func (w *watcher) slot() *int32  { return &w.in }
 
-func (w *watcher) send(msg any) {
-	if !w.stopped.Load() {
-		w.pid.Send(msg)
-	}
-}
-
-// Watch tells pid, by messages, who is in the group: a [Joined] for each member that is there, then a Joined or [Left]
-// for each change, and likewise a [PresenceDiff] with the keys that are present under that name (of a large topic: several),
-// then one for each change; see [Registry.Track]. There is no gap and nothing twice between the two, and the messages
-// about one member, or one key, come in the order of what happened; those about different ones may overtake each other.
-// pid need not be a member, the group need not exist, and a second Watch changes nothing. Watch does nothing when pid
-// is no process; a watcher that ends watches no more.
+// Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. It is answered by
+// two messages with what there is, also when that is nothing: [Members], and a [PresenceDiff] with Whole set. Then come
+// [Joined] and [Left] for what changes in the group, and a PresenceDiff for what changes in the topic. There is no gap and
+// nothing twice between them: whoever has read all of its mailbox knows what [Registry.Members] and [Registry.Present]
+// say, or the message that tells it is on its way.
 //
-// The messages are sent by [actor.PID.Send], by the goroutine that makes a change, or by one that has made another change
-// just before; so they may arrive a little after the Join, the Leave or the end that they tell of. A watcher whose
-// mailbox is full does not get them, like everything else that is sent to it: its MailboxLimit must have room for a
-// message for each member that is there, or its Overflow must end it. All watchers share what they get: a Meta is read
-// only.
-func (r *Registry) Watch(group string, pid actor.PID) {
+// What happens while such a message waits in the mailbox of pid becomes part of it, so that one waits at most, or two of a
+// group when some have joined and others left. What came and went meanwhile is not told of at all. So a watcher that is
+// busy, or a change of thousands at once, means few messages with much in them; they do not count against MailboxLimit and
+// are never refused. A watcher that has not looked for more than 16,384 changes is told the whole state again.
+//
+// pid need not be a member, the group need not exist, and a second Watch changes nothing. A watcher that ends watches no
+// more. The error is [ErrNoProcess]. All watchers share what they get: it is read only.
+func (r *Registry) Watch(group string, pid actor.PID) error {
 	p := r.process(pid)
 	if p == nil {
-		return
+		return fmt.Errorf("registry: watch %q by %v: %w", group, pid, ErrNoProcess)
 	}
 	if p.find(placeKey{kind: kindWatch, name: group}) != nil {
 		p.mu.Unlock()
-		return
+		return nil
 	}
 	t := r.groupShard(group)
 	t.mu.Lock()
 	g := t.group(group)
-	n := news{group: g, feed: r.feed(g)}
-	g.more.watchers++
-	w := &watcher{pid: pid, group: g}
-	n.feed.enroll(w)
-	parts := g.parts()
-	if parts == nil {
-		n.showSmall(w)
+	x := g.extras()
+	if x.journal == nil {
+		x.journal = new(journal)
 	}
+	w := &watcher{r: r, ref: p.ref, group: g, journal: x.journal}
+	w.members.watcher, w.present.watcher, w.present.presence = w, w, true
+	w.journal.enroll()
 	t.mu.Unlock()
-	if parts != nil { // g remains as it is as long as w is there
-		for i := range parts {
-			n.showPart(w, &parts[i].part, i)
-		}
-	}
 	p.add(w)
 	p.mu.Unlock()
-	r.deliver(n)
+	tell([]*reader{&w.members, &w.present})
+	return nil
 }
 
-// showSmall shows w a small group: all of it at once when nothing is on its way to other watchers, else line by line.
-func (n *news) showSmall(w *watcher) {
-	pt, f := &n.group.first, n.feed
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	members, present := slices.Clone(pt.members), pt.present()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.lines) == 0 && !f.held {
-		f.held = true
-		n.show = func() {
-			w.lines.Store(1<<listenerLine - 1)
-			w.show(members, present)
-		}
-		return
-	}
-	var membersOf [partCount][]*member
-	for _, m := range members {
-		i := m.seat % partCount
-		membersOf[i] = append(membersOf[i], m)
-	}
-	var presentOf [partCount]map[string][]any
-	for key, metas := range present {
-		i := pt.persons.get(key).line - keyLine
-		if presentOf[i] == nil {
-			presentOf[i] = make(map[string][]any)
-		}
-		presentOf[i][key] = metas
-	}
-	for i := range partCount {
-		n.showLine(w, processLine+i, membersOf[i], nil)
-		n.showLine(w, keyLine+i, nil, presentOf[i])
-	}
-}
-
-// showPart shows w one part of a large group.
-func (n *news) showPart(w *watcher, pt *part, i int) {
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	members, present := slices.Clone(pt.members), pt.present()
-	n.feed.mu.Lock()
-	defer n.feed.mu.Unlock()
-	n.showLine(w, processLine+i, members, nil)
-	n.showLine(w, keyLine+i, nil, present)
-}
-
-// showLine shows w, and w alone, what there is in one line, behind what waits there. What is added to the line later is
-// told to w, too. The feed is locked.
-func (n *news) showLine(w *watcher, number int, members []*member, present map[string][]any) {
-	if len(members) == 0 && len(present) == 0 && n.feed.line(number) == nil {
-		w.lines.Or(1 << number)
-		return
-	}
-	n.feed.addLocked(number, func() {
-		w.lines.Or(1 << number)
-		w.show(members, present)
-	})
-	n.lines |= 1 << number
-}
-
-func (w *watcher) show(members []*member, present map[string][]any) {
-	for _, m := range members {
-		w.send(Joined{Group: w.group.name, PID: m.who.pid, Meta: m.meta})
-	}
-	if len(present) > 0 {
-		w.send(PresenceDiff{Topic: w.group.name, Joined: present})
-	}
-}
-
-// Unwatch ends a Watch. When it has returned, nothing that happens then is told to pid. It does nothing when pid does not
-// watch the group.
+// Unwatch ends a Watch. When it has returned, nothing more is told to pid, not even what has happened before. It does
+// nothing when pid does not watch the group.
 func (r *Registry) Unwatch(group string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindWatch, name: group}, pid)
 }
@@ -165,24 +99,199 @@ func (w *watcher) vacate(r *Registry) news {
 	t := r.groupShard(g.name)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g.more.watchers--
-	g.more.feed.dismiss(w)
-	t.tidy(g) // or who delivers the feed does it
+	if w.journal.dismiss(w) {
+		g.more.journal = nil
+	}
+	t.tidy(g)
 	return news{}
 }
 
-// joined tells the watchers that m is a member; its part is locked.
-func (g *group) joined(m *member) news {
-	if !g.watched() {
-		return news{}
+// Content implements host.Deferred.
+func (r *reader) Content() any {
+	if r.presence {
+		return PresenceDiff{Topic: r.group.name}
 	}
-	return g.tell(lineOf(m.seat), Joined{Group: g.name, PID: m.who.pid, Meta: m.meta})
+	return Members{Group: r.group.name}
 }
 
-// left tells the watchers that m is no member any more; its part is locked.
-func (g *group) left(m *member) news {
-	if !g.watched() {
-		return news{}
+// Due implements host.Deferred: it returns what there is to tell.
+func (r *reader) Due(actor.PID) (msg any, ok bool) {
+	if r.stopped.Load() {
+		return nil, false
 	}
-	return g.tell(lineOf(m.seat), Left{Group: g.name, PID: m.who.pid, Meta: m.meta})
+	msg, r.rest = r.rest, nil
+	switch {
+	case msg != nil:
+	case r.presence:
+		msg = r.readPresent()
+	default:
+		msg = r.readMembers()
+	}
+	r.journal.readOn(r)
+	return msg, msg != nil
+}
+
+// readMembers reads on in the journal, or, at first, everything.
+func (r *reader) readMembers() any {
+	if r.begun {
+		j := r.journal
+		j.mu.RLock()
+		came, went, ok := j.members.since(r.place, false)
+		end := j.members.end()
+		j.mu.RUnlock()
+		if ok {
+			r.place = end
+			return r.changed(entries(came), entries(went))
+		}
+	}
+	r.begun = true
+	return Members{r.group.name, r.allMembers()}
+}
+
+// changed makes messages of changes: it returns the first and keeps the second.
+func (r *reader) changed(came, went []Entry) any {
+	if len(came) > 0 && len(went) > 0 { // who is there with new meta has not left
+		there := make(map[actor.PID]struct{}, len(came))
+		for _, e := range came {
+			there[e.PID] = struct{}{}
+		}
+		left := went[:0]
+		for _, e := range went {
+			if _, ok := there[e.PID]; !ok {
+				left = append(left, e)
+			}
+		}
+		went = left
+	}
+	switch {
+	case len(went) == 0 && len(came) == 0:
+		return nil
+	case len(went) == 0:
+		return Joined{r.group.name, came}
+	case len(came) > 0:
+		r.rest = Joined{r.group.name, came}
+	}
+	return Left{r.group.name, went}
+}
+
+func entries(members []*member) []Entry {
+	if len(members) == 0 {
+		return nil
+	}
+	list := make([]Entry, len(members))
+	for i, m := range members {
+		list[i] = Entry{m.who.pid, m.meta}
+	}
+	return list
+}
+
+// allMembers looks at the group part by part. What changes meanwhile stands in the journal, so that all of it is seen as
+// it was at the end.
+func (r *reader) allMembers() []Entry {
+	j := r.journal
+	for {
+		j.mu.RLock()
+		start := j.members.end()
+		j.mu.RUnlock()
+		var all []*member
+		r.r.everyMember(r.group.name, func(list []*member) bool { all = append(all, list...); return true })
+		j.mu.RLock()
+		came, went, ok := j.members.since(start, true)
+		r.place = j.members.end()
+		j.mu.RUnlock()
+		if !ok {
+			continue
+		}
+		if len(came)+len(went) > 0 {
+			all = amend(all, came, went)
+		}
+		return entries(all)
+	}
+}
+
+// amend adds to a list, which may have some of them, what came, and takes out what went.
+func amend[T comparable](list, came, went []T) []T {
+	set := make(map[T]struct{}, len(list)+len(came))
+	for _, all := range [][]T{list, came} {
+		for _, v := range all {
+			set[v] = struct{}{}
+		}
+	}
+	for _, v := range went {
+		delete(set, v)
+	}
+	list = list[:0]
+	for v := range set {
+		list = append(list, v)
+	}
+	return list
+}
+
+// readPresent is readMembers of the other half.
+func (r *reader) readPresent() any {
+	j := r.journal
+	if r.begun {
+		j.mu.RLock()
+		diff, ok := j.diff(r.place, false)
+		end := j.present.end()
+		j.mu.RUnlock()
+		if ok {
+			r.place = end
+			if len(diff.Now) == 0 {
+				return nil
+			}
+			diff.Topic = r.group.name
+			return diff
+		}
+	}
+	r.begun = true
+	all := r.allPresent()
+	return PresenceDiff{Topic: r.group.name, Whole: true, Came: all, Now: all}
+}
+
+// diff is what has changed in a topic since a place; all as in since. j.mu is held for reading.
+func (j *journal) diff(place uint64, all bool) (PresenceDiff, bool) {
+	came, went, ok := j.present.since(place, all)
+	if !ok || len(came)+len(went) == 0 {
+		return PresenceDiff{}, ok
+	}
+	diff := PresenceDiff{Came: byKey(came), Went: byKey(went), Now: make(map[string][]Meta, len(came)+len(went))}
+	for _, tracks := range [][]*track{came, went} {
+		for _, tr := range tracks {
+			diff.Now[tr.person.key] = j.now[tr.person.key].metas
+		}
+	}
+	return diff, true
+}
+
+func byKey(tracks []*track) map[string][]Meta {
+	if len(tracks) == 0 {
+		return nil
+	}
+	m := make(map[string][]Meta, len(tracks))
+	for _, tr := range tracks {
+		m[tr.person.key] = append(m[tr.person.key], tr.shown())
+	}
+	return m
+}
+
+// allPresent is allMembers of the other half.
+func (r *reader) allPresent() map[string][]Meta {
+	j := r.journal
+	for {
+		j.mu.RLock()
+		start := j.present.end()
+		j.mu.RUnlock()
+		all := make(map[string][]Meta)
+		r.r.everybody(r.group.name, func(key string, metas []Meta) bool { all[key] = metas; return true })
+		j.mu.RLock()
+		diff, ok := j.diff(start, true)
+		r.place = j.present.end()
+		j.mu.RUnlock()
+		if !ok {
+			continue
+		}
+		diff.Apply(all)
+		return all
+	}
 }

@@ -2,11 +2,9 @@ package registry_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,42 +18,105 @@ import (
 type view struct {
 	t       testing.TB
 	group   string
-	members map[actor.PID]any
-	present map[string][]any
+	members map[actor.PID]any               // nil before Members
+	present map[string][]registry.Meta      // by Now; nil before a diff with Whole
+	tracks  map[string]map[registry.Ref]any // by Came and Went
+	wholes  int
 }
 
-func newView(t testing.TB, group string) *view {
-	return &view{t: t, group: group, members: map[actor.PID]any{}, present: map[string][]any{}}
-}
+func newView(t testing.TB, group string) *view { return &view{t: t, group: group} }
 
 func (v *view) add(msgs ...any) {
 	v.t.Helper()
 	for _, msg := range msgs {
 		switch msg := msg.(type) {
-		case registry.Joined:
-			if meta, ok := v.members[msg.PID]; msg.Group != v.group || ok && meta == msg.Meta {
-				v.t.Errorf("%+v, which was known before", msg)
-			}
-			v.members[msg.PID] = msg.Meta
-		case registry.Left:
-			if meta, ok := v.members[msg.PID]; msg.Group != v.group || !ok || meta != msg.Meta {
-				v.t.Errorf("%+v, where %v, %t was known", msg, meta, ok)
-			}
-			delete(v.members, msg.PID)
-		case registry.PresenceDiff:
-			if msg.Topic != v.group || len(msg.Joined)+len(msg.Left) == 0 {
-				v.t.Errorf("an empty or foreign %+v", msg)
-			}
-			maps.Copy(v.present, msg.Joined)
-			for key, metas := range msg.Left {
-				if _, ok := v.present[key]; !ok || len(metas) == 0 || msg.Joined[key] != nil {
-					v.t.Errorf("%+v, where %v was known", msg, v.present)
+		case registry.Members:
+			v.members = map[actor.PID]any{}
+			for _, e := range msg.Entries {
+				if _, ok := v.members[e.PID]; ok || msg.Group != v.group {
+					v.t.Errorf("%v twice in Members of %q", e, msg.Group)
 				}
-				delete(v.present, key)
+				v.members[e.PID] = e.Meta
 			}
+		case registry.Joined:
+			if v.members == nil || len(msg.Entries) == 0 || msg.Group != v.group {
+				v.t.Errorf("%+v before Members, or empty", msg)
+			}
+			for _, e := range msg.Entries {
+				if meta, ok := v.members[e.PID]; ok && meta == e.Meta {
+					v.t.Errorf("%+v joined, which was known before", e)
+				}
+				v.members[e.PID] = e.Meta
+			}
+		case registry.Left:
+			if v.members == nil || len(msg.Entries) == 0 || msg.Group != v.group {
+				v.t.Errorf("%+v before Members, or empty", msg)
+			}
+			for _, e := range msg.Entries {
+				if meta, ok := v.members[e.PID]; !ok || meta != e.Meta {
+					v.t.Errorf("%+v left, where %v, %t was known", e, meta, ok)
+				}
+				delete(v.members, e.PID)
+			}
+		case registry.PresenceDiff:
+			v.diff(msg)
 		default:
 			v.t.Errorf("got %v", msg)
 		}
+	}
+}
+
+func (v *view) diff(d registry.PresenceDiff) {
+	v.t.Helper()
+	if d.Whole {
+		v.wholes++
+		v.present, v.tracks = map[string][]registry.Meta{}, map[string]map[registry.Ref]any{}
+	} else if v.present == nil || len(d.Now) == 0 || len(d.Came)+len(d.Went) == 0 {
+		v.t.Errorf("%+v before the whole state, or empty", d)
+	}
+	if d.Topic != v.group {
+		v.t.Errorf("a diff of %q, want %q", d.Topic, v.group)
+	}
+	d.Apply(v.present)
+	for key, ms := range d.Went {
+		for _, m := range ms {
+			if meta, ok := v.tracks[key][m.Ref]; !ok || meta != m.Meta {
+				v.t.Errorf("%v of %q went, where %v was known", m, key, v.tracks[key])
+			}
+			delete(v.tracks[key], m.Ref)
+		}
+	}
+	for key, ms := range d.Came {
+		if v.tracks[key] == nil {
+			v.tracks[key] = map[registry.Ref]any{}
+		}
+		for _, m := range ms {
+			if _, ok := v.tracks[key][m.Ref]; ok {
+				v.t.Errorf("%v of %q came, which was known", m, key)
+			}
+			v.tracks[key][m.Ref] = m.Meta
+		}
+	}
+	for key := range d.Now { // both ways lead to the same
+		if len(v.tracks[key]) != len(d.Now[key]) {
+			v.t.Errorf("by Came and Went %v is there under %q, by Now %v", v.tracks[key], key, d.Now[key])
+		}
+		for _, m := range d.Now[key] {
+			if meta, ok := v.tracks[key][m.Ref]; !ok || meta != m.Meta {
+				v.t.Errorf("%v is now there under %q, which has not come", m, key)
+			}
+		}
+	}
+}
+
+// want compares with what the registry says when nothing happens any more.
+func (v *view) want(reg *registry.Registry) {
+	v.t.Helper()
+	if want := members(v.t, reg, v.group); !maps.Equal(v.members, want) {
+		v.t.Errorf("a watcher knows the members\n%v\nwant\n%v", v.members, want)
+	}
+	if want := presentNow(v.t, reg, v.group); !samePresent(v.present, want) {
+		v.t.Errorf("a watcher knows the presences\n%v\nwant\n%v", v.present, want)
 	}
 }
 
@@ -73,14 +134,15 @@ func TestWatch(t *testing.T) {
 					t.Helper()
 					synctest.Wait()
 					earlyView.add(early.take()...)
+					earlyView.want(reg)
 					lateView.add(late.take()...)
-					if want := members(t, reg, "g"); !maps.Equal(earlyView.members, want) ||
-						len(lateView.members) > 0 && !maps.Equal(lateView.members, want) {
-						t.Errorf("the watchers know\n%v and\n%v, the members are\n%v", earlyView.members, lateView.members, want)
+					if lateView.members != nil {
+						lateView.want(reg)
 					}
 				}
 				for i, m := range ms {
 					reg.Join("g", m.pid, i)
+					reg.Track("g", m.pid, fmt.Sprint(i/2), i)
 					if i == n/2 {
 						reg.Watch("g", late.pid)
 					}
@@ -88,6 +150,7 @@ func TestWatch(t *testing.T) {
 				check()
 				for i, m := range ms {
 					reg.Join("g", m.pid, -i-1)
+					reg.Track("g", m.pid, fmt.Sprint(i/2), -i-1)
 				}
 				check()
 				for i, m := range ms {
@@ -95,11 +158,15 @@ func TestWatch(t *testing.T) {
 						end(t, m.pid, actor.ErrNormal)
 					} else {
 						reg.Leave("g", m.pid)
+						reg.Untrack("g", m.pid, fmt.Sprint(i/2))
 					}
 				}
 				check()
-				if len(earlyView.members)+len(lateView.members) > 0 {
+				if len(earlyView.members)+len(lateView.members)+len(earlyView.present) > 0 {
 					t.Errorf("watchers know members of an empty group: %v, %v", earlyView.members, lateView.members)
+				}
+				if earlyView.wholes != 1 {
+					t.Errorf("a watcher that reads all the time got the whole state %d times, want once", earlyView.wholes)
 				}
 				reg.Unwatch("g", early.pid)
 				reg.Unwatch("g", early.pid)
@@ -116,19 +183,158 @@ func TestWatch(t *testing.T) {
 	}
 }
 
-// A watcher that is a member hears of itself, and of nothing at its own end.
+// A watcher that is a member hears of itself.
 func TestWatch_itself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
 		m := spawn(t, sys)
 		reg.Join("g", m.pid, 1)
 		reg.Watch("g", m.pid)
-		reg.Join("g", m.pid, 2)
-		reg.Leave("g", m.pid)
-		reg.Join("g", m.pid, 3)
 		synctest.Wait()
-		wantGot(t, m, registry.Joined{Group: "g", PID: m.pid, Meta: 1}, registry.Joined{Group: "g", PID: m.pid, Meta: 2},
-			registry.Left{Group: "g", PID: m.pid, Meta: 2}, registry.Joined{Group: "g", PID: m.pid, Meta: 3})
+		me := func(meta any) []registry.Entry { return []registry.Entry{{PID: m.pid, Meta: meta}} }
+		want := []any{registry.Members{Group: "g", Entries: me(1)}, registry.PresenceDiff{Topic: "g", Whole: true}}
+		for _, step := range []struct {
+			do   func()
+			want any
+		}{
+			{func() { reg.Join("g", m.pid, 2) }, registry.Joined{Group: "g", Entries: me(2)}},
+			{func() { reg.Leave("g", m.pid) }, registry.Left{Group: "g", Entries: me(2)}},
+			{func() { reg.Join("g", m.pid, 3) }, registry.Joined{Group: "g", Entries: me(3)}},
+		} {
+			step.do()
+			synctest.Wait()
+			want = append(want, step.want)
+		}
+		if got := m.take(); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("got\n%v, want\n%v", got, want)
+		}
+	})
+}
+
+// What happens to a group while the watcher is busy is told by one Left and one Joined.
+func TestWatch_merged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		w, ms := spawn(t, sys), spawnMany(t, sys, 6)
+		reg.Join("g", ms[0].pid, 0)
+		reg.Join("g", ms[1].pid, 1)
+		reg.Join("g", ms[2].pid, 2)
+		reg.Watch("g", w.pid)
+		synctest.Wait()
+		w.take()
+		release := block(t, w.pid)
+		reg.Leave("g", ms[0].pid)    // left
+		reg.Join("g", ms[1].pid, -1) // new meta
+		reg.Leave("g", ms[2].pid)    // left
+		reg.Join("g", ms[2].pid, -2) // and came back
+		reg.Join("g", ms[3].pid, 3)  // joined
+		reg.Join("g", ms[4].pid, 4)  // joined
+		reg.Leave("g", ms[4].pid)    // and left: nothing
+		reg.Join("g", ms[5].pid, 5)  // joined
+		reg.Join("g", ms[5].pid, -5) // with new meta
+		end(t, ms[5].pid, errBoom)   // and ended: nothing
+		info, err := actor.Inspect(w.pid)
+		if err != nil || info.Mailbox != 1 {
+			t.Errorf("%d messages wait, %v; want one", info.Mailbox, err)
+		}
+		release()
+		synctest.Wait()
+		got := w.take()
+		if len(got) != 2 {
+			t.Fatalf("got %v, want a Left and a Joined", got)
+		}
+		left, _ := got[0].(registry.Left)
+		if want := []registry.Entry{{PID: ms[0].pid, Meta: 0}}; fmt.Sprint(left.Entries) != fmt.Sprint(want) {
+			t.Errorf("left %v, want %v", left.Entries, want)
+		}
+		joined := map[actor.PID]any{}
+		for _, e := range got[1].(registry.Joined).Entries {
+			joined[e.PID] = e.Meta
+		}
+		if want := (map[actor.PID]any{ms[1].pid: -1, ms[2].pid: -2, ms[3].pid: 3}); !maps.Equal(joined, want) {
+			t.Errorf("joined %v, want %v", joined, want)
+		}
+	})
+}
+
+// However many are there, and whatever waits, a watcher with the smallest of mailboxes loses nothing and does not end.
+func TestWatch_limit(t *testing.T) {
+	for _, overflow := range []actor.Overflow{actor.OverflowReject, actor.OverflowExit} {
+		t.Run(fmt.Sprint(overflow), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				reg, sys := newRegistry(t)
+				ms := spawnMany(t, sys, 1500)
+				for i, m := range ms {
+					reg.Join("g", m.pid, i)
+					reg.Track("g", m.pid, fmt.Sprint(i), i)
+				}
+				w := spawnWith(t, sys, &member{init: func(ctx context.Context) error {
+					return reg.Watch("g", actor.Self(ctx))
+				}}, actor.SpawnOptions{MailboxLimit: 1, Overflow: overflow})
+				v := newView(t, "g")
+				synctest.Wait()
+				v.add(w.take()...)
+				v.want(reg)
+				release := block(t, w.pid)
+				w.pid.Send("full")
+				for i, m := range ms {
+					reg.Join("g", m.pid, -i-1)
+					reg.Untrack("g", m.pid, fmt.Sprint(i))
+				}
+				release()
+				synctest.Wait()
+				if !w.pid.Alive() {
+					t.Fatal("the watcher has ended")
+				}
+				got := w.take()
+				if len(got) != 3 || got[0] != "full" {
+					t.Fatalf("got %d messages, want the one that was sent, and one for each half", len(got))
+				}
+				v.add(got[1:]...)
+				v.want(reg)
+			})
+		})
+	}
+}
+
+// A watcher that does not look for very long costs bounded memory, and is told the whole state anew.
+func TestWatch_farBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		m, w, other := spawn(t, sys), spawn(t, sys), spawn(t, sys)
+		reg.Watch("g", w.pid)
+		reg.Watch("g", other.pid)
+		v, o := newView(t, "g"), newView(t, "g")
+		synctest.Wait()
+		v.add(w.take()...)
+		o.add(other.take()...)
+		release := block(t, w.pid)
+		peak := 0
+		for i := range 50_000 {
+			reg.Join("g", m.pid, i)
+			reg.Track("g", m.pid, fmt.Sprint("k", i), i)
+			reg.Untrack("g", m.pid, fmt.Sprint("k", i-1))
+			if i%1000 == 0 {
+				peak = max(peak, reg.Journal("g"))
+				synctest.Wait()
+				o.add(other.take()...)
+			}
+		}
+		if peak == 0 || peak > 2*16_384+2 {
+			t.Errorf("the journal has had %d changes, want at most 16,384 of each half", peak)
+		}
+		release()
+		synctest.Wait()
+		v.add(w.take()...)
+		o.add(other.take()...)
+		v.want(reg)
+		o.want(reg)
+		if v.wholes != 2 || o.wholes != 1 {
+			t.Errorf("the whole state was told %d times to the one who was far behind, %d to the other; want 2 and 1", v.wholes, o.wholes)
+		}
+		if n := reg.Journal("g"); n != 0 {
+			t.Errorf("the journal keeps %d changes that all have read", n)
+		}
 	})
 }
 
@@ -146,8 +352,6 @@ func TestWatch_endsItself(t *testing.T) {
 	reg.Track("g", m.pid, "k", nil)
 	reg.Watch("g", m.pid)
 	reg.Join("g", m.pid, 1)
-	release := block(t, m.pid) // so that nothing is dropped at the end that came before
-	release()
 	actor.Call[any](t.Context(), m.pid, "all handled?")
 	end(t, m.pid, actor.ErrNormal)
 	if n := lines.Load(); n != 0 {
@@ -155,22 +359,25 @@ func TestWatch_endsItself(t *testing.T) {
 	}
 }
 
-// A watcher whose mailbox is full misses what does not fit; others do not.
-func TestWatch_fullMailbox(t *testing.T) {
+// After Unwatch nothing is told, not even what waits.
+func TestUnwatch_whatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
-		m, other := spawn(t, sys), spawn(t, sys)
-		full := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 1})
-		reg.Watch("g", full.pid)
-		reg.Watch("g", other.pid)
-		release := block(t, full.pid)
+		m, w := spawn(t, sys), spawn(t, sys)
+		reg.Watch("g", w.pid)
+		synctest.Wait()
+		w.take()
+		release := block(t, w.pid)
 		reg.Join("g", m.pid, nil)
-		reg.Leave("g", m.pid)
+		reg.Unwatch("g", w.pid)
 		release()
 		synctest.Wait()
-		joined := registry.Joined{Group: "g", PID: m.pid}
-		wantGot(t, full, joined)
-		wantGot(t, other, joined, registry.Left{Group: "g", PID: m.pid})
+		wantGot(t, w)
+		reg.Watch("g", w.pid) // anew
+		synctest.Wait()
+		v := newView(t, "g")
+		v.add(w.take()...)
+		v.want(reg)
 	})
 }
 
@@ -214,6 +421,7 @@ func TestWatch_noGap(t *testing.T) {
 					for i := range stay {
 						reg.Watch("g", stay[i].pid)
 						reg.Watch("g", leave[i].pid)
+						actor.Call[any](t.Context(), stay[i].pid, func(context.Context) {}) // it has looked
 						reg.Unwatch("g", leave[i].pid)
 					}
 				})
@@ -221,19 +429,16 @@ func TestWatch_noGap(t *testing.T) {
 				watching.Store(false)
 				joining.Wait()
 				synctest.Wait()
-				wantM, wantP := members(t, reg, "g"), present(t, reg, "g")
 				for _, w := range stay {
 					v := newView(t, "g")
 					v.add(w.take()...)
-					if !maps.Equal(v.members, wantM) {
-						t.Errorf("a watcher knows the members\n%v\nwant\n%v", v.members, wantM)
-					}
-					if got := sorted(v.present); fmt.Sprint(got) != fmt.Sprint(wantP) {
-						t.Errorf("a watcher knows the presences\n%v\nwant\n%v", got, wantP)
-					}
+					v.want(reg)
 				}
 				for _, w := range leave {
 					newView(t, "g").add(w.take()...)
+				}
+				if n := reg.Journal("g"); n != 0 {
+					t.Errorf("the journal keeps %d changes that all have read", n)
 				}
 			})
 		})
@@ -271,6 +476,8 @@ func TestWatch_whileOthersJoin(t *testing.T) {
 				synctest.Wait()
 				for _, msg := range w.take() {
 					switch m := msg.(type) {
+					case registry.Members:
+						groups[m.Group].add(m)
 					case registry.Joined:
 						groups[m.Group].add(m)
 					case registry.Left:
@@ -285,75 +492,4 @@ func TestWatch_whileOthersJoin(t *testing.T) {
 			})
 		})
 	}
-}
-
-// What happens while a watcher is shown a group, even by whoever logs that a message of it was refused, is told behind it.
-func TestWatch_changeWhileItIsShown(t *testing.T) {
-	var log func()
-	sys := newSystem(t, slog.New(logFunc(func(slog.Record) {
-		if log != nil {
-			log()
-		}
-	})))
-	reg := registry.New(sys)
-	ms, other := spawnMany(t, sys, 3), spawn(t, sys)
-	w := spawnWith(t, sys, &member{}, actor.SpawnOptions{MailboxLimit: 100})
-	handled := func(m *member) {
-		for {
-			_, err := actor.Call[any](t.Context(), m.pid, func(context.Context) {})
-			if !errors.Is(err, actor.ErrMailboxFull) {
-				return
-			}
-			runtime.Gosched()
-		}
-	}
-
-	reg.Join("g", ms[0].pid, nil)
-	reg.Join("g", ms[1].pid, nil)
-	armed := false
-	cancel := reg.OnGroup(func(_ string, open bool) {
-		if open && armed {
-			panic(errBoom)
-		}
-	})
-	defer cancel()
-	reg.Watch("g", other.pid)
-	handled(other)
-	other.take()
-
-	release := block(t, w.pid)
-	for range 100 {
-		w.pid.Send("full")
-	}
-	armed = true
-	log = func() {
-		log = nil
-		release()
-		handled(w)
-		reg.Leave("g", ms[1].pid)
-		reg.Leave("g", ms[0].pid)
-		reg.Join("g", ms[2].pid, nil) // opens the group: a listener panics behind it
-		reg.Leave("g", ms[2].pid)
-	}
-	if v := mustPanic(t, "Watch", func() { reg.Watch("g", w.pid) }); v != errBoom {
-		t.Errorf("Watch panicked with %v", v)
-	}
-	armed = false
-	handled(w)
-	handled(other)
-	joined := func(i int) any { return registry.Joined{Group: "g", PID: ms[i].pid} }
-	left := func(i int) any { return registry.Left{Group: "g", PID: ms[i].pid} }
-	wantGot(t, other, left(1), left(0), joined(2), left(2))
-	got := w.take()
-	view := newView(t, "g")
-	view.members[ms[0].pid] = nil // which was refused
-	view.add(got[100:]...)
-	if len(view.members) != 0 {
-		t.Errorf("the watcher knows %v of an empty group, by %v", view.members, got[100:])
-	}
-	later := spawn(t, sys)
-	reg.Watch("g", later.pid) // nothing is held any more
-	reg.Join("g", ms[0].pid, nil)
-	handled(later)
-	wantGot(t, later, joined(0))
 }

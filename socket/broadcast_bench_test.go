@@ -45,7 +45,7 @@ func benchBroadcast(b *testing.B, n int, deflate, slow bool) {
 			r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
 		}
 		pid, err := h.srv.Upgrade(&directWriter{conn: server}, r, idleHandler{})
-		if err != nil || !reg.Join("room", pid, nil) {
+		if err != nil || reg.Join("room", pid, nil) != nil {
 			b.Fatalf("a socket does not come in: %v", err)
 		}
 		if info, err := h.srv.Info(pid); err != nil || info.Compressed != deflate {

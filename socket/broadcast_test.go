@@ -147,7 +147,7 @@ func TestBroadcast_oneSlowReceiver(t *testing.T) {
 			for i := range crowd {
 				server, client := pipe.New(512)
 				pid, err := h.srv.Upgrade(&directWriter{conn: server}, goodRequest(), idleHandler{})
-				if err != nil || !reg.Join("room", pid, nil) {
+				if err != nil || reg.Join("room", pid, nil) != nil {
 					t.Fatalf("socket %d does not come in: %v", i, err)
 				}
 				crowd[i] = &heard{v: &texts}

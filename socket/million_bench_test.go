@@ -148,7 +148,7 @@ func millionOnce(b *testing.B, n int) map[string]float64 {
 		w.conn = crowd.clients[i].server
 		crowd.clients[i].server = nil
 		pid, err := srv.Upgrade(w, request, idleHandler{})
-		if err != nil || !reg.Join("all", pid, nil) {
+		if err != nil || reg.Join("all", pid, nil) != nil {
 			b.Fatalf("socket %d: %v", i, err)
 		}
 		clear(w.header)

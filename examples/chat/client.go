@@ -119,20 +119,28 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	c.chat.reg.Join(everyone, me, nil)
 	out := welcome{Type: "welcome", Name: name, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
 	for room, metas := range c.chat.reg.Present(roomList) {
-		people, _ := metas[0].(int)
+		people, _ := metas[0].Meta.(int)
 		out.Rooms = append(out.Rooms, roomInfo{"room", room, people})
 	}
 	slices.SortFunc(out.Rooms, func(a, b roomInfo) int { return cmp.Compare(a.Room, b.Room) })
 	return out, nil
 }
 
-// join enters a room, and then leaves the one before.
+// join enters a room, and then leaves the one before. It becomes a member first, so that nothing is missed from
+// then on, and then asks the room for what was said before.
 func (c *client) join(ctx context.Context, in request) (any, error) {
 	if err := checkRoom(in.Room); err != nil {
 		return nil, err
 	}
 	start := func() actor.Actor { return &room{chat: c.chat, name: in.Room} }
-	out, pid, err := ask[joined](ctx, c.chat, c.chat.rooms, roomName(in.Room), start, enter{c.name, in.Life, in.After})
+	me, moves := actor.Self(ctx), in.Room != c.room
+	if moves {
+		c.enter(me, in.Room)
+	}
+	out, pid, err := ask[joined](ctx, c.chat, c.chat.rooms, roomName(in.Room), start, enter{in.Life, in.After})
+	if err != nil && moves {
+		c.leave(me, in.Room)
+	}
 	if errors.Is(err, supervisor.ErrMaxChildren) {
 		return nil, refuse("room", "There are %d rooms, which is as many as there can be. Please choose one of them.", maxRooms)
 	}
@@ -140,12 +148,23 @@ func (c *client) join(ctx context.Context, in request) (any, error) {
 		return nil, err
 	}
 	c.watch.Stop()
-	if c.room != "" && c.room != in.Room {
-		c.chat.reg.Leave(members(c.room), actor.Self(ctx))
-		c.chat.reg.Untrack(present(c.room), actor.Self(ctx), c.name)
+	if moves && c.room != "" {
+		c.leave(me, c.room)
 	}
 	c.room, c.roomPID, c.watch = in.Room, pid, actor.Monitor(ctx, pid)
 	return out, nil
+}
+
+// enter makes the socket a member of a room, for all to see. It fails only when the socket is ending.
+func (c *client) enter(me actor.PID, room string) {
+	c.chat.reg.Join(members(room), me, nil)
+	c.chat.reg.Track(present(room), me, c.name, nil)
+}
+
+// leave takes it back. What the room has said and waits in the mailbox is not written any more.
+func (c *client) leave(me actor.PID, room string) {
+	c.chat.reg.Leave(members(room), me)
+	c.chat.reg.Untrack(present(room), me, c.name)
 }
 
 func (c *client) say(in request) error {

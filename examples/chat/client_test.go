@@ -165,8 +165,8 @@ func TestClient_listsAreNeverNull(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		p.ask(`{"type":"join","room":"lobby"}`)
-		if _, raw := p.next(); !strings.Contains(raw, `"people":[],"messages":[]`) {
-			t.Errorf("got %s, want empty people and messages", raw)
+		if _, raw := p.next(); !strings.Contains(raw, `"people":["Ann"],"messages":[]`) {
+			t.Errorf("got %s, want Ann and no messages", raw)
 		}
 		if _, raw := p.next(); !strings.Contains(raw, `"joined":["Ann"],"left":[]`) {
 			t.Errorf("got %s, want Ann to have joined, and nobody to have left", raw)

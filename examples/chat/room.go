@@ -27,9 +27,8 @@ type room struct {
 }
 
 type (
-	// enter makes the calling socket a member: a Call, answered with a joined.
+	// enter asks for what a socket that has just become a member has not seen: a Call, answered with a joined.
 	enter struct {
-		name  string
 		life  string
 		after int64
 	}
@@ -76,8 +75,8 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 	return nil
 }
 
-// enter answers with the past and has the member hear the future. Nothing is said between the two, because only this
-// process says something.
+// enter answers with the past. The caller is a member already, and what was said since then waits in its mailbox, behind the
+// callback that waits for this answer: nothing is missed. What it gets twice has a number that its page knows.
 func (r *room) enter(from actor.From, m enter) {
 	answer := joined{Type: "joined", Room: r.name, Life: r.life, People: []string{}, Messages: []message{}} // never null in JSON
 	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))
@@ -96,9 +95,7 @@ func (r *room) enter(from actor.From, m enter) {
 			answer.Messages = append(answer.Messages, said)
 		}
 	}
-	r.chat.reg.Join(members(r.name), from.PID(), nil)
-	r.chat.reg.Track(present(r.name), from.PID(), m.name, nil)
-	from.Reply(answer)
+	from.Reply(answer) // false, when the caller has given up, leaves nothing to undo
 }
 
 func (r *room) say(m say) {
@@ -117,15 +114,18 @@ func (r *room) say(m say) {
 // changed tells the members who came and who went, and everyone how many are here.
 func (r *room) changed(ctx context.Context, diff registry.PresenceDiff) {
 	news := presence{"presence", r.name, []string{}, []string{}}
-	for name := range diff.Joined {
-		if !r.here[name] { // else it is a further tab
+	for name, tabs := range diff.Now {
+		if len(tabs) > 0 && !r.here[name] { // else it is a further tab
 			r.here[name] = true
 			news.Joined = append(news.Joined, name)
 		}
 	}
-	for name := range diff.Left {
-		delete(r.here, name)
-		news.Left = append(news.Left, name)
+	for name := range r.here {
+		now, told := diff.Now[name]
+		if len(now) == 0 && (told || diff.Whole) {
+			delete(r.here, name)
+			news.Left = append(news.Left, name)
+		}
 	}
 	if len(news.Joined)+len(news.Left) == 0 {
 		return

@@ -44,9 +44,12 @@ func (u *user) Receive(ctx context.Context, msg any) error {
 		if !ok {
 			return nil
 		}
+		watch := actor.Monitor(ctx, from.PID())
+		if !from.Reply(u.name) { // it has given up, and does not know that it would have the name
+			watch.Stop()
+			return nil
+		}
 		u.sockets++
-		actor.Monitor(ctx, from.PID())
-		from.Reply(u.name)
 	case actor.Down:
 		u.sockets--
 		u.expiry.Stop()
