@@ -51,6 +51,19 @@ func localID(num, boot uint64) string {
 	return string(b)
 }
 
+// Node is the name of the node that p is of, Config.Node there; empty for the zero PID. It says nothing about whether p is
+// alive, and two Systems may have the same: see [System.Owns].
+func (p PID) Node() string {
+	if p == (PID{}) {
+		return ""
+	}
+	return p.origin.Value().node
+}
+
+// Owns tells whether p is an address of this System: of this node and this boot of it, alive or dead. It is false for the
+// zero PID, for one of another System, and for one from before a restart.
+func (s *System) Owns(p PID) bool { return p.sys == s && p.origin == s.origin }
+
 // MarshalText is String, for JSON and databases. There is no UnmarshalText, because a PID needs its System: keep the
 // text and give it to [System.ParsePID].
 func (p PID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

@@ -48,6 +48,70 @@ func TestPID_isEqualExactlyForTheSameIncarnation(t *testing.T) {
 	}
 }
 
+func TestPID_Node(t *testing.T) {
+	for _, node := range []string{"", "n", "[::1]:80"} {
+		sys, _ := newSystem(t, actor.Config{Node: node})
+		pid := newInbox(t, sys, actor.SpawnOptions{}).pid
+		want := node
+		if want == "" {
+			want = "local"
+		}
+		if got := pid.Node(); got != want {
+			t.Errorf("Node of %v = %q, want %q", pid, got, want)
+		}
+		pid.Exit(actor.ErrKilled)
+		if got := pid.Node(); got != want {
+			t.Errorf("Node of %v, which is dead, = %q, want %q", pid, got, want)
+		}
+	}
+	sys, _ := newSystem(t, actor.Config{Node: "here"})
+	if pid, err := sys.ParsePID("7.0123456789abcdef@there"); err != nil || pid.Node() != "there" {
+		t.Errorf("Node of %v = %q, %v; want there", pid, pid.Node(), err)
+	}
+	if got := (actor.PID{}).Node(); got != "" {
+		t.Errorf("Node of the zero PID = %q, want none", got)
+	}
+}
+
+func TestSystem_Owns(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{Node: "n"})
+	other, _ := newSystem(t, actor.Config{Node: "n"}) // as after a restart: another boot
+	alive := newInbox(t, sys, actor.SpawnOptions{}).pid
+	dead := newInbox(t, sys, actor.SpawnOptions{}).pid
+	dead.Exit(actor.ErrKilled)
+	parse := func(s *actor.System, p actor.PID) actor.PID {
+		t.Helper()
+		p, err := s.ParsePID(p.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	elsewhere, err := sys.ParsePID("7.0123456789abcdef@there")
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := newInbox(t, other, actor.SpawnOptions{}).pid
+	for _, tt := range []struct {
+		name string
+		pid  actor.PID
+		want bool
+	}{
+		{"a living process", alive, true},
+		{"a dead process", dead, true},
+		{"its PID from text", parse(sys, dead), true},
+		{"nobody", actor.PID{}, false},
+		{"another System's", foreign, false},
+		{"another System's, from text", parse(sys, foreign), false},
+		{"ours, read by another System", parse(other, alive), false},
+		{"another node's", elsewhere, false},
+	} {
+		if got := sys.Owns(tt.pid); got != tt.want {
+			t.Errorf("%s: Owns(%v) = %t, want %t", tt.name, tt.pid, got, tt.want)
+		}
+	}
+}
+
 func TestPID_zeroIsNobody(t *testing.T) {
 	var zero actor.PID
 	sys, _ := newSystem(t, actor.Config{})

@@ -104,8 +104,8 @@ func (r *Registry) process(pid actor.PID) *process {
 	if p := r.known(pid); p != nil {
 		return p
 	}
-	if ours, err := r.sys.ParsePID(pid.String()); err != nil || ours != pid || pid == (actor.PID{}) {
-		return nil // of another System
+	if !r.sys.Owns(pid) {
+		return nil
 	}
 	ref, ok := host.Reach(pid)
 	if !ok {
