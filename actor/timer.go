@@ -14,6 +14,7 @@ type timer struct {
 	t       *time.Timer
 	msg     any
 	every   time.Duration // 0: once
+	next    int64         // by System.now: when t fires, if it is for more than once
 	queued  bool          // a tick waits in the mailbox
 	stopped bool          // by Stop, or because it was for once and has been handled
 }
@@ -24,8 +25,9 @@ func SendAfter(ctx context.Context, d time.Duration, msg any) Timer {
 	return mustProcess(ctx, "SendAfter").startTimer(d, 0, msg)
 }
 
-// SendEvery is SendAfter again and again: at most one tick waits in the mailbox, and those that fall due meanwhile are
-// left out. It panics when d is not positive, too.
+// SendEvery is SendAfter again and again. The ticks are due d, 2d, 3d and so on from now, whatever each of them takes to
+// be sent and handled. At most one waits in the mailbox, and those that fall due meanwhile are left out. It panics when d is
+// not positive, too.
 func SendEvery(ctx context.Context, d time.Duration, msg any) Timer {
 	if d <= 0 {
 		panic("actor: SendEvery: the interval must be positive")
@@ -42,6 +44,9 @@ func (p *process) startTimer(d, every time.Duration, msg any) Timer {
 		return Timer{t}
 	}
 	p.rel().timers.Put(t, struct{}{})
+	if every > 0 {
+		t.next = p.sys.now() + int64(every)
+	}
 	t.t = time.AfterFunc(d, t.fire)
 	return Timer{t}
 }
@@ -55,7 +60,7 @@ func (t *timer) fire() {
 		return
 	}
 	if t.every > 0 {
-		t.t.Reset(t.every)
+		t.again()
 	}
 	if t.queued {
 		p.mu.Unlock()
@@ -64,6 +69,15 @@ func (t *timer) fire() {
 	t.queued = true
 	p.queue.push(item{kind: kindTimer, msg: t})
 	p.wakeAndUnlock()
+}
+
+// again sets the timer to when the next tick is due: not every from now, since a timer is always a little late, and that would
+// add up. Ticks whose time has passed are left out. p.mu is held.
+func (t *timer) again() {
+	now := t.p.sys.now()
+	late := max(now-t.next, 0)
+	t.next += int64(t.every) * (late/int64(t.every) + 1)
+	t.t.Reset(time.Duration(t.next - now))
 }
 
 // due tells whether the tick that has been taken out of the mailbox is to be handled.
