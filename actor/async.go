@@ -3,40 +3,50 @@ package actor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 )
 
 // TaskRef names one Async. It is comparable; the zero TaskRef names none.
 type TaskRef struct{ t *task }
 
-type task struct{ cancel context.CancelFunc }
+type task struct {
+	cancel context.CancelFunc // nil: f does not run
+}
 
 // Done is the message that an Async has finished.
 type Done[T any] struct {
 	Ref   TaskRef
 	Value T
-	// Err is what f returned, or a *PanicError.
+	// Err is what f returned; a *PanicError; or ErrOverload when f has not run, since SpawnOptions.MaxAsync were running.
 	Err error
 }
 
 // Async runs f on a goroutine of its own and sends what it returns to the process of ctx, as a Done[T] message that no
 // limit refuses. f's ctx is derived from ctx and is cancelled when the process ends or by [TaskRef.Cancel]; f must not
 // touch the fields of the actor. In f, [Reply] and [Call] work; System.Shutdown waits for f. When f panics, Err is a
-// *PanicError. Async panics when ctx belongs to no process; when that process has ended, f does not run.
+// *PanicError.
+//
+// At most SpawnOptions.MaxAsync run for one process. When that many do, f does not run, and a Done whose Err is
+// ErrOverload is in the mailbox when Async returns: so nobody who makes a process start them can make it start any number. It
+// is the place to refuse the request, not to try it again at once. When a Done of an f that has run arrives, there is room
+// for another.
+//
+// Async never blocks. It panics when ctx belongs to no process; when that process has ended, f does not run and no Done
+// comes.
 func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskRef {
 	p := mustProcess(ctx, "Async")
-	ctx, cancel := context.WithCancel(ctx)
-	ref := TaskRef{&task{cancel}}
-	p.mu.Lock()
-	dead := p.state == stateDead
-	if !dead {
-		p.sys.goroutines.Add(1) // while p lives, so that a Shutdown that has seen its end has not missed f
-	}
-	p.mu.Unlock()
-	if dead {
-		cancel()
+	ref := TaskRef{&task{}}
+	switch p.asyncBegins() {
+	case asyncDead:
+		return ref
+	case asyncFull:
+		err := fmt.Errorf("actor: async: %d are running, which is SpawnOptions.MaxAsync: %w", p.maxAsync, ErrOverload)
+		p.post(item{kind: kindTask, msg: Done[T]{Ref: ref, Err: err}})
 		return ref
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	ref.t.cancel = cancel
 	go func() {
 		defer p.sys.goroutineDone()
 		defer cancel()
@@ -45,6 +55,7 @@ func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskR
 			if r := recover(); r != nil {
 				done.Err = &PanicError{Value: r, Stack: debug.Stack()}
 			}
+			p.asyncEnds() // before Done arrives, since that may start the next
 			p.post(item{kind: kindTask, msg: done})
 		}()
 		done.Value, done.Err = f(ctx)
@@ -52,9 +63,43 @@ func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskR
 	return ref
 }
 
+type asyncResult uint8
+
+const (
+	asyncRuns asyncResult = iota
+	asyncFull
+	asyncDead
+)
+
+// asyncBegins takes a place for one more Async, and puts its goroutine on the books: while p lives, so that a Shutdown that
+// has seen its end has not missed it.
+func (p *process) asyncBegins() asyncResult {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state == stateDead {
+		return asyncDead
+	}
+	r := p.rel()
+	if p.maxAsync >= 0 && r.asyncs >= p.maxAsync {
+		return asyncFull
+	}
+	r.asyncs++
+	p.sys.goroutines.Add(1)
+	return asyncRuns
+}
+
+// asyncEnds gives the place back. Of a dead process nobody counts any more.
+func (p *process) asyncEnds() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.relation != nil {
+		p.relation.asyncs--
+	}
+}
+
 // Cancel cancels f's ctx. Its Done still comes, with what f makes of that.
 func (r TaskRef) Cancel() {
-	if r.t != nil {
+	if r.t != nil && r.t.cancel != nil {
 		r.t.cancel()
 	}
 }

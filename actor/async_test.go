@@ -3,8 +3,10 @@ package actor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +94,108 @@ func TestAsync_ctxIsCancelled(t *testing.T) {
 		})
 	}
 	actor.TaskRef{}.Cancel()
+}
+
+func TestAsync_isBounded(t *testing.T) {
+	const started = 300
+	for _, tt := range []struct {
+		max, want int // of 300
+	}{
+		{0, 128}, {1, 1}, {7, 7}, {-1, started}, {-5, started},
+	} {
+		t.Run(fmt.Sprint(tt.max), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				in := newInbox(t, sys, actor.SpawnOptions{MaxAsync: tt.max, MailboxLimit: 1})
+				var running atomic.Int64
+				release := make(chan error)
+				work := func(context.Context) (int, error) {
+					running.Add(1)
+					defer running.Add(-1)
+					return 7, <-release
+				}
+				refs := make(map[actor.TaskRef]bool)
+				for range started {
+					refs[actor.Async(in.ctx, work)] = true
+				}
+				if len(refs) != started {
+					t.Errorf("%d different TaskRefs, want %d", len(refs), started)
+				}
+				synctest.Wait()
+				if n := int(running.Load()); n != tt.want {
+					t.Errorf("of %d Asyncs %d run, want %d", started, n, tt.want)
+				}
+				// done takes the Dones that have come since it was called last.
+				seen := 0
+				done := func(what string, n int, err error) {
+					t.Helper()
+					synctest.Wait()
+					got := in.all()[seen:]
+					seen += len(got)
+					if len(got) != n {
+						t.Errorf("%s: %d messages came, want %d Dones", what, len(got), n)
+					}
+					for _, msg := range got {
+						d, ok := msg.(actor.Done[int])
+						if !ok || !refs[d.Ref] || !errors.Is(d.Err, err) {
+							t.Fatalf("%s: got %#v, want a Done with the error %v", what, msg, err)
+						}
+						delete(refs, d.Ref)
+						d.Ref.Cancel() // of one that has not run, too
+					}
+				}
+				done("beyond the limit", started-tt.want, actor.ErrOverload)
+				if tt.want == started {
+					close(release)
+					done("released", started, nil)
+					return
+				}
+				release <- errBoom
+				done("one has returned", 1, errBoom)
+				for range 2 {
+					refs[actor.Async(in.ctx, work)] = true
+				}
+				done("two more for one place", 1, actor.ErrOverload)
+				if n := int(running.Load()); n != tt.want {
+					t.Errorf("%d run, want %d", n, tt.want)
+				}
+				close(release)
+				done("released", tt.want, nil)
+			})
+		})
+	}
+}
+
+// Who gets a Done may start the next: its place is free by then.
+func TestAsync_oneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		const rounds = 1000
+		var errs journal[error]
+		done := 0
+		next := func(ctx context.Context) {
+			actor.Async(ctx, func(context.Context) (int, error) { return 0, nil })
+		}
+		spawn(t, sys, &behaviour{
+			init: func(ctx context.Context) error { next(ctx); return nil },
+			receive: func(ctx context.Context, msg any) error {
+				errs.add(msg.(actor.Done[int]).Err)
+				if done++; done < rounds {
+					next(ctx)
+				}
+				return nil
+			},
+		}, actor.SpawnOptions{MaxAsync: 1})
+		synctest.Wait()
+		if n := errs.len(); n != rounds {
+			t.Errorf("%d Dones, want %d", n, rounds)
+		}
+		for i, err := range errs.all() {
+			if err != nil {
+				t.Fatalf("Async %d, when the one before it was done: %v", i, err)
+			}
+		}
+	})
 }
 
 func TestAsync_answersACallOfItsCallback(t *testing.T) {

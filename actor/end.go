@@ -378,7 +378,7 @@ func (p *process) onExit(o *hook.OnExit) {
 // when the process is dead; p.mu is held.
 func (p *process) dropCurrent() queue {
 	rest := p.queue
-	p.queue = queue{}
+	p.queue = queue{limit: p.queue.limit}
 	if p.phase == phaseGiven {
 		rest.push(p.current)
 		p.current, p.phase = item{}, phaseNone

@@ -61,6 +61,7 @@ func (it item) name() string {
 type queue struct {
 	items   fifo.Queue[item]
 	counted int32
+	limit   int32 // of counted; negative: none. Whoever posts looks at it
 }
 
 var segments fifo.Segments[item]

@@ -65,7 +65,7 @@ type process struct {
 	phase    phase // what runs; a kill leaves it as it was, but for phaseGiven
 	step     uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
 	overflow Overflow
-	limit    int32  // these two never change
+	maxAsync int32  // these two never change; negative: none
 	turn     uint64 // counts turns; each names the goroutine that holds it
 	current  item   // what is being handled, or is given; then written by the goroutine that holds the turn only, which may read it without mu
 	began    int64  // by System.now: the callback that runs
@@ -105,6 +105,7 @@ type relations struct {
 	watching  shrink.Map[*monitor, struct{}]
 	timers    shrink.Map[*timer, struct{}]
 	calls     shrink.Map[*call, struct{}] // taken by Caller and not answered yet
+	asyncs    int32                       // that run
 }
 
 type exitHook struct {
@@ -177,7 +178,7 @@ func (p *process) post(it item) postResult {
 		}
 		return postDead
 	}
-	if it.kind.counts() && p.limit >= 0 && p.queue.counted >= p.limit {
+	if it.kind.counts() && p.queue.limit >= 0 && p.queue.counted >= p.queue.limit {
 		return p.refuse() // unlocks
 	}
 	if p.state == stateRunning && !p.running { // at rest: nothing waits, so it need not either

@@ -103,6 +103,14 @@ func orDefault(d, def time.Duration) time.Duration {
 // code that waits for processes by other means than [Call] and should wait as long.
 func (s *System) CallTimeout() time.Duration { return s.callTimeout }
 
+// limit is n as it is kept: -1 for none.
+func limit(n, def int) int32 {
+	if n == 0 {
+		n = def
+	}
+	return int32(max(-1, min(n, math.MaxInt32)))
+}
+
 // engineID is the id of a process in the engine. It needs no boot, because the engine's ids do not leave this System; and
 // it is a number, like none of the engine's own.
 func engineID(num uint64) string { return strconv.FormatUint(num, 10) }
@@ -163,13 +171,11 @@ func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process 
 		actor:    a,
 		parent:   parent,
 		since:    s.now(),
-		limit:    int32(max(-1, min(o.MailboxLimit, math.MaxInt32))),
+		queue:    queue{limit: limit(o.MailboxLimit, defaultMailboxLimit)},
+		maxAsync: limit(o.MaxAsync, defaultMaxAsync),
 		overflow: o.Overflow,
 		shutdown: orDefault(o.Shutdown, s.shutdownTimeout),
 		label:    o.Label,
-	}
-	if p.limit == 0 {
-		p.limit = defaultMailboxLimit
 	}
 	if h, ok := a.(hook.Hosted); ok {
 		hosted := h.TroupeHosted()

@@ -69,6 +69,11 @@ type Config struct {
 	// the peer do not count: at most one of them waits. 0: 1024.
 	MailboxLimit int
 
+	// MaxAsync is how many functions of actor.Async run for one socket at the same time at most. Beyond it actor.Done comes
+	// at once, with ErrOverload, and the function does not run: so a peer whose messages start them cannot start any number.
+	// 0: 128; negative: no limit.
+	MaxAsync int
+
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 

@@ -107,6 +107,7 @@ func (s *Server) spawn(h websock.Handler) (*conn, error) {
 	c.stall.c, c.pulse.c, c.sleep.c = c, c, c
 	port, err := host.Spawn(s.System(), c, actor.SpawnOptions{
 		MailboxLimit: s.cfg.MailboxLimit,
+		MaxAsync:     s.cfg.MaxAsync,
 		Overflow:     actor.OverflowExit,
 		Shutdown:     s.cfg.ShutdownTimeout,
 	})

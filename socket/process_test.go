@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -219,6 +220,53 @@ func TestProcess_isCalled(t *testing.T) {
 			t.Errorf("Call after the end: %v, want ErrNoProcess", err)
 		}
 	})
+}
+
+// A peer that has its handler start an Async for each message starts Config.MaxAsync of them, and is told of the rest.
+func TestProcess_asyncsAreBounded(t *testing.T) {
+	for _, tt := range []struct{ max, want int }{{0, 128}, {3, 3}, {-1, 1000}} {
+		bubble(t, fmt.Sprint(tt.max), func(t *testing.T) {
+			r := serve(t, socket.Config{MaxAsync: tt.max})
+			running := 0
+			released := make(chan struct{})
+			release := sync.OnceFunc(func() { close(released) })
+			defer release()
+			h := &handler{
+				in: func(ctx context.Context, msg websock.Message) websock.Result {
+					actor.Async(ctx, func(context.Context) (int, error) { <-released; return 0, nil })
+					return websock.OK()
+				},
+				info: func(_ context.Context, msg any) websock.Result {
+					if d := msg.(actor.Done[int]); errors.Is(d.Err, websock.ErrOverload) {
+						return websock.Push(websock.Text("too much"))
+					}
+					running++
+					return websock.OK()
+				},
+			}
+			c := r.dial(h)
+			const flood = 1000
+			go func() {
+				for i := range flood {
+					if err := c.Text("work"); err != nil {
+						t.Errorf("message %d: %v", i, err)
+						return
+					}
+				}
+			}()
+			for range flood - tt.want {
+				c.want(textFrame("too much"))
+			}
+			c.wantNothing(time.Second)
+			release()
+			synctest.Wait()
+			if running != tt.want {
+				t.Errorf("of %d Asyncs %d have run, want %d", flood, running, tt.want)
+			}
+			c.must(c.Close(1000, ""))
+			c.wantEnd(closeFrame(1000, ""))
+		})
+	}
 }
 
 // Async: the result comes as a message.
