@@ -71,6 +71,7 @@ var (
 	ErrShutdown = exit.ErrShutdown
 	ErrKilled   = exit.ErrKilled
 	ErrOverload = exit.ErrOverload
+	ErrIgnore   = exit.ErrIgnore
 
 	// ErrNoProcess says that a PID names no living process, or that it ended before it answered.
 	ErrNoProcess = errors.New("actor: no such process")

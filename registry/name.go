@@ -13,6 +13,10 @@ type TakenError struct {
 	Meta any
 }
 
+// Holder is PID. A supervisor.Dynamic takes an Init that fails with an error that has this method for ErrIgnore: the
+// process is there already.
+func (e *TakenError) Holder() actor.PID { return e.PID }
+
 // Error names the name and its holder.
 func (e *TakenError) Error() string {
 	return fmt.Sprintf("registry: the name %q is taken by %v", e.Name, e.PID)

@@ -452,7 +452,7 @@ func TestTree_shutdownTime(t *testing.T) {
 			if d := v.end.Sub(start); d != test.took {
 				t.Errorf("the tree has ended after %v, want %v", d, test.took)
 			}
-			var left *supervisor.LeftError
+			var left *supervisor.AbandonedError
 			if errors.As(v.err, &left) != test.left || (v.err != nil) != test.left {
 				t.Errorf("Serve of the tree: got %v, want the sockets left behind: %v", v.err, test.left)
 			}

@@ -285,6 +285,7 @@ func TestActor_panicsWhileItIsStopped(t *testing.T) {
 		r := serve(t, supervisor.Config{}, spec("a", supervisor.Actor(sys, newActor, actor.SpawnOptions{}), 0))
 		pid, err := d.Spawn(sys, newActor, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
+		synctest.Wait()
 		d.journal.take()
 		pid.Send("go")
 		r.Children()[0].PID.Send("go")

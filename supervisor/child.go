@@ -162,8 +162,8 @@ func (t *tree) leave(c *child, now time.Time) {
 		l.kill() // the cause of ctx stays ErrShutdown
 	}
 	t.left[l] = struct{}{}
-	err := &LeftError{Supervisor: t.rep.name, Children: []string{c.spec.ID}}
-	t.event(c, Event{Kind: EventLeft, Reason: err, PID: l.currentPID()})
+	err := &AbandonedError{Supervisor: t.rep.name, Children: []string{c.spec.ID}}
+	t.event(c, Event{Kind: EventAbandoned, Reason: err, PID: l.currentPID()})
 	t.over(c, err, exit.Abnormal, err, now)
 }
 
@@ -181,9 +181,9 @@ func (t *tree) becameReady(c *child, now time.Time) {
 // exited notes that the Serve of c has returned.
 func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
 	t.event(c, Event{Kind: EventExited, Reason: reason, ExitKind: kind, PID: c.life.currentPID()})
-	var below *LeftError
+	var below *AbandonedError
 	if c.told && errors.As(reason, &below) {
-		left := &LeftError{Supervisor: t.rep.name}
+		left := &AbandonedError{Supervisor: t.rep.name}
 		for _, id := range below.Children {
 			left.Children = append(left.Children, c.spec.ID+"/"+id)
 		}

@@ -46,7 +46,7 @@ func (t *tree) command(id string, f func(*tree, *child) (<-chan error, error)) (
 // failed is err with the names of the supervisor and the child, if it does not have them.
 func (s *Supervisor) failed(id string, err error) error {
 	var start *StartError
-	var left *LeftError
+	var left *AbandonedError
 	if err == nil || errors.As(err, &start) || errors.As(err, &left) {
 		return err
 	}
@@ -97,7 +97,7 @@ func (c *child) startAlone() <-chan error {
 // deleted. For a child that is stopped it does nothing, for one that waits for a restart it calls that off.
 //
 // ctx bounds the wait, not the end of the child. When ctx belongs to the child itself, TerminateChild does not wait.
-// ErrNotFound: there is no such child. A [*LeftError]: it did not end in time, and was left behind.
+// ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
 func (s *Supervisor) TerminateChild(ctx context.Context, id string) error {
 	return s.command(ctx, id, func(t *tree, c *child) (<-chan error, error) {
 		if c == nil {

@@ -35,7 +35,7 @@
 //
 // # What a supervisor cannot do
 //
-// A goroutine cannot be killed. A child that does not return within its Shutdown is left behind: reported by name (event,
+// A goroutine cannot be killed. A child that does not return within its Shutdown is abandoned: reported by name (event,
 // log, the error of Serve), while the tree goes on without it; a successor may run beside it. Actors can be killed, HTTP
 // servers closed and supervisors told to kill, so this happens to [Actor], [HTTP], [Supervisor] and [Dynamic] only where
 // code of the user's that they call, a newActor or a listen, does not return.

@@ -229,7 +229,7 @@ func (c *dynActor) stop() error {
 	case <-ctx.Done():
 	}
 	if ctx.Err() != nil {
-		return &LeftError{Supervisor: c.p.d.rep.name, Children: []string{c.name()}}
+		return &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.name()}}
 	}
 	return nil
 }

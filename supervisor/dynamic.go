@@ -34,8 +34,7 @@ type DynamicConfig struct {
 	Within time.Duration
 	// Logger gets events; each EventKind says at which level. nil: slog.Default().
 	Logger *slog.Logger
-	// OnEvent is called for each event, on the goroutine where it happens: those of one child in order, those of several
-	// at the same time. It must not block.
+	// OnEvent is called for each event, as that of Config is: those of one child in order.
 	OnEvent func(Event)
 }
 
@@ -74,7 +73,7 @@ type Dynamic struct {
 
 // NewDynamic makes a Dynamic that [Dynamic.Serve] runs. The error lists what is wrong with cfg.
 func NewDynamic(cfg DynamicConfig) (*Dynamic, error) {
-	d := &Dynamic{cfg: cfg, rep: newReporter(cfg.Name, "dynamic", cfg.Logger, cfg.OnEvent)}
+	d := &Dynamic{cfg: cfg, rep: newReporter(cfg.Name, "dynamic", "DynamicConfig.OnEvent", cfg.Logger, cfg.OnEvent)}
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("supervisor %s: %w", d.rep.name, err)
 	}
@@ -84,7 +83,7 @@ func NewDynamic(cfg DynamicConfig) (*Dynamic, error) {
 }
 
 // Serve takes in children until ctx is done, or until it has to give up, and then stops them, all at once. It returns nil when
-// ctx is done and all have ended, an [*IntensityError] when it gave up, and, alone or joined to it, a [*LeftError] that
+// ctx is done and all have ended, an [*IntensityError] when it gave up, and, alone or joined to it, a [*AbandonedError] that
 // names the children that are still running. It is a [Service], ready at once, and may be served again, without children then.
 // ErrServing: it is being served.
 func (d *Dynamic) Serve(ctx context.Context) error {
@@ -92,6 +91,7 @@ func (d *Dynamic) Serve(ctx context.Context) error {
 	if !d.pool.CompareAndSwap(nil, p) {
 		return fmt.Errorf("supervisor %s: %w", d.rep.name, ErrServing)
 	}
+	defer d.rep.wait()
 	defer d.pool.Store(nil)
 	Ready(ctx)
 	return p.serve()
@@ -145,7 +145,7 @@ func (d *Dynamic) Start(id string, s Service) error {
 }
 
 // Stop ends a child and returns when it has ended, for good whatever its restart type. id is that of Start; of an actor,
-// it is the text of its PID. ErrNotFound: there is no such child. A [*LeftError]: it did not end in time, and was left behind.
+// it is the text of its PID. ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
 //
 // A child that wants to end returns; it must not wait for its own end in Stop.
 func (d *Dynamic) Stop(id string) error {
@@ -158,7 +158,7 @@ func (d *Dynamic) Stop(id string) error {
 
 func (d *Dynamic) failed(id string, err error) error {
 	var start *StartError
-	var left *LeftError
+	var left *AbandonedError
 	if err == nil || errors.As(err, &start) || errors.As(err, &left) {
 		return err
 	}

@@ -73,7 +73,7 @@ func TestDynamic_shutdown(t *testing.T) {
 				if took := time.Since(begin); took != test.takes {
 					t.Errorf("the shutdown took %v, want %v", took, test.takes)
 				}
-				var left *supervisor.LeftError
+				var left *supervisor.AbandonedError
 				var names []string
 				if errors.As(err, &left) {
 					names = left.Children
@@ -121,9 +121,9 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 		if took := time.Since(start); took != time.Minute+time.Second {
 			t.Errorf("the end took %v, want a minute, and a second for the stuck", took)
 		}
-		var left *supervisor.LeftError
+		var left *supervisor.AbandonedError
 		if !errors.As(err, &left) || !slices.Equal(left.Children, []string{"rooms/never"}) {
-			t.Errorf("Serve returned %v, want a *LeftError of rooms/never", err)
+			t.Errorf("Serve returned %v, want a *AbandonedError of rooms/never", err)
 		}
 		close(stuck)
 		time.Sleep(time.Hour)
@@ -142,9 +142,9 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 			spawned <- err
 		}()
 		synctest.Wait()
-		var left *supervisor.LeftError
+		var left *supervisor.AbandonedError
 		if err := d.end(); !errors.As(err, &left) || left.Children[0] != "1 actors" {
-			t.Errorf("Serve: %v, want a *LeftError of 1 actors", err)
+			t.Errorf("Serve: %v, want a *AbandonedError of 1 actors", err)
 		}
 		close(release)
 		wantErr(t, "Spawn", <-spawned, supervisor.ErrNotRunning)

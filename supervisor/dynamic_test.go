@@ -228,9 +228,9 @@ func TestDynamic_intensity(t *testing.T) {
 				if !errors.As(err, &gaveUp) || gaveUp.Supervisor != "rooms" || !errors.Is(err, errCrash) {
 					t.Errorf("Serve returned %v, want an *IntensityError of rooms with the crash", err)
 				}
-				var left *supervisor.LeftError
+				var left *supervisor.AbandonedError
 				if errors.As(err, &left) {
-					t.Errorf("Serve returned %v, want nobody left behind", err)
+					t.Errorf("Serve returned %v, want nobody abandoned", err)
 				}
 				if bystander.Alive() || starts != 3 {
 					t.Errorf("bystander alive: %v; %d starts, want 3", bystander.Alive(), starts)
@@ -384,38 +384,6 @@ func TestDynamic_stopDuringRestart(t *testing.T) {
 	})
 }
 
-// Stop and the end, just when a child that is to be restarted has ended.
-func TestDynamic_stopBetweenLives(t *testing.T) {
-	for _, end := range []bool{false, true} {
-		bubble(t, func(t *testing.T) {
-			exited := make(chan struct{})
-			d, err := supervisor.NewDynamic(supervisor.DynamicConfig{Restart: supervisor.Permanent, Logger: quiet, OnEvent: func(e supervisor.Event) {
-				if e.Kind == supervisor.EventExited && e.ExitKind == exit.Abnormal {
-					close(exited)
-					time.Sleep(time.Second)
-				}
-			}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			served := make(chan error)
-			go func() { served <- d.Serve(ctx) }()
-			synctest.Wait()
-			s := newService()
-			wantErr(t, "Start", d.Start("s", s), nil)
-			s.end(errCrash)
-			<-exited
-			if !end {
-				wantErr(t, "Stop", d.Stop("s"), nil)
-			}
-			cancel()
-			wantErr(t, "Serve", <-served, nil)
-		})
-	}
-}
-
 // Stop is no end that counts.
 func TestDynamic_stopCountsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -461,13 +429,13 @@ func TestDynamic_stopLeavesBehind(t *testing.T) {
 			go func() { stops <- d.Stop("s") }()
 		}
 		for range 2 {
-			var left *supervisor.LeftError
+			var left *supervisor.AbandonedError
 			if err := <-stops; !errors.As(err, &left) || left.Children[0] != "s" {
-				t.Errorf("Stop: %v, want a *LeftError of s", err)
+				t.Errorf("Stop: %v, want a *AbandonedError of s", err)
 			}
 		}
 		wantErr(t, "Start of a successor", d.Start("s", newService()), nil)
-		d.want("all", "+s left behind s +s")
+		d.want("all", "+s abandoned s +s")
 		time.Sleep(time.Hour)
 		d.wantIDs("the late return changes nothing", "s")
 		wantErr(t, "Serve", d.end(), nil)

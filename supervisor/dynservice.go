@@ -141,13 +141,13 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 	}
 }
 
-// noteLeft notes who was left behind below a supervisor.
+// noteLeft notes who was abandoned below a supervisor.
 func (c *dynService) noteLeft(reason error) {
-	var below *LeftError
+	var below *AbandonedError
 	if !errors.As(reason, &below) {
 		return
 	}
-	left := &LeftError{Supervisor: c.p.d.rep.name}
+	left := &AbandonedError{Supervisor: c.p.d.rep.name}
 	for _, id := range below.Children {
 		left.Children = append(left.Children, c.id+"/"+id)
 	}
@@ -244,14 +244,14 @@ func (c *dynService) due() {
 func (c *dynService) leave() {
 	l := c.life
 	l.left = true
-	err := &LeftError{Supervisor: c.p.d.rep.name, Children: []string{c.id}}
+	err := &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.id}}
 	c.left = err
 	c.p.mu.Lock()
 	c.p.left[c] = struct{}{}
 	c.p.mu.Unlock()
 	c.mu.Unlock()
 	l.kill()
-	c.event(Event{Kind: EventLeft, PID: l.currentPID(), Reason: err})
+	c.event(Event{Kind: EventAbandoned, PID: l.currentPID(), Reason: err})
 	c.finish(err)
 }
 

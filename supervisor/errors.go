@@ -75,14 +75,14 @@ func (e *IntensityError) Unwrap() error { return e.Err }
 // ExitKind makes it abnormal, whatever the child ended with.
 func (e *IntensityError) ExitKind() exit.Kind { return exit.Abnormal }
 
-// LeftError says that children did not return within their shutdown time and were left behind, still running.
-type LeftError struct {
+// AbandonedError says that children did not return within their shutdown time and were abandoned, still running.
+type AbandonedError struct {
 	Supervisor string
 	Children   []string // IDs, those of the children of a supervisor below as "id/id"
 }
 
-func (e *LeftError) Error() string {
-	return fmt.Sprintf("supervisor %s: did not end within ChildSpec.Shutdown and left behind: %s", e.Supervisor,
+func (e *AbandonedError) Error() string {
+	return fmt.Sprintf("supervisor %s: did not end within ChildSpec.Shutdown and were abandoned: %s", e.Supervisor,
 		strings.Join(e.Children, ", "))
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/internal/report"
 )
 
 // EventKind says what an Event is about.
@@ -28,13 +29,13 @@ const (
 	// EventShutdown: the supervisor stops its children, and Remaining of them have not ended yet. A Supervisor reports
 	// each step, a Dynamic the first, the last and each tenth of the whole. Logged at Info, steps between at Debug.
 	EventShutdown
-	// EventLeft: the child has not returned within its shutdown time and was left behind. Logged at Error.
-	EventLeft
+	// EventAbandoned: the child has not returned within its shutdown time and was abandoned. Logged at Error.
+	EventAbandoned
 	// EventWarning: Reason says what is odd about the configuration. Logged at Warn.
 	EventWarning
 )
 
-var eventNames = [...]string{"started", "ready", "exited", "restarted", "gave up", "shutdown", "left behind", "warning"}
+var eventNames = [...]string{"started", "ready", "exited", "restarted", "gave up", "shutdown", "abandoned", "warning"}
 
 // String is the kind in one or two words.
 func (k EventKind) String() string { return name(eventNames[:], "event", uint8(k)) }
@@ -46,27 +47,32 @@ type Event struct {
 	Supervisor string    // Config.Name
 	Child      string    // ID; empty when the event is about the supervisor
 	PID        actor.PID // of an actor, when it is known
-	Reason     error     // never nil with EventExited, EventGaveUp, EventLeft and EventWarning
+	Reason     error     // never nil with EventExited, EventGaveUp, EventAbandoned and EventWarning
 	ExitKind   exit.Kind // with EventExited
 	Restarts   int       // of the child, so far
 	Remaining  int       // with EventShutdown
 }
 
-// reporter takes events to the log and to OnEvent.
+// reporter takes events to the log and to OnEvent. It blocks nobody who has something to report.
 type reporter struct {
 	name    string
-	log     *slog.Logger
+	log     *report.Log
+	calls   *report.Queue // of onEvent
 	onEvent func(Event)
 }
 
-func newReporter(name, fallback string, log *slog.Logger, onEvent func(Event)) reporter {
+func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func(Event)) reporter {
 	if name == "" {
 		name = fallback
 	}
-	if log == nil {
-		log = slog.Default()
-	}
-	return reporter{name: name, log: log, onEvent: onEvent}
+	l := report.NewLog(log)
+	return reporter{name: name, log: l, calls: report.NewCalls(callback, l), onEvent: onEvent}
+}
+
+// wait waits until OnEvent and the Logger have taken in what was reported, as long as they do.
+func (r *reporter) wait() {
+	r.calls.Wait(context.Background())
+	r.log.Wait(context.Background())
 }
 
 // wants tells whether anybody hears of an event that is logged at level.
@@ -74,31 +80,21 @@ func (r *reporter) wants(level slog.Level) bool {
 	return r.onEvent != nil || r.log.Enabled(context.Background(), level)
 }
 
-// report logs e and calls OnEvent. A panic of either is logged, since it must not take a supervisor down.
+// report has e logged and OnEvent called.
 func (r *reporter) report(e Event) {
 	e.Supervisor = r.name
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	r.protect(func() { r.logEvent(e) })
+	r.logEvent(e)
 	if r.onEvent != nil {
-		r.protect(func() { r.onEvent(e) })
+		r.calls.Do(func() { r.onEvent(e) })
 	}
-}
-
-func (r *reporter) protect(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			defer func() { _ = recover() }() // the logger itself may be what panics
-			r.log.Error("panic while an event was reported", "supervisor", r.name, "panic", v)
-		}
-	}()
-	f()
 }
 
 func (e *Event) level() slog.Level {
 	switch {
-	case e.Kind == EventExited && e.ExitKind == exit.Abnormal, e.Kind == EventGaveUp, e.Kind == EventLeft:
+	case e.Kind == EventExited && e.ExitKind == exit.Abnormal, e.Kind == EventGaveUp, e.Kind == EventAbandoned:
 		return slog.LevelError
 	case e.Kind == EventWarning:
 		return slog.LevelWarn
@@ -111,7 +107,7 @@ func (e *Event) level() slog.Level {
 }
 
 var eventMessages = [...]string{"child started", "child is ready", "child exited", "child restarted", "supervisor gave up",
-	"supervisor is stopping", "child did not end within its shutdown time and is left behind", "supervisor is configured oddly"}
+	"supervisor is stopping", "child did not end within its shutdown time and is abandoned", "supervisor is configured oddly"}
 
 func (r *reporter) logEvent(e Event) {
 	level := e.level()
@@ -139,7 +135,7 @@ func (r *reporter) logEvent(e Event) {
 		if e.Reason != nil {
 			attrs = append(attrs, slog.Any("cause", e.Reason))
 		}
-	case EventGaveUp, EventLeft, EventWarning:
+	case EventGaveUp, EventAbandoned, EventWarning:
 		attrs = append(attrs, slog.Any("error", e.Reason))
 	}
 	message := eventMessages[e.Kind]

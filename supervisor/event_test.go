@@ -57,7 +57,7 @@ level=DEBUG msg="child is ready" supervisor=main child=a
 level=DEBUG msg="child exited" supervisor=main child=a exit_reason=normal exit_kind=normal
 level=ERROR msg="supervisor gave up" supervisor=main child=a error="supervisor main gave up: restarting \"a\" would be more than Config.MaxRestarts 1 within 5s: normal"
 level=INFO msg="supervisor is stopping" supervisor=main remaining=1 cause="supervisor main gave up: restarting \"a\" would be more than Config.MaxRestarts 1 within 5s: normal"
-level=ERROR msg="child did not end within its shutdown time and is left behind" supervisor=main child=b error="supervisor main: did not end within ChildSpec.Shutdown and left behind: b"
+level=ERROR msg="child did not end within its shutdown time and is abandoned" supervisor=main child=b error="supervisor main: did not end within ChildSpec.Shutdown and were abandoned: b"
 level=INFO msg="supervisor has stopped" supervisor=main remaining=0
 `
 		if got != want {
@@ -88,7 +88,7 @@ func TestEvents_panic(t *testing.T) {
 			cancel()
 			wantErr(t, "Serve", <-served, nil)
 		})
-		if n < 5 || !strings.Contains(log, "panic while an event was reported") {
+		if n < 5 || !strings.Contains(log, "panic in a callback") {
 			t.Errorf("%d events and this log, want all events and word of the panics:\n%s", n, log)
 		}
 	})
@@ -96,7 +96,7 @@ func TestEvents_panic(t *testing.T) {
 
 // What a service returns when it is stopped is as much the user's as another error.
 func TestSupervisor_unsoundErrors(t *testing.T) {
-	for _, unsound := range []error{panickyError{}, (*supervisor.LeftError)(nil), (*actor.PanicError)(nil)} {
+	for _, unsound := range []error{panickyError{}, (*supervisor.AbandonedError)(nil), (*actor.PanicError)(nil)} {
 		bubble(t, func(t *testing.T) {
 			a, b := newService(), newService()
 			b.stop = func(context.Context) error { return unsound }
@@ -139,7 +139,7 @@ func TestEvents_childrenInOnEvent(t *testing.T) {
 func TestStrings(t *testing.T) {
 	for want, got := range map[string]fmt.Stringer{
 		"rest_for_one": supervisor.RestForOne, "strategy(9)": supervisor.Strategy(9), "transient": supervisor.Transient,
-		"left behind": supervisor.EventLeft, "event(99)": supervisor.EventKind(99), "restarting": supervisor.StateRestarting,
+		"abandoned": supervisor.EventAbandoned, "event(99)": supervisor.EventKind(99), "restarting": supervisor.StateRestarting,
 	} {
 		if got.String() != want {
 			t.Errorf("String() = %q, want %q", got, want)

@@ -205,7 +205,7 @@ var ends = []struct {
 	{"ErrKilled", func() error { return actor.ErrKilled }, exit.Abnormal},
 	{"context.Canceled of another context", func() error { return context.Canceled }, exit.Abnormal},
 	{"DeadlineExceeded of another context", func() error { return context.DeadlineExceeded }, exit.Abnormal},
-	{"a nil pointer", func() error { var e *supervisor.LeftError; return e }, exit.Abnormal},
+	{"a nil pointer", func() error { var e *supervisor.AbandonedError; return e }, exit.Abnormal},
 	{"panic", func() error { panic("boom") }, exit.Abnormal},
 	{"panic with ErrNormal", func() error { panic(actor.ErrNormal) }, exit.Abnormal},
 	{"Goexit", func() error { runtime.Goexit(); return nil }, exit.Abnormal},

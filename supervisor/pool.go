@@ -193,7 +193,7 @@ func (p *pool) serve() error {
 	if len(names) == 0 {
 		return err
 	}
-	left := &LeftError{Supervisor: p.d.rep.name, Children: names}
+	left := &AbandonedError{Supervisor: p.d.rep.name, Children: names}
 	if err == nil {
 		return left
 	}

@@ -15,7 +15,7 @@ const (
 	Infinity time.Duration = -1
 	// Kill gives the child no time to clean up, as OTP's brutal_kill: the cause of its ctx is actor.ErrKilled. An actor is
 	// dead then, an HTTP server closed, a supervisor kills its children. Another Service that does not return within a
-	// second is left behind.
+	// second is abandoned.
 	Kill time.Duration = -2
 )
 

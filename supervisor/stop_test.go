@@ -70,7 +70,7 @@ func TestSupervisor_shutdownTimes(t *testing.T) {
 				if took := time.Since(start); took != test.takes {
 					t.Errorf("the shutdown took %v, want %v", took, test.takes)
 				}
-				var left *supervisor.LeftError
+				var left *supervisor.AbandonedError
 				var names []string
 				if errors.As(err, &left) {
 					names = left.Children
@@ -112,7 +112,7 @@ func TestSupervisor_stopCause(t *testing.T) {
 	}
 }
 
-// A child that was left behind has a successor; its own late return is not mistaken for that of the successor.
+// A child that was abandoned has a successor; its own late return is not mistaken for that of the successor.
 func TestSupervisor_leftBehindThenRestarted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		b := lingering(time.Minute)
@@ -122,7 +122,7 @@ func TestSupervisor_leftBehindThenRestarted(t *testing.T) {
 		a.end(errCrash)
 		r.want("crash", "-a:abnormal")
 		time.Sleep(5 * time.Second)
-		r.want("at 5 s", "left behind b +a +b")
+		r.want("at 5 s", "abandoned b +a +b")
 		b.stop = nil
 		time.Sleep(time.Hour)
 		r.want("at 1 h", "")

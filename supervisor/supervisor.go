@@ -26,8 +26,12 @@ type Config struct {
 	Backoff time.Duration
 	// Logger gets events; each EventKind says at which level. nil: slog.Default().
 	Logger *slog.Logger
-	// OnEvent is called for each event, in order, by the goroutine of Serve (for warnings of New: by New). It must not
-	// block, and must not wait for StartChild, TerminateChild or RestartChild of this supervisor; Children may be called.
+	// OnEvent is called for each event, in order, one call at a time, on a goroutine of its own that exists while there are
+	// events. All methods of the supervisor may be called.
+	//
+	// Nothing waits for it or for Logger, but for New and Serve, which return when all was taken in, and give up after
+	// 300 ms when one call or line takes longer. What is not taken in in time is dropped: 65,536 events may wait, 1,024
+	// while one call has taken longer than 300 ms; the log says how many. A panic is logged.
 	OnEvent func(Event)
 }
 
@@ -60,7 +64,7 @@ type Supervisor struct {
 // empty or given twice, Services that are nil, values that mean nothing. A child that gets less Shutdown than its
 // Service's ShutdownTime asks for is an EventWarning.
 func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
-	s := &Supervisor{cfg: cfg, rep: newReporter(cfg.Name, "supervisor", cfg.Logger, cfg.OnEvent)}
+	s := &Supervisor{cfg: cfg, rep: newReporter(cfg.Name, "supervisor", "Config.OnEvent", cfg.Logger, cfg.OnEvent)}
 	err := cfg.check()
 	ids := make(map[string]bool)
 	var warnings []Event
@@ -82,6 +86,7 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	for _, e := range warnings {
 		s.rep.report(e)
 	}
+	s.rep.wait()
 	return s, nil
 }
 
@@ -90,7 +95,7 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 //
 // It returns nil when ctx is done and all children have ended, also when that was during the start; a [*StartError] when
 // the first start of a child failed; an [*IntensityError] when it gave up; and, alone or joined to one of these, a
-// [*LeftError] that names the children that are still running.
+// [*AbandonedError] that names the children that are still running.
 //
 // It may be served again, and starts with the children of New then. ErrServing: it is being served.
 func (s *Supervisor) Serve(ctx context.Context) error {
@@ -102,6 +107,7 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 	}
 	s.tree = t
 	s.mu.Unlock()
+	defer s.rep.wait()
 	defer func() {
 		s.mu.Lock()
 		s.tree = nil

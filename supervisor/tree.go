@@ -258,7 +258,7 @@ func (t *tree) result() error {
 		return t.err
 	}
 	slices.Sort(names)
-	left := &LeftError{Supervisor: t.rep.name, Children: names}
+	left := &AbandonedError{Supervisor: t.rep.name, Children: names}
 	if t.err == nil {
 		return left
 	}

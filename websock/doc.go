@@ -48,6 +48,7 @@
 //
 //	Stop(ErrNormal)                     1000                              ErrNormal
 //	Stop(ErrRestart)                    1012                              ErrRestart
+//	Stop(actor.ErrIgnore)               1000                              ErrIgnore
 //	Stop(ErrShutdown)                   1001                              ErrShutdown
 //	Stop(ErrOverload)                   1013                              ErrOverload
 //	Stop(ErrTimeout)                    socket.Config.IdleClose           ErrTimeout
@@ -78,7 +79,7 @@
 //	Result that cannot be carried out   1011                              *ResultError
 //	panic in a callback                 1011                              *actor.PanicError
 //
-// ErrRestart and a *CloseError without Err are errors.Is [ErrNormal].
+// ErrRestart, ErrIgnore and a *CloseError without Err are errors.Is [ErrNormal].
 //
 // # Limits
 //

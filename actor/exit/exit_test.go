@@ -22,6 +22,7 @@ func TestReasons_texts(t *testing.T) {
 		{exit.ErrTimeout, "timeout"},
 		{exit.ErrRemote, "remote: the peer closed the connection or is gone"},
 		{exit.ErrRestart, "restart"},
+		{exit.ErrIgnore, "ignore: not needed"},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Error(); got != tt.want {
@@ -30,14 +31,14 @@ func TestReasons_texts(t *testing.T) {
 	}
 }
 
-func TestReasons_areDistinctButForRestart(t *testing.T) {
+func TestReasons_areDistinctButForNormal(t *testing.T) {
 	all := []error{
 		exit.ErrNormal, exit.ErrShutdown, exit.ErrKilled, exit.ErrOverload,
-		exit.ErrTimeout, exit.ErrRemote, exit.ErrRestart,
+		exit.ErrTimeout, exit.ErrRemote, exit.ErrRestart, exit.ErrIgnore,
 	}
 	for i, err := range all {
 		for j, target := range all {
-			want := i == j || err == exit.ErrRestart && target == exit.ErrNormal
+			want := i == j || (err == exit.ErrRestart || err == exit.ErrIgnore) && target == exit.ErrNormal
 			if got := errors.Is(err, target); got != want {
 				t.Errorf("errors.Is(%v, %v) = %t, want %t", err, target, got, want)
 			}
@@ -64,6 +65,7 @@ func TestKindOf(t *testing.T) {
 		{"nil", nil, exit.Normal},
 		{"ErrNormal", exit.ErrNormal, exit.Normal},
 		{"ErrRestart", exit.ErrRestart, exit.Normal},
+		{"ErrIgnore", exit.ErrIgnore, exit.Normal},
 		{"ErrShutdown", exit.ErrShutdown, exit.Shutdown},
 		{"ErrRemote", exit.ErrRemote, exit.Shutdown},
 		{"ErrTimeout", exit.ErrTimeout, exit.Shutdown},

@@ -39,7 +39,8 @@ func (k Kind) String() string {
 //  1. nil is Normal.
 //  2. An error with the method ExitKind() Kind, found as by [errors.As], has
 //     the kind that it returns.
-//  3. What is [ErrNormal] or [ErrRestart], as by [errors.Is], is Normal.
+//  3. What is [ErrNormal], [ErrRestart] or [ErrIgnore], as by [errors.Is], is
+//     Normal.
 //  4. What is [ErrShutdown], [ErrRemote], [ErrTimeout] or [ErrOverload] is
 //     Shutdown.
 //  5. All else is Abnormal, [ErrKilled] and the errors of contexts included.
@@ -58,7 +59,7 @@ func KindOf(reason error) Kind {
 	if k, ok := errors.AsType[kinded](reason); ok {
 		return k.ExitKind()
 	}
-	if errors.Is(reason, ErrNormal) { // ErrRestart wraps it
+	if errors.Is(reason, ErrNormal) { // ErrRestart and ErrIgnore wrap it
 		return Normal
 	}
 	for _, sentinel := range [...]error{ErrShutdown, ErrRemote, ErrTimeout, ErrOverload} {

@@ -29,9 +29,19 @@ var (
 	// errors.Is(ErrRestart, ErrNormal) is true, so that what treats normal
 	// ends alike need not know it; test for ErrRestart first.
 	ErrRestart error = restartError{}
+
+	// ErrIgnore, from an Init, says that the process is not needed: it has not
+	// failed, and is not to be started again. OTP's ignore.
+	// errors.Is(ErrIgnore, ErrNormal) is true.
+	ErrIgnore error = ignoreError{}
 )
 
 type restartError struct{}
 
 func (restartError) Error() string { return "restart" }
 func (restartError) Unwrap() error { return ErrNormal }
+
+type ignoreError struct{}
+
+func (ignoreError) Error() string { return "ignore: not needed" }
+func (ignoreError) Unwrap() error { return ErrNormal }

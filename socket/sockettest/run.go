@@ -83,7 +83,7 @@ func (r *run) event(e supervisor.Event) {
 	switch e.Kind {
 	case supervisor.EventReady:
 		r.ready = true
-	case supervisor.EventExited, supervisor.EventLeft:
+	case supervisor.EventExited, supervisor.EventAbandoned:
 		r.ended = e.Reason
 	}
 	if !before && (r.ready || r.ended != nil) {
