@@ -452,8 +452,13 @@ func (p *process) logPanicIn(where string, panicked *PanicError) {
 
 func (p *process) attrs() []slog.Attr {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return []slog.Attr{slog.String("pid", p.pid().String()), slog.String("label", p.label)}
+	label := p.label
+	p.mu.Unlock()
+	attrs := []slog.Attr{slog.String("pid", p.pid().String()), slog.String("label", label)}
+	if s, ok := p.hooks.(hook.Scoped); ok {
+		attrs = append(attrs, s.LogAttrs()...)
+	}
+	return attrs
 }
 
 // logLeft reports a goroutine that is given up because its process was killed under it.

@@ -1,9 +1,11 @@
 package socket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -94,6 +96,19 @@ type Config struct {
 
 	// Drain is how Serve says goodbye to the sockets when its ctx is done.
 	Drain Drain
+
+	// Context gives the callbacks of a socket values of its request: a trace id, a logger, a tenant. What ctx.Value does not
+	// find in the ctx of a callback, it looks for in this context. Its end and its deadline mean nothing to the socket. It
+	// is kept for the socket's life, with all that it holds on to: return one that has what you need, such as
+	// context.WithValue(context.Background(), key, value). r.Context() works, and keeps what all middleware has put there.
+	//
+	// It is called once for each socket, on the HTTP goroutine, after newHandler and before the handshake. A panic in it is
+	// one in the HTTP handler: there is no socket then. It may return nil. nil: nothing of the request is kept.
+	Context func(r *http.Request) context.Context
+
+	// LogAttrs are attributes (user, tenant, request id) for every log line about one socket, those of its process included.
+	// It is called as Context is, after it. nil: none.
+	LogAttrs func(r *http.Request) []slog.Attr
 
 	// OnClose is called once per socket, after its TCP connection is closed and its process is dead: one call at a time, in
 	// the order of the ends, on a goroutine of its own that exists while there are calls. It should not take long. Nothing waits

@@ -37,16 +37,19 @@ type conn struct {
 	pulse      pulse
 	sleep      sleep
 
-	started bool // Init has run; owned by the reader
+	scope *scope // what is kept of the request; nil: nothing
+
+	// One word, so that a conn is no larger than 512 bytes.
+	started     bool // Init has run; owned by the reader
+	initialized bool // Init has returned normally; owned by the turn
+	decided     bool // ended is done: Ending has run, or it was a kill; mu is held
+	over        bool // Terminate has returned, so the end is no kill; mu is held
 
 	// Owned by the turn.
-	initialized bool                // Init has returned normally
-	readEnd     error               // why reading has ended, when that has become the exit reason
-	detail      websock.CloseDetail // of the Result that stops
+	readEnd error               // why reading has ended, when that has become the exit reason
+	detail  websock.CloseDetail // of the Result that stops
 
 	mu      sync.Mutex
-	decided bool      // ended is done: Ending has run, or it was a kill
-	over    bool      // Terminate has returned, so the end is no kill
 	refused error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
 	closeBy time.Time // until when the peer's Close is waited for
 	reason  error     // the exit reason
@@ -101,8 +104,8 @@ func (e *lostError) Error() string   { return "connection lost: " + e.op + ": " 
 func (e *lostError) Unwrap() []error { return []error{websock.ErrRemote, e.err} }
 
 // spawn makes the process of a socket, of which nothing runs yet.
-func (s *Server) spawn(h websock.Handler) (*conn, error) {
-	c := &conn{srv: s, handler: h, since: time.Now()}
+func (s *Server) spawn(h websock.Handler, sc *scope) (*conn, error) {
+	c := &conn{srv: s, handler: h, scope: sc, since: time.Now()}
 	c.ended.Add(1)
 	c.stall.c, c.pulse.c, c.sleep.c = c, c, c
 	port, err := host.Spawn(s.System(), c, actor.SpawnOptions{
@@ -370,7 +373,7 @@ func (c *conn) report() {
 	defer c.srv.release()
 	c.srv.remove(c)
 	if f := c.srv.cfg.OnClose; f != nil {
-		defer func() { c.srv.callOnClose(f, c.closed()) }()
+		defer func() { c.callOnClose(f, c.closed()) }()
 	}
 	if level, logged := c.logLevel(); logged {
 		c.log(level, c.closed())

@@ -223,7 +223,7 @@ func (r *drainRun) report(stage DrainStage) {
 	if r.d.OnProgress == nil {
 		r.logged = int(stage) + 1
 		r.s.cfg.Logger.Info("drain", "stage", stage.String(), "sockets", p.Sockets, "closed", p.Closed, "left", p.Left,
-			"killed", p.Killed, "elapsed", p.Elapsed)
+			"killed", p.Killed, "elapsed", p.Elapsed.String())
 		return
 	}
 	r.progress.Do(func() { r.d.OnProgress(p) })

@@ -410,6 +410,9 @@ func (l *logs) Handle(_ context.Context, r slog.Record) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%v %s", r.Level, r.Message)
 	r.Attrs(func(a slog.Attr) bool {
+		if a.Value.Kind() == slog.KindDuration {
+			panic(fmt.Sprintf("%s of %q is a Duration, which is a number without a unit in JSON", a.Key, r.Message))
+		}
 		rec.attrs[a.Key] = a.Value.Resolve()
 		fmt.Fprintf(&text, " %s=%v", a.Key, a.Value.Resolve())
 		return true

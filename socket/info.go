@@ -136,7 +136,8 @@ func (c *conn) logLevel() (level slog.Level, wanted bool) {
 // anything.
 func (c *conn) catchBadReason() {
 	if r := recover(); r != nil {
-		c.srv.cfg.Logger.Error("panic in the exit reason", "pid", c.pid().String(), "panic", r)
+		c.srv.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "panic in the exit reason",
+			append([]slog.Attr{slog.String("pid", c.pid().String()), slog.Any("panic", r)}, c.LogAttrs()...)...)
 	}
 }
 
@@ -149,7 +150,7 @@ func (c *conn) log(level slog.Level, cl Closed) {
 		slog.String("pid", cl.PID.String()),
 		slog.String("label", cl.Label),
 		slog.String("remote_addr", cl.RemoteAddr.String()),
-		slog.Duration("age", time.Since(cl.Since)),
+		slog.String("age", time.Since(cl.Since).String()), // a Duration is a bare number in JSON
 		slog.Any("exit_reason", cl.Reason),
 		slog.Int64("frames_read", read.Frames),
 		slog.Int64("bytes_read", read.Bytes),
@@ -163,7 +164,7 @@ func (c *conn) log(level slog.Level, cl Closed) {
 	if errors.As(cl.Reason, &panicked) {
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
-	log.LogAttrs(context.Background(), level, "socket closed", attrs...)
+	log.LogAttrs(context.Background(), level, "socket closed", append(attrs, c.LogAttrs()...)...)
 }
 
 // appendClose logs the code alone: a close reason that the peer wrote is payload. (So [websock.RemoteCloseError] leaves it
@@ -176,12 +177,13 @@ func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.A
 }
 
 // callOnClose has f called in its turn.
-func (s *Server) callOnClose(f func(Closed), cl Closed) {
-	s.closes.Do(func() {
+func (c *conn) callOnClose(f func(Closed), cl Closed) {
+	log, attrs := c.srv.cfg.Logger, c.LogAttrs() // and not c, for as long as f is to be called
+	c.srv.closes.Do(func() {
 		defer func() {
 			if r := recover(); r != nil {
-				s.cfg.Logger.Error("panic in Config.OnClose", "pid", cl.PID.String(), "panic", r,
-					"stack", string(debug.Stack()))
+				log.LogAttrs(context.Background(), slog.LevelError, "panic in Config.OnClose", append([]slog.Attr{
+					slog.String("pid", cl.PID.String()), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}, attrs...)...)
 			}
 		}()
 		f(cl)

@@ -3,12 +3,21 @@ package socket
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"testing"
+	"unsafe"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/websock"
 )
+
+// TestConn_size: one size class more is 64 bytes for each of a million sockets.
+func TestConn_size(t *testing.T) {
+	if got, want := unsafe.Sizeof(conn{}), uintptr(512); got > want && strconv.IntSize == 64 {
+		t.Errorf("a conn has %d bytes, want at most %d", got, want)
+	}
+}
 
 type nobody struct{}
 
@@ -35,7 +44,7 @@ func TestSpawn_killedMeanwhile(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for {
-					c, err := s.spawn(nobody{})
+					c, err := s.spawn(nobody{}, nil)
 					if err != nil {
 						return
 					}
@@ -69,7 +78,7 @@ func TestServer_givesMemoryBackAfterACrowd(t *testing.T) {
 	}
 	conns := make([]*conn, crowd)
 	for i := range conns {
-		if conns[i], err = s.spawn(nobody{}); err != nil {
+		if conns[i], err = s.spawn(nobody{}, nil); err != nil {
 			t.Fatal(err)
 		}
 		s.add(conns[i])

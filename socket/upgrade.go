@@ -15,6 +15,9 @@ import (
 // more socket) and before the handshake. An *UpgradeError of it chooses status and headers; any other error is
 // logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
 // belongs into Init.
+//
+// The request's context ends when the upgrade returns, before the first HandleIn: a handler that keeps r.Context() keeps
+// one that is done. Callbacks get a ctx of their own; Config.Context gives it values of the request.
 func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.check(r); err != nil {
@@ -78,7 +81,8 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 // upgrade hosts a request that has been checked. What it calls has small frames on the stack: net/http's goroutine has been
 // given 4 KiB, and to let them grow would cost as much as making the process.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
-	c, err := s.admit(h) // before the 101, behind which nothing but the transport can fail
+	sc := s.scope(r)
+	c, err := s.admit(h, sc) // before the 101, behind which nothing but the transport can fail
 	if err != nil {
 		e := s.unavailable(err)
 		s.refuse(w, r, e)
@@ -93,11 +97,11 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 }
 
 // admit takes a place and makes the process.
-func (s *Server) admit(h websock.Handler) (*conn, error) {
+func (s *Server) admit(h websock.Handler, sc *scope) (*conn, error) {
 	if err := s.take(); err != nil {
 		return nil, err
 	}
-	c, err := s.spawn(h)
+	c, err := s.spawn(h, sc)
 	if err != nil {
 		s.release()
 		return nil, ErrClosed

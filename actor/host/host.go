@@ -9,6 +9,7 @@ package host
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -50,6 +51,15 @@ type Gone interface {
 	// Gone is called once, on the goroutine that has ended the process, which after a kill may be anybody's. It must
 	// not block. It does not run when Spawn has failed.
 	Gone()
+}
+
+// Scoped is a [Host] whose process knows more than its own: about the request that it came of, say.
+type Scoped interface {
+	Host
+	// ContextValue is asked, on any goroutine, for what the process's ctx itself has no value for.
+	ContextValue(key any) any
+	// LogAttrs are in every log line about the process. They are not changed any more.
+	LogAttrs() []slog.Attr
 }
 
 // Corked is a [Host] that sees to what its turns have buffered by itself before the goroutine of Deliver or Start blocks:

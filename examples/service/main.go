@@ -152,6 +152,6 @@ func progress(log *slog.Logger) func(socket.DrainProgress) {
 		}
 		stage, tenth = p.Stage, now
 		log.Info("drain", "stage", p.Stage, "sockets", p.Sockets, "closed", p.Closed, "left", p.Left, "killed", p.Killed,
-			"elapsed", p.Elapsed.Round(time.Millisecond))
+			"elapsed", p.Elapsed.Round(time.Millisecond).String())
 	}
 }

@@ -2,6 +2,8 @@
 // exported, and host needs no state of its own.
 package hook
 
+import "log/slog"
+
 // Hosted is what host.Spawn hands to System.Spawn in place of an actor.
 type Hosted interface {
 	TroupeHosted() *Process
@@ -26,6 +28,12 @@ type Brief interface{ Brief() bool }
 
 // Gone is host.Gone.
 type Gone interface{ Gone() }
+
+// Scoped is host.Scoped.
+type Scoped interface {
+	ContextValue(key any) any
+	LogAttrs() []slog.Attr
+}
 
 // Corked is host.Corked.
 type Corked interface{ Corked() }
