@@ -19,8 +19,9 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// refusals are the lines about upgrades that were refused, as "LEVEL key=value ...", by their time.
+// refusals are the lines about upgrades that were refused. It is for bubbles: the log is written a moment later.
 func (l *logs) refusals() []record {
+	synctest.Wait()
 	return slices.DeleteFunc(l.all(slog.LevelDebug), func(r record) bool { return r.message != "upgrade refused" })
 }
 
@@ -110,6 +111,7 @@ func TestRefusal_isLogged(t *testing.T) {
 		h := newSite(t, socket.Config{})
 		h.overMemory(h.srv.Handler(refuseWith(errors.New("oops"))))
 		h.refused(rawclient.HandshakeOptions{})
+		synctest.Wait()
 		if lines := h.logs.all(slog.LevelDebug); len(lines) != 1 || lines[0].level != slog.LevelError {
 			t.Errorf("got %+v, want one line at Error", lines)
 		}
@@ -249,6 +251,7 @@ func TestUpgrade_twice(t *testing.T) {
 		wantEcho(t, c, "hello")
 		goodbye(t, c)
 		h.wantEnds(1)
+		synctest.Wait()
 		for _, l := range h.logs.all(slog.LevelWarn) {
 			if l.message != "upgrade of a request that has been upgraded before" {
 				t.Errorf("logged: %s", l.text)
@@ -259,21 +262,24 @@ func TestUpgrade_twice(t *testing.T) {
 
 // TestRefusal_overHTTP2: with http2xconnect browsers do not fall back to HTTP/1.1. The log says so once.
 func TestRefusal_overHTTP2(t *testing.T) {
-	h := newSite(t, socket.Config{})
-	for i := range 3 {
-		r := goodRequest()
-		r.Proto, r.ProtoMajor, r.ProtoMinor, r.Method = "HTTP/2.0", 2, 0, http.MethodConnect
-		r.Header[":protocol"] = []string{"websocket"}
-		w := httptest.NewRecorder()
-		h.srv.Upgrade(w, r, echo())
-		if w.Code != 505 {
-			t.Errorf("request %d: got %d, want 505", i, w.Code)
+	bubble(t, "", func(t *testing.T) {
+		h := newSite(t, socket.Config{})
+		for i := range 3 {
+			r := goodRequest()
+			r.Proto, r.ProtoMajor, r.ProtoMinor, r.Method = "HTTP/2.0", 2, 0, http.MethodConnect
+			r.Header[":protocol"] = []string{"websocket"}
+			w := httptest.NewRecorder()
+			h.srv.Upgrade(w, r, echo())
+			if w.Code != 505 {
+				t.Errorf("request %d: got %d, want 505", i, w.Code)
+			}
 		}
-	}
-	warned := h.logs.all(slog.LevelWarn)
-	if len(warned) != 1 || !strings.Contains(warned[0].text, "http2xconnect") {
-		t.Errorf("got %+v, want one warning that names http2xconnect", warned)
-	}
+		synctest.Wait()
+		warned := h.logs.all(slog.LevelWarn)
+		if len(warned) != 1 || !strings.Contains(warned[0].text, "http2xconnect") {
+			t.Errorf("got %+v, want one warning that names http2xconnect", warned)
+		}
+	})
 }
 
 // noBufio gives the connection away and nothing else.
