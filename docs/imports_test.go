@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"registry":          {"actor", "actor/host", "internal/shrink", "websock"},
 	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", "internal/report", "internal/shrink", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/sockettest": {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
-	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/..."},
+	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
 }
 
 func TestImports(t *testing.T) {
