@@ -93,8 +93,8 @@ func TestEnding_replace(t *testing.T) {
 		reg, sys := newRegistry(t)
 		pid, finish := ending(t, reg, sys, "x", false)
 		other := spawn(t, sys)
-		if old, ok := reg.Replace("x", other.pid, 2); old != pid || !ok {
-			t.Errorf("Replace = %v, %t; want %v, true", old, ok, pid)
+		if old, err := reg.Replace("x", other.pid, 2); old != pid || err != nil {
+			t.Errorf("Replace = %v, %v; want %v", old, err, pid)
 		}
 		wantHolder(t, reg, "x", other.pid, 2)
 		finish()

@@ -13,6 +13,7 @@ import (
 // time, under the lock of the name's shard; pid, err and gaveUp are set when done is closed.
 type attempt struct {
 	freed  chan struct{} // closed when the name changes hands; nil: nobody who is ending holds it
+	held   actor.PID     // who has got the name meanwhile, last
 	done   chan struct{}
 	pid    actor.PID
 	err    error
@@ -30,12 +31,14 @@ type attemptKey struct {
 // Ensure returns who holds the name, and starts a process when nobody does. Of the callers that want one name at a time,
 // one runs start, on its own goroutine, and the others wait for what comes of it; no lock is held meanwhile, and other
 // names are not affected. While the holder is ending, which its Terminate may take long for, Ensure waits: what is started
-// then begins where the old one has left off. ctx bounds the waiting; start gets a ctx derived from it.
+// then begins where the old one has left off. ctx bounds the waiting, or, when it has no deadline, the System's
+// CallTimeout; start gets a ctx derived from it, and should heed it: two rooms whose Inits Ensure each other end by it.
 //
 // The process registers itself, in its Init, so that it has the name before anybody can reach it by this call. One that
 // has not is registered by Ensure, with nil as its meta. The error is that of ctx; that of start, unless somebody holds the
-// name by then; [ErrNoProcess] when the process has ended meanwhile; or a [*TakenError] when start returned one process and
-// another holds the name. A panic in start is its caller's, and an error for the others.
+// name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start returned one
+// process and another holds the name. A process that has had the name and ended meanwhile is returned, as
+// [Registry.Whereis] would have returned it a moment before. A panic in start is its caller's, and an error for the others.
 //
 // What would wait for itself is an error at once: start that wants its own name, with the ctx that it got, and the holder
 // that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
@@ -43,6 +46,11 @@ func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx conte
 	if ctx.Value(attemptKey{r, name}) != nil {
 		return actor.PID{}, fmt.Errorf("registry: Ensure %q by its own start function would wait for itself", name)
 	}
+	if pid, _, ok := r.Whereis(name); ok {
+		return pid, nil
+	}
+	ctx, cancel := r.bound(ctx)
+	defer cancel()
 	for {
 		if pid, _, ok := r.Whereis(name); ok {
 			return pid, nil
@@ -64,6 +72,14 @@ func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx conte
 			return actor.PID{}, ensureError(name, ctx.Err())
 		}
 	}
+}
+
+// bound gives a ctx that has no deadline the one of a Call.
+func (r *Registry) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok || r.sys.CallTimeout() <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, r.sys.CallTimeout())
 }
 
 func ensureError(name string, err error) error {
@@ -106,7 +122,7 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 	case held != actor.PID{}:
 		a.pid, a.err = held, nil
 	default:
-		a.pid, a.err = r.begin(ctx, name, start)
+		a.pid, a.err = r.begin(ctx, name, a, start)
 		a.gaveUp = a.err != nil && ctx.Err() != nil
 	}
 }
@@ -136,16 +152,22 @@ func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *a
 	}
 }
 
-// freed tells an Ensure that waits that the name has changed hands; s is locked for writing.
-func (s *nameShard) freed(name string) {
-	if a := s.attempts.Get(name); a != nil && a.freed != nil {
+// changed notes that the name has another holding; the shard of the name is locked for writing.
+func (a *attempt) changed(h *holding) {
+	if h != nil {
+		a.held = h.who.pid
+	}
+	if a.freed != nil {
 		close(a.freed)
 		a.freed = nil
 	}
 }
 
+// errEndedAtOnce says that what start has started never had the name.
+var errEndedAtOnce = fmt.Errorf("%w: it has ended before it had the name", ErrNoProcess)
+
 // begin runs a start function, and makes sure of what it promises.
-func (r *Registry) begin(ctx context.Context, name string, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
+func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
 	pid, err := start(context.WithValue(ctx, attemptKey{r, name}, true))
 	if err != nil {
 		if pid, _, ok := r.Whereis(name); ok { // somebody who does not use Ensure was faster
@@ -153,8 +175,21 @@ func (r *Registry) begin(ctx context.Context, name string, start func(ctx contex
 		}
 		return actor.PID{}, err
 	}
-	if err := r.register(name, pid, nil, false); err != nil {
-		return actor.PID{}, err
+	err = r.register(name, pid, nil, false)
+	if !errors.Is(err, ErrNoProcess) {
+		if err != nil {
+			return actor.PID{}, err
+		}
+		return pid, nil
 	}
-	return pid, nil
+	if other, _, ok := r.Whereis(name); ok {
+		return other, nil
+	}
+	s := r.nameShard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.held == pid && pid != (actor.PID{}) { // it has had the name, done its work and ended: as Whereis would have said a moment ago
+		return pid, nil
+	}
+	return actor.PID{}, fmt.Errorf("registry: Ensure %q, started as %v: %w", name, pid, errEndedAtOnce)
 }

@@ -31,6 +31,10 @@ func (p printer) Receive(ctx context.Context, msg any) error {
 	case registry.Left:
 		fmt.Printf("%s: %v left %s\n", p.name, metasOf(msg.Entries), msg.Group)
 	case registry.PresenceDiff: // of those who watch a group
+	case registry.NameTaken:
+		fmt.Printf("%s: %s is taken\n", p.name, msg.Name)
+	case registry.NameFree:
+		fmt.Printf("%s: %s is free\n", p.name, msg.Name)
 	default:
 		fmt.Printf("%s: %v\n", p.name, msg)
 	}
@@ -96,10 +100,10 @@ func ExampleRegistry_Replace() {
 	reg, _, pids, stop := start("phone", "laptop")
 	defer stop()
 	reg.Register("user:42", pids[0], nil)
-	old, ok := reg.Replace("user:42", pids[1], nil)
-	fmt.Println(old == pids[0], ok)
+	old, err := reg.Replace("user:42", pids[1], nil)
+	fmt.Println(old == pids[0], err)
 	old.Exit(&websock.CloseError{Code: 4001, Reason: "signed in elsewhere"})
-	// Output: true true
+	// Output: true <nil>
 }
 
 // lobby is a process that registers itself, so that it can be found as soon as it runs.
@@ -125,6 +129,58 @@ func ExampleRegistry_Ensure() {
 	// starting the lobby
 	// <nil>
 	// true <nil>
+}
+
+// echo answers with what it is asked; it registers itself.
+type echo struct {
+	lobby
+	name string
+}
+
+func (e echo) Init(ctx context.Context) error {
+	return e.reg.Register(e.name, actor.Self(ctx), nil)
+}
+
+func (e echo) Receive(ctx context.Context, msg any) error {
+	actor.Reply(ctx, msg)
+	return nil
+}
+
+func ExampleAsk() {
+	reg, sys, _, stop := start()
+	defer stop()
+	startEcho := func(context.Context) (actor.PID, error) {
+		return sys.Spawn(echo{lobby{reg}, "echo"}, actor.SpawnOptions{})
+	}
+	answer, err := registry.Ask[string](context.Background(), reg, "echo", startEcho, "hello")
+	fmt.Println(answer, err)
+	// Output: hello <nil>
+}
+
+// A standby is told that the name is free, and takes it.
+func ExampleRegistry_WatchName() {
+	reg, _, pids, stop := start("standby", "master")
+	defer stop()
+	reg.Register("master", pids[1], nil)
+	reg.WatchName("master", pids[0])
+	wait(pids[0])
+	pids[1].Exit(actor.ErrNormal)
+	actor.Wait(context.Background(), pids[1])
+	wait(pids[0])
+	// Output:
+	// standby: master is taken
+	// standby: master is free
+}
+
+func ExampleRegistry_UnwatchName() {
+	reg, _, pids, stop := start("standby", "master")
+	defer stop()
+	reg.WatchName("master", pids[0])
+	wait(pids[0])
+	reg.UnwatchName("master", pids[0])
+	reg.Register("master", pids[1], nil)
+	wait(pids[0])
+	// Output: standby: master is free
 }
 
 func ExampleRegistry_Whereis() {

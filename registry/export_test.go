@@ -99,3 +99,13 @@ func (r *Registry) Journal(group string) int {
 	defer j.mu.RUnlock()
 	return len(j.members.list) + len(j.present.list)
 }
+
+// NameWatchers counts the names that are watched.
+func (r *Registry) NameWatchers() (n int) {
+	for i := range r.names {
+		r.names[i].mu.RLock()
+		n += r.names[i].watchers.Len()
+		r.names[i].mu.RUnlock()
+	}
+	return n
+}

@@ -75,15 +75,16 @@ type Registration struct {
 type RegistrationKind uint8
 
 const (
-	RegisteredName     RegistrationKind = iota // by [Registry.Register] or [Registry.Replace]
-	RegisteredMember                           // by [Registry.Join]
-	RegisteredWatch                            // by [Registry.Watch]
-	RegisteredPresence                         // by [Registry.Track]
+	RegisteredName      RegistrationKind = iota // by [Registry.Register] or [Registry.Replace]
+	RegisteredMember                            // by [Registry.Join]
+	RegisteredWatch                             // by [Registry.Watch]
+	RegisteredPresence                          // by [Registry.Track]
+	RegisteredNameWatch                         // by [Registry.WatchName]
 )
 
 // String says it in one word.
 func (k RegistrationKind) String() string {
-	return [...]string{"name", "member", "watch", "presence"}[k]
+	return [...]string{"name", "member", "watch", "presence", "name watch"}[k]
 }
 
 // Of yields all that the registry knows of one process, in no order; nothing of one that has ended. See [Registry.Names].

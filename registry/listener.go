@@ -130,18 +130,22 @@ func (a *announcements) deliver() {
 
 // news says what a caller has to do when it holds no lock any more.
 type news struct {
-	readers       []*reader // to tell
-	group         *group    // whose announcements are to be delivered
+	readers       []*reader      // to tell
+	names         []*nameWatcher // to tell
+	group         *group         // whose announcements are to be delivered
 	announcements *announcements
 }
 
 func (n news) empty() bool {
-	return n.announcements == nil && len(n.readers) == 0
+	return n.announcements == nil && len(n.readers) == 0 && len(n.names) == 0
 }
 
 // deliver does what a change has brought, and gives back what the group does not need any more. No lock is held.
 func (r *Registry) deliver(n news) {
 	tell(n.readers)
+	for _, w := range n.names {
+		w.ref.Notify(w)
+	}
 	if n.announcements == nil {
 		return
 	}

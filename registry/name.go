@@ -22,6 +22,10 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("registry: the name %q is taken by %v", e.Name, e.PID)
 }
 
+// Redundant says that an Init which fails with e is not needed, since another process has its name: a supervisor.Dynamic
+// takes it for exit.ErrIgnore. So a room that was restarted and finds itself replaced goes, and takes nobody with it.
+func (e *TakenError) Redundant() bool { return true }
+
 // holding is a name and its holder. It does not change: other meta is another holding.
 type holding struct {
 	who  *process
@@ -36,12 +40,12 @@ func (h *holding) slot() *int32  { return &h.at }
 func (h *holding) vacate(r *Registry) news {
 	s := r.nameShard(h.name)
 	s.mu.Lock()
-	if s.m.Get(h.name) == h { // it may have been replaced
-		s.m.Delete(h.name)
-		s.freed(h.name)
+	defer s.mu.Unlock()
+	if s.m.Get(h.name) != h { // it has been replaced
+		return news{}
 	}
-	s.mu.Unlock()
-	return news{}
+	s.m.Delete(h.name)
+	return news{names: s.changed(h.name, nil)}
 }
 
 // Register gives pid the name, until its Terminate has returned or it gives the name up. meta is what Whereis returns beside the PID, for
@@ -60,23 +64,45 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 	if p == nil {
 		return fmt.Errorf("registry: register %q for %v: %w", name, pid, ErrNoProcess)
 	}
-	defer p.mu.Unlock()
-	s := r.nameShard(name)
+	h := &holding{who: p, name: name, meta: meta}
+	held, tell, err := r.nameShard(name).take(h, renew)
+	if held {
+		p.hold(h)
+	}
+	p.mu.Unlock()
+	r.deliver(news{names: tell})
+	return err
+}
+
+// take makes h the holding of its name, unless another process has it. held says that it is the holding now.
+func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if h := s.m.Get(name); h != nil {
-		if h.who != p {
-			return &TakenError{Name: name, PID: h.who.pid, Meta: h.meta}
+	if old := s.m.Get(h.name); old != nil {
+		if old.who != h.who {
+			return false, nil, &TakenError{Name: h.name, PID: old.who.pid, Meta: old.meta}
 		}
 		if !renew {
-			return nil
+			return false, nil, nil
 		}
 	}
-	h := &holding{who: p, name: name, meta: meta}
-	s.m.Put(name, h)
-	s.freed(name)
-	p.hold(h)
-	return nil
+	s.m.Put(h.name, h)
+	return true, s.changed(h.name, h), nil
+}
+
+// changed tells an Ensure that waits that the name has another holding, h, nil for none, and returns the watchers of the
+// name to whom no message is on its way. s is locked for writing.
+func (s *nameShard) changed(name string, h *holding) (tell []*nameWatcher) {
+	if a := s.attempts.Get(name); a != nil {
+		a.changed(h)
+	}
+	for _, w := range s.watchers.Get(name) {
+		if !w.waiting {
+			w.waiting = true
+			tell = append(tell, w)
+		}
+	}
+	return tell
 }
 
 // hold notes h with its process, in place of an older holding of that name.
@@ -92,45 +118,38 @@ func (p *process) hold(h *holding) {
 // new one. old is who held it, zero when nobody did or pid itself; the old process is not told, and the caller ends it
 // as it likes:
 //
-//	old, ok := reg.Replace("user:42", actor.Self(ctx), nil)
+//	old, err := reg.Replace("user:42", actor.Self(ctx), nil)
 //	old.Exit(&websock.CloseError{Code: 4001, Reason: "signed in elsewhere"}) // does nothing for the zero PID
 //
-// ok says whether pid holds the name now; false: pid is no process, and nothing has changed.
-func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, ok bool) {
+// The error is [ErrNoProcess], and nothing has changed then.
+func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, err error) {
 	p := r.process(pid)
 	if p == nil {
-		return actor.PID{}, false
+		return actor.PID{}, fmt.Errorf("registry: replace the holder of %q by %v: %w", name, pid, ErrNoProcess)
 	}
 	h := &holding{who: p, name: name, meta: meta}
 	s := r.nameShard(name)
 	s.mu.Lock()
 	prev := s.m.Get(name)
 	s.m.Put(name, h)
-	s.freed(name)
+	tell := s.changed(name, h)
 	s.mu.Unlock()
 	p.hold(h)
 	p.mu.Unlock()
+	r.deliver(news{names: tell})
 	if prev == nil || prev.who == p {
-		return actor.PID{}, true
+		return actor.PID{}, nil
 	}
 	if q := prev.who.lock(); q != nil {
 		q.remove(prev)
 		q.mu.Unlock()
 	}
-	return prev.who.pid, true
+	return prev.who.pid, nil
 }
 
 // Unregister takes the name from pid. It does nothing when pid does not hold it.
 func (r *Registry) Unregister(name string, pid actor.PID) {
-	p := r.known(pid)
-	if p == nil {
-		return
-	}
-	defer p.mu.Unlock()
-	if h := p.find(placeKey{kind: kindName, name: name}); h != nil {
-		p.remove(h)
-		h.vacate(r)
-	}
+	r.vacate(placeKey{kind: kindName, name: name}, pid)
 }
 
 // Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is ending

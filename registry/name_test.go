@@ -85,8 +85,8 @@ func TestRegistry_refusesWhatIsNoProcess(t *testing.T) {
 			if err := reg.Register("x", pid, nil); !errors.Is(err, registry.ErrNoProcess) || !errors.Is(err, actor.ErrNoProcess) {
 				t.Errorf("Register: %v, want ErrNoProcess", err)
 			}
-			if old, ok := reg.Replace("x", pid, nil); ok || old != (actor.PID{}) {
-				t.Errorf("Replace = %v, %t; want nobody, false", old, ok)
+			if old, err := reg.Replace("x", pid, nil); !errors.Is(err, registry.ErrNoProcess) || old != (actor.PID{}) {
+				t.Errorf("Replace = %v, %v; want nobody, ErrNoProcess", old, err)
 			}
 			got, err := reg.Ensure(context.Background(), "x", func(context.Context) (actor.PID, error) { return pid, nil })
 			if !errors.Is(err, registry.ErrNoProcess) || got != (actor.PID{}) {
@@ -114,8 +114,8 @@ func TestReplace(t *testing.T) {
 	a, b := spawn(t, sys), spawn(t, sys)
 	replace := func(pid actor.PID, meta any, want actor.PID) {
 		t.Helper()
-		if old, ok := reg.Replace("x", pid, meta); old != want || !ok {
-			t.Errorf("Replace by %v = %v, %t; want %v, true", pid, old, ok, want)
+		if old, err := reg.Replace("x", pid, meta); old != want || err != nil {
+			t.Errorf("Replace by %v = %v, %v; want %v", pid, old, err, want)
 		}
 		wantHolder(t, reg, "x", pid, meta)
 	}
@@ -168,9 +168,9 @@ func TestReplace_atomic(t *testing.T) {
 	for _, m := range ms {
 		takers.Go(func() {
 			for range 500 {
-				old, ok := reg.Replace("x", m.pid, nil)
-				if !ok || old == m.pid {
-					t.Errorf("Replace = %v, %t", old, ok)
+				old, err := reg.Replace("x", m.pid, nil)
+				if err != nil || old == m.pid {
+					t.Errorf("Replace = %v, %v", old, err)
 				}
 				if old != (actor.PID{}) {
 					balance[m.pid].Add(1)

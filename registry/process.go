@@ -24,7 +24,7 @@ type process struct {
 	index  shrink.Map[placeKey, place] // of places, when they are many
 }
 
-// place is one entry: a name held, a group joined or watched, a key tracked.
+// place is one entry: a name held or watched, a group joined or watched, a key tracked.
 type place interface {
 	key() placeKey
 	slot() *int32 // where it stands in process.places
@@ -44,6 +44,7 @@ const (
 	kindMember
 	kindWatch
 	kindTrack
+	kindNameWatch
 )
 
 // manyPlaces is how many places are searched one by one.
@@ -171,8 +172,11 @@ func (r *Registry) exited(p *process) {
 	p.places, p.index = nil, shrink.Map[placeKey, place]{}
 	var all []news
 	for _, pl := range places {
-		if w, ok := pl.(*watcher); ok {
-			w.stopped.Store(true) // it need not hear of its own end
+		switch w := pl.(type) { // it need not hear of its own end
+		case *watcher:
+			w.stopped.Store(true)
+		case *nameWatcher:
+			w.stopped.Store(true)
 		}
 	}
 	for _, pl := range places {

@@ -39,7 +39,8 @@ type (
 	nameShard struct {
 		shard[string, *holding]
 		attempts shrink.Map[string, *attempt]
-		_        [8]byte
+		watchers shrink.Map[string, []*nameWatcher]
+		_        [56]byte
 	}
 	groupShard struct {
 		shard[string, *group]

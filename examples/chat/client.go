@@ -112,7 +112,7 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	c.name = name
 	me := actor.Self(ctx)
 	actor.SetLabel(ctx, name)
-	if old, ok := c.chat.reg.Replace("session:"+userName(name)+"/"+in.Session, me, nil); ok {
+	if old, err := c.chat.reg.Replace("session:"+userName(name)+"/"+in.Session, me, nil); err == nil {
 		old.Exit(&websock.CloseError{Code: closeReplaced, Reason: "this page has connected again"}) // nothing for the zero PID
 	}
 

@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/internal/shrink"
+)
+
+// NameTaken tells a watcher of Name who holds it now, with the meta of its [Registry.Register]: somebody else than it was
+// told last, or the same with new meta.
+type NameTaken struct {
+	Name string
+	PID  actor.PID
+	Meta any
+}
+
+// NameFree tells a watcher that nobody holds Name.
+type NameFree struct{ Name string }
+
+// nameWatcher is a process that watches a name. It is a host.Deferred, as reader is: one message waits at most, and says at
+// its turn how things are then.
+//
+// Its process alone, in its turn, uses begun and told; at and waiting are guarded by the name's shard.
+type nameWatcher struct {
+	r       *Registry
+	ref     host.Ref
+	name    string
+	in      int32 // in process.places
+	at      int32 // in its shard's watchers
+	waiting bool  // a message is on its way to it
+	begun   bool
+	told    *holding
+	stopped atomic.Bool
+}
+
+func (w *nameWatcher) key() placeKey { return placeKey{kind: kindNameWatch, name: w.name} }
+func (w *nameWatcher) slot() *int32  { return &w.in }
+
+// WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever it has
+// changed. There is no gap. One of them waits in the mailbox at most, beyond any MailboxLimit, and says how things are
+// when its turn comes: of a name that has been free for a moment the watcher is told only who has it now.
+//
+// With it a member of a room learns that the room is there again after a crash, and a standby that it is its turn, for
+// which it calls [Registry.Register]: of several one gets the name. A second WatchName of that name changes nothing. A
+// watcher that ends watches no more. The error is [ErrNoProcess].
+func (r *Registry) WatchName(name string, pid actor.PID) error {
+	p := r.process(pid)
+	if p == nil {
+		return fmt.Errorf("registry: watch name %q by %v: %w", name, pid, ErrNoProcess)
+	}
+	if p.find(placeKey{kind: kindNameWatch, name: name}) != nil {
+		p.mu.Unlock()
+		return nil
+	}
+	w := &nameWatcher{r: r, ref: p.ref, name: name, waiting: true}
+	s := r.nameShard(name)
+	s.mu.Lock()
+	list := s.watchers.Get(name)
+	w.at = int32(len(list))
+	s.watchers.Put(name, append(list, w))
+	s.mu.Unlock()
+	p.add(w)
+	p.mu.Unlock()
+	w.ref.Notify(w)
+	return nil
+}
+
+// UnwatchName ends a WatchName. When it has returned, nothing more is told to pid. It does nothing when pid does not watch
+// the name.
+func (r *Registry) UnwatchName(name string, pid actor.PID) {
+	r.vacate(placeKey{kind: kindNameWatch, name: name}, pid)
+}
+
+func (w *nameWatcher) vacate(r *Registry) news {
+	w.stopped.Store(true)
+	s := r.nameShard(w.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.watchers.Get(w.name)
+	last := len(list) - 1
+	list[w.at] = list[last]
+	list[w.at].at = w.at
+	list[last] = nil
+	if last == 0 {
+		s.watchers.Delete(w.name)
+	} else {
+		s.watchers.Put(w.name, shrink.Slice(list[:last]))
+	}
+	return news{}
+}
+
+// Content implements host.Deferred.
+func (w *nameWatcher) Content() any { return NameTaken{Name: w.name} }
+
+// Due implements host.Deferred: it says who holds the name, unless that is what was said last.
+func (w *nameWatcher) Due(actor.PID) (msg any, ok bool) {
+	s := w.r.nameShard(w.name)
+	s.mu.Lock()
+	h := s.m.Get(w.name)
+	w.waiting = false
+	s.mu.Unlock()
+	if w.stopped.Load() || w.begun && h == w.told {
+		return nil, false
+	}
+	w.begun, w.told = true, h
+	if h == nil {
+		return NameFree{w.name}, true
+	}
+	return NameTaken{w.name, h.who.pid, h.meta}, true
+}
