@@ -109,3 +109,16 @@ func (r *Registry) NameWatchers() (n int) {
 	}
 	return n
 }
+
+// Listeners is how many functions of OnGroup the shards have, each as many.
+func (r *Registry) Listeners() int {
+	n := -1
+	for i := range shards {
+		r.groups[i].mu.RLock()
+		if l := len(r.groups[i].listeners); n < 0 || l > n {
+			n = l
+		}
+		r.groups[i].mu.RUnlock()
+	}
+	return n
+}

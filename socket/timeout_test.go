@@ -322,3 +322,38 @@ func TestIdleTimeout_doesNotRunInACall(t *testing.T) {
 		c.want(textFrame("answer"))
 	})
 }
+
+// A peer that does not answer gets one ping for each PingInterval, whatever else falls due in between.
+func TestPingInterval_betweenOtherDeadlines(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg  socket.Config
+		half bool // of a message has come
+	}{
+		"the socket falls asleep":       {socket.Config{HibernateAfter: 30 * time.Second, IdleTimeout: -1}, false},
+		"a message is not complete":     {socket.Config{HibernateAfter: -1, IdleTimeout: -1, MessageTimeout: 80 * time.Second}, true},
+		"the peer is silent for long":   {socket.Config{HibernateAfter: -1, IdleTimeout: 80 * time.Second}, false},
+		"the socket cannot fall asleep": {socket.Config{HibernateAfter: 7 * time.Second, IdleTimeout: -1, MessageTimeout: -1}, true},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			c := serve(t, tt.cfg).dial(echo())
+			began := time.Now()
+			if tt.half {
+				c.must(c.WriteBytes([]byte{0x81}))
+			}
+			var at []time.Duration
+			for range 3 {
+				op, _, err := c.ReadMessage()
+				if op != rawclient.OpPing || err != nil {
+					t.Fatalf("after pings at %v: opcode %#x, error %v; want another ping", at, op, err)
+				}
+				at = append(at, time.Since(began))
+			}
+			for i, got := range at {
+				want := time.Duration(i+1) * 25 * time.Second
+				if got < want || got > want+want/16 {
+					t.Fatalf("pings at %v, want one after each 25 s", at)
+				}
+			}
+		})
+	}
+}
