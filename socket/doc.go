@@ -24,8 +24,8 @@
 //
 // Each connection has one goroutine that reads, but for the time that the socket sleeps (Config.HibernateAfter). It runs Init, and, while nothing else goes on in the process, the
 // callbacks for the frames it reads; messages of other processes are handled on goroutines of the System, never on the
-// sender's. While a callback runs, at most one more frame is read and waits; the rest stays with TCP, so a peer
-// cannot fill the memory. What callbacks push is written together when nothing more waits to be handled, and after
+// sender's. While a callback runs, at most one more frame is read and waits, be it a ping; the rest stays with TCP, so
+// a peer cannot fill the memory. What callbacks push is written together when nothing more waits to be handled, and after
 // a millisecond at the latest.
 //
 // A peer that does not read blocks its own process only, for at most Config.WriteTimeout, or until its mailbox is over

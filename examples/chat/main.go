@@ -82,7 +82,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return l, err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       time.Minute,
+	}
 
 	// They start in this order and stop in reverse: first the sockets say goodbye, while HTTP still answers the probe.
 	return supervisor.Run(ctx, supervisor.Config{Name: "chat", Logger: logger},

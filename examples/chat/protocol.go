@@ -114,8 +114,9 @@ func checkRoom(room string) error {
 	return nil
 }
 
+// checkText returns the text without spaces around it, and without what would change how the text of others is shown.
 func checkText(text string) (string, error) {
-	text = strings.TrimSpace(text)
+	text = strings.TrimSpace(strings.Map(visible, text))
 	if n := utf8.RuneCountInString(text); n > maxText {
 		return "", refuse("text", "A message has at most %d characters, not %d.", maxText, n)
 	}
@@ -123,6 +124,18 @@ func checkText(text string) (string, error) {
 		return "", refuse("text", "The message is empty.")
 	}
 	return text, nil
+}
+
+// visible drops control characters but line feed and tab, and the characters that override the direction of text or open
+// a run that need not end within it (Unicode's Bidi_Control, but for its three marks, which such text needs).
+func visible(r rune) rune {
+	switch {
+	case r == '\n' || r == '\t' || r == '\u200e' || r == '\u200f' || r == '\u061c':
+		return r
+	case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', r == '\ufeff':
+		return -1
+	}
+	return r
 }
 
 func checkTokens(in request) error {

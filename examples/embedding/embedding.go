@@ -22,7 +22,12 @@ import (
 // NewTree is HTTP and the sockets, in the order that lets HTTP answer while they drain.
 func NewTree(handler http.Handler, listen func(context.Context) (net.Listener, error), sockets *socket.Server,
 	more ...supervisor.ChildSpec) (*supervisor.Supervisor, error) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       time.Minute,
+	}
 	return supervisor.New(supervisor.Config{Name: "web"}, append([]supervisor.ChildSpec{
 		{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: 10 * time.Second},
 		{ID: "sockets", Service: sockets},

@@ -43,7 +43,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := &http.Server{Addr: "127.0.0.1:4000", Handler: routes(sockets), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{Addr: "127.0.0.1:4000", Handler: routes(sockets),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: time.Minute}
 	log.Println("http://127.0.0.1:4000/")
 	log.Fatal(server.ListenAndServe())
 }

@@ -121,7 +121,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return sockets.Ready()
 	}
 
-	server := &http.Server{Handler: routes(o, sys, sockets, jobs, workers, ready), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{
+		Handler:           routes(o, sys, sockets, jobs, workers, ready),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       time.Minute,
+	}
 	listen := func(ctx context.Context) (net.Listener, error) {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.addr)
 		if err == nil {

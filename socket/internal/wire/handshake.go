@@ -82,7 +82,7 @@ func checkLine(r *http.Request) *Refusal {
 	case r.Method != http.MethodGet:
 		refusal := refuse(http.StatusMethodNotAllowed, http.Header{"Allow": {http.MethodGet}},
 			"HTTP method %s unsupported: a WebSocket is opened with GET (RFC 6455 section 4.1)", quoteOdd(r.Method))
-		refusal.Hint = "the client, or a redirect on its way, has to use GET"
+		refusal.Hint = "the client has to use GET"
 		return refusal
 	}
 	return nil
