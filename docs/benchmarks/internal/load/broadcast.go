@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // Broadcast is the workload in which the server sends one message to all connections, and the next when all have it.
@@ -123,7 +125,7 @@ func (r *round) once() error {
 
 func (r *round) receive(c *conn, m message) error {
 	if r.target.Wrapped && string(m.data) == "{}" { // a ping of centrifuge's JSON protocol, to be answered with the same
-		c.out = appendFrame(c.out, opText, m.data)
+		c.out = frame.Append(c.out, frame.Text, m.data)
 		return nil
 	}
 	if !r.joined {
@@ -154,7 +156,7 @@ func (r *round) check(m message) error {
 	text := m.data
 	if m.deflated {
 		var err error
-		if text, err = inflate(text); err != nil {
+		if text, err = frame.Inflate(text); err != nil {
 			return fmt.Errorf("load: inflate: %w", err)
 		}
 	}

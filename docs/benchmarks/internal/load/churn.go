@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // Churn is the workload in which clients connect, send one message, get it back, say goodbye and close.
@@ -78,7 +80,7 @@ func (ch Churn) Run(t Target) (Sample, error) {
 }
 
 // goodbye is a Close frame with 1000.
-var goodbye = appendFrame(nil, opClose, []byte{0x03, 0xE8})
+var goodbye = frame.Append(nil, frame.Close, []byte{0x03, 0xE8})
 
 func (ch Churn) once(t Target) error {
 	c, err := net.DialTimeout("tcp", t.Addr, t.patience())
@@ -106,10 +108,10 @@ func (ch Churn) once(t Target) error {
 	if err := t.accepted(b[:n]); err != nil {
 		return err
 	}
-	if err := ch.exchange(c, appendFrame(nil, opBinary, payload), plainFrame(opBinary, payload)); err != nil {
+	if err := ch.exchange(c, frame.Append(nil, frame.Binary, payload), plainFrame(frame.Binary, payload)); err != nil {
 		return err
 	}
-	if err := ch.exchange(c, goodbye, plainFrame(opClose, []byte{0x03, 0xE8})); err != nil {
+	if err := ch.exchange(c, goodbye, plainFrame(frame.Close, []byte{0x03, 0xE8})); err != nil {
 		return err
 	}
 	// The server closes TCP first (RFC 6455 section 7.1.1).

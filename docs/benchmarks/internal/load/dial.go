@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // A Target is the server under load.
@@ -107,12 +109,12 @@ func (t Target) open(fd int, addr netip.AddrPort, request []byte) error {
 	if t.Hello == "" {
 		return nil
 	}
-	if err := writeAll(fd, appendFrame(nil, opText, []byte(t.Hello))); err != nil {
+	if err := writeAll(fd, frame.Append(nil, frame.Text, []byte(t.Hello))); err != nil {
 		return err
 	}
 	_, err = readUntil(fd, func(b []byte) (int, bool) {
-		h, err := parseHeader(b)
-		return h.size + h.length, err == nil && len(b) >= h.size+h.length
+		h, err := frame.Parse(b)
+		return h.Size + h.Length, err == nil && len(b) >= h.Size+h.Length
 	})
 	return err
 }

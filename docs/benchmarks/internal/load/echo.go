@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // Echo is the workload in which each connection keeps InFlight messages on their way.
@@ -40,11 +42,11 @@ func (e Echo) Run(t Target) (Sample, error) {
 
 func (e Echo) drive(l *loop, t Target) (Sample, error) {
 	payload := pattern(e.Size)
-	frame := payload
+	encoded := payload
 	if !t.Raw {
-		frame = appendFrame(nil, opBinary, payload)
+		encoded = frame.Append(nil, frame.Binary, payload)
 	}
-	at := len(frame) - len(payload) // of the payload in its frame
+	at := len(encoded) - len(payload) // of the payload in its frame
 	var sent, got uint64
 	stop := false
 	latency := &Histogram{}
@@ -52,7 +54,7 @@ func (e Echo) drive(l *loop, t Target) (Sample, error) {
 		binary.LittleEndian.PutUint64(c.frame[at:], e.sequence(c, c.seq))
 		if !t.Raw {
 			for i := range 8 {
-				c.frame[at+i] ^= maskKey[i&3]
+				c.frame[at+i] ^= frame.MaskKey[i&3]
 			}
 		}
 		c.out = append(c.out, c.frame...)
@@ -74,7 +76,7 @@ func (e Echo) drive(l *loop, t Target) (Sample, error) {
 	}
 	l.now = time.Now()
 	for _, c := range l.conns {
-		c.frame = bytes.Clone(frame)
+		c.frame = bytes.Clone(encoded)
 		c.sent = make([]time.Time, e.InFlight)
 		for range e.InFlight {
 			send(c)
@@ -121,7 +123,7 @@ func (e Echo) drive(l *loop, t Target) (Sample, error) {
 func (Echo) sequence(c *conn, n uint64) uint64 { return uint64(c.index)<<40 | n }
 
 func (e Echo) check(c *conn, m message, payload []byte) error {
-	if m.opcode != opBinary || m.deflated || len(m.data) != e.Size {
+	if m.opcode != frame.Binary || m.deflated || len(m.data) != e.Size {
 		return fmt.Errorf("load: message %d is not the one sent: opcode %#x, deflated %t, %d bytes", c.got, m.opcode, m.deflated, len(m.data))
 	}
 	if got, want := binary.LittleEndian.Uint64(m.data), e.sequence(c, c.got); got != want {

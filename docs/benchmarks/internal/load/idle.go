@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // Idle is the workload in which connections are only there.
@@ -74,17 +76,14 @@ func (i Idle) open(t Target) (*loop, error) {
 // echo sends one message on each connection, and the next when it is back: a burst would measure queues.
 func (i Idle) echo(l *loop, t Target) error {
 	payload := document(1, i.Size)
-	frame := payload
+	encoded := payload
 	if !t.Raw {
-		frame = appendFrame(nil, opText, payload)
+		encoded = frame.Append(nil, frame.Text, payload)
 	}
 	if t.Deflate {
-		packed, err := deflate(payload)
-		if err != nil {
-			return err
-		}
-		frame = appendFrame(nil, opText, packed)
-		frame[0] |= 0x40
+		packed := frame.Deflate(payload)
+		encoded = frame.Append(nil, frame.Text, packed)
+		encoded[0] |= 0x40
 	}
 	var expect *conn
 	l.handle = func(c *conn, m message) error {
@@ -95,7 +94,7 @@ func (i Idle) echo(l *loop, t Target) error {
 		text := m.data
 		if m.deflated {
 			var err error
-			if text, err = inflate(text); err != nil {
+			if text, err = frame.Inflate(text); err != nil {
 				return err
 			}
 		}
@@ -106,7 +105,7 @@ func (i Idle) echo(l *loop, t Target) error {
 	}
 	for _, c := range l.conns {
 		expect = c
-		c.out = append(c.out, frame...)
+		c.out = append(c.out, encoded...)
 		if err := l.flush(c); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // A message is what the server sent. data is valid until the handler returns.
@@ -160,39 +162,39 @@ func (l *loop) next(c *conn, b []byte) (used, need int, err error) {
 		if len(b) < l.raw {
 			return 0, l.raw, nil
 		}
-		return l.raw, 0, l.handle(c, message{opcode: opBinary, data: b[:l.raw]})
+		return l.raw, 0, l.handle(c, message{opcode: frame.Binary, data: b[:l.raw]})
 	}
-	h, err := parseHeader(b)
-	if errors.Is(err, errShort) {
-		return 0, maxHeader, nil
+	h, err := frame.Parse(b)
+	if errors.Is(err, frame.ErrShort) {
+		return 0, frame.MaxHeader, nil
 	}
 	if err != nil {
 		return 0, 0, err
 	}
-	size := h.size + h.length
+	size := h.Size + h.Length
 	if len(b) < size {
 		return 0, size, nil
 	}
-	return size, 0, l.frame(c, h, b[h.size:size])
+	return size, 0, l.frame(c, h, b[h.Size:size])
 }
 
-func (l *loop) frame(c *conn, h header, payload []byte) error {
+func (l *loop) frame(c *conn, h frame.Header, payload []byte) error {
 	switch {
-	case h.opcode == opClose:
+	case h.Opcode == frame.Close:
 		return fmt.Errorf("load: the server sent a Close frame: %q", payload)
-	case h.opcode == opPing:
-		c.out = appendFrame(c.out, opPong, payload)
-	case h.opcode == opPong:
-	case (h.opcode == opContinuation) != (c.first.opcode != 0):
-		return fmt.Errorf("load: opcode %#x in the wrong place", h.opcode)
-	case h.fin && h.opcode != opContinuation:
-		return l.handle(c, message{h.opcode, h.deflated, payload})
+	case h.Opcode == frame.Ping:
+		c.out = frame.Append(c.out, frame.Pong, payload)
+	case h.Opcode == frame.Pong:
+	case (h.Opcode == frame.Continuation) != (c.first.opcode != 0):
+		return fmt.Errorf("load: opcode %#x in the wrong place", h.Opcode)
+	case h.Fin && h.Opcode != frame.Continuation:
+		return l.handle(c, message{h.Opcode, h.Deflated, payload})
 	default:
-		if h.opcode != opContinuation {
-			c.first = message{opcode: h.opcode, deflated: h.deflated}
+		if h.Opcode != frame.Continuation {
+			c.first = message{opcode: h.Opcode, deflated: h.Deflated}
 		}
 		c.whole = append(c.whole, payload...)
-		if h.fin {
+		if h.Fin {
 			m := c.first
 			m.data = c.whole
 			c.first, c.whole = message{}, c.whole[:0]

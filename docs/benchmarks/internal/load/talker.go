@@ -3,7 +3,6 @@ package load
 import (
 	"bufio"
 	"bytes"
-	"compress/flate"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -12,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
 // A talker is one connection of a soak. One goroutine reads it and checks all that comes, another one sends.
@@ -122,14 +123,14 @@ func (k *talker) join() error {
 	k.mu.Lock()
 	k.group.join()
 	k.mu.Unlock()
-	if err := k.write(appendFrame(nil, opText, []byte("join"))); err != nil {
+	if err := k.write(frame.Append(nil, frame.Text, []byte("join"))); err != nil {
 		return err
 	}
 	return k.await("the answer to join", func() bool { return k.group.state == numbersIn })
 }
 
 func (k *talker) leave() error {
-	if err := k.write(appendFrame(nil, opText, []byte("leave"))); err != nil {
+	if err := k.write(frame.Append(nil, frame.Text, []byte("leave"))); err != nil {
 		return err
 	}
 	return k.await("the broadcasts before leave", func() bool { return k.group.complete() })
@@ -145,10 +146,10 @@ func (k *talker) messages(sizes []int) (b []byte) {
 		k.sent++
 		if k.deflate && size >= 512 {
 			at := len(b)
-			b = appendFrame(b, opBinary, squeeze(payload))
+			b = frame.Append(b, frame.Binary, frame.Deflate(payload))
 			b[at] |= 0x40
 		} else {
-			b = appendFrame(b, opBinary, payload)
+			b = frame.Append(b, frame.Binary, payload)
 		}
 	}
 	return b
@@ -230,56 +231,56 @@ func (k *talker) frame(payload *[]byte) error {
 	if err != nil {
 		return err
 	}
-	h, err := parseHeader(b)
-	if errors.Is(err, errShort) {
-		if b, err = k.in.Peek(h.size); err != nil {
+	h, err := frame.Parse(b)
+	if errors.Is(err, frame.ErrShort) {
+		if b, err = k.in.Peek(h.Size); err != nil {
 			return err
 		}
-		h, err = parseHeader(b)
+		h, err = frame.Parse(b)
 	}
 	if err != nil {
 		return err
 	}
-	k.in.Discard(h.size)
-	if cap(*payload) < h.length {
-		*payload = make([]byte, h.length)
+	k.in.Discard(h.Size)
+	if cap(*payload) < h.Length {
+		*payload = make([]byte, h.Length)
 	}
-	p := (*payload)[:h.length]
+	p := (*payload)[:h.Length]
 	if _, err := io.ReadFull(k.in, p); err != nil {
 		return err
 	}
-	if h.opcode == opPing {
-		if err := k.write(appendFrame(nil, opPong, p)); err != nil {
+	if h.Opcode == frame.Ping {
+		if err := k.write(frame.Append(nil, frame.Pong, p)); err != nil {
 			return err
 		}
 		return nil
 	}
-	if h.deflated {
-		if p, err = unsqueeze(p); err != nil {
+	if h.Deflated {
+		if p, err = frame.Inflate(p); err != nil {
 			return fmt.Errorf("load: inflate: %w", err)
 		}
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
-	case h.opcode == opClose && k.goodbyes == 1:
+	case h.Opcode == frame.Close && k.goodbyes == 1:
 		if !bytes.Equal(p, []byte{0x03, 0xE8}) {
 			return fmt.Errorf("load: got a Close of %x, want 1000", p)
 		}
 		k.goodbyes = 2
 		return nil
 	case k.goodbyes == 2:
-		return fmt.Errorf("load: opcode %#x behind Close", h.opcode)
-	case h.opcode == opClose && k.leaving:
+		return fmt.Errorf("load: opcode %#x behind Close", h.Opcode)
+	case h.Opcode == frame.Close && k.leaving:
 		return nil
-	case !h.fin || h.deflated && !k.deflate:
-		return fmt.Errorf("load: opcode %#x, fin %t, compressed %t", h.opcode, h.fin, h.deflated)
-	case h.opcode == opBinary:
+	case !h.Fin || h.Deflated && !k.deflate:
+		return fmt.Errorf("load: opcode %#x, fin %t, compressed %t", h.Opcode, h.Fin, h.Deflated)
+	case h.Opcode == frame.Binary:
 		return k.echo(p)
-	case h.opcode == opText:
+	case h.Opcode == frame.Text:
 		return k.text(string(p))
 	}
-	return fmt.Errorf("load: opcode %#x that nobody asked for: %q", h.opcode, p)
+	return fmt.Errorf("load: opcode %#x that nobody asked for: %q", h.Opcode, p)
 }
 
 func (k *talker) echo(p []byte) error {
@@ -318,36 +319,4 @@ func (k *talker) text(s string) error {
 		return k.group.left(a, b)
 	}
 	return fmt.Errorf("load: nobody asked for %.40q", s)
-}
-
-var squeezers = sync.Pool{New: func() any {
-	w, err := flate.NewWriter(nil, flate.BestSpeed)
-	if err != nil {
-		panic(err) // the level is right
-	}
-	return w
-}}
-
-// squeeze is deflate for many messages.
-func squeeze(data []byte) []byte {
-	w := squeezers.Get().(*flate.Writer)
-	defer squeezers.Put(w)
-	var b bytes.Buffer
-	w.Reset(&b)
-	w.Write(data) // a Buffer takes all
-	w.Flush()
-	return bytes.TrimSuffix(b.Bytes(), []byte("\x00\x00\xff\xff"))
-}
-
-var unsqueezers = sync.Pool{New: func() any { return flate.NewReader(nil) }}
-
-// unsqueeze is inflate for many messages.
-func unsqueeze(data []byte) ([]byte, error) {
-	r := unsqueezers.Get().(io.Reader)
-	defer unsqueezers.Put(r)
-	all := io.MultiReader(bytes.NewReader(data), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff"))
-	if err := r.(flate.Resetter).Reset(all, nil); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(r)
 }
