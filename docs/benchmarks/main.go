@@ -4,6 +4,7 @@
 //	go run . -short                                # a quick look
 //	go run . -only echo64 -servers troupe,gws      # some of it
 //	go run . soak                                  # ten minutes of all that clients can do
+//	go run . day                                   # a hard day of examples/chat, in less than a minute
 //	go run . report results/run-1.json results/run-2.json
 package main
 
@@ -29,6 +30,8 @@ func run(args []string) error {
 			return serve(args[1:], os.Stdout)
 		case "soak":
 			return soak(args[1:], os.Stdout)
+		case "day":
+			return hardDay(args[1:], os.Stdout)
 		case "serve-soak":
 			return serveSoak(args[1:], os.Stdin, os.Stdout)
 		case "report":

@@ -43,14 +43,15 @@ func (c *client) Init(ctx context.Context) websock.Result {
 
 func (c *client) HandleIn(ctx context.Context, msg websock.Message) websock.Result {
 	var in request
-	if msg.Opcode != websock.OpText || json.Unmarshal(msg.Data, &in) != nil {
-		return c.answer(in, nil, refuse("request", "A request is a JSON object, in a text message."))
-	}
+	ok := msg.Opcode == websock.OpText && json.Unmarshal(msg.Data, &in) == nil
 	if !c.limit.take(time.Now()) {
 		if c.refused++; c.refused > maxRefusals {
 			return websock.Close(websock.ClosePolicyViolation, "too many requests")
 		}
 		return c.answer(in, nil, refuse("rate", "That was too fast. Please wait a moment."))
+	}
+	if !ok {
+		return c.answer(in, nil, refuse("request", "A request is a JSON object, in a text message."))
 	}
 	if len(in.Ref) > maxToken {
 		in.Ref = ""

@@ -420,6 +420,27 @@ func TestClient_rate(t *testing.T) {
 	})
 }
 
+// What is no request counts as one: each costs an answer.
+func TestClient_rateOfGarbage(t *testing.T) {
+	for _, garbage := range []websock.Message{websock.Text("this is no JSON"), websock.Text(`{"type":7}`), websock.Binary([]byte("{}"))} {
+		inBubble(t, func(w *world) {
+			p := w.connect()
+			for i := range burst + maxRefusals {
+				p.Send(garbage)
+				want := "request"
+				if i >= burst {
+					want = "rate"
+				}
+				if a := p.want("error"); a.Code != want {
+					t.Fatalf("%v for the %d. time: got %+v, want an error with code %q", garbage, i+1, a, want)
+				}
+			}
+			p.Send(garbage)
+			p.WantClose(websock.ClosePolicyViolation, "too many requests")
+		})
+	}
+}
+
 func TestClient_roomCrash(t *testing.T) {
 	inBubble(t, func(w *world) {
 		p := w.in("Ann", "lobby")

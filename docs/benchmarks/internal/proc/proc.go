@@ -81,3 +81,9 @@ func Start(cmd *exec.Cmd, cores ...int) error {
 	err := cmd.Start()
 	return errors.Join(err, unix.SchedSetaffinity(0, &before))
 }
+
+// Descriptors returns how many the process has open.
+func Descriptors(pid int) (int, error) {
+	all, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	return len(all), err
+}
