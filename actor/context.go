@@ -77,7 +77,7 @@ func (c *processContext) Value(key any) any {
 // terminateContext is the ctx of Terminate. At its deadline the process is killed, and so the ctx done.
 type terminateContext struct{ *processContext }
 
-func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.deadline), true }
+func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.clock.deadline), true }
 
 func (c *terminateContext) String() string { return c.processContext.String() }
 

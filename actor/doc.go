@@ -28,8 +28,8 @@
 //     monitors, behind all that the process has sent them, and then to the parent.
 //
 // An Exit with [ErrKilled], or a shutdown time that is over, skips to step 7, even when a callback is stuck. No goroutine
-// can be killed: the one that is stuck is left, counted, and logged with PID, label and stack, and what its callback
-// returns is dropped. The children of a killed process get their Exit, but nobody waits for them.
+// can be killed: the one that is stuck is abandoned, counted, and logged with PID, label and, where that is cheap, its
+// stack, and what its callback returns is dropped. The children of a killed process get their Exit, but nobody waits for them.
 //
 // # What runs where
 //

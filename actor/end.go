@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime/debug"
-	"time"
 
 	"github.com/troupe-dev/troupe/actor/exit"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -38,7 +37,7 @@ func (p *process) exit(reason error) bool {
 		if !p.shut { // the first one decides
 			p.shut = true
 			if p.state == stateRunning && !p.running { // at rest: nothing waits that it could overtake
-				p.urged, p.reason = true, reason
+				p.overtaken, p.reason = byExit, reason
 			} else {
 				p.queue.push(item{kind: kindExit, msg: reason})
 			}
@@ -46,17 +45,6 @@ func (p *process) exit(reason error) bool {
 	}
 	p.wakeAndUnlock()
 	return true
-}
-
-// startDeadline starts the shutdown time, once; p.mu is held.
-func (p *process) startDeadline() {
-	if p.shutdown < 0 || p.killer != nil {
-		return
-	}
-	p.deadline = p.sys.now() + int64(p.shutdown)
-	p.killer = time.AfterFunc(p.shutdown, func() {
-		p.kill(fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown))
-	})
 }
 
 // end takes the process from its decision to its death, on the goroutine that holds the turn:
@@ -70,6 +58,9 @@ func (p *process) end(reason error) {
 	}
 	p.state, p.shut, p.reason = stateEnding, true, reason
 	p.startDeadline()
+	if p.clock != nil {
+		p.setClock() // what a lost transport has left to the callback is over with it
+	}
 	rest := p.dropCurrent()
 	p.current, p.phase = item{}, phaseNone
 	p.mu.Unlock()
@@ -157,7 +148,7 @@ func (p *process) endByGoexit(reason error) {
 
 func (p *process) terminate(t Terminator, reason error) {
 	ctx := context.Context((*processContext)(p))
-	if p.deadline != 0 { // written before stateEnding
+	if p.clock != nil && p.clock.deadline != 0 { // written before stateEnding
 		ctx = &terminateContext{(*processContext)(p)}
 	}
 	t.Terminate(ctx, reason)
@@ -190,6 +181,11 @@ func (p *process) endChildren() {
 // kill ends the process at once, from any goroutine. A callback that runs is left alone; its result is dropped.
 func (p *process) kill(reason error) bool {
 	p.mu.Lock()
+	return p.killAndUnlock(reason)
+}
+
+// killAndUnlock is kill; it unlocks p.mu.
+func (p *process) killAndUnlock(reason error) bool {
 	if p.state >= stateLeaving {
 		alive := p.state < stateDead
 		p.mu.Unlock()
@@ -197,11 +193,10 @@ func (p *process) kill(reason error) bool {
 	}
 	p.state, p.shut, p.reason = stateLeaving, true, reason
 	rest := p.dropCurrent()
-	left := p.running && p.phase > phaseGiven
-	var count int64
-	if left {
-		p.left = true
-		count = p.sys.left.Add(1)
+	if p.running && p.phase > phaseGiven {
+		p.abandoned = true
+		p.sys.abandoned.Add(1)
+		p.sys.abandon(note{p: p, turn: p.turn, reason: reason, at: p.sys.now()})
 		if p.worker {
 			p.sys.goroutineDone()
 		}
@@ -213,9 +208,6 @@ func (p *process) kill(reason error) bool {
 		}
 	}
 	p.mu.Unlock()
-	if left {
-		p.logLeft(reason, count)
-	}
 	p.dropAll(&rest)
 	for _, c := range children {
 		c.exit(ErrShutdown)
@@ -240,8 +232,8 @@ func (p *process) finish(reason error) {
 // is told. Whoever has set stateLeaving calls it, once.
 func (p *process) leave(reason error) {
 	p.mu.Lock()
-	if p.killer != nil {
-		p.killer.Stop()
+	if p.clock != nil && p.clock.timer != nil {
+		p.clock.timer.Stop()
 	}
 	if h, ok := p.hooks.(exited); ok && p.state == stateLeaving {
 		p.state = stateLeft
@@ -459,11 +451,4 @@ func (p *process) attrs() []slog.Attr {
 		attrs = append(attrs, s.LogAttrs()...)
 	}
 	return attrs
-}
-
-// logLeft reports a goroutine that is given up because its process was killed under it.
-func (p *process) logLeft(reason error, left int64) {
-	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "process killed while a callback runs; its goroutine is left",
-		append(p.attrs(), slog.Any("exit_reason", reason), slog.Int64("left_goroutines", left),
-			slog.String("stack", p.sys.stackOf(p)))...)
 }

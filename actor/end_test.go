@@ -124,7 +124,7 @@ func TestEnd(t *testing.T) {
 			do: func(s *subject) {
 				s.pid.Send(do(func(context.Context) error { s.pid.Exit(killed); return errBoom }))
 			},
-			reason: is(killed), want: atOnce("killed"), stuck: "TestEnd",
+			reason: is(killed), want: atOnce("killed"),
 		},
 		{
 			name: "kill during Terminate",
@@ -284,7 +284,7 @@ func TestEnd(t *testing.T) {
 					}
 					tt.do(s)
 					synctest.Wait()
-					time.Sleep(time.Nanosecond)
+					time.Sleep(reported)
 					synctest.Wait()
 
 					got := s.all()
@@ -309,7 +309,7 @@ func TestEnd(t *testing.T) {
 					if s.onExits != 1 {
 						t.Errorf("OnExit ran %d times, want once", s.onExits)
 					}
-					checkLeft(t, logs, s.pid, tt.stuck)
+					checkAbandoned(t, logs, s.pid, tt.stuck)
 					if s.release != nil {
 						s.release()
 					}
@@ -323,26 +323,26 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// checkLeft checks what is logged of a goroutine that was left; none when function is empty.
-func checkLeft(t *testing.T, logs *logs, pid actor.PID, function string) {
+// checkAbandoned checks what is logged of a goroutine that was given up; none when function is empty.
+func checkAbandoned(t *testing.T, logs *logs, pid actor.PID, function string) {
 	t.Helper()
-	left := logs.find("its goroutine is left")
+	abandoned := logs.find("its goroutine is abandoned")
 	if function == "" {
-		if len(left) > 0 {
-			t.Errorf("a goroutine was reported as left, but no callback was running: %v", left)
+		if len(abandoned) > 0 {
+			t.Errorf("a goroutine was reported as abandoned, but no callback is stuck: %v", abandoned)
 		}
 		return
 	}
-	if len(left) != 1 {
-		t.Fatalf("%d goroutines reported as left, want 1: %v", len(left), left)
+	if len(abandoned) != 1 {
+		t.Fatalf("%d goroutines reported as abandoned, want 1: %v", len(abandoned), abandoned)
 	}
-	a := left[0].Attrs
-	if a["pid"] != pid.String() || a["label"] != label || a["left_goroutines"] != int64(1) {
-		t.Errorf("left goroutine: pid %v, label %v, left_goroutines %v; want %v, %q, 1", a["pid"], a["label"],
-			a["left_goroutines"], pid, label)
+	a := abandoned[0].Attrs
+	if a["pid"] != pid.String() || a["label"] != label || a["abandoned_goroutines"] != int64(1) {
+		t.Errorf("abandoned goroutine: pid %v, label %v, abandoned_goroutines %v; want %v, %q, 1", a["pid"], a["label"],
+			a["abandoned_goroutines"], pid, label)
 	}
 	if stack := fmt.Sprint(a["stack"]); !strings.Contains(stack, function) {
-		t.Errorf("the stack of the left goroutine does not name %s:\n%s", function, stack)
+		t.Errorf("the stack of the abandoned goroutine does not name %s:\n%s", function, stack)
 	}
 }
 
@@ -516,7 +516,10 @@ func TestEnd_isLoggedByItsKind(t *testing.T) {
 	}
 }
 
-func TestEnd_leftGoroutinesAreCountedUntilTheyReturn(t *testing.T) {
+// reported is when a callback that does not return has been reported.
+const reported = time.Second
+
+func TestEnd_abandonedGoroutinesAreCountedUntilTheyReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, logs := newSystem(t, actor.Config{})
 		var releases []func()
@@ -526,19 +529,24 @@ func TestEnd_leftGoroutinesAreCountedUntilTheyReturn(t *testing.T) {
 			in.pid.Exit(actor.ErrKilled)
 		}
 		stuck()
+		time.Sleep(reported)
 		stuck()
+		time.Sleep(reported)
 		releases[0]()
 		releases[1]()
 		synctest.Wait()
 		stuck()
 		defer releases[2]()
-		synctest.Wait()
+		time.Sleep(reported)
+		stuck()
+		releases[3]() // in time
+		time.Sleep(reported)
 		var counts []any
-		for _, r := range logs.find("its goroutine is left") {
-			counts = append(counts, r.Attrs["left_goroutines"])
+		for _, r := range logs.find("its goroutine is abandoned") {
+			counts = append(counts, r.Attrs["abandoned_goroutines"])
 		}
 		if want := []any{int64(1), int64(2), int64(1)}; !slices.Equal(counts, want) {
-			t.Errorf("left goroutines %v, want %v", counts, want)
+			t.Errorf("abandoned goroutines %v, want %v", counts, want)
 		}
 	})
 }

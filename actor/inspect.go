@@ -55,12 +55,18 @@ func (p *process) info() (ProcessInfo, bool) {
 			info.Children = append(info.Children, c.pid())
 		}
 	}
-	if p.phase > phaseGiven {
-		info.For = time.Duration(p.sys.now() - p.began)
-		info.Handling = p.phase.String()
-	}
-	if p.phase == phaseReceive {
-		info.Handling = p.current.name()
-	}
+	info.Handling, info.For = p.handling()
 	return info, true
+}
+
+// handling is what runs and for how long; p.mu is held.
+func (p *process) handling() (what string, since time.Duration) {
+	if p.phase <= phaseGiven {
+		return "", 0
+	}
+	since = time.Duration(p.sys.now() - p.began)
+	if p.phase == phaseReceive {
+		return p.current.name(), since
+	}
+	return p.phase.String(), since
 }

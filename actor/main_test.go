@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -21,6 +22,9 @@ var (
 	errLost = errors.New("peer lost")
 )
 
+// longest is how long the end of a test waits for what should have ended, on a fake clock or a real one.
+const longest = 5 * time.Minute
+
 // newSystem makes a System that is shut down at the end of the test, and fails the test if a path of proto's was reached
 // that Troupe never uses.
 func newSystem(t testing.TB, cfg actor.Config) (*actor.System, *logs) {
@@ -32,7 +36,9 @@ func newSystem(t testing.TB, cfg actor.Config) (*actor.System, *logs) {
 		t.Fatalf("NewSystem(%+v): %v", cfg, err)
 	}
 	t.Cleanup(func() {
-		if err := sys.Shutdown(context.Background()); err != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), longest)
+		defer cancel()
+		if err := sys.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown at the end of the test: %v", err)
 		}
 		if r := l.find("a path of the actor engine was reached"); len(r) > 0 {

@@ -2,6 +2,7 @@ package actor
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 )
 
@@ -33,15 +34,21 @@ func Monitor(ctx context.Context, p PID) MonitorRef {
 	watcher := mustProcess(ctx, "Monitor")
 	m := &monitor{watcher: watcher, target: p.find()}
 	ref := MonitorRef{m}
-	if !watcher.watch(m) {
-		return ref
-	}
-	if m.target == nil || !m.target.addWatcher(m) {
+	if watcher.watch(m) && !m.begin() {
 		watcher.post(item{kind: kindDown, msg: Down{Ref: ref, PID: p, Reason: ErrNoProcess}})
-	} else if !watcher.alive() { // it was killed meanwhile, and has not found m on its books
-		m.target.forget(m)
 	}
 	return ref
+}
+
+// begin notes m, which its watcher has on its books, with its target. False: there is none.
+func (m *monitor) begin() bool {
+	if m.target == nil || !m.target.addWatcher(m) {
+		return false
+	}
+	if !m.watcher.alive() { // killed meanwhile: it has dissolved what was on its books
+		m.target.forget(m)
+	}
+	return true
 }
 
 // Stop ends the monitoring (of the zero MonitorRef: nothing): no Down of it reaches the process any more, not even one that waits in the mailbox. It may be
@@ -58,8 +65,13 @@ func (r MonitorRef) Stop() {
 
 // Wait waits until p has ended and returns its exit reason. It is for goroutines that are no process; in a process use
 // [Monitor]. The error is ErrNoProcess when there is no such process, so that its exit reason is not known, or ctx.Err().
+// When p is the process of ctx itself, or one that waits for it as for its child, the error comes at once: Wait would last
+// until one of them is killed.
 func Wait(ctx context.Context, p PID) (reason, err error) {
 	m := &monitor{target: p.find(), ended: make(chan error, 1)}
+	if m.target != nil && m.target.waitsFor(ctx) {
+		return nil, fmt.Errorf("actor: wait for %v by itself, or by a child of it, would last for ever", p)
+	}
 	if m.target == nil || !m.target.addWatcher(m) {
 		return nil, noProcess(p)
 	}
@@ -70,6 +82,21 @@ func Wait(ctx context.Context, p PID) (reason, err error) {
 		m.target.forget(m)
 		return nil, ctx.Err()
 	}
+}
+
+// waitsFor tells whether p cannot end, unless it is killed, before the process of ctx has: it is that process, or an
+// ancestor of it.
+func (p *process) waitsFor(ctx context.Context) bool {
+	q := processOf(ctx)
+	if q == nil || !q.alive() {
+		return false
+	}
+	for ; q != nil; q = q.parent {
+		if q == p {
+			return true
+		}
+	}
+	return false
 }
 
 // watch notes m with its watcher, so that it can be dissolved at the watcher's end.

@@ -189,7 +189,7 @@ func TestWait(t *testing.T) {
 				if reason != tt.reason || !errors.Is(err, tt.err) {
 					t.Errorf("Wait: %v, %v; want %v, %v", reason, err, tt.reason, tt.err)
 				}
-				if tt.err == nil && in.pid.Alive() {
+				if tt.err == nil && in.ctx.Err() == nil {
 					t.Errorf("Wait returned before the end")
 				}
 			})

@@ -78,6 +78,17 @@ func (p *process) Deliver(msg any) bool {
 	return ok
 }
 
+// DeliverLast implements hook.Port. While the frame waits for a callback, that has the same time as after a loss.
+func (p *process) DeliverLast(msg any, reason error) bool {
+	p.mu.Lock()
+	if p.running && !p.shut {
+		p.overtaken, p.reason = lastWaits, reasonOf(reason)
+		p.startAbandon()
+	}
+	p.mu.Unlock()
+	return p.Deliver(msg)
+}
+
 // Delivering implements hook.Port.
 func (p *process) Delivering() bool {
 	p.mu.Lock()
@@ -89,7 +100,7 @@ func (p *process) Delivering() bool {
 func (p *process) rests() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.corked || p.state >= stateEnding || p.urged || p.queue.len() > 0 {
+	if !p.corked || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
 		return false
 	}
 	p.current, p.phase, p.running = item{}, phaseNone, false

@@ -44,6 +44,16 @@ const (
 	stateDead                 // nobody finds it any more
 )
 
+// overtaking says what has overtaken the queue, or is to: whether the next thing is the end, with process.reason.
+type overtaking uint8
+
+const (
+	notOvertaken overtaking = iota
+	lastWaits               // what waits goes on; but the host's last frame is among it, and reason is what that ends with
+	byExit                  // an Exit has found the process at rest
+	byLoss                  // the transport is lost, or the mailbox over its limit
+)
+
 // process is the record of one process. mu guards the fields that do not say otherwise; those under "never change" are
 // set before the process can be found.
 //
@@ -53,22 +63,23 @@ const (
 // A million of them may rest, so its size counts: 320 bytes are a size class. What a message touches stands in the first
 // two cache lines: when there are many processes, each is a miss.
 type process struct {
-	mu       sync.Mutex
-	state    state
-	running  bool  // some goroutine holds the turn
-	worker   bool  // and it is one of the System's, not a host's
-	corked   bool  // the host is a host.Corked; never changes
-	left     bool  // that goroutine was given up, because the process was killed while a callback ran
-	shut     bool  // the end is decided: an Exit waits, or more; nobody's message is taken any more
-	started  bool  // Init has returned nil
-	urged    bool  // reason overtakes the queue: overload, peer lost, write failed, or an Exit of a process at rest
-	phase    phase // what runs; a kill leaves it as it was, but for phaseGiven
-	step     uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
-	overflow Overflow
-	maxAsync int32  // these two never change; negative: none
-	turn     uint64 // counts turns; each names the goroutine that holds it
-	current  item   // what is being handled, or is given; then written by the goroutine that holds the turn only, which may read it without mu
-	began    int64  // by System.now: the callback that runs
+	mu      sync.Mutex
+	state   state
+	running bool  // some goroutine holds the turn
+	worker  bool  // and it is one of the System's, not a host's
+	corked  bool  // the host is a host.Corked; never changes
+	shut    bool  // the end is decided: an Exit waits, or more; nobody's message is taken any more
+	started bool  // Init has returned nil
+	phase   phase // what runs; a kill leaves it as it was, but for phaseGiven
+
+	abandoned bool // the goroutine that holds the turn was given up, because the process ended while a callback ran
+	overtaken overtaking
+	step      uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
+	overflow  Overflow
+	maxAsync  int32  // these two never change; negative: none
+	turn      uint64 // counts turns; each names the goroutine that holds it
+	current   item   // what is being handled, or is given; then written by the goroutine that holds the turn only, which may read it without mu
+	began     int64  // by System.now: the callback that runs
 
 	sys     *System    // never changes, nor do
 	actor   Actor      // this
@@ -85,9 +96,8 @@ type process struct {
 
 	result   error // what Receive returned; belongs to the goroutine that holds the turn
 	label    string
-	reason   error // from stateEnding on, or when urged
-	deadline int64 // by System.now: of the end; 0: not begun, or no limit
-	killer   *time.Timer
+	reason   error // from stateEnding on, or when overtaken
+	clock    *endClock
 	slot     chan bool // where Spawn waits for Init, or a Deliver for its frame to be taken
 	relation *relations
 	exits    *exitHook // in the order of registration
@@ -253,9 +263,9 @@ func (p *process) refuse() postResult {
 
 // urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
 func (p *process) urge(reason error) {
-	if !p.urged {
-		p.urged, p.shut, p.reason = true, true, reason
-		p.startDeadline()
+	if p.overtaken < byExit {
+		p.overtaken, p.shut, p.reason = byLoss, true, reason
+		p.startAbandon()
 	}
 }
 
@@ -308,23 +318,23 @@ func (t *endTask) Run() {
 	p.conclude(reason)
 }
 
-// workerDone takes a goroutine off the books, or, if its process was killed under it, off those of the left ones.
+// workerDone takes a goroutine off the books, or, if its process has ended under it, off those of the abandoned ones.
 func (p *process) workerDone(turn uint64) {
 	p.mu.Lock()
-	left := p.strikeOff(turn)
+	abandoned := p.strikeOff(turn)
 	p.mu.Unlock()
-	if !left {
+	if !abandoned {
 		p.sys.goroutineDone()
 	}
 }
 
-// strikeOff takes the goroutine of a turn off the books of the left ones. False: it was not given up. p.mu is held.
+// strikeOff takes the goroutine of a turn off the books of the abandoned ones. False: it was not given up. p.mu is held.
 func (p *process) strikeOff(turn uint64) bool {
-	if !p.left || p.turn != turn { // a dead process has no later turn
+	if !p.abandoned || p.turn != turn { // a dead process has no later turn
 		return false
 	}
-	p.left = false
-	p.sys.left.Add(-1)
+	p.abandoned = false
+	p.sys.abandoned.Add(-1)
 	return true
 }
 
@@ -379,7 +389,7 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			return
 		}
-		if p.urged {
+		if p.overtaken >= byExit {
 			reason := p.reason
 			p.mu.Unlock()
 			p.end(reason)

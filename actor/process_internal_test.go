@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 	"unsafe"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // The tests of package actor that need to see its books. All others are in package actor_test.
@@ -33,8 +35,8 @@ func quietSystem(t testing.TB, cfg Config) *System {
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if live, n, left := s.live.Load(), s.goroutines.Load(), s.left.Load(); live != 0 || n != 0 || left != 0 {
-			t.Errorf("after Shutdown: %d processes, %d goroutines, %d left; want 0, 0, 0", live, n, left)
+		if live, n, abandoned := s.live.Load(), s.goroutines.Load(), s.abandoned.Load(); live != 0 || n != 0 || abandoned != 0 {
+			t.Errorf("after Shutdown: %d processes, %d goroutines, %d abandoned; want 0, 0, 0", live, n, abandoned)
 		}
 		if n := s.trespasses.Load(); n != 0 {
 			t.Errorf("%d trespasses", n)
@@ -296,6 +298,85 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	}
 }
 
+// TestSpawn_whileShutdownSweeps: a process that was let in before Shutdown, and is known only after it has swept the table, is
+// told to end all the same.
+func TestSpawn_whileShutdownSweeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := quietSystem(t, Config{})
+		p := s.newProcess(nop{}, &SpawnOptions{}, nil)
+		if err := s.admit(p); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(context.Background()) }()
+		synctest.Wait() // it has swept, and waits for p
+		if err := s.enter(p); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.launch(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		default:
+			t.Error("Shutdown waits for a process that nobody has told to end")
+			p.kill(ErrKilled)
+		}
+	})
+}
+
+// TestMonitor_ofAWatcherThatIsKilledMeanwhile: between the two books that a Monitor is written into its watcher may die, and
+// then nobody takes it out of the other.
+func TestMonitor_ofAWatcherThatIsKilledMeanwhile(t *testing.T) {
+	s := quietSystem(t, Config{})
+	spawn := func() *process {
+		pid, err := s.Spawn(nop{}, SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid.find()
+	}
+	watcher, target := spawn(), spawn()
+	m := &monitor{watcher: watcher, target: target}
+	if !watcher.watch(m) {
+		t.Fatal("watch = false")
+	}
+	watcher.kill(ErrKilled)
+	if !m.begin() {
+		t.Error("begin = false for a target that lives")
+	}
+	target.mu.Lock()
+	defer target.mu.Unlock()
+	if n := target.relation.watchers.Len(); n != 0 {
+		t.Errorf("%d monitors of a dead watcher stay with their target, want 0", n)
+	}
+}
+
+// TestCaller_afterTheEnd: a goroutine that asks for Caller at the very end of the process is too late to keep the Call open:
+// nobody would fail it.
+func TestCaller_afterTheEnd(t *testing.T) {
+	s := quietSystem(t, Config{})
+	pid, err := s.Spawn(nop{}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &call{callee: pid.find(), waiter: s.waiter()} // that its callback has left to Caller
+	pid.Exit(ErrKilled)
+	c.take()
+	select {
+	case v := <-c.waiter.answer:
+		if f, ok := v.(failure); !ok || !errors.Is(f.err, ErrNoProcess) {
+			t.Errorf("the Call got %v, want ErrNoProcess", v)
+		}
+	default:
+		t.Error("the Call stays open, though nobody is left to answer it or to fail it")
+	}
+}
+
 // TestSpawn_whileAllIsKilled: a kill between a process's coming into the table and its coming into the engine.
 func TestSpawn_whileAllIsKilled(t *testing.T) {
 	s := quietSystem(t, Config{})
@@ -352,7 +433,7 @@ func TestKill_inEveryMoment(t *testing.T) {
 		})
 		wg.Wait()
 	}
-	for s.goroutines.Load() != 0 || s.left.Load() != 0 {
+	for s.goroutines.Load() != 0 || s.abandoned.Load() != 0 {
 		runtime.Gosched()
 	}
 }
@@ -395,7 +476,7 @@ func TestKill_whileATurnChangesHands(t *testing.T) {
 		p.kill(ErrKilled)
 		wg.Wait()
 	}
-	for s.goroutines.Load() != 0 || s.left.Load() != 0 {
+	for s.goroutines.Load() != 0 || s.abandoned.Load() != 0 {
 		runtime.Gosched()
 	}
 }
@@ -414,6 +495,40 @@ func TestSystem_trespassIsLogged(t *testing.T) {
 	if got := log.String(); !strings.Contains(got, "level=ERROR") || s.trespasses.Load() != 1 ||
 		!strings.Contains(got, `msg="a path of the actor engine was reached that is never used" what="system message *actor.Stop"`) {
 		t.Errorf("%d trespasses, log %q", s.trespasses.Load(), got)
+	}
+}
+
+// hostedActor ends with the first message.
+type hostedActor struct{ process hook.Process }
+
+func newHostedActor() *hostedActor {
+	h := &hostedActor{}
+	h.process.Actor, h.process.Hooks = h, h
+	return h
+}
+
+func (h *hostedActor) TroupeHosted() *hook.Process      { return &h.process }
+func (*hostedActor) Receive(context.Context, any) error { return io.EOF }
+func (*hostedActor) TurnEnd(bool)                       {}
+func (*hostedActor) Overflow()                          {}
+func (*hostedActor) Ending(error)                       {}
+
+// TestKill_whileTheEndIsHandedOver: no callback runs then, so no goroutine may be taken for an abandoned one.
+func TestKill_whileTheEndIsHandedOver(t *testing.T) {
+	s := quietSystem(t, Config{})
+	for range 500 {
+		p, err := s.add(newHostedActor(), &SpawnOptions{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Start()
+		p.Deliver("frame")
+		p.kill(ErrKilled)
+	}
+	s.reporter.mu.Lock()
+	defer s.reporter.mu.Unlock()
+	if n := len(s.reporter.notes); n > 0 {
+		t.Errorf("%d of 500 kills took a goroutine for an abandoned one", n)
 	}
 }
 
@@ -449,11 +564,11 @@ func TestGoexit_keepsTheBooks(t *testing.T) {
 		}
 		<-stuck
 		p.kill(ErrKilled)
-		if got := s.left.Load(); got != 1 {
-			t.Errorf("hosted %t: %d goroutines left, want 1", hosted, got)
+		if got := s.abandoned.Load(); got != 1 {
+			t.Errorf("hosted %t: %d goroutines abandoned, want 1", hosted, got)
 		}
 		close(released)
-		for s.left.Load() != 0 {
+		for s.abandoned.Load() != 0 {
 			runtime.Gosched()
 		}
 	}

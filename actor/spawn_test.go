@@ -262,3 +262,25 @@ func TestSpawn_afterShutdown(t *testing.T) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", pid, err)
 	}
 }
+
+// The children of a process that is killed are told to end, and nobody waits for them.
+func TestSpawn_childrenOfAKilledProcessAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		var child actor.PID
+		var reason error
+		pid := spawn(t, sys, &behaviour{init: func(ctx context.Context) (err error) {
+			child, err = actor.Spawn(ctx, &behaviour{terminate: func(_ context.Context, r error) { reason = r }}, actor.SpawnOptions{})
+			return err
+		}}, actor.SpawnOptions{})
+		pid.Exit(actor.ErrKilled)
+		synctest.Wait()
+		if reason != actor.ErrShutdown {
+			t.Errorf("Terminate of the child got %v, want ErrShutdown", reason)
+		}
+		if child.Alive() {
+			t.Error("the child of a killed process lives on")
+			child.Exit(actor.ErrKilled) // or the end of the test would wait for it
+		}
+	})
+}

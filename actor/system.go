@@ -30,7 +30,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
 	ShutdownTimeout time.Duration
-	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. nil: slog.Default(). Nothing
+	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not returned
+	// a moment after its process was killed is an Error too, with its stack, where that can be had without stopping a
+	// large program: among at most 1,000 goroutines, once a second. nil: slog.Default(). Nothing
 	// waits for it: lines that it does not take in time are dropped, and the next one that gets through says how many.
 	// Only its Enabled is called on the goroutines that report.
 	Logger *slog.Logger
@@ -61,12 +63,12 @@ type System struct {
 
 	closed     atomic.Bool
 	live       atomic.Int64  // processes, from before they are in the table to after their end
-	goroutines atomic.Int64  // that run turns and tasks, but for those that are left
-	left       atomic.Int64  // goroutines given up with a killed process
+	goroutines atomic.Int64  // that run turns and tasks, but for those that are abandoned
+	abandoned  atomic.Int64  // goroutines given up with their process
 	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
 	dropped    atomic.Int64  // messages that reached nobody
 	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
-	lastStack  atomic.Int64
+	reporter   reporter
 }
 
 // NewSystem makes a System. The only error is a Node that cannot stand in a PID.
@@ -194,22 +196,38 @@ var (
 // add makes a process that can be sent to and has not run yet.
 func (s *System) add(a Actor, o *SpawnOptions, parent *process) (*process, error) {
 	p := s.newProcess(a, o, parent)
+	if err := s.admit(p); err != nil {
+		return nil, err
+	}
+	if err := s.enter(p); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// admit counts p and makes it its parent's child, or says why it must not live.
+func (s *System) admit(p *process) error {
 	s.live.Add(1)
 	if s.closed.Load() {
 		s.gone()
-		return nil, errSpawnLate
+		return errSpawnLate
 	}
-	if parent != nil && !parent.addChild(p) {
+	if p.parent != nil && !p.parent.addChild(p) {
 		s.gone()
-		return nil, errSpawnEnding
+		return errSpawnEnding
 	}
+	return nil
+}
+
+// enter makes p known. Shutdown may have swept the table between admit and here.
+func (s *System) enter(p *process) error {
 	if err := s.register(p); err != nil {
-		return nil, err
+		return err
 	}
-	if s.closed.Load() { // Shutdown has swept the table before p was in it
+	if s.closed.Load() {
 		p.exit(ErrShutdown)
 	}
-	return p, nil
+	return nil
 }
 
 // register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
@@ -310,11 +328,15 @@ func (s *System) undelivered(p PID, msg any) {
 // what still lives is killed and the error says how much that was. A later call waits likewise. It returns when the Logger
 // has what there was to say, but does not wait for one that takes longer than 300 ms for a line.
 //
-// Do not call it from a callback: it would wait for itself, until that process's shutdown time is over.
+// Do not call it from a callback: it would wait for itself, until that process's shutdown time is over. When ctx is that of
+// a process of this System, the error comes at once, and nothing is shut down.
 //
 // Each process has its own shutdown time, and an Async that ignores its ctx gets Config.ShutdownTimeout beyond the last
 // process, so Shutdown ends without a deadline in ctx, too.
 func (s *System) Shutdown(ctx context.Context) error {
+	if err := s.waitsForItself(ctx, "shutdown"); err != nil {
+		return err
+	}
 	s.closed.Store(true)
 	for p := range s.table.spread() {
 		if p.parent == nil {
@@ -324,6 +346,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 	cause := s.waitQuiet(ctx)
 	s.pool.Close()
 	defer s.log.Wait(ctx)
+	defer s.reportNow()
 	if cause == nil {
 		return nil
 	}
@@ -334,10 +357,18 @@ func (s *System) Shutdown(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("actor: shutdown: %d processes killed, %d goroutines left: %w", killed,
-		s.left.Load()+s.goroutines.Load(), cause)
+		s.abandoned.Load()+s.goroutines.Load(), cause)
 }
 
 var errAsync = errors.New("an Async did not return within Config.ShutdownTimeout of its end")
+
+// waitsForItself is an error when ctx is that of a process of s, for whose end what would have to wait.
+func (s *System) waitsForItself(ctx context.Context, what string) error {
+	if p := processOf(ctx); p != nil && p.sys == s && p.alive() {
+		return fmt.Errorf("actor: %s by %v, one of the System's own processes, would wait for itself", what, p.pid())
+	}
+	return nil
+}
 
 // waitQuiet waits until no process lives and no goroutine runs, or says why it waits no longer.
 func (s *System) waitQuiet(ctx context.Context) error {
@@ -364,6 +395,9 @@ func (s *System) waitQuiet(ctx context.Context) error {
 // was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
 // restarted with (OneForOne), or is shut down behind the tree.
 func (s *System) Serve(ctx context.Context) error {
+	if err := s.waitsForItself(ctx, "serve"); err != nil {
+		return err
+	}
 	if s.closed.Load() {
 		return fmt.Errorf("actor: serve after System.Shutdown: %w", ErrShutdown)
 	}

@@ -280,8 +280,8 @@ func TestEnsure_waitingForItself(t *testing.T) {
 					_, err = reg.Ensure(ctx, "x", func(context.Context) (actor.PID, error) { return actor.PID{}, errors.New("started") })
 					ran = true
 				})
-				synctest.Wait()
 				time.Sleep(2 * time.Second)
+				synctest.Wait()
 				if !ran || err == nil || errors.Is(err, context.DeadlineExceeded) || err.Error() == "started" {
 					t.Errorf("Ensure: returned %t, %v; want an error at once that says that it would wait for itself (%v)", ran, err, time.Since(start))
 				}

@@ -59,16 +59,24 @@ type Config struct {
 	// be written either. 0: 10 s.
 	WriteTimeout time.Duration
 
-	// CloseTimeout is how long TCP stays open for the peer's Close behind ours, and how long a slow peer has to take in
-	// what waits when the mailbox is over its limit. 0: 5 s; negative: TCP is closed behind our Close at once.
+	// CloseTimeout is how long TCP stays open for the peer's Close after ours, and how long a slow peer has to take in
+	// what waits when the mailbox is over its limit, also while a callback runs. 0: 5 s; negative: TCP is closed after our
+	// Close at once.
 	CloseTimeout time.Duration
 
 	// ShutdownTimeout is the shutdown time of the process: for the callback in flight, the Close frame, the children and
-	// Terminate. Then it is killed. 0: 15 s.
+	// Terminate. It runs from an Exit, a shutdown or a drain, else from the return of the callback that ends the socket, or that
+	// ran when the peer was lost. Then the process is killed. 0: 15 s.
 	ShutdownTimeout time.Duration
 
-	// MailboxLimit is how many messages wait for a socket at most. One more ends it with ErrOverload and 1013. Frames of
-	// the peer do not count: at most one of them waits. 0: 1024.
+	// AbandonAfter is how long a callback may run on when its peer is lost: TCP has failed or gone, the mailbox was over its
+	// limit, or the peer's Close, or another end of reading, waits for the callback. When it returns in time, Terminate runs, with
+	// ShutdownTimeout from then on. Else it is abandoned and logged, Terminate does not run, and the place of the socket is
+	// given back; the exit reason is the lost peer all the same. An Exit, a shutdown or a drain shortens it to ShutdownTimeout.
+	// 0: 1 min; negative: no limit.
+	AbandonAfter time.Duration
+
+	// MailboxLimit is how many messages wait for a socket at most. One more ends it with ErrOverload and 1013. Frames of the peer do not count: at most one of them waits. 0: 1024.
 	MailboxLimit int
 
 	// MaxAsync is how many functions of actor.Async run for one socket at the same time at most. Beyond it actor.Done comes
@@ -144,6 +152,7 @@ const (
 	defaultWriteTimeout    = 10 * time.Second
 	defaultCloseTimeout    = 5 * time.Second
 	defaultShutdownTimeout = 15 * time.Second
+	defaultAbandonAfter    = time.Minute
 	defaultHibernateAfter  = 15 * time.Second
 	defaultThreshold       = 512
 	defaultLevel           = 1
@@ -183,6 +192,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.WriteTimeout, defaultWriteTimeout},
 		{&cfg.CloseTimeout, defaultCloseTimeout},
 		{&cfg.ShutdownTimeout, defaultShutdownTimeout},
+		{&cfg.AbandonAfter, defaultAbandonAfter},
 		{&cfg.HibernateAfter, defaultHibernateAfter},
 	} {
 		if *d.d == 0 {

@@ -194,7 +194,7 @@ func (c *conn) deliver(m *websock.Message) (ok bool) {
 func (c *conn) deliverEnd(why error) {
 	f := c.frame()
 	f.msg, f.end = websock.Message{}, why
-	c.port.Deliver(f)
+	c.port.DeliverLast(f, why)
 }
 
 // frame is a free place for what is to be handed over.
@@ -229,11 +229,15 @@ func (c *conn) met(err error) {
 	}
 }
 
-// lose ends the process because the transport has failed.
+// lose ends the process because the transport has failed. TCP is closed at once, whatever the callback in progress takes.
 func (c *conn) lose(op string, err error) {
 	c.lost.CompareAndSwap(nil, &lostError{op, err})
 	c.port.Fail(c.lost.Load())
+	c.abort()
 }
+
+// AbandonAfter implements host.Patient.
+func (c *conn) AbandonAfter() time.Duration { return c.srv.cfg.AbandonAfter }
 
 // gone is why nothing can be written any more; nil: nothing has failed.
 func (c *conn) gone() error {
@@ -268,14 +272,6 @@ func (c *conn) flush() {
 	}
 	if err := c.wire.Flush(); err != nil {
 		c.lose("write", err)
-	}
-}
-
-// Overflow implements host.Host: a peer that does not read has a last chance to take in what waits.
-func (c *conn) Overflow() {
-	c.overloaded.Store(c.lost.Load() == nil)
-	if d := c.srv.cfg.CloseTimeout; d > 0 && c.opened.Load() { // before, nothing is written
-		c.wire.LimitWrites(time.Now().Add(d))
 	}
 }
 

@@ -160,9 +160,13 @@ func (d Drain) exitReason() error {
 // exit reason that is ErrShutdown.
 //
 // When d's time is over, or ctx is done, those that are left are killed, and the error says how many. One Drain runs at
-// a time; a second one waits for the first, and does not repeat its Delay.
+// a time; a second one waits for the first, and does not repeat its Delay. With the ctx of a socket's callback it would
+// wait for itself: the error comes at once, and nothing is drained.
 func (s *Server) Drain(ctx context.Context, d Drain) error {
 	d, err := d.withDefaults(&s.cfg)
+	if err == nil {
+		err = s.waitsForItself(ctx, "drain")
+	}
 	if err != nil {
 		return err
 	}

@@ -464,13 +464,14 @@ func TestEnd_stuckCallback(t *testing.T) {
 				if !terminating && closed.Sent != nil {
 					t.Errorf("Closed.Sent = %+v, want none", closed.Sent)
 				}
-				left := r.logs.of("process killed while a callback runs; its goroutine is left", c.pid)
-				if want := 1; len(left) != want && !(where.name == "Terminate" && how.name == "Exit(ErrKilled)") {
-					t.Errorf("%d lines about the goroutine that is left, want one: %v", len(left), left)
+				time.Sleep(time.Second) // when it has been reported
+				abandoned := r.logs.of("a callback does not return; its goroutine is abandoned", c.pid)
+				if want := 1; len(abandoned) != want && !(where.name == "Terminate" && how.name == "Exit(ErrKilled)") {
+					t.Errorf("%d lines about the goroutine that is abandoned, want one: %v", len(abandoned), abandoned)
 				}
-				for _, l := range left {
+				for _, l := range abandoned {
 					if l.level != slog.LevelError || !strings.Contains(l.attrs["stack"].String(), "order_test.go") {
-						t.Errorf("the line about the goroutine that is left: %s, want an error with its stack", l.text)
+						t.Errorf("the line about the goroutine that is abandoned: %s, want an error with its stack", l.text)
 					}
 				}
 				calls := h.log()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -141,8 +142,17 @@ func (c *conn) append(m *websock.Message) error {
 		c.flush() // what waits would wait for a millisecond and more
 	}
 	if err := c.wire.Append(*m); err != nil {
-		c.lose("write", err)
+		return c.notAppended(err)
 	}
+	return c.gone()
+}
+
+// notAppended is the exit reason when a message could not be appended.
+func (c *conn) notAppended(err error) error {
+	if err == wire.ErrCloseSent { //nolint:errorlint // never wrapped
+		return websock.ErrOverload // nothing else says goodbye while a callback runs
+	}
+	c.lose("write", err)
 	return c.gone()
 }
 
@@ -192,7 +202,9 @@ func (c *conn) Ending(reason error) {
 	c.stall.disarm()
 	detail, closing, refused := c.closeFrame(reason)
 	if closing {
-		closing = c.wire.AppendClose(detail) == nil && c.wire.Flush() == nil
+		err := c.wire.AppendClose(detail)
+		overloaded := err == wire.ErrCloseSent //nolint:errorlint // never wrapped; the overload has written its own
+		closing = (err == nil || overloaded) && c.wire.Flush() == nil
 	}
 	if c.readEnd != nil && reason == c.readEnd && c.wire.Finished() { // the reader waits for ended
 		closing = false // nothing follows the peer's Close: ours goes out with the FIN of TCP's end

@@ -25,7 +25,7 @@ type pulse struct {
 	asked   bool           // the last ping is not answered yet
 	gone    bool           // TCP is closed
 	pings   uint32         // how many there were
-	wg      sync.WaitGroup // 1 while a ping is on its way
+	wg      sync.WaitGroup // counts the pings, and the Close frame of an overload, that are on their way
 	rtt     time.Duration
 
 	// Since the upgrade; 0: never.
@@ -74,7 +74,20 @@ func (p *pulse) bury() {
 	p.stop()
 }
 
-// part wakes the socket, which sleeps, at the end of the time for the peer's Close. It is called behind stop.
+// begin notes that something is on its way to the peer, unless TCP is closed; whoever closes it waits for done.
+func (p *pulse) begin() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		p.wg.Add(1)
+	}
+	return !p.gone
+}
+
+func (p *pulse) done() { p.wg.Done() }
+
+// part closes TCP at the end of the time for the peer's Close, for which no reader waits: the socket sleeps, or a callback
+// runs. It is called after stop.
 func (p *pulse) part(wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -85,7 +98,7 @@ func (p *pulse) part(wait time.Duration) {
 	p.c.srv.wheel.Set(&p.entry, p, time.Now(), wait)
 }
 
-// wait waits for the last ping.
+// wait waits for what is on its way.
 func (p *pulse) wait() { p.wg.Wait() }
 
 // since is how long after the upgrade t is; 0 for the zero Time.
@@ -142,7 +155,7 @@ func (p *pulse) Due(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.parting {
-		p.c.rouse()
+		p.c.abort() // which wakes the socket
 		return
 	}
 	if p.over {

@@ -217,7 +217,7 @@ func TestLogAttrs(t *testing.T) {
 				synctest.Wait()
 				c.pid.Exit(actor.ErrKilled)
 			},
-			want: []string{"socket closed", "process killed while a callback runs; its goroutine is left"},
+			want: []string{"socket closed", "a callback does not return; its goroutine is abandoned"},
 		},
 		"a reason that panics": {
 			cause: func(c *client, _ chan struct{}) {
@@ -232,6 +232,7 @@ func TestLogAttrs(t *testing.T) {
 			c := r.dial(puppet())
 			tt.cause(c, release)
 			c.end()
+			time.Sleep(time.Second) // until what is stuck has been reported
 			synctest.Wait()
 			for _, message := range tt.want {
 				lines := r.logs.of(message, c.pid)

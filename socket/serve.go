@@ -33,8 +33,13 @@ const drainGrace = time.Second
 // Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
 // Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
 //
+// With the ctx of a socket's callback it would wait for itself: the error comes at once.
+//
 // When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, the sockets are killed at once.
 func (s *Server) Serve(ctx context.Context) error {
+	if err := s.waitsForItself(ctx, "serve"); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	serving := s.serving
 	s.serving = true

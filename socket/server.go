@@ -312,8 +312,12 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 // connections are closed. Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done,
 // those that are left are killed, and the error says how many. A System of the Server's own is shut down, too. A later
 // call waits likewise. It returns when OnClose and the Logger have got what there was for them, but does not wait for
-// one that is stuck.
+// one that is stuck. With the ctx of a socket's callback it would wait for itself: the error comes at once, and nothing
+// is shut down.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if err := s.waitsForItself(ctx, "shutdown"); err != nil {
+		return err
+	}
 	defer s.reported(ctx)
 	s.setPhase(phaseClosed, nil)
 	for _, c := range s.byAge() {
@@ -333,6 +337,37 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) reported(ctx context.Context) {
 	s.closes.Wait(ctx)
 	s.log.Wait(ctx)
+}
+
+// waitsForItself is an error when ctx is that of a process that s would wait for: a socket of its own, a child of one, or any
+// process of the System of its own.
+func (s *Server) waitsForItself(ctx context.Context, what string) error {
+	self := actor.Self(ctx)
+	if self == (actor.PID{}) {
+		return nil
+	}
+	waits := false
+	if s.ownSystem {
+		own, err := s.System().ParsePID(self.String())
+		waits = err == nil && own == self && self.Alive()
+	}
+	for pid := self; !waits && pid != (actor.PID{}); {
+		waits = s.has(pid)
+		info, _ := actor.Inspect(pid) // of a dead one it has no Parent
+		pid = info.Parent
+	}
+	if !waits {
+		return nil
+	}
+	return fmt.Errorf("socket: %s by %v, for whose end it would wait", what, self)
+}
+
+// has tells whether p is a socket of s.
+func (s *Server) has(p actor.PID) bool {
+	sh := s.shard(p)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.conns.Has(p)
 }
 
 // killAll ends all sockets at once and returns how many there were.

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -60,6 +61,16 @@ type Scoped interface {
 	ContextValue(key any) any
 	// LogAttrs are in every log line about the process. They are not changed any more.
 	LogAttrs() []slog.Attr
+}
+
+// Patient is a [Host] with a transport that can be lost while a callback runs.
+type Patient interface {
+	Host
+	// AbandonAfter is how long the callback in progress may run on after a [Port.Fail], an overload, or while the message
+	// of a [Port.DeliverLast] waits for it; negative: without limit. Then the process ends without Terminate, with that reason,
+	// and the goroutine of the callback is abandoned. An Exit shortens it to the shutdown time. Of a process without a
+	// Patient it is the shutdown time. It is called with a lock held and must be a constant.
+	AbandonAfter() time.Duration
 }
 
 // Corked is a [Host] that sees to what its turns have buffered by itself before the goroutine of Deliver or Start blocks:
@@ -143,12 +154,16 @@ func (p Port) Start() { p.port.Start() }
 // called on any goroutine while msg is handled.
 func (p Port) Deliver(msg any) bool { return p.port.Deliver(msg) }
 
+// DeliverLast is Deliver of the last message, which ends the process with reason when it is handled: while it waits, the
+// callback in progress has the time of [Patient].
+func (p Port) DeliverLast(msg any, reason error) bool { return p.port.DeliverLast(msg, reason) }
+
 // Delivering tells whether a Start or Deliver is running Init, a callback or a hook on its goroutine, or waits for its
 // message to be taken out of the mailbox. After a kill it tells whether one was. Any goroutine may ask; it does not block.
 func (p Port) Delivering() bool { return p.port.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The
-// callback in progress finishes. Any goroutine may call it; it does not block. It panics on a nil reason.
+// callback in progress may run on for the time of [Patient]; the shutdown time begins when it has returned. Any goroutine may call it; it does not block. It panics on a nil reason.
 func (p Port) Fail(reason error) { p.port.Fail(reason) }
 
 // Decided is for the callback that stops the process, on its goroutine, when it has more to do than to return: from here on

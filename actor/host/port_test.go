@@ -1,7 +1,6 @@
 package host_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -296,31 +295,6 @@ func TestPort_Deliver_doesNotWaitForTerminate(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// TestKill_whileTheEndIsHandedOver: no callback runs then, so no goroutine may be reported as left.
-func TestKill_whileTheEndIsHandedOver(t *testing.T) {
-	var log bytes.Buffer
-	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 500 {
-		port, err := host.Spawn(sys, receive(func(context.Context, any) error { return errBoom }), actor.SpawnOptions{},
-			host.Hooks{Ending: func(error) {}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		port.Start()
-		port.Deliver("frame")
-		port.PID().Exit(actor.ErrKilled)
-	}
-	if err := sys.Shutdown(context.Background()); err != nil {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if n := strings.Count(log.String(), "its goroutine is left"); n > 0 {
-		t.Errorf("%d of 500 kills reported a goroutine as left", n)
 	}
 }
 

@@ -116,9 +116,10 @@ func TestTurnEnd_killed(t *testing.T) {
 		if h.port.PID().Alive() {
 			t.Errorf("lives after the kill")
 		}
+		time.Sleep(time.Second)
 		synctest.Wait()
-		if got := strings.Count(h.log(), "its goroutine is left"); got != 1 {
-			t.Errorf("%d goroutines reported as left, want 1: %s", got, h.log())
+		if got := strings.Count(h.log(), "its goroutine is abandoned"); got != 1 {
+			t.Errorf("%d goroutines reported as abandoned, want 1: %s", got, h.log())
 		}
 		close(released)
 		if <-delivered {

@@ -2,7 +2,10 @@
 // exported, and host needs no state of its own.
 package hook
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Hosted is what host.Spawn hands to System.Spawn in place of an actor.
 type Hosted interface {
@@ -38,10 +41,14 @@ type Scoped interface {
 // Corked is host.Corked.
 type Corked interface{ Corked() }
 
+// Patient is host.Patient.
+type Patient interface{ AbandonAfter() time.Duration }
+
 // Port is the process as its host sees it; see host.Port.
 type Port interface {
 	Start()
 	Deliver(msg any) bool
+	DeliverLast(msg any, reason error) bool
 	Delivering() bool
 	Fail(reason error)
 	Decided()

@@ -1,0 +1,159 @@
+package actor
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+)
+
+const (
+	// abandonedGrace is how long a goroutine that was given up has to return before it is reported. Most do: a write that
+	// the closing of its transport lets go, a callback that was about to return.
+	abandonedGrace = 100 * time.Millisecond
+
+	// There is no other way to the stack of another goroutine than to take all of them, while the whole program stands
+	// still. So no kill waits for it, and it is done one at a time, not among more goroutines than this, and with this time from the end
+	// of one to the beginning of the next.
+	maxStackGoroutines = 1000
+	stackInterval      = time.Second
+	stackBytes         = 4 << 20
+)
+
+// reporter tells the Logger of goroutines that were given up with their processes. It runs on the goroutine of its timer, one
+// at a time, and only while there is something to report: whoever ends a process leaves a note and goes on. Shutdown reports
+// what is left itself.
+type reporter struct {
+	mu      sync.Mutex
+	notes   []note // in the order in which they were left
+	timer   *time.Timer
+	running chan struct{} // closed when there is nothing more to report; nil: it does not run
+
+	stack     sync.Mutex // held while a stack is taken
+	lastStack int64      // by System.now: the end of the last dump; 0: none
+}
+
+// note is one goroutine that was given up.
+type note struct {
+	p      *process
+	turn   uint64 // which names the goroutine
+	reason error
+	at     int64 // by System.now
+}
+
+// abandon notes a goroutine that was given up.
+func (s *System) abandon(n note) {
+	r := &s.reporter
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notes = append(r.notes, n)
+	if r.running != nil {
+		return
+	}
+	r.running = make(chan struct{})
+	if r.timer == nil {
+		r.timer = time.AfterFunc(abandonedGrace, s.reportAbandoned)
+	} else {
+		r.timer.Reset(abandonedGrace)
+	}
+}
+
+// reportAbandoned reports what is due, and has the timer come back for the rest.
+func (s *System) reportAbandoned() {
+	for {
+		n, ok := s.nextNote()
+		if !ok {
+			return
+		}
+		n.p.logAbandoned(n)
+	}
+}
+
+func (s *System) nextNote() (n note, ok bool) {
+	r := &s.reporter
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.notes) == 0 {
+		close(r.running)
+		r.running, r.notes = nil, nil
+		return note{}, false
+	}
+	n = r.notes[0]
+	if wait := n.at + int64(abandonedGrace) - s.now(); wait > 0 {
+		r.timer.Reset(time.Duration(wait))
+		return note{}, false
+	}
+	r.notes = r.notes[1:]
+	return n, true
+}
+
+// reportNow reports what has been noted. It is for Shutdown, after which the program may end, and whose time may be over: there is
+// no grace. But what the end of its process has let go can run already, and gets its turn.
+func (s *System) reportNow() {
+	for i := 0; i < 1000 && s.abandoned.Load() > 0; i++ {
+		runtime.Gosched()
+	}
+	r := &s.reporter
+	r.mu.Lock()
+	notes, running := r.notes, r.running
+	r.notes = nil
+	if running != nil && r.timer.Stop() {
+		close(running)
+		r.running = nil
+	}
+	r.mu.Unlock()
+	if running != nil {
+		<-running
+	}
+	for _, n := range notes {
+		n.p.logAbandoned(n)
+	}
+}
+
+// logAbandoned reports a goroutine that was given up, if it still has not returned.
+func (p *process) logAbandoned(n note) {
+	p.mu.Lock()
+	if !p.abandoned || p.turn != n.turn {
+		p.mu.Unlock()
+		return
+	}
+	handling, since := p.handling()
+	p.mu.Unlock()
+	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a callback does not return; its goroutine is abandoned",
+		append(p.attrs(), slog.Any("exit_reason", n.reason), slog.String("handling", handling), slog.String("for", since.String()),
+			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", p.sys.stackOf(p)))...)
+}
+
+// stackOf is the stack of the goroutine that holds p's turn, or why it was not taken.
+func (s *System) stackOf(p *process) string {
+	r := &s.reporter
+	r.stack.Lock()
+	defer r.stack.Unlock()
+	if n := runtime.NumGoroutine(); n > maxStackGoroutines {
+		return fmt.Sprintf("not taken: %d goroutines run, above %d", n, maxStackGoroutines)
+	}
+	if r.lastStack != 0 && s.now()-r.lastStack < int64(stackInterval) {
+		return fmt.Sprintf("not taken: another one was taken less than %v ago", stackInterval)
+	}
+	buf := make([]byte, stackBytes)
+	dump := buf[:runtime.Stack(buf, true)]
+	r.lastStack = s.now()
+	return findStack(dump, fmt.Sprintf("(*process).Receive(%p", p), fmt.Sprintf("(*process).receive(%p", p),
+		fmt.Sprintf("(*process).conclude(%p", p), fmt.Sprintf("(*process).initialize(%p", p),
+		fmt.Sprintf("(*process).run(%p", p))
+}
+
+// findStack finds the goroutine in a dump of all that has one of the given calls in its trace.
+func findStack(dump []byte, calls ...string) string {
+	for _, g := range bytes.Split(dump, []byte("\n\n")) {
+		for _, c := range calls {
+			if bytes.Contains(g, []byte(c)) {
+				return string(g)
+			}
+		}
+	}
+	return "not found"
+}

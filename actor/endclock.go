@@ -1,0 +1,89 @@
+package actor
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// endClock is how long the end of a process may take. There is none before an end begins. The mu of the process guards it.
+//
+// One timer runs for the time that comes first; whoever changes a time sets it anew, and one that has fired in between
+// finds nothing due.
+type endClock struct {
+	timer    *time.Timer
+	deadline int64 // by System.now: of the shutdown time; 0: not begun, or no limit. Does not change once the reason is decided
+	abandon  int64 // likewise: when a callback that was found running by the loss of the transport is given up; 0: never
+}
+
+// ends returns the clock to write to; p.mu is held.
+func (p *process) ends() *endClock {
+	if p.clock == nil {
+		p.clock = &endClock{}
+	}
+	return p.clock
+}
+
+// startDeadline starts the shutdown time, once: at an Exit, or at the decision. p.mu is held.
+func (p *process) startDeadline() {
+	if p.shutdown < 0 || p.clock != nil && p.clock.deadline != 0 {
+		return
+	}
+	p.ends().deadline = p.sys.now() + int64(p.shutdown)
+	p.setClock()
+}
+
+// startAbandon gives the callback in progress, if there is one, its time from the loss of the transport on; p.mu is held.
+func (p *process) startAbandon() {
+	if p.state == stateRunning && !p.running || p.clock != nil && p.clock.abandon != 0 {
+		return
+	}
+	d := p.shutdown // of a process without a transport
+	if h, ok := p.hooks.(hook.Patient); ok {
+		d = h.AbandonAfter()
+	}
+	if d < 0 {
+		return
+	}
+	p.ends().abandon = p.sys.now() + int64(d)
+	p.setClock()
+}
+
+// setClock sets the timer for what comes first; p.mu is held.
+func (p *process) setClock() {
+	c := p.clock
+	due := p.due()
+	switch {
+	case c.timer == nil && due != 0:
+		c.timer = time.AfterFunc(time.Duration(due-p.sys.now()), p.timeOver)
+	case c.timer != nil && due == 0:
+		c.timer.Stop()
+	case c.timer != nil:
+		c.timer.Reset(time.Duration(due - p.sys.now()))
+	}
+}
+
+// due is when the patience with the process is over; 0: never. p.mu is held.
+func (p *process) due() int64 {
+	c := p.clock
+	if p.state < stateEnding && c.abandon != 0 && (c.deadline == 0 || c.abandon < c.deadline) {
+		return c.abandon
+	}
+	return c.deadline
+}
+
+// timeOver ends a process that takes too long. A callback that has outlived its transport is abandoned, and the reason stays
+// what it was; everything else is a kill.
+func (p *process) timeOver() {
+	p.mu.Lock()
+	if due := p.due(); p.state >= stateLeaving || due == 0 || p.sys.now() < due {
+		p.mu.Unlock()
+		return
+	}
+	reason := p.reason
+	if p.state >= stateEnding || p.overtaken != lastWaits && p.overtaken != byLoss {
+		reason = fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown)
+	}
+	p.killAndUnlock(reason)
+}
