@@ -55,8 +55,10 @@ type Config struct {
 	// IdleTimeout does. 0: 60 s.
 	MessageTimeout time.Duration
 
-	// WriteTimeout is how long one write to the peer may block. Then the socket ends without a Close frame, which could not
-	// be written either. 0: 10 s.
+	// WriteTimeout is how long a write to the peer may wait without progress: the time starts anew whenever the kernel has
+	// taken bytes, so a peer that is slow gets all, however long it takes, and one that takes nothing is cut: the socket
+	// ends without a Close frame, which could not be written either. With TLS, and where a connection is wrapped, it is the
+	// time for 16 KiB. 0: 10 s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours, and how long a slow peer has to take in

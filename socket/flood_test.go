@@ -86,8 +86,8 @@ func TestTurn_slowReader(t *testing.T) {
 				}
 			}
 			h.wantEnds(1)
-			if d := time.Since(start); d != 7*time.Second {
-				t.Errorf("ended after %v, want WriteTimeout, 7s", d)
+			if d := time.Since(start); d < 7*time.Second || d > 7*time.Second+7*time.Second/8 { // over memory it is coarse
+				t.Errorf("ended after %v, want WriteTimeout, 7s, or up to an eighth more", d)
 			}
 			end := h.ends()[0]
 			if end.PID != pid || !errors.Is(end.Reason, websock.ErrRemote) || !errors.Is(end.Reason, os.ErrDeadlineExceeded) || end.Sent != nil {

@@ -342,8 +342,8 @@ func TestProcess_slowReader(t *testing.T) {
 			t.Errorf("the sender and the other socket were held up for %v", d)
 		}
 		closed := slow.end()
-		if d := time.Since(start); d != 10*time.Second {
-			t.Errorf("the slow reader was ended after %v, want WriteTimeout, 10s", d)
+		if d := time.Since(start); d < 10*time.Second || d > 10*time.Second+10*time.Second/8 { // over memory it is coarse
+			t.Errorf("the slow reader was ended after %v, want WriteTimeout, 10s, or up to an eighth more", d)
 		}
 		if problem := reasonIs(websock.ErrRemote)(closed.Reason); problem != "" {
 			t.Error(problem)

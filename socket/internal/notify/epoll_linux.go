@@ -1,3 +1,5 @@
+//go:build !troupe_nosyscalls
+
 package notify
 
 import (

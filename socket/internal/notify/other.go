@@ -1,10 +1,10 @@
-//go:build !linux
+//go:build !linux || troupe_nosyscalls
 
 package notify
 
 import "net"
 
-// descriptors watches none: there is no epoll here.
+// descriptors watches none: there is no epoll here, or it is not to be used.
 type descriptors struct{}
 
 type place struct{}

@@ -1,3 +1,5 @@
+//go:build !troupe_nosyscalls
+
 package notify_test
 
 import (

@@ -97,6 +97,7 @@ func TestFlush_writeTimeout(t *testing.T) {
 		defer near.Close()
 		c := acceptInto(t, far, near, wire.Options{WriteTimeout: 10 * time.Second})
 		defer c.Abort()
+		far.Write(make([]byte, 1000)) // it is full: the peer takes nothing from the first moment
 		start := time.Now()
 		c.Append(websock.Binary(make([]byte, 5000)))
 		err := c.Flush()
@@ -134,6 +135,7 @@ func TestLimitWrites(t *testing.T) {
 		} {
 			near, far := pipe.New(1000)
 			c := acceptInto(t, far, near, wire.Options{WriteTimeout: tt.timeout})
+			far.Write(make([]byte, 1000)) // it is full
 			start := time.Now()
 			if tt.set == 0 {
 				c.LimitWrites(start.Add(tt.limit))

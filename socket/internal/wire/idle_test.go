@@ -104,31 +104,6 @@ func TestSuspended_holdsNoBuffer(t *testing.T) {
 	}
 }
 
-func TestSuspended_holdsNoBufferOverTCP(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	const n = 200
-	near, far := make([]net.Conn, n), make([]net.Conn, n)
-	for i := range n {
-		if near[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
-			t.Fatal(err)
-		}
-		defer near[i].Close()
-		if far[i], err = l.Accept(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	input := frame(fin, opText, str(2000))
-	got := idleBytes(t, wire.Options{MaxMessageSize: mb, Level: 6}, far, func(i int) { near[i].Write(input) })
-	t.Logf("TCP: %d bytes", got)
-	if got > idleTarget && !raceEnabled {
-		t.Errorf("a suspended connection holds %d bytes, want at most %d", got, idleTarget)
-	}
-}
-
 // BenchmarkIdle reports what 10,000 connections hold.
 func BenchmarkIdle(b *testing.B) {
 	input := string(frame(fin, opText, "hello"))

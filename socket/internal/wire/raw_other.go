@@ -1,4 +1,4 @@
-//go:build !unix
+//go:build !unix || troupe_nosyscalls
 
 package wire
 
@@ -8,9 +8,7 @@ import (
 	"syscall"
 )
 
-// On this system reads wait with a buffer, and every write sets a deadline.
-
-const rawVector = false
+// Here package net does it all: reads wait with a buffer, and every write sets a deadline.
 
 type rawWriter struct{}
 

@@ -1,8 +1,9 @@
-//go:build unix
+//go:build unix && !troupe_nosyscalls
 
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -37,6 +38,9 @@ type rawReader struct {
 	n   int
 	err error
 }
+
+// maxVector is how many pieces one sendmsg takes (IOV_MAX).
+const maxVector = 1024
 
 var rawReaders = sync.Pool{New: func() any {
 	r := new(rawReader)
@@ -93,10 +97,13 @@ func (r *rawReader) read(fd uintptr) bool {
 // is pooled with its batch.
 type rawWriter struct {
 	try   func(fd uintptr) bool // (*rawWriter).write, made once
+	vec   vector
 	c     *Conn
 	rest  []byte   // what is to be written, or
 	parts [][]byte // in several pieces
-	armed bool
+	armed bool     // there is a deadline
+	taken bool     // the kernel has taken something since that was set
+	late  bool     // it has passed, and this is the last try
 	err   error
 }
 
@@ -105,21 +112,35 @@ func (c *Conn) rawWrite(b *batch) error {
 	if w.try == nil {
 		w.try = w.write
 	}
-	w.c, w.armed = c, false
+	w.c = c
 	if len(b.large) == 0 {
 		w.rest = b.buf
 	} else {
 		w.parts = b.segments()
 	}
 	err := c.raw.Write(w.try)
+	for errors.Is(err, os.ErrDeadlineExceeded) && w.again() {
+		err = c.raw.Write(w.try)
+	}
 	if err == nil {
 		err = w.err
 	}
 	if w.armed {
 		c.disarm()
 	}
-	*w = rawWriter{try: w.try}
+	*w = rawWriter{try: w.try, vec: w.vec}
 	return err
+}
+
+// again has a write tried once more whose deadline has passed. The kernel may have room all the same: it says that a
+// descriptor is writable when a third of its buffer is free, and with a buffer of 4 MiB a slow peer takes longer for that
+// than WriteTimeout.
+func (w *rawWriter) again() bool {
+	if w.late {
+		return false // tried, or not even that: the deadline of LimitWrites
+	}
+	w.late = true
+	return w.c.arm() == nil
 }
 
 // write writes what the kernel takes. It returns false to be called again when
@@ -130,7 +151,7 @@ func (w *rawWriter) write(fd uintptr) bool {
 		var err error
 		switch {
 		case len(w.parts) > 0:
-			n, err = writev(fd, w.parts)
+			n, err = sendv(fd, w.parts, &w.vec)
 		case len(w.rest) > 0:
 			n, err = send(fd, w.rest)
 		default:
@@ -139,13 +160,7 @@ func (w *rawWriter) write(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
-			if !w.armed {
-				w.armed = true
-				if w.err = w.c.arm(); w.err != nil {
-					return true
-				}
-			}
-			return false
+			return !w.wait()
 		case err != nil:
 			w.err = os.NewSyscallError("write", err)
 			return true
@@ -155,8 +170,23 @@ func (w *rawWriter) write(fd uintptr) bool {
 	}
 }
 
+// wait is called when the kernel takes nothing now. It starts the time anew if something was taken since it last
+// began, and tells whether there is time.
+func (w *rawWriter) wait() bool {
+	if w.armed && !w.taken {
+		if w.late {
+			w.err = os.ErrDeadlineExceeded
+		}
+		return !w.late
+	}
+	w.armed, w.taken, w.late = true, false, false
+	w.err = w.c.arm()
+	return w.err == nil
+}
+
 // written takes n bytes off what is to be written.
 func (w *rawWriter) written(n int) {
+	w.taken = true
 	if len(w.parts) == 0 {
 		w.rest = w.rest[n:]
 		return

@@ -1,8 +1,9 @@
-//go:build linux && (amd64 || arm64) && !race && !msan && !asan
+//go:build linux && (amd64 || arm64) && !race && !msan && !asan && !troupe_nosyscalls
 
 package wire
 
 import (
+	"slices"
 	"syscall"
 	"unsafe"
 )
@@ -11,11 +12,21 @@ import (
 // told.
 const longCall = 16 << 10
 
-// recv and send are read(2) and write(2) on a socket that do not wait for bytes
-// or for room, also when somebody has taken O_NONBLOCK off the descriptor. So the
-// scheduler need not know of the short ones; to tell it, as package syscall does,
-// is a twentieth of what a short message costs. The race detector and its like
-// must know of the memory, and with them there are the usual calls.
+// recv, send and sendv are read(2), write(2) and writev(2) on a socket that do not
+// wait for bytes or for room, also when somebody has taken O_NONBLOCK off the
+// descriptor. So the scheduler need not know of the short ones; to tell it, as
+// package syscall does, is a twentieth of what a short message costs. The race
+// detector and its like must know of the memory, and with them there are the usual
+// calls.
+//
+// What such a call can still wait for is the kernel's own work: the lock of the
+// socket, which the network's side of the kernel holds while it handles a batch of
+// packets of this connection, a page fault in the memory that is copied (also of
+// memory that was swapped out), and freeing memory for the copy when the machine has
+// none. That is microseconds, and on a machine that swaps milliseconds, and never
+// for the peer. Meanwhile its processor runs no other goroutine, and a garbage collection that
+// wants the world stopped waits. The build tag troupe_nosyscalls leaves all of it to
+// package net.
 
 func recv(fd uintptr, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
@@ -35,6 +46,27 @@ func send(fd uintptr, p []byte) (int, error) {
 func sendLong(fd uintptr, p []byte) (int, error) {
 	n, _, errno := syscall.Syscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL, 0, 0)
+	return result(n, errno)
+}
+
+// vector is the memory of a call of sendv, kept for the next one.
+type vector struct {
+	msg syscall.Msghdr
+	iov []syscall.Iovec
+}
+
+func sendv(fd uintptr, parts [][]byte, v *vector) (int, error) {
+	parts = parts[:min(len(parts), maxVector)]
+	v.iov = slices.Grow(v.iov[:0], len(parts))[:len(parts)]
+	for i, p := range parts {
+		v.iov[i].Base = unsafe.SliceData(p)
+		v.iov[i].SetLen(len(p))
+	}
+	v.msg.Iov = unsafe.SliceData(v.iov)
+	v.msg.Iovlen = uint64(len(parts))
+	n, _, errno := syscall.Syscall(syscall.SYS_SENDMSG, fd, uintptr(unsafe.Pointer(&v.msg)),
+		syscall.MSG_DONTWAIT|syscall.MSG_NOSIGNAL)
+	clear(v.iov)
 	return result(n, errno)
 }
 

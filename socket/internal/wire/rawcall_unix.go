@@ -1,9 +1,20 @@
-//go:build unix && (!linux || (!amd64 && !arm64) || race || msan || asan)
+//go:build unix && (!linux || (!amd64 && !arm64) || race || msan || asan) && !troupe_nosyscalls
 
 package wire
 
-import "syscall"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 func recv(fd uintptr, p []byte) (int, error) { return syscall.Read(int(fd), p) }
 
 func send(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) }
+
+// vector is what sendv needs; here nothing.
+type vector struct{}
+
+func sendv(fd uintptr, parts [][]byte, _ *vector) (int, error) {
+	return unix.SendmsgBuffers(int(fd), parts[:min(len(parts), maxVector)], nil, nil, unix.MSG_DONTWAIT)
+}

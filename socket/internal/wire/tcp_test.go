@@ -18,8 +18,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// The tests of this file need descriptors: reading without a buffer, and writing
-// that arms a deadline only when it blocks, work on nothing else.
+// The tests of this file need descriptors: writing that arms a deadline only when it
+// blocks works on nothing else, and package net does what it does on nothing else.
 
 // overTCP joins a client and a Conn over loopback; wrap, if not nil, is put
 // around the server's end.
@@ -310,51 +310,6 @@ func TestNetwork_closeReachesAPeerThatStillWrites(t *testing.T) {
 			t.Errorf("client read %v, %v, want the Close frame 1009", f, err)
 		}
 	}
-}
-
-// TestNetwork_idleHoldsNoBuffer: what has been read large, or stopped inside a
-// header, gives its buffer back before it waits.
-func TestNetwork_idleHoldsNoBuffer(t *testing.T) {
-	const conns = 200
-	clients := make([]*rawclient.Client, conns)
-	servers := make([]*wire.Conn, conns)
-	for i := range conns {
-		clients[i], servers[i] = overTCP(t, wire.Options{MaxMessageSize: mb, Compress: true}, nil)
-	}
-	before := heap()
-	var readers sync.WaitGroup
-	for i := range conns {
-		c := servers[i]
-		readers.Go(func() {
-			for {
-				m, err := c.Next()
-				if err != nil {
-					return
-				}
-				c.Append(m)
-				c.Flush()
-			}
-		})
-		clients[i].WriteBytes(frame(fin|rsv1, opText, deflated(str(10_000))))
-		if op, _, err := clients[i].ReadMessage(); op != opText || err != nil {
-			t.Fatal(op, err)
-		}
-		clients[i].WriteBytes([]byte{0x81}) // the beginning of a header
-	}
-	for _, c := range servers {
-		for a := c.Activity(); a.MessageSince.IsZero() || a.WaitingSince.IsZero(); a = c.Activity() {
-			runtime.Gosched() // the beginning has not been read
-		}
-	}
-	per := (int64(heap()) - int64(before)) / conns
-	t.Logf("%d bytes of heap more per connection that waits", per)
-	if per > 4<<10 {
-		t.Errorf("each connection that waits holds %d bytes more than before it read", per)
-	}
-	for i := range conns {
-		servers[i].Abort()
-	}
-	readers.Wait()
 }
 
 // heap is what is in use once the pools are empty.

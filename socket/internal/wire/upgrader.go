@@ -18,7 +18,7 @@ type Options struct {
 	Level          int           // of deflate, 1 to 9
 	MaxMessageSize int64         // bytes after inflation; negative: no limit
 	SkipUTF8Check  bool          // of text messages; close reasons are always checked
-	WriteTimeout   time.Duration // for one write; 0 or less: none
+	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
 	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
 }
 

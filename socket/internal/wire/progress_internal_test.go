@@ -1,0 +1,141 @@
+//go:build unix && !troupe_nosyscalls
+
+package wire
+
+import (
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// watched is a TCP connection that tells of the write deadlines which are set.
+type watched struct {
+	*net.TCPConn
+	set chan time.Time
+}
+
+func (w *watched) SetWriteDeadline(t time.Time) error {
+	if !t.IsZero() {
+		w.set <- t
+	}
+	return w.TCPConn.SetWriteDeadline(t)
+}
+
+// watch returns a Conn over loopback whose descriptor is written to, and its peer. The kernel holds much less than 512 KiB of what is
+// on its way.
+func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched, c *Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	near = client.(*net.TCPConn)
+	far = &watched{server.(*net.TCPConn), make(chan time.Time, 1000)}
+	near.SetReadBuffer(32 << 10)
+	far.SetWriteBuffer(32 << 10)
+	c = NewUpgrader(Options{WriteTimeout: timeout, Level: 6}).open(far, "", false, nil)
+	c.raw = rawConnOf(far.TCPConn)
+	t.Cleanup(func() {
+		near.Close()
+		c.Abort()
+	})
+	return near, far, c
+}
+
+// next waits for the next deadline.
+func (w *watched) next(t *testing.T) time.Time {
+	t.Helper()
+	select {
+	case at := <-w.set:
+		return at
+	case <-time.After(10 * time.Second): // more than patience: it does not come
+		t.Fatal("no deadline is set although the peer has taken 512 KiB since the last")
+		panic("not reached")
+	}
+}
+
+// TestRawWrite_deadlineFollowsProgress: the deadline of a write to a descriptor is set anew whenever the kernel has taken something. It needs
+// a descriptor, and looks at the deadlines rather than at a clock.
+func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
+	const size = 4 << 20
+	for name, payloads := range map[string][]int{
+		"one buffer":  {}, // of 64 KiB at a time
+		"many pieces": {size},
+	} {
+		t.Run(name, func(t *testing.T) {
+			near, far, c := watch(t, time.Hour)
+			var all sync.WaitGroup
+			all.Go(func() {
+				for _, n := range payloads {
+					c.Append(websock.Binary(make([]byte, n)))
+				}
+				for range (size - sum(payloads)) / 8000 {
+					if err := c.Append(websock.Binary(make([]byte, 8000))); err != nil {
+						t.Errorf("Append: %v", err)
+					}
+				}
+				if err := c.Flush(); err != nil {
+					t.Errorf("Flush: %v", err)
+				}
+				far.CloseWrite()
+			})
+			last := far.next(t) // the kernel takes no more
+			for range 4 {
+				if _, err := io.CopyN(io.Discard, near, 512<<10); err != nil {
+					t.Fatal(err)
+				}
+				at := far.next(t) // it has taken some, and again takes no more
+				if !at.After(last) {
+					t.Errorf("the deadline was %v, and is %v after the peer has read 512 KiB; want a later one", last, at)
+				}
+				last = at
+			}
+			io.Copy(io.Discard, near)
+			all.Wait()
+		})
+	}
+}
+
+func sum(ns []int) (total int) {
+	for _, n := range ns {
+		total += n
+	}
+	return total
+}
+
+// TestRawWriter_lastTry: at the deadline a write is tried once more, as the kernel may have room of which it has not told.
+func TestRawWriter_lastTry(t *testing.T) {
+	_, far, c := watch(t, time.Hour)
+	w := rawWriter{c: c, armed: true}
+	if !w.again() {
+		t.Fatal("at its deadline: not tried again")
+	}
+	if w.again() {
+		t.Error("at its deadline, though it was tried again and not even begun: tried once more")
+	}
+	w.written(0) // the kernel takes something, and no more
+	<-far.set
+	if !w.wait() || w.err != nil {
+		t.Errorf("the last try took something: given up (%v), want that it waits again", w.err)
+	}
+	if !w.again() {
+		t.Error("at the next deadline: not tried again")
+	}
+	if w.wait() || w.err != os.ErrDeadlineExceeded { //nolint:errorlint // itself
+		t.Errorf("the last try took nothing: error %v, want the deadline's", w.err)
+	}
+}
