@@ -177,9 +177,9 @@ func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 		}
 		settle()
 	}
-	// proto's registry has 32768 small maps, each of which is made when it is first needed: about 10 MB in the end,
-	// however many processes there are. All of them are used here before anything is measured.
-	for range 100_000 {
+	// The engine's registry has 512 small maps, each of which is made when it is first needed. All of them are used here
+	// before anything is measured.
+	for range 10_000 {
 		p := &process{sys: s, num: s.numbers.Add(1)}
 		s.table.put(p)
 		if err := s.engine.Spawn(engineID(p.num), p, &p.cell); err != nil {

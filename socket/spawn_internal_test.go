@@ -3,6 +3,7 @@ package socket
 import (
 	"context"
 	"log/slog"
+	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,7 +32,11 @@ func TestSpawn_killedMeanwhile(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	impatient, cancel := context.WithCancel(context.Background())
 	cancel()
-	for range 200 {
+	rounds := 40
+	if os.Getenv("TROUPE_STRESS") != "" {
+		rounds = 200
+	}
+	for range rounds {
 		sys, err := actor.NewSystem(actor.Config{Logger: log})
 		if err != nil {
 			t.Fatal(err)

@@ -320,9 +320,9 @@ func stressConnections(t *testing.T, h *site, n int) {
 	}
 }
 
-// No answer is ever left in a buffer. 10,000 connections; 100,000 with TROUPE_STRESS=1, as .ci/run does.
+// No answer is ever left in a buffer. 3,000 connections; 100,000 with TROUPE_STRESS=1, as .ci/run does.
 func TestStress_connectEchoClose(t *testing.T) {
-	n := 10_000
+	n := 3_000
 	if os.Getenv("TROUPE_STRESS") != "" {
 		n = 100_000
 	}
@@ -333,7 +333,7 @@ func TestStress_connectEchoClose(t *testing.T) {
 
 // The same over a real network, because there the wire reads and writes descriptors and waits for them without a buffer.
 func TestStress_connectEchoCloseOverTCP(t *testing.T) {
-	n := 3_000
+	n := 2_000
 	if os.Getenv("TROUPE_STRESS") != "" {
 		n = 20_000
 	}

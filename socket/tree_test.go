@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -28,6 +29,15 @@ import (
 func raceEnabled() bool {
 	info, _ := debug.ReadBuildInfo()
 	return slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// thousands is how many sockets a test of many has: 2,000, or 10,000 with TROUPE_STRESS=1. The race detector can watch 8128
+// goroutines, and a socket and its peer are two.
+func thousands() int {
+	if os.Getenv("TROUPE_STRESS") == "" || raceEnabled() {
+		return 2_000
+	}
+	return 10_000
 }
 
 // mixed is a handler for a socket of the tree, in a mood of its own.
@@ -59,14 +69,11 @@ func (m *mixed) Terminate(_ context.Context, reason error) {
 	}
 }
 
-// The end of a tree with 10,000 sockets: each gets its Close frame, each Terminate ErrShutdown once, callbacks in flight
+// The end of a tree with thousands of sockets: each gets its Close frame, each Terminate ErrShutdown once, callbacks in flight
 // finish, and the whole takes as long as the slowest socket, not the sum. Those that are stuck, do not answer or panic
 // end within their own time, are in the log, and change nothing for the others.
 func TestTree_manySockets(t *testing.T) {
-	n := 10_000
-	if raceEnabled() { // it can watch 8128 goroutines, and a socket and its peer are two
-		n = 2_000
-	}
+	n := thousands()
 	for _, test := range []struct {
 		name  string
 		badly bool

@@ -324,7 +324,10 @@ func (w *world) check() {
 
 // Random trees, random ends and random commands: what lives afterwards is what the rules say. TROUPE_SEED repeats a run.
 func TestSupervisor_randomTrees(t *testing.T) {
-	runs := 300
+	runs := 100
+	if os.Getenv("TROUPE_STRESS") != "" {
+		runs = 300
+	}
 	base := rand.Uint64()
 	if s := os.Getenv("TROUPE_SEED"); s != "" {
 		var err error

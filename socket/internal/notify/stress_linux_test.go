@@ -176,6 +176,14 @@ func (s *sleeper) check(t *testing.T) (calls int) {
 	return calls
 }
 
+// stressFor is how long each stress takes: 0.3 s, or 2 s with TROUPE_STRESS=1.
+func stressFor() time.Duration {
+	if os.Getenv("TROUPE_STRESS") != "" {
+		return 2 * time.Second
+	}
+	return 300 * time.Millisecond
+}
+
 func TestNotifier_stress(t *testing.T) {
 	const conns = 40
 	for _, tr := range transports(t) {
@@ -183,7 +191,7 @@ func TestNotifier_stress(t *testing.T) {
 			var n notify.Notifier
 			var wg sync.WaitGroup
 			var lives atomic.Int64
-			until := time.Now().Add(1500 * time.Millisecond)
+			until := time.Now().Add(stressFor())
 			var dialling sync.Mutex // one at a time, so that both ends belong together
 			locked := tr
 			locked.dial = func(t testing.TB) (c, peer halfCloser) {
