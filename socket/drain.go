@@ -159,7 +159,8 @@ func (d Drain) exitReason() error {
 // says no and upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an
 // exit reason that is ErrShutdown.
 //
-// When d's time is over, or ctx is done, those that are left are killed, and the error says how many. One Drain runs at
+// When d's time is over, those that are left are killed, and the error says how many. When ctx is done before that, all get
+// their Close frame at once, also those whose callback is running, and are killed within half a second. One Drain runs at
 // a time; a second one waits for the first, and does not repeat its Delay. With the ctx of a socket's callback it would
 // wait for itself: the error comes at once, and nothing is drained.
 func (s *Server) Drain(ctx context.Context, d Drain) error {
@@ -172,6 +173,11 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	}
 	defer s.reported(ctx) // after what it reports on the way is done
 	if !s.takeTurn(ctx) {
+		s.setPhase(phaseClosed, &d)
+		for c := range s.all() {
+			c.pid().Exit(d.exitReason()) // unless the other drain has told it
+		}
+		s.farewell(d.Close)
 		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
 	}
 	defer s.giveTurn()
@@ -265,6 +271,9 @@ func (r *drainRun) finish(ctx context.Context) error {
 	bounded, cancel := context.WithDeadlineCause(ctx, r.start.Add(r.d.time()), r.d.errOver())
 	defer cancel()
 	err := r.s.waitEmpty(bounded)
+	if err != nil && time.Since(r.start) < r.d.time() && r.s.farewell(r.d.Close) { // ctx cuts it short
+		err = nil
+	}
 	if err != nil {
 		r.killed = r.s.killLeft()
 		r.report(DrainKilling)
@@ -272,6 +281,54 @@ func (r *drainRun) finish(ctx context.Context) error {
 	}
 	r.report(DrainDone)
 	return err
+}
+
+// farewell gives all who are left, and who have been told to end, the time to write their Close frame, and writes it for
+// those whose callback is running. It says whether none is left then.
+func (s *Server) farewell(detail websock.CloseDetail) (none bool) {
+	wait := func() bool {
+		if !s.silent() {
+			return false
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
+		defer cancel()
+		return s.waitEmpty(ctx) == nil
+	}
+	if wait() {
+		return true
+	}
+	for c := range s.all() {
+		if sent, _ := c.wire.CloseFrames(); sent == nil {
+			c.port.Go(&farewell{c, detail})
+		}
+	}
+	return wait()
+}
+
+// silent tells whether there are sockets that have not written a Close frame.
+func (s *Server) silent() bool {
+	for c := range s.all() {
+		if sent, _ := c.wire.CloseFrames(); sent == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// farewellTime is how long a socket has to come to its Close frame when a drain is cut short, and again to write it.
+const farewellTime = 250 * time.Millisecond
+
+// farewell is the task that writes the Close frame of a socket whose callback is running. If the peer does not read, it
+// ends when the socket is killed.
+type farewell struct {
+	c      *conn
+	detail websock.CloseDetail
+}
+
+func (f *farewell) Run() {
+	if f.c.wire.AppendClose(f.detail) == nil { // else it is written, or nothing can be
+		_ = f.c.wire.Flush()
+	}
 }
 
 // killLeft closes the Server and kills the sockets that are left; those that open from now on are killed, too. It returns

@@ -397,11 +397,18 @@ func TestDrain_ctx(t *testing.T) {
 				time.AfterFunc(test.at, func() { cancel(cause) })
 			}
 			run := r.drain(ctx, d)
-			run.wantKilled(5, cause, max(test.at, 0))
+			end := max(test.at, 0)
+			if test.closes < len(ps) {
+				end += 250 * time.Millisecond // for the Close frames of the others
+			}
+			run.wantKilled(5, cause, end)
 			closes := 0
 			for _, p := range ps {
 				<-p.done
-				if p.code == 1001 && p.closedAt.Sub(run.start) < max(test.at, 1) {
+				if p.code != 1001 {
+					t.Errorf("a socket was killed with the Close frame %d, want 1001", p.code)
+				}
+				if p.closedAt.Sub(run.start) < max(test.at, 1) {
 					closes++
 				}
 				if r.onClose(p.pid) != 1 {
@@ -448,7 +455,7 @@ func TestDrain_ctx(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		second := r.drain(ctx, socket.Drain{})
-		second.wantKilled(1, context.DeadlineExceeded, 5*time.Second)
+		second.wantKilled(1, context.DeadlineExceeded, 5*time.Second+250*time.Millisecond)
 		<-p.done
 		r.wantReady(socket.ErrClosed)
 		first.wantEnd(time.Hour)

@@ -33,9 +33,10 @@ const drainGrace = time.Second
 // Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
 // Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
 //
-// With the ctx of a socket's callback it would wait for itself: the error comes at once.
+// With the ctx of a socket\'s callback it would wait for itself: the error comes at once.
 //
-// When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, the sockets are killed at once.
+// When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or supervisor.Killed is done, as after a second
+// signal, the drain is cut short: all get their Close frame, and are killed within half a second.
 func (s *Server) Serve(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err
@@ -59,8 +60,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	<-ctx.Done()
 	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), s.cfg.Drain.errOver())
 	defer cancel()
-	if cause := context.Cause(ctx); errors.Is(cause, actor.ErrKilled) {
-		rest = ctx
+	rest, kill := context.WithCancelCause(rest)
+	defer context.AfterFunc(supervisor.Killed(ctx), func() { kill(actor.ErrKilled) })()
+	if errors.Is(context.Cause(ctx), actor.ErrKilled) {
+		kill(actor.ErrKilled)
 	}
 	bounded, cancel := context.WithTimeoutCause(rest, s.cfg.Drain.time(), s.cfg.Drain.errOver())
 	defer cancel()

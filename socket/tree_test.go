@@ -436,7 +436,7 @@ func TestTree_shutdownTime(t *testing.T) {
 		{"no limit", supervisor.Infinity, false, false, 10 * time.Second},
 		{"less, by the second that remains", 11*time.Second - 1, true, false, 10 * time.Second},
 		{"less", 7 * time.Second, true, true, 7 * time.Second},
-		{"none", supervisor.Kill, true, false, 0},
+		{"none", supervisor.Kill, true, false, 250 * time.Millisecond}, // for the Close frame
 	} {
 		bubble(t, test.name, func(t *testing.T) {
 			r := serve(t, socket.Config{Drain: drain, CloseTimeout: time.Hour})

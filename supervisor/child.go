@@ -104,7 +104,7 @@ func (t *tree) start(c *child, now time.Time) {
 		kind = EventRestarted
 		c.restarts++
 	}
-	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown)
+	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown, t.rep.log)
 	c.isReady, c.told, c.killed, c.failed, c.deadline = false, false, false, nil, time.Time{}
 	c.again, c.alone, c.swept, c.terminated = false, false, false, false
 	c.upFor = 0

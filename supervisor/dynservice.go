@@ -66,7 +66,7 @@ func (c *dynService) start() {
 		c.finish(ErrTerminated)
 		return
 	}
-	l := newLife(c.p.base, c.id, c, c.shutdown)
+	l := newLife(c.p.base, c.id, c, c.shutdown, c.p.d.rep.log)
 	c.life, c.isReady, c.resting = l, false, false
 	restarts := c.restarts
 	c.mu.Unlock()

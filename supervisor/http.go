@@ -6,11 +6,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
+	"log/slog"
 	"maps"
 	"net"
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/internal/report"
 )
 
 // HTTP is a Service that is an HTTP server. Each Serve runs a new http.Server with the exported fields of srv, which is a
@@ -20,8 +23,13 @@ import (
 // that has returned. It speaks TLS when srv.TLSConfig is set, which must then have the certificates.
 //
 // To stop it, its http.Server.Shutdown is called, which closes the listener and waits for the requests in progress; when the
-// shutdown time is over (outside of a supervisor: after 5 s) connections are closed under them, and Serve says so. Hijacked
-// connections, WebSockets too, are not its business. HTTP panics when srv is nil.
+// shutdown time is over (outside of a supervisor: after 5 s) connections are closed under them, and Serve says so. Connections
+// that have sent no whole request yet, half a second after they came or more, are closed at once: browsers open some in advance.
+// Hijacked connections, WebSockets too, are not its business.
+//
+// What http.Server itself has to say, a TLS handshake that failed for example, goes to srv.ErrorLog; without one, to the
+// Logger of the supervisor at Debug. Nothing waits for either, and what they do not take in time is dropped. HTTP panics
+// when srv is nil.
 func HTTP(srv *http.Server, listen func(context.Context) (net.Listener, error)) Service {
 	if srv == nil {
 		panic("supervisor: HTTP: nil Server")
@@ -52,6 +60,15 @@ func (h *httpService) Serve(ctx context.Context) error {
 		return fmt.Errorf("supervisor: HTTP: listen: %w", err)
 	}
 	srv := copyServer(h.template)
+	ours := logOf(ctx)
+	defer ours.Wait(context.Background())
+	to := ours
+	if own := srv.ErrorLog; own != nil {
+		to = report.NewLog(slog.New(toErrorLog{own}))
+		defer to.Wait(context.Background())
+	}
+	srv.ErrorLog = slog.NewLogLogger(to.Handler(), slog.LevelDebug)
+	young := watchYoung(srv, ours)
 	served := make(chan error, 1)
 	go func() { served <- serveHTTP(srv, l) }()
 	Ready(ctx)
@@ -64,6 +81,7 @@ func (h *httpService) Serve(ctx context.Context) error {
 	}
 	left, cancel := timeLeft(ctx)
 	defer cancel()
+	defer young.closeAll()()
 	err = srv.Shutdown(left)
 	if left.Err() != nil { // Shutdown may have found nothing to wait for all the same
 		_ = srv.Close()
@@ -72,6 +90,25 @@ func (h *httpService) Serve(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("supervisor: HTTP: requests were cut off at the end of the shutdown time: %w", err)
 	}
+	return nil
+}
+
+// logOf is the log of the supervisor to which ctx belongs; else one of its own.
+func logOf(ctx context.Context) *report.Log {
+	if l := lifeOf(ctx); l != nil && l.log != nil {
+		return l.log
+	}
+	return report.NewLog(nil)
+}
+
+// toErrorLog is a slog.Handler that writes to an ErrorLog of the user's, so that the server does not.
+type toErrorLog struct{ to *log.Logger }
+
+func (e toErrorLog) Enabled(context.Context, slog.Level) bool { return true }
+func (e toErrorLog) WithAttrs([]slog.Attr) slog.Handler       { return e }
+func (e toErrorLog) WithGroup(string) slog.Handler            { return e }
+func (e toErrorLog) Handle(_ context.Context, r slog.Record) error {
+	e.to.Print(r.Message)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/internal/report"
 )
 
 // killGrace is how long what was killed has to return. It is only waited for when code is stuck.
@@ -27,6 +28,7 @@ type life struct {
 	killed   context.Context
 	noTime   context.CancelFunc // ends killed
 	shutdown time.Duration
+	log      *report.Log               // the supervisor's
 	pid      atomic.Pointer[actor.PID] // of an Actor
 
 	left bool // given up; its owner's lock guards it
@@ -46,8 +48,8 @@ func lifeOf(ctx context.Context) *life {
 }
 
 // newLife makes a life whose ctx has the values of base, and not its end.
-func newLife(base context.Context, id string, o owner, shutdown time.Duration) *life {
-	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown}
+func newLife(base context.Context, id string, o owner, shutdown time.Duration, log *report.Log) *life {
+	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown, log: log}
 	l.ctx, l.end = context.WithCancelCause(context.WithValue(context.WithoutCancel(base), lifeKey{}, l))
 	l.killed, l.noTime = context.WithCancel(context.Background())
 	return l

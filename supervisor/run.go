@@ -5,12 +5,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
+// sameSignal is how long after the first signal another one says the same: timeout, and a shell that forwards to its group,
+// send two.
+const sameSignal = time.Second
+
 // Run serves a Supervisor of cfg and children, for main. SIGINT and SIGTERM end it in order, as the end of ctx does, and
-// Run returns nil. A second signal kills: Run waits no more and returns a
-// [*SignalError] at once, while actors are being killed and what else runs is left to the end of the program. Other errors
-// are those of New and Serve.
+// Run returns nil. A second signal, a second or more after the first, kills: actors are killed, HTTP servers closed, sockets
+// get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that at most, or
+// until a third signal, and returns a [*SignalError]; what still runs is left to the end of the program. Other errors are those of
+// New and Serve.
 //
 // While it runs, these signals do not end the program.
 func Run(ctx context.Context, cfg Config, children ...ChildSpec) error {
@@ -34,15 +40,27 @@ func (s *Supervisor) serveUntil(ctx context.Context, signals <-chan os.Signal) e
 	ctx = context.WithValue(ctx, lifeKey{}, root)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
-	for signalled := false; ; signalled = true {
+	var first time.Time
+	for {
 		select {
 		case err := <-served:
 			return err
 		case sig := <-signals:
-			if signalled {
-				return &SignalError{Signal: sig} // root.noTime has Serve kill the children
+			switch {
+			case first.IsZero():
+				first = time.Now()
+				end(&SignalError{Signal: sig})
+			case time.Since(first) >= sameSignal:
+				root.noTime() // Serve kills the children
+				wait := time.NewTimer(killGrace)
+				defer wait.Stop()
+				select {
+				case <-served:
+				case <-wait.C:
+				case <-signals:
+				}
+				return &SignalError{Signal: sig}
 			}
-			end(&SignalError{Signal: sig})
 		}
 	}
 }

@@ -22,11 +22,12 @@ func TestRun_signals(t *testing.T) {
 		killed  bool
 	}{
 		{"one", []time.Duration{time.Second}, 0, time.Second + time.Minute, false},
-		{"two", []time.Duration{time.Second, 2 * time.Second}, 0, 2 * time.Second, true},
+		{"two", []time.Duration{time.Second, 2 * time.Second}, 0, 3 * time.Second, true},
+		{"two within a second", []time.Duration{time.Second, 2*time.Second - 10}, 0, time.Second + time.Minute, false},
 		{"ctx", nil, time.Second, time.Second + time.Minute, false},
 		{"ctx, then one", []time.Duration{2 * time.Second}, time.Second, time.Second + time.Minute, false},
-		{"ctx, then two", []time.Duration{2 * time.Second, 3 * time.Second}, time.Second, 3 * time.Second, true},
-		{"two at once", []time.Duration{time.Second, time.Second}, 0, time.Second, true},
+		{"ctx, then two", []time.Duration{2 * time.Second, 3 * time.Second}, time.Second, 4 * time.Second, true},
+		{"two at once", []time.Duration{time.Second, time.Second}, 0, time.Second + time.Minute, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -4,7 +4,6 @@ package supervisor_test
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -33,22 +32,12 @@ func TestRun_realSignals(t *testing.T) {
 		})
 		wantErr(t, "Run, one signal", supervisor.Run(t.Context(), supervisor.Config{Logger: quiet}, spec("a", orderly, 0)), nil)
 
-		release := make(chan struct{})
-		returned := make(chan struct{})
-		second := supervisor.ServiceFunc(func(ctx context.Context) error {
-			defer close(returned)
+		twice := supervisor.ServiceFunc(func(ctx context.Context) error {
 			kill(sig)
 			<-ctx.Done()
 			kill(sig)
-			<-release
 			return nil
 		})
-		var signalled *supervisor.SignalError
-		err := supervisor.Run(t.Context(), supervisor.Config{Logger: quiet}, supervisor.ChildSpec{ID: "a", Service: second, Shutdown: supervisor.Infinity})
-		if !errors.As(err, &signalled) || signalled.Signal != sig {
-			t.Errorf("Run, two signals: %v, want a *SignalError of %v", err, sig)
-		}
-		close(release)
-		<-returned
+		wantErr(t, "Run, two signals in one second", supervisor.Run(t.Context(), supervisor.Config{Logger: quiet}, spec("a", twice, 0)), nil)
 	}
 }

@@ -33,6 +33,16 @@ func Ready(ctx context.Context) {
 	}
 }
 
+// Killed returns a context that is done when the service to which ctx belongs has no time left: its shutdown time is over, or
+// it is being killed, by a second signal to [Run] for example. A service that can cut its stop short waits for it, after
+// ctx itself is done. Of a ctx that belongs to no service it is never done.
+func Killed(ctx context.Context) context.Context {
+	if l := lifeOf(ctx); l != nil {
+		return l.killed
+	}
+	return context.Background()
+}
+
 // announces tells whether s is of this package and so calls Ready by itself, and ends at once when it is killed.
 func announces(s Service) bool {
 	switch s.(type) {
