@@ -9,7 +9,9 @@
 //		if err := reg.Register("user:"+c.User, me, nil); err != nil {
 //			return websock.Close(4001, "signed in elsewhere")
 //		}
-//		reg.Join("room:"+c.Room, me, nil)
+//		if err := reg.Join("room:"+c.Room, me, nil); err != nil {
+//			return websock.Stop(err) // we are being ended already
+//		}
 //		return websock.OK()
 //	}
 //
@@ -21,22 +23,43 @@
 // A name has one holder ([Registry.Register]). A group has many members ([Registry.Join]), and what is broadcast to it
 // goes to all of them ([Registry.Broadcast], or [Topic] with a type). Presence ([Registry.Track]) counts persons, whatever
 // the number of their sockets. Names and groups are two things: one word may be both. Groups and presences of one word
-// are two things, too, but are watched together ([Registry.Watch]).
+// are two things, too, but are watched together ([Registry.Watch]). [Ask] finds or starts the process of a name and calls
+// it. [Registry.Names], Groups, Topics and Of list what there is.
+//
+// # Slow work, Join, ask
+//
+// While a callback runs, Init included, nothing is taken out of its process's mailbox. What is broadcast to a group from
+// its Join on waits there, and more than MailboxLimit messages end a socket, before it has said anything. So a handler
+// does its slow work first, a query for example, then joins, and then asks whoever keeps the past for what came before:
+//
+//	func (c *Client) Init(ctx context.Context) websock.Result {
+//		user, err := c.DB.User(ctx, c.ID)                                       // slow
+//		...
+//		err = reg.Join("room:"+user.Room, actor.Self(ctx), nil)                 // nothing is missed from here on
+//		...
+//		past, err := registry.Ask[Past](ctx, reg, "room:"+user.Room, start, c.Seen) // what came before
+//
+// What is broadcast between the last two comes twice, and is known by its number; see docs/explanation/delivery.md. A process
+// joins for itself: nobody joins for it in answering a Call, whose caller may have gone.
 //
 // # What holds
 //
-// A process whose end is decided gets no broadcast any more, and Whereis does not find it. It is out of all of it after its Terminate has returned and before anybody is told by an actor.Down,
-// also after a panic or a kill; nothing has to be taken back by hand. One that has ended cannot come back in. Nothing is
-// kept of names and groups that nobody is in.
+// A process whose end is decided gets no broadcast any more, and Whereis does not find it. It is out of all of it after its
+// Terminate has returned and before anybody is told by an actor.Down, also after a panic or a kill; nothing has to be taken
+// back by hand. One that has ended cannot come back in. Nothing is kept of names and groups that nobody is in, but for the
+// type of a [Topic].
 //
 // A Registry has no goroutine, no timer and no mailbox. A call does its work on the caller's goroutine and does not wait
-// for a process; [Registry.Ensure] alone waits, within its ctx, for the start that it is about and for a holder that is ending. Reading takes a lock for as long as it
-// takes to find a group and copy a list of members, and no lock is held while messages are sent or functions
-// of the caller run, so these may use the registry. Names and groups are spread over many locks, and a group of more than
-// a few dozen members has many locks of its own.
+// for a process; [Registry.Ensure] and [Ask] alone wait, within their ctx. Reading takes a lock for as long as it takes to
+// find a group and copy a list of members, and no lock is held while messages are sent or functions of the caller run, so
+// these may use the registry. Names and groups are spread over many locks, and a group of more than a few dozen members has
+// many locks of its own.
 //
 // What one goroutine broadcasts and sends reaches each process in that order; what several do is not ordered. When a Leave
-// has returned, no broadcast that begins reaches the process.
+// has returned, the process gets nothing more of the group, not even what waits in its mailbox.
+//
+// Whoever watches is told what has changed since it was told last, by one message however much that is. Such a message
+// does not count against MailboxLimit. A change costs as much as there are watchers that wait for one.
 //
 // # Limits
 //

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -36,20 +35,10 @@ func newChat(sys *actor.System, logger *slog.Logger) (*chat, error) {
 	return &chat{sys: sys, reg: registry.New(sys), rooms: rooms, users: users, logger: logger}, nil
 }
 
-// ask calls the process of that name, which d starts if there is none. One that ends just now is started anew.
-func ask[R any](ctx context.Context, c *chat, d *supervisor.Dynamic, name string, newActor func() actor.Actor, request any) (R, actor.PID, error) {
-	for try := 1; ; try++ {
-		pid, err := c.reg.Ensure(ctx, name, func(context.Context) (actor.PID, error) {
-			return d.Spawn(c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
-		})
-		if err != nil {
-			var none R
-			return none, pid, err
-		}
-		answer, err := actor.Call[R](ctx, pid, request)
-		if errors.Is(err, actor.ErrNoProcess) && try < 3 {
-			continue
-		}
-		return answer, pid, err
+// ask calls the process of that name, which d starts if there is none.
+func ask[R any](ctx context.Context, c *chat, d *supervisor.Dynamic, name string, newActor func() actor.Actor, request any) (R, error) {
+	start := func(context.Context) (actor.PID, error) {
+		return d.Spawn(c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
 	}
+	return registry.Ask[R](ctx, c.reg, name, start, request)
 }

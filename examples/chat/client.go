@@ -106,7 +106,7 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 		return nil, err
 	}
 	start := func() actor.Actor { return &user{chat: c.chat, name: name, key: in.Key} }
-	name, _, err = ask[string](ctx, c.chat, c.chat.users, userName(name), start, claim{in.Key})
+	name, err = ask[string](ctx, c.chat, c.chat.users, userName(name), start, claim{in.Key})
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +138,7 @@ func (c *client) join(ctx context.Context, in request) (any, error) {
 	if moves {
 		c.enter(me, in.Room)
 	}
-	out, pid, err := ask[joined](ctx, c.chat, c.chat.rooms, roomName(in.Room), start, enter{in.Life, in.After})
+	out, err := ask[entered](ctx, c.chat, c.chat.rooms, roomName(in.Room), start, enter{in.Life, in.After})
 	if err != nil && moves {
 		c.leave(me, in.Room)
 	}
@@ -152,8 +152,8 @@ func (c *client) join(ctx context.Context, in request) (any, error) {
 	if moves && c.room != "" {
 		c.leave(me, c.room)
 	}
-	c.room, c.roomPID, c.watch = in.Room, pid, actor.Monitor(ctx, pid)
-	return out, nil
+	c.room, c.roomPID, c.watch = in.Room, out.room, actor.Monitor(ctx, out.room)
+	return out.joined, nil
 }
 
 // enter makes the socket a member of a room, for all to see. It fails only when the socket is ending.

@@ -27,10 +27,15 @@ type room struct {
 }
 
 type (
-	// enter asks for what a socket that has just become a member has not seen: a Call, answered with a joined.
+	// enter asks for what a socket that has just become a member has not seen: a Call, answered with an entered.
 	enter struct {
 		life  string
 		after int64
+	}
+	// entered is for the client, and which process of that name has said it.
+	entered struct {
+		joined
+		room actor.PID
 	}
 	// say is a message for all. It has no answer but the message itself.
 	say struct {
@@ -61,7 +66,7 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case enter:
 		if from, ok := actor.Caller(ctx); ok {
-			r.enter(from, m)
+			r.enter(ctx, from, m)
 		}
 	case say:
 		r.say(m)
@@ -77,7 +82,7 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 
 // enter answers with the past. The caller is a member already, and what was said since then waits in its mailbox, behind the
 // callback that waits for this answer: nothing is missed. What it gets twice has a number that its page knows.
-func (r *room) enter(from actor.From, m enter) {
+func (r *room) enter(ctx context.Context, from actor.From, m enter) {
 	answer := joined{Type: "joined", Room: r.name, Life: r.life, People: []string{}, Messages: []message{}} // never null in JSON
 	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))
 	first := int64(0) // of which the client has nothing
@@ -95,7 +100,7 @@ func (r *room) enter(from actor.From, m enter) {
 			answer.Messages = append(answer.Messages, said)
 		}
 	}
-	from.Reply(answer) // false, when the caller has given up, leaves nothing to undo
+	from.Reply(entered{answer, actor.Self(ctx)}) // false, when the caller has given up, leaves nothing to undo
 }
 
 func (r *room) say(m say) {
