@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -189,6 +190,39 @@ func TestOverflowExit_endsAheadOfWhatWaits(t *testing.T) {
 				}
 				if got := in.all(); len(got) != 0 {
 					t.Errorf("handled %v, want nothing of what waited", got)
+				}
+			})
+		})
+	}
+}
+
+// Whoever ends because too much came during its Init reads in the log what helps, whatever Init then returned.
+func TestOverflowExit_duringInit(t *testing.T) {
+	for name, returned := range map[string]error{"nil": nil, "ErrOverload": actor.ErrOverload, "an error of its own": errBoom} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				started, release := make(chan actor.PID, 1), make(chan struct{})
+				go sys.Spawn(&behaviour{init: func(ctx context.Context) error {
+					started <- actor.Self(ctx)
+					<-release
+					return returned
+				}}, actor.SpawnOptions{MailboxLimit: 2, Overflow: actor.OverflowExit})
+				pid := <-started
+				for range 3 {
+					pid.Send("broadcast")
+				}
+				close(release)
+				reason, err := actor.Wait(context.Background(), pid)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if returned == errBoom {
+					if reason != errBoom {
+						t.Errorf("exit reason %v, want what Init returned", reason)
+					}
+				} else if !errors.Is(reason, actor.ErrOverload) || !strings.Contains(reason.Error(), "before Init returned") {
+					t.Errorf("exit reason %v, want ErrOverload, and that it was before Init returned", reason)
 				}
 			})
 		})

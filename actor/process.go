@@ -3,6 +3,7 @@ package actor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -253,13 +254,31 @@ func (p *process) refuse() postResult {
 		p.mu.Unlock()
 		return postFull
 	}
-	p.urge(ErrOverload)
+	if p.state == stateNew {
+		p.urge(errOverloadInInit)
+	} else {
+		p.urge(ErrOverload)
+	}
 	p.wakeAndUnlock()
 	if p.hooks != nil {
 		p.hooks.Overflow()
 	}
 	return postFull
 }
+
+// overloaded is err, or, when a host's Init has failed because of an overload, the reason that says more.
+func (p *process) overloaded(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.overtaken == byLoss && errors.Is(err, ErrOverload) {
+		return p.reason
+	}
+	return err
+}
+
+// errOverloadInInit is ErrOverload, for the log to name what helps.
+var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returned; slow work comes first, then registry.Join",
+	ErrOverload)
 
 // urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
 func (p *process) urge(reason error) {
@@ -365,6 +384,7 @@ func (p *process) initialize() error {
 	p.mu.Unlock()
 	if i, ok := p.actor.(Initializer); ok {
 		if err := p.protect(func() error { return i.Init((*processContext)(p)) }); err != nil {
+			err = p.overloaded(err)
 			p.end(err)
 			return err
 		}
