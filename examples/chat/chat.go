@@ -12,7 +12,7 @@ import (
 // everyone is the group of all sockets that have said hello: they hear about rooms.
 const everyone = "everyone"
 
-// roomList is the presence topic in which each room is a key, with its number of people as meta.
+// roomList is the presence topic in which each room is a key, with its number of people as meta. The directory watches it.
 const roomList = "rooms"
 
 // chat is what all sockets, rooms and users share.
@@ -20,6 +20,7 @@ type chat struct {
 	sys          *actor.System
 	reg          *registry.Registry
 	rooms, users *supervisor.Dynamic
+	directory    supervisor.Service
 	logger       *slog.Logger
 }
 
@@ -32,7 +33,9 @@ func newChat(sys *actor.System, logger *slog.Logger) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &chat{sys: sys, reg: registry.New(sys), rooms: rooms, users: users, logger: logger}, nil
+	c := &chat{sys: sys, reg: registry.New(sys), rooms: rooms, users: users, logger: logger}
+	c.directory = supervisor.Actor(sys, func() actor.Actor { return &directory{chat: c} }, actor.SpawnOptions{Label: "directory"})
+	return c, nil
 }
 
 // ask calls the process of that name, which d starts if there is none.

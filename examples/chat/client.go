@@ -120,8 +120,7 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	c.chat.reg.Join(everyone, me, nil)
 	out := welcome{Type: "welcome", Name: name, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
 	for room, metas := range c.chat.reg.Present(roomList) {
-		people, _ := metas[0].Meta.(int)
-		out.Rooms = append(out.Rooms, roomInfo{"room", room, people})
+		out.Rooms = append(out.Rooms, roomInfo{room, peopleIn(metas)})
 	}
 	slices.SortFunc(out.Rooms, func(a, b roomInfo) int { return cmp.Compare(a.Room, b.Room) })
 	return out, nil

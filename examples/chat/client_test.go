@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/sockettest"
+	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -30,18 +31,15 @@ func inBubble(t *testing.T, f func(w *world)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 2)
-		go func() { done <- c.rooms.Serve(ctx) }()
-		go func() { done <- c.users.Serve(ctx) }()
-		t.Cleanup(func() {
-			cancel()
-			for range 2 {
-				if err := <-done; err != nil {
-					t.Errorf("Serve of a Dynamic: %v", err)
-				}
-			}
-		})
+		tree, err := supervisor.New(supervisor.Config{Name: "chat", Logger: c.logger},
+			supervisor.ChildSpec{ID: "users", Service: c.users},
+			supervisor.ChildSpec{ID: "rooms", Service: c.rooms},
+			supervisor.ChildSpec{ID: "directory", Service: c.directory},
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sockettest.Run(t, tree)
 		synctest.Wait()
 		f(&world{t, c})
 	})
@@ -100,7 +98,7 @@ func (p *page) next() (a answer, raw string) {
 		if err := json.Unmarshal(m.Data, &a); err != nil {
 			p.t.Fatalf("the server sent %v: %v", m, err)
 		}
-		if a.Type != "room" {
+		if a.Type != "rooms" {
 			return a, string(m.Data)
 		}
 	}
@@ -117,6 +115,25 @@ func (p *page) want(typ string) answer {
 		if a.Type != "presence" {
 			p.t.Fatalf("got %s, want type %q", raw, typ)
 		}
+	}
+}
+
+// wantRooms waits for news of the list of rooms.
+func (p *page) wantRooms(want ...roomInfo) {
+	p.t.Helper()
+	for {
+		m := p.Next()
+		var a answer
+		if err := json.Unmarshal(m.Data, &a); err != nil {
+			p.t.Fatalf("the server sent %v: %v", m, err)
+		}
+		if a.Type != "rooms" {
+			continue
+		}
+		if !slices.Equal(a.Rooms, want) {
+			p.t.Fatalf("news of rooms: got %v, want %v", a.Rooms, want)
+		}
+		return
 	}
 }
 
@@ -284,14 +301,14 @@ func TestClient_listsRooms(t *testing.T) {
 		w.in("Ann", "lobby")
 		attic := w.in("Bob", "attic")
 		w.in("Carl", "lobby")
-		synctest.Wait()
+		time.Sleep(2 * time.Second) // all is told
 		dora := w.connect()
 		dora.hello("Dora", "dora", "page")
-		if got, want := fmt.Sprint(dora.want("welcome").Rooms), "[{room attic 1} {room lobby 2}]"; got != want {
+		if got, want := fmt.Sprint(dora.want("welcome").Rooms), "[{attic 1} {lobby 2}]"; got != want {
 			t.Errorf("rooms %s, want %s", got, want)
 		}
 		attic.Close(1000, "")
-		dora.Want(websock.JSON(roomInfo{"room", "attic", 0}))
+		dora.wantRooms(roomInfo{"attic", 0})
 		synctest.Wait()
 		if n := w.rooms.Count(); n != 2 {
 			t.Errorf("%d rooms, want 2: an empty one keeps its history for a while", n)
@@ -300,6 +317,75 @@ func TestClient_listsRooms(t *testing.T) {
 		synctest.Wait()
 		if n := w.rooms.Count(); n != 1 {
 			t.Errorf("%d rooms after %v, want 1", n, roomKept)
+		}
+	})
+}
+
+// However many come and go, the list of rooms comes once a second, and the people of a room twice.
+func TestClient_comingsAndGoingsAreBounded(t *testing.T) {
+	inBubble(t, func(w *world) {
+		watcher := w.in("Watcher", "lobby")
+		start := time.Now()
+		for i := range 50 {
+			p := w.in(fmt.Sprint("Guest ", i), fmt.Sprintf("room-%d", i%5))
+			q := w.in(fmt.Sprint("Other ", i), "lobby")
+			time.Sleep(50 * time.Millisecond)
+			p.Close(1000, "")
+			q.Close(1000, "")
+			time.Sleep(50 * time.Millisecond)
+		}
+		time.Sleep(2 * time.Second) // the last news
+		watcher.ask(`{"type":"nonsense"}`)
+		took := time.Since(start)
+		count := map[string]int{}
+		people := map[string]int{}
+		for {
+			var a answer
+			m := watcher.Next()
+			if err := json.Unmarshal(m.Data, &a); err != nil {
+				t.Fatalf("the server sent %v: %v", m, err)
+			}
+			if a.Type == "error" {
+				break
+			}
+			count[a.Type]++
+			for _, r := range a.Rooms {
+				people[r.Room] = r.People
+			}
+		}
+		if got, most := count["rooms"], int(took/roomsEvery)+1; got < 3 || got > most || count["room"] > 0 {
+			t.Errorf("with 100 comings and goings in %v: got %v, want 3 to %d news of rooms", took, count, most)
+		}
+		if got, most := count["presence"], int(took/peopleEvery)+1; got < 3 || got > most {
+			t.Errorf("with 50 comings and goings in %v: got %v, want 3 to %d news of people", took, count, most)
+		}
+		for room, n := range people {
+			if want := map[string]int{"lobby": 1}[room]; n != want {
+				t.Errorf("at the end: got %d people in %s, want %d", n, room, want)
+			}
+		}
+	})
+}
+
+// A directory that has crashed tells all again, and what is gone meanwhile.
+func TestClient_directoryCrash(t *testing.T) {
+	inBubble(t, func(w *world) {
+		p := w.in("Ann", "lobby")
+		p.wantRooms(roomInfo{"lobby", 1})
+		time.Sleep(2 * roomsEvery)
+		for info := range w.sys.Processes() {
+			if info.Label == "directory" {
+				info.PID.Exit(actor.ErrKilled)
+			}
+		}
+		for {
+			m := p.Next()
+			if strings.Contains(string(m.Data), `"all":true`) {
+				if want := `{"type":"rooms","all":true,"rooms":[{"room":"lobby","people":1}]}`; string(m.Data) != want {
+					t.Errorf("got %s, want %s", m.Data, want)
+				}
+				break
+			}
 		}
 	})
 }
@@ -331,7 +417,6 @@ func TestClient_newSocketOfAPageReplacesTheOld(t *testing.T) {
 		old := w.in("Ann", "lobby")
 		old.wantPresence("Ann", "")
 		w.in("Ann", "lobby") // the same session
-		old.Want(websock.JSON(roomInfo{"room", "lobby", 1}))
 		old.WantClose(closeReplaced, "this page has connected again")
 	})
 }
@@ -445,14 +530,9 @@ func TestClient_roomCrash(t *testing.T) {
 	inBubble(t, func(w *world) {
 		p := w.in("Ann", "lobby")
 		p.wantPresence("Ann", "")
-		synctest.Wait()
+		p.wantRooms(roomInfo{"lobby", 1}) // the next news is a second away
 		pid, _, _ := w.reg.Whereis(roomName("lobby"))
 		pid.Exit(actor.ErrKilled)
-		for m := p.Next(); ; m = p.Next() {
-			if strings.Contains(string(m.Data), `"people":1`) {
-				break
-			}
-		}
 		p.WantClose(websock.CloseServiceRestart, "")
 		again := w.in("Ann", "lobby")
 		again.ask(`{"type":"say","text":"back"}`)

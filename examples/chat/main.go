@@ -2,7 +2,7 @@
 // prints in two browsers.
 //
 //	go run ./examples/chat
-//	go run ./examples/chat -addr 127.0.0.1:4000 -come-back 5s
+//	go run ./examples/chat -addr 127.0.0.1:4000 -come-back 10s
 package main
 
 import (
@@ -36,6 +36,15 @@ func main() {
 	}
 }
 
+// How long a shutdown takes: the sockets are closed over drainOver, a client that does not answer its close frame costs 5 s
+// more, and HTTP waits for httpShutdown for connections that browsers have opened in advance. Who comes back meanwhile is
+// refused, so clients are asked to take longer.
+const (
+	drainOver    = time.Second
+	httpShutdown = 2 * time.Second
+	comeBackIn   = 10 * time.Second
+)
+
 //go:embed page
 var files embed.FS
 
@@ -43,7 +52,7 @@ var files embed.FS
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:4000", "`address` to listen on")
-	comeBack := flags.Duration("come-back", 5*time.Second, "clients are asked to come back within this `time` after a shutdown")
+	comeBack := flags.Duration("come-back", comeBackIn, "clients are asked to come back within this `time` after a shutdown")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -65,7 +74,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		MaxMessageSize: 16 << 10,
 		MaxSockets:     10_000,
 		Compression:    socket.Compression{On: true},
-		Drain:          socket.Drain{Over: time.Second, ComeBack: *comeBack},
+		Drain:          socket.Drain{Over: drainOver, ComeBack: *comeBack},
 		Logger:         logger,
 	})
 	if err != nil {
@@ -94,7 +103,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		supervisor.ChildSpec{ID: "system", Service: sys},
 		supervisor.ChildSpec{ID: "users", Service: c.users},
 		supervisor.ChildSpec{ID: "rooms", Service: c.rooms},
-		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen)},
+		supervisor.ChildSpec{ID: "directory", Service: c.directory},
+		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: httpShutdown},
 		supervisor.ChildSpec{ID: "sockets", Service: sockets},
 	)
 }

@@ -46,9 +46,13 @@ type (
 		Rooms []roomInfo `json:"rooms"`
 	}
 	roomInfo struct {
-		Type   string `json:"type"` // room
 		Room   string `json:"room"`
-		People int    `json:"people"`
+		People int    `json:"people"` // 0: it is empty
+	}
+	rooms struct {
+		Type  string     `json:"type"`          // rooms
+		All   bool       `json:"all,omitempty"` // there are no others
+		Rooms []roomInfo `json:"rooms"`         // those that have changed
 	}
 	joined struct {
 		Type     string    `json:"type"` // joined

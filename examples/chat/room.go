@@ -22,7 +22,9 @@ type room struct {
 	life    string // numbers of different lives have nothing to do with each other
 	last    int64
 	history []message
-	here    map[string]bool // who is present, as far as the members were told
+	present map[string][]registry.Meta // who is present, by name
+	here    map[string]bool            // and as far as the members were told
+	resting bool                       // they were told a moment ago
 	expiry  actor.Timer
 }
 
@@ -42,6 +44,7 @@ type (
 		name, text, ref string
 	}
 	roomExpired struct{}
+	roomRested  struct{}
 )
 
 // members is the group of a room's sockets, present the topic of its people.
@@ -53,7 +56,7 @@ func roomName(room string) string { return "room:" + room }
 func (r *room) Init(ctx context.Context) error {
 	me := actor.Self(ctx)
 	r.life = me.String() // a PID is never used twice, not even after a restart of the program
-	r.here = map[string]bool{}
+	r.present, r.here = map[string][]registry.Meta{}, map[string]bool{}
 	if err := r.chat.reg.Register(roomName(r.name), me, nil); err != nil {
 		return err
 	}
@@ -71,7 +74,13 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 	case say:
 		r.say(m)
 	case registry.PresenceDiff:
-		r.changed(ctx, m)
+		m.Apply(r.present)
+		if !r.resting {
+			r.changed(ctx)
+		}
+	case roomRested:
+		r.resting = false
+		r.changed(ctx)
 	case roomExpired:
 		if r.chat.reg.Count(members(r.name)) == 0 {
 			return actor.ErrNormal
@@ -116,18 +125,17 @@ func (r *room) say(m say) {
 	r.chat.reg.Broadcast(members(r.name), websock.JSON(said))
 }
 
-// changed tells the members who came and who went, and everyone how many are here.
-func (r *room) changed(ctx context.Context, diff registry.PresenceDiff) {
+// changed tells the members who came and who went since they were told last, and the directory how many are here.
+func (r *room) changed(ctx context.Context) {
 	news := presence{"presence", r.name, []string{}, []string{}}
-	for name, tabs := range diff.Now {
-		if len(tabs) > 0 && !r.here[name] { // else it is a further tab
+	for name := range r.present {
+		if !r.here[name] {
 			r.here[name] = true
 			news.Joined = append(news.Joined, name)
 		}
 	}
 	for name := range r.here {
-		now, told := diff.Now[name]
-		if len(now) == 0 && (told || diff.Whole) {
+		if len(r.present[name]) == 0 {
 			delete(r.here, name)
 			news.Left = append(news.Left, name)
 		}
@@ -136,6 +144,8 @@ func (r *room) changed(ctx context.Context, diff registry.PresenceDiff) {
 		return
 	}
 	r.chat.reg.Broadcast(members(r.name), websock.JSON(news))
+	r.resting = true
+	actor.SendAfter(ctx, peopleEvery, roomRested{})
 	if len(r.here) == 0 {
 		r.expiry.Stop()
 		r.expiry = actor.SendAfter(ctx, roomKept, roomExpired{})
@@ -143,5 +153,4 @@ func (r *room) changed(ctx context.Context, diff registry.PresenceDiff) {
 	} else {
 		r.chat.reg.Track(roomList, actor.Self(ctx), r.name, len(r.here))
 	}
-	r.chat.reg.Broadcast(everyone, websock.JSON(roomInfo{"room", r.name, len(r.here)}))
 }

@@ -28,9 +28,9 @@ connection.addEventListener("connecting", () => status("connecting"));
 connection.addEventListener("open", () => send({type: "hello", name, key, session}));
 connection.addEventListener("message", e => {
   const m = JSON.parse(e.detail);
-  if ("room" in m && m.type !== "room" && m.room !== room) return; // was on its way when we left that room
+  if ("room" in m && m.room !== room) return; // was on its way when we left that room
   if ((m.type === "message" || m.type === "presence") && !inRoom) return; // from before, and joined will have it
-  ({welcome, joined, message, presence, room: roomChanged, error: refused})[m.type]?.(m);
+  ({welcome, joined, message, presence, rooms: roomsChanged, error: refused})[m.type]?.(m);
 });
 connection.addEventListener("waiting", e => {
   lost();
@@ -129,8 +129,9 @@ function presence(m) {
   showSide();
 }
 
-function roomChanged(m) {
-  m.people ? rooms.set(m.room, m.people) : rooms.delete(m.room);
+function roomsChanged(m) {
+  if (m.all) rooms.clear();
+  for (const r of m.rooms) r.people ? rooms.set(r.room, r.people) : rooms.delete(r.room);
   showSide();
 }
 
