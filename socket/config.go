@@ -61,9 +61,13 @@ type Config struct {
 	// time for 16 KiB. 0: 10 s.
 	WriteTimeout time.Duration
 
-	// CloseTimeout is how long TCP stays open for the peer's Close after ours, and how long a slow peer has to take in
-	// what waits when the mailbox is over its limit, also while a callback runs. 0: 5 s; negative: TCP is closed after our
-	// Close at once.
+	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all
+	// that we have sent, and anew whenever that has taken some of it: so a slow peer gets the last message, unless it takes
+	// nothing for CloseTimeout. What the peer sends meanwhile is read and dropped. Only a kill, the end of Shutdown's ctx
+	// and Drain.Timeout end that sooner. (It is seen on Linux, and over the memory of sockettest; elsewhere, and below a
+	// wrapper without NetConn and SyscallConn, CloseTimeout begins with our Close.) It is also how long a slow peer has to
+	// take in what waits when the mailbox is over its limit, also while a callback runs. 0: 5 s; negative: TCP is closed
+	// after our Close at once, and a peer that still sends may lose what it has not taken.
 	CloseTimeout time.Duration
 
 	// ShutdownTimeout is the shutdown time of the process: for the callback in flight, the Close frame, the children and
@@ -144,6 +148,10 @@ type Compression struct {
 	Threshold int
 	// Level is the deflate level, 1 (fast) to 9 (small). 0: 1.
 	Level int
+	// MaxRatio is how many times what it is on the wire a message of the peer may inflate to, counted once it is larger
+	// than 1 MiB; MaxMessageSize holds besides. Beyond it the socket ends with 1009 before more is inflated. Text shrinks to
+	// a fifth, what machines write seldom below a fiftieth; only what is made for it reaches 1,000. 0: 200; negative: no limit.
+	MaxRatio int
 }
 
 const (
@@ -158,6 +166,7 @@ const (
 	defaultHibernateAfter  = 15 * time.Second
 	defaultThreshold       = 512
 	defaultLevel           = 1
+	defaultMaxRatio        = 200
 )
 
 // withDefaults checks cfg and replaces zeros; what is off stays negative.
@@ -215,6 +224,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Compression.Level == 0 {
 		cfg.Compression.Level = defaultLevel
 	}
+	if cfg.Compression.MaxRatio == 0 {
+		cfg.Compression.MaxRatio = defaultMaxRatio
+	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -243,6 +255,7 @@ func (cfg *Config) wireOptions() wire.Options {
 		Threshold:      cfg.Compression.Threshold,
 		Level:          cfg.Compression.Level,
 		MaxMessageSize: cfg.MaxMessageSize,
+		MaxRatio:       cfg.Compression.MaxRatio,
 		SkipUTF8Check:  cfg.SkipUTF8Check,
 		WriteTimeout:   cfg.WriteTimeout,
 		ReuseBuffers:   cfg.ReuseBuffers,

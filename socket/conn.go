@@ -51,7 +51,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	refused error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
-	closeBy time.Time // until when the peer's Close is waited for
+	parted  time.Time // when the Close frame was out, from which the peer's is waited for; zero: it is not
 	reason  error     // the exit reason
 	label   string    // at the end
 	dropped uint64
@@ -351,10 +351,10 @@ func (r *reporter) Run() { (*conn)(r).report() }
 func (c *conn) leave() {
 	c.ended.Wait()
 	c.mu.Lock()
-	closeBy := c.closeBy
+	parted := c.parted
 	c.mu.Unlock()
-	if !closeBy.IsZero() && !c.wire.Finished() {
-		c.wire.Drain(closeBy)
+	if !parted.IsZero() && !c.wire.Finished() {
+		c.wire.Linger(parted, c.srv.cfg.CloseTimeout)
 	}
 	c.abort()
 	c.stall.stop()

@@ -44,7 +44,7 @@ func (o *overload) Run() {
 	c.wire.CloseWrite()
 	if d := c.srv.cfg.CloseTimeout; d > 0 {
 		c.pulse.stop()
-		c.pulse.part(d)
+		c.pulse.part(d, false)
 	} else {
 		c.abort()
 	}

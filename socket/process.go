@@ -138,8 +138,8 @@ func (c *conn) apply(r *websock.Result) error {
 func check(r *websock.Result) error { return r.Check() }
 
 func (c *conn) append(m *websock.Message) error {
-	if len(m.Data) >= longDeflate && c.wire.Compressed() && c.wire.Pending() {
-		c.flush() // what waits would wait for a millisecond and more
+	if c.wire.Compressed() && c.wire.Pending() {
+		c.beforeDeflate(len(m.Data))
 	}
 	if err := c.wire.Append(*m); err != nil {
 		return c.notAppended(err)
@@ -154,6 +154,16 @@ func (c *conn) notAppended(err error) error {
 	}
 	c.lose("write", err)
 	return c.gone()
+}
+
+// beforeDeflate sees to what waits while a message of so many bytes is compressed: for a millisecond and more, or for one
+// of many that come one after another.
+func (c *conn) beforeDeflate(size int) {
+	if size >= longDeflate {
+		c.flush()
+	} else if size >= c.srv.cfg.Compression.Threshold {
+		c.watch()
+	}
 }
 
 // longDeflate is how many bytes can take long to compress.
@@ -220,7 +230,7 @@ func (c *conn) Ending(reason error) {
 	c.decided = true
 	c.refused = refused
 	if wait := c.srv.cfg.CloseTimeout; closing && wait > 0 {
-		c.closeBy = time.Now().Add(wait)
+		c.parted = time.Now()
 	}
 	c.mu.Unlock()
 	c.wire.Discard()
@@ -230,7 +240,7 @@ func (c *conn) Ending(reason error) {
 	done = true
 	if wait := c.srv.cfg.CloseTimeout; c.sleep.end() {
 		if closing && wait > 0 {
-			c.pulse.part(wait)
+			c.pulse.part(wait, true)
 		} else {
 			c.rouse()
 		}

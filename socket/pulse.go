@@ -21,6 +21,7 @@ type pulse struct {
 	mu      sync.Mutex
 	over    bool
 	parting bool           // the entry is the time for the peer's Close
+	lingers bool           // and then the reader looks at what the peer has not taken
 	pinging bool           // a ping is on its way
 	asked   bool           // the last ping is not answered yet
 	gone    bool           // TCP is closed
@@ -87,14 +88,15 @@ func (p *pulse) begin() bool {
 func (p *pulse) done() { p.wg.Done() }
 
 // part closes TCP at the end of the time for the peer's Close, for which no reader waits: the socket sleeps, or a callback
-// runs. It is called after stop.
-func (p *pulse) part(wait time.Duration) {
+// runs. lingers: it wakes the reader instead, which goes on waiting while the peer takes what was sent. It is called after
+// stop.
+func (p *pulse) part(wait time.Duration, lingers bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.gone {
 		return
 	}
-	p.parting = true
+	p.parting, p.lingers = true, lingers
 	p.c.srv.wheel.Set(&p.entry, p, time.Now(), wait)
 }
 
@@ -155,7 +157,11 @@ func (p *pulse) Due(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.parting {
-		p.c.abort() // which wakes the socket
+		if p.lingers {
+			p.c.rouse()
+		} else {
+			p.c.abort() // which wakes the socket
+		}
 		return
 	}
 	if p.over {

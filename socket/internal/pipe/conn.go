@@ -192,6 +192,23 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 	return nil
 }
 
+// kernel is how much of what waits to be read is with the reader already, as in
+// the buffer of its kernel.
+const kernel = 64 << 10
+
+// Unsent returns how many bytes of what was written here are not with the peer
+// yet: those beyond the first 64 KiB that wait for it to read. A [Conn.Close] that
+// meets unread bytes, and a peer that writes to a closed connection, take them
+// away.
+func (c *Conn) Unsent() int {
+	c.pair.mu.Lock()
+	defer c.unlock()
+	if c.closed || c.reset {
+		return 0
+	}
+	return max(0, int(c.peer.received.n)-kernel)
+}
+
 // room is how many bytes may come to wait here now.
 func (c *Conn) room() int { return max(0, int(c.limit)-int(c.received.n)) }
 

@@ -10,7 +10,7 @@ import (
 type Activity struct {
 	LastRead     time.Time // bytes came from the transport
 	LastWrite    time.Time // a write to the transport was completed
-	WaitingSince time.Time // Next, or Drain, waits for bytes
+	WaitingSince time.Time // Next, or Linger, waits for bytes
 	MessageSince time.Time // the first byte of a message, or of any frame, that is not complete; never while OnControl runs
 }
 

@@ -13,7 +13,7 @@ import (
 
 // Conn is one WebSocket connection, from the 101 on.
 //
-// Next, Drain, SetPatient and SetHooks are for one goroutine at a time. All else may be
+// Next, Linger, SetPatient and SetHooks are for one goroutine at a time. All else may be
 // called from any goroutine, also while another call blocks. Whoever made a
 // Conn has to end it with Abort.
 //
@@ -34,7 +34,7 @@ type Conn struct {
 	draining  bool // Interrupt and Discard have no effect any more
 	impatient bool // SetPatient(false)
 	waiting   bool // whether clock.waiting is not 0
-	unwakable bool // the read deadline belongs to Drain; under wakeMu
+	unwakable bool // the read deadline belongs to Linger; under wakeMu
 	discard   atomic.Bool
 
 	clock   clock

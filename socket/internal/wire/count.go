@@ -5,7 +5,7 @@ import "sync/atomic"
 // Counts says what crossed the wire: every frame once, payload bytes as they
 // were on the wire, after compression.
 type Counts struct {
-	In  FrameCounts // whole frames that were read; not those Drain discards after a protocol error
+	In  FrameCounts // whole frames that were read; not those Linger discards after a protocol error
 	Out FrameCounts // frames that were appended
 }
 

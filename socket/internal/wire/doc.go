@@ -10,7 +10,7 @@
 //
 // # Reading
 //
-// One goroutine at a time calls [Conn.Next] and, at the end, [Conn.Drain].
+// One goroutine at a time calls [Conn.Next] and, at the end, [Conn.Linger].
 // Reading goes through three layers:
 //
 //   - source brings bytes from the transport. It holds no buffer while it waits.
@@ -42,7 +42,7 @@
 // # Ending
 //
 // [Conn.Interrupt] ends waiting with an error, [Conn.Discard] ends delivery,
-// [Conn.CloseWrite] half closes, [Conn.Drain] reads on until the peer has
+// [Conn.CloseWrite] half closes, [Conn.Linger] reads on until the peer has
 // closed too, [Conn.Abort] closes TCP at once.
 //
 // The package starts no goroutine and has no state but buffer pools. It waits

@@ -72,8 +72,8 @@ func FuzzRead(f *testing.F) {
 			}
 			got = append(got, event(m))
 		}
-		if err := c.Drain(time.Time{}); err != nil {
-			t.Errorf("input %s: Drain: %v", show(input), err)
+		if err := c.Linger(time.Time{}, 0); err != nil {
+			t.Errorf("input %s: Linger: %v", show(input), err)
 		}
 		if deflate {
 			return

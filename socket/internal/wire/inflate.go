@@ -22,6 +22,7 @@ const (
 	deflateOutput = 4 << 10  // inflated bytes that room is made for at first
 	longInflate   = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
 	maxScratch    = 64 << 10 // largest buffer that stays in a pool
+	freeInflation = 1 << 20  // a message may become as large without a look at Options.MaxRatio
 )
 
 // inflater is all that inflating one message needs. No state outlives the
@@ -58,6 +59,7 @@ func (f *inflater) release() {
 // deflated reads the payload of the open message, then deflateTail.
 type deflated struct {
 	conn  *Conn
+	bytes int64  // that were read of it
 	ended bool   // the payload was read to its end
 	tail  string // what is left of deflateTail
 	err   error  // why reading failed
@@ -74,6 +76,7 @@ func (d *deflated) Read(p []byte) (int, error) {
 			err = d.conn.take(p[:n])
 		}
 		if err == nil {
+			d.bytes += int64(n)
 			return n, nil
 		}
 		if err != errMessageEnd { //nolint:errorlint // never wrapped
@@ -104,7 +107,7 @@ func (c *Conn) inflate() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if c.in.total >= longInflate && c.Pending() && c.hooks != nil {
+	if (c.in.total >= longInflate || !c.in.frame.fin) && c.Pending() && c.hooks != nil {
 		c.hooks.BeforeWait() // as what it flushes would wait for a millisecond and more
 	}
 	f := newInflater(c)
@@ -115,6 +118,10 @@ func (c *Conn) inflate() ([]byte, error) {
 	data := f.out[:0]
 	checked := 0
 	for {
+		if f.bomb(len(data), c.u.opts.MaxRatio) {
+			return nil, violation(websock.CloseMessageTooBig,
+				"message inflates to more than Config.Compression.MaxRatio %d times what it is on the wire", c.u.opts.MaxRatio)
+		}
 		data = c.growInflated(data)
 		n, err := f.r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
@@ -150,6 +157,13 @@ func (c *Conn) inflate() ([]byte, error) {
 		return append(newBuffer(bufferFor(len(data))), data...), nil
 	}
 	return append([]byte{}, data...), nil
+}
+
+// bomb reports whether so many bytes are more than ratio times what has been used of the message for them. It counts what
+// has come, not what a header declares.
+func (f *inflater) bomb(inflated, ratio int) bool {
+	used := f.in.bytes - int64(f.buf.Buffered())
+	return ratio > 0 && inflated > freeInflation && int64(inflated)/int64(ratio) > max(used, 0)
 }
 
 // atEnd checks what stands behind a block with BFINAL: nothing, or the byte 00

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"errors"
-	"io"
 	"time"
 )
 
@@ -104,81 +103,3 @@ func (c *Conn) afterRead(err error) error {
 // Finished reports whether the peer's Close frame was read and nothing behind it:
 // TCP can be closed without a reset. It is for the reading goroutine.
 func (c *Conn) Finished() bool { return c.finished }
-
-// Drain reads on after Next has failed, and throws away what comes, so that
-// closing TCP does not reset the connection while our Close frame is on its way
-// (RFC 6455 section 7.1.1). It returns nil when the peer's Close frame has come,
-// or, if that came before or the stream cannot be parsed any more, at the end of
-// TCP; else an error at deadline (the zero Time: none) or when the transport
-// fails. It uses no memory but one read buffer.
-//
-// It is for the reading goroutine. Interrupt and Discard have no effect on it,
-// Abort ends it.
-func (c *Conn) Drain(deadline time.Time) error {
-	if !c.ended {
-		c.end(ErrStopped)
-	}
-	c.draining = true
-	c.wakeMu.Lock()
-	c.unwakable = true
-	err := c.conn.SetReadDeadline(deadline)
-	c.wakeMu.Unlock()
-	if err == nil {
-		err = c.drain()
-	}
-	c.drop()
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
-func (c *Conn) drain() error {
-	for !c.closed && !c.in.broken {
-		if err := c.skipPayload(); err != nil {
-			return err
-		}
-		h, err := c.header()
-		if c.in.broken {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if h.opcode == opClose {
-			p, err := c.controlPayload(h)
-			if err != nil {
-				return err
-			}
-			c.countIn(opClose, h.length)
-			c.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
-			return nil
-		}
-		c.source.data = c.source.data[h.size:]
-		c.in.frame, c.in.rest = h, h.length
-		if h.length == 0 {
-			c.countIn(h.opcode, 0)
-		}
-	}
-	for {
-		c.drop()
-		if err := c.receive(true); err != nil {
-			return err
-		}
-	}
-}
-
-// skipPayload drops what is left of the payload of a frame.
-func (c *Conn) skipPayload() error {
-	for c.in.rest > 0 {
-		if n := int(min(int64(len(c.source.data)), c.in.rest)); n > 0 {
-			c.source.data = c.source.data[n:]
-			c.consumed(n)
-			continue
-		}
-		if err := c.receive(true); err != nil {
-			return err
-		}
-	}
-	return nil
-}

@@ -113,8 +113,8 @@ func TestNext_hookStops(t *testing.T) {
 	if m, err := c.Next(); err != wire.ErrStopped {
 		t.Fatalf("Next: %v, %v, want ErrStopped", m, err)
 	}
-	if err := c.Drain(time.Time{}); err != nil {
-		t.Errorf("Drain: %v", err)
+	if err := c.Linger(time.Time{}, 0); err != nil {
+		t.Errorf("Linger: %v", err)
 	}
 	if _, received := c.CloseFrames(); received == nil || *received != (websock.CloseDetail{Code: 1000, Reason: "bye"}) {
 		t.Errorf("Close frame received: %v", received)
@@ -149,8 +149,8 @@ func TestNext_hookBeforeWait(t *testing.T) {
 func TestAbort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, call := range map[string]func(c *wire.Conn) error{
-			"Next":  func(c *wire.Conn) error { return next(c)() },
-			"Drain": func(c *wire.Conn) error { return c.Drain(time.Time{}) },
+			"Next":   func(c *wire.Conn) error { return next(c)() },
+			"Linger": func(c *wire.Conn) error { return c.Linger(time.Time{}, 0) },
 			"Flush": func(c *wire.Conn) error {
 				c.Append(websock.Binary(make([]byte, 8<<20)))
 				return c.Flush()
@@ -174,8 +174,8 @@ func TestAbort(t *testing.T) {
 	})
 }
 
-// TestDrain starts where Next stopped, in the middle of anything.
-func TestDrain(t *testing.T) {
+// TestLinger starts where Next stopped, in the middle of anything.
+func TestLinger(t *testing.T) {
 	bye := closeFrame(1001, "bye")
 	tests := []struct {
 		name   string
@@ -209,7 +209,7 @@ func TestDrain(t *testing.T) {
 					done := blocked(next(c))
 					c.Interrupt(errIdle)
 					<-done
-					drained := blocked(func() error { return c.Drain(time.Now().Add(time.Minute)) })
+					drained := blocked(func() error { return c.Linger(time.Now(), time.Minute) })
 					for _, chunk := range chunks {
 						client.WriteBytes(chunk)
 						if len(chunks) < 2000 {
@@ -220,7 +220,7 @@ func TestDrain(t *testing.T) {
 						client.Conn().(*pipe.Conn).CloseWrite()
 					}
 					if err := <-drained; err != nil {
-						t.Errorf("Drain: %v", err)
+						t.Errorf("Linger: %v", err)
 					}
 					_, received := c.CloseFrames()
 					if tt.code == 0 && received != nil || tt.code != 0 && (received == nil || received.Code != tt.code) {
@@ -232,9 +232,9 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestDrain_afterErrors: whatever ended Next, a Close of the peer ends Drain
+// TestLinger_afterErrors: whatever ended Next, a Close of the peer ends Linger
 // where the frames can still be told apart; else the end of TCP does.
-func TestDrain_afterErrors(t *testing.T) {
+func TestLinger_afterErrors(t *testing.T) {
 	bye := closeFrame(1000, "")
 	tests := []struct {
 		name  string
@@ -262,45 +262,45 @@ func TestDrain_afterErrors(t *testing.T) {
 				if _, err := c.Next(); err == nil {
 					t.Fatal("Next returned no error")
 				}
-				drained := blocked(func() error { return c.Drain(time.Time{}) })
+				drained := blocked(func() error { return c.Linger(time.Time{}, 0) })
 				client.WriteBytes(bye)
 				synctest.Wait()
 				select {
 				case err := <-drained:
 					if err != nil || !tt.frame {
-						t.Errorf("Drain returned at the Close frame: %v", err)
+						t.Errorf("Linger returned at the Close frame: %v", err)
 					}
 					return
 				default:
 				}
 				if tt.frame {
-					t.Error("Drain did not return at the Close frame")
+					t.Error("Linger did not return at the Close frame")
 				}
 				client.WriteBytes([]byte("whatever"))
 				client.Conn().Close()
 				if err := <-drained; err != nil {
-					t.Errorf("Drain at the end of TCP: %v", err)
+					t.Errorf("Linger at the end of TCP: %v", err)
 				}
 			})
 		})
 	}
 }
 
-func TestDrain_deadline(t *testing.T) {
+func TestLinger_deadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, c := connect(t, wire.Options{MaxMessageSize: mb}, false)
 		c.Discard()
 		start := time.Now()
-		done := blocked(func() error { return c.Drain(start.Add(5 * time.Second)) })
+		done := blocked(func() error { return c.Linger(start, 5*time.Second) })
 		client.Text("I do not close")
-		// What ends Next does not end Drain.
+		// What ends Next does not end Linger.
 		c.Interrupt(errIdle)
 		c.Discard()
 		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) || time.Since(start) != 5*time.Second {
-			t.Errorf("Drain: %v after %v, want a deadline error after 5s", err, time.Since(start))
+			t.Errorf("Linger: %v after %v, want a deadline error after 5s", err, time.Since(start))
 		}
 		if _, err := c.Next(); err != wire.ErrStopped {
-			t.Errorf("Next behind Drain: %v, want ErrStopped", err)
+			t.Errorf("Next behind Linger: %v, want ErrStopped", err)
 		}
 	})
 }

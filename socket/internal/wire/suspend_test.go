@@ -135,13 +135,13 @@ func TestSuspend_losesToInterruptAndDiscard(t *testing.T) {
 				if a := c.Activity(); !a.WaitingSince.IsZero() {
 					t.Errorf("%s: waits since %v after the end", name, a.WaitingSince)
 				}
-				if err := c.Drain(time.Now().Add(time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%s: Drain: %v, want its deadline", name, err)
+				if err := c.Linger(time.Now(), time.Second); !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%s: Linger: %v, want its deadline", name, err)
 				}
-				done = blocked(func() error { return c.Drain(time.Now().Add(time.Second)) })
+				done = blocked(func() error { return c.Linger(time.Now(), time.Second) })
 				c.Suspend()
 				if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
-					t.Errorf("%s: Drain after Suspend: %v, want its deadline", name, err)
+					t.Errorf("%s: Linger after Suspend: %v, want its deadline", name, err)
 				}
 			}
 		}

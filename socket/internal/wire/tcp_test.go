@@ -231,9 +231,9 @@ func TestNetwork_interrupt(t *testing.T) {
 					t.Fatalf("%s, %d bytes sent: Next: %v, want %v", name, len(sent), err, want)
 				}
 				client.Conn().Close()
-				if err := c.Drain(time.Time{}); err != nil && name != "Abort" && !errors.Is(err, os.ErrDeadlineExceeded) {
+				if err := c.Linger(time.Time{}, 0); err != nil && name != "Abort" && !errors.Is(err, os.ErrDeadlineExceeded) {
 					// A reset is what a client that closes early may cause.
-					t.Logf("%s: Drain: %v", name, err)
+					t.Logf("%s: Linger: %v", name, err)
 				}
 				c.Abort()
 			}
@@ -301,8 +301,8 @@ func TestNetwork_closeReachesAPeerThatStillWrites(t *testing.T) {
 			<-written
 			client.Close(1009, "")
 		}()
-		if err := c.Drain(time.Now().Add(time.Minute)); err != nil {
-			t.Errorf("Drain: %v", err)
+		if err := c.Linger(time.Now(), time.Minute); err != nil {
+			t.Errorf("Linger: %v", err)
 		}
 		c.Abort()
 		f, err := client.ReadFrame()

@@ -17,6 +17,7 @@ type Options struct {
 	Threshold      int           // least bytes of a message that is deflated; 0: every message
 	Level          int           // of deflate, 1 to 9
 	MaxMessageSize int64         // bytes after inflation; negative: no limit
+	MaxRatio       int           // a message beyond a MiB inflates to at most so many times what was read of it; 0 or less: no limit
 	SkipUTF8Check  bool          // of text messages; close reasons are always checked
 	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
 	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back

@@ -1,0 +1,8 @@
+//go:build !linux || troupe_nosyscalls
+
+package wire
+
+import "syscall"
+
+// sendQueue is not known here.
+func sendQueue(syscall.Conn) int { return 0 }
