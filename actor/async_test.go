@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -166,36 +167,48 @@ func TestAsync_isBounded(t *testing.T) {
 	}
 }
 
-// Who gets a Done may start the next: its place is free by then.
-func TestAsync_oneAfterTheOther(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sys, _ := newSystem(t, actor.Config{})
-		const rounds = 1000
-		var errs journal[error]
-		done := 0
-		next := func(ctx context.Context) {
-			actor.Async(ctx, func(context.Context) (int, error) { return 0, nil })
-		}
-		spawn(t, sys, &behaviour{
-			init: func(ctx context.Context) error { next(ctx); return nil },
-			receive: func(ctx context.Context, msg any) error {
-				errs.add(msg.(actor.Done[int]).Err)
-				if done++; done < rounds {
-					next(ctx)
-				}
+// Who gets a Done may start the next: its place is free by then. Others ask for the process meanwhile, so that the goroutine of
+// the Async, and the one that handles its Done, wait for each other.
+func TestStress_asyncsOneAfterTheOther(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{})
+	n := rounds()
+	over := make(chan error, 1)
+	done := 0
+	next := func(ctx context.Context) {
+		actor.Async(ctx, func(context.Context) (int, error) { return 0, nil })
+	}
+	pid := spawn(t, sys, &behaviour{
+		init: func(ctx context.Context) error { next(ctx); return nil },
+		receive: func(ctx context.Context, msg any) error {
+			err := msg.(actor.Done[int]).Err
+			if done++; err != nil || done == n {
+				over <- err
 				return nil
-			},
-		}, actor.SpawnOptions{MaxAsync: 1})
-		synctest.Wait()
-		if n := errs.len(); n != rounds {
-			t.Errorf("%d Dones, want %d", n, rounds)
-		}
-		for i, err := range errs.all() {
-			if err != nil {
-				t.Fatalf("Async %d, when the one before it was done: %v", i, err)
 			}
-		}
-	})
+			next(ctx)
+			return nil
+		},
+	}, actor.SpawnOptions{MaxAsync: 1})
+	stop := make(chan struct{})
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					actor.Inspect(pid)
+				}
+			}
+		})
+	}
+	err := <-over
+	close(stop)
+	asking.Wait()
+	if err != nil {
+		t.Errorf("Async number %d, when the one before it was done: %v", done, err)
+	}
 }
 
 func TestAsync_answersACallOfItsCallback(t *testing.T) {

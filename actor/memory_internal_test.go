@@ -109,3 +109,52 @@ func TestRelations_giveMemoryBackAfterACrowd(t *testing.T) {
 		}
 	}
 }
+
+// TestTable_spread: each process once, and neighbours are of different parts while there are others.
+func TestTable_spread(t *testing.T) {
+	s := quietSystem(t, Config{})
+	for _, n := range []int{0, 1, tableShards, 10*tableShards + 7} {
+		var all []*process
+		for range n {
+			p := &process{sys: s, num: s.numbers.Add(1)}
+			s.table.put(p)
+			all = append(all, p)
+		}
+		for name, walk := range map[string]func(func(*process) bool){"spread": s.table.spread(), "all": s.table.all()} {
+			seen := make(map[*process]bool)
+			last := uint64(0)
+			for p := range walk {
+				if seen[p] {
+					t.Fatalf("%s of %d: process %d comes twice", name, n, p.num)
+				}
+				if seen[p] = true; name == "spread" && n > 1 && p.num%tableShards == last%tableShards && len(seen) > 1 && len(seen) <= n-n%tableShards {
+					t.Fatalf("spread of %d: processes %d and %d, of one part, are neighbours", n, last, p.num)
+				}
+				last = p.num
+			}
+			if len(seen) != n {
+				t.Errorf("%s of %d: %d processes come", name, n, len(seen))
+			}
+		}
+		for _, p := range all {
+			s.table.remove(p.num)
+		}
+	}
+}
+
+// TestInspect_foundBeforeItsEnd: who has found a process before its end gets no description of a dead one.
+func TestInspect_foundBeforeItsEnd(t *testing.T) {
+	s := quietSystem(t, Config{})
+	pid, err := s.Spawn(nop{}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := pid.find()
+	if info, ok := p.info(); !ok || info.PID != pid {
+		t.Errorf("alive: %+v, %t; want a description", info, ok)
+	}
+	pid.Exit(ErrKilled)
+	if info, ok := p.info(); ok {
+		t.Errorf("dead: %+v, want none", info)
+	}
+}
