@@ -87,6 +87,9 @@ func headerSize(payload int) int {
 
 // TestNext_headerAloneCostsNothing: what a frame header declares is not allocated before it has come.
 func TestNext_headerAloneCostsNothing(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector empties the pools: run without -race too")
+	}
 	const rounds, most = 50, 40 << 10 // a read buffer and 4 KiB, and what is around them
 	whole := frame(fin, opBinary, str(65_000))
 	for _, tt := range []struct {
