@@ -18,19 +18,27 @@ func TestSetHooks_beforeWaitRunsBeforeALongInflation(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		message []byte
+		first   int // bytes of the first fragment; 0: one frame
 		want    int
 	}{
-		{"long", noise, 1},
-		{"short", []byte("short"), 0},
+		{"long", noise, 0, 1},
+		{"long, with a short first fragment", noise, 100, 1},
+		{"short", []byte("short"), 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			client, c := connect(t, wire.Options{MaxMessageSize: -1}, true)
 			waits := 0
 			c.SetHooks(hooks{func() { waits++ }, nil})
-			client.Write( // in one segment
-				rawclient.Frame{Fin: true, Opcode: rawclient.OpBinary, Payload: []byte("first")},
-				rawclient.Frame{Fin: true, RSV: rawclient.RSV1, Opcode: rawclient.OpBinary, Payload: rawclient.Deflate(tt.message)},
-			)
+			p := rawclient.Deflate(tt.message)
+			frames := []rawclient.Frame{
+				{Fin: true, Opcode: rawclient.OpBinary, Payload: []byte("first")},
+				{Fin: tt.first == 0, RSV: rawclient.RSV1, Opcode: rawclient.OpBinary, Payload: p},
+			}
+			if tt.first > 0 {
+				frames[1].Payload = p[:tt.first]
+				frames = append(frames, rawclient.Frame{Fin: true, Payload: p[tt.first:]})
+			}
+			client.Write(frames...) // in one segment
 			if _, err := c.Next(); err != nil {
 				t.Fatal(err)
 			}
