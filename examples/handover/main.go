@@ -61,6 +61,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	server := &http.Server{
 		Handler:           sockets.Handler(func(*http.Request) (websock.Handler, error) { return greeter{*name}, nil }),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
 		IdleTimeout:       time.Minute,
 	}
 	listen := func(ctx context.Context) (net.Listener, error) {
