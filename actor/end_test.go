@@ -299,8 +299,14 @@ func TestEnd(t *testing.T) {
 					if want := wantFor(kind, tt.want); !slices.Equal(got, want) {
 						t.Errorf("the end was\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
 					}
-					if r := <-reasons; !tt.reason(r) {
-						t.Errorf("exit reason %#v", r)
+					select {
+					case r := <-reasons:
+						if !tt.reason(r) {
+							t.Errorf("exit reason %#v", r)
+						}
+					default:
+						t.Errorf("the process has not ended")
+						s.pid.Exit(killed) // or the test would wait for it
 					}
 					if s.pid.Send("hi") || s.pid.Alive() || s.pid.Exit(errBoom) || s.ctx.Err() == nil {
 						t.Errorf("the process is not dead: Send %t, Alive %t, Exit %t, ctx %v", s.pid.Send("hi"), s.pid.Alive(),

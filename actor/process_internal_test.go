@@ -593,7 +593,12 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 		"kill":           func(p *process) { p.kill(ErrKilled) },
 		"overtaken":      func(p *process) { p.Fail(errors.New("peer lost")) },
 		"an Exit behind": func(p *process) { p.exit(ErrNormal) },
-		"over the limit": func(p *process) { p.post(item{kindUser, nil}) },
+		"over the limit": func(p *process) {
+			if got := p.post(item{kindUser, nil}); got != postFull {
+				t.Errorf("post beyond the limit: %d, want %d", got, postFull)
+				p.kill(ErrKilled) // or the test would wait for the end
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			waited := 0
