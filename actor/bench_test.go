@@ -24,7 +24,7 @@ func benchSystem(b *testing.B) *actor.System {
 }
 
 func benchSpawn(b *testing.B, sys *actor.System, f receiveFunc, o actor.SpawnOptions) actor.PID {
-	pid, err := sys.Spawn(f, o)
+	pid, err := sys.Spawn(context.Background(), f, o)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func BenchmarkMonitor_down(b *testing.B) {
 			close(done)
 			return nil
 		}
-		pid, err := sys.Spawn(receiveFunc(answer), actor.SpawnOptions{})
+		pid, err := sys.Spawn(context.Background(), receiveFunc(answer), actor.SpawnOptions{})
 		if err != nil {
 			return err
 		}
@@ -292,7 +292,7 @@ func BenchmarkMemory(b *testing.B) {
 		spawn func(sys *actor.System) (any, error)
 	}{
 		{"actor", func(sys *actor.System) (any, error) {
-			_, err := sys.Spawn(nobody{}, actor.SpawnOptions{})
+			_, err := sys.Spawn(context.Background(), nobody{}, actor.SpawnOptions{})
 			return nil, err
 		}},
 		{"hosted", func(sys *actor.System) (any, error) {

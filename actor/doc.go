@@ -10,7 +10,7 @@
 //	}
 //
 //	sys, err := actor.NewSystem(actor.Config{})
-//	pid, err := sys.Spawn(&counter{}, actor.SpawnOptions{Label: "counter"})
+//	pid, err := sys.Spawn(ctx, &counter{}, actor.SpawnOptions{Label: "counter"})
 //	n, err := actor.Call[int](ctx, pid, "next")
 //
 // # The life of a process

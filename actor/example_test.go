@@ -40,7 +40,7 @@ func Example() {
 	}
 	defer sys.Shutdown(ctx)
 
-	pid, err := sys.Spawn(&room{}, actor.SpawnOptions{Label: "room 7"})
+	pid, err := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{Label: "room 7"})
 	if err != nil {
 		panic(err)
 	}
@@ -73,9 +73,9 @@ func (s *started) Terminate(_ context.Context, reason error) { fmt.Println("disc
 
 func ExampleSystem_Spawn() {
 	sys, _ := actor.NewSystem(actor.Config{})
-	_, err := sys.Spawn(&started{}, actor.SpawnOptions{})
+	_, err := sys.Spawn(context.Background(), &started{}, actor.SpawnOptions{})
 	fmt.Println("error:", err)
-	_, err = sys.Spawn(&started{"db:5432"}, actor.SpawnOptions{})
+	_, err = sys.Spawn(context.Background(), &started{"db:5432"}, actor.SpawnOptions{})
 	fmt.Println("error:", err)
 	sys.Shutdown(context.Background())
 	// Output:
@@ -89,7 +89,7 @@ func ExampleSpawn() {
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(context.Background())
 	told := make(chan string)
-	parent, _ := sys.Spawn(receiveFunc(func(ctx context.Context, msg any) error {
+	parent, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, msg any) error {
 		switch m := msg.(type) {
 		case string:
 			child, err := actor.Spawn(ctx, &room{}, actor.SpawnOptions{})
@@ -111,7 +111,7 @@ func ExampleCall() {
 	ctx := context.Background()
 	sys, _ := actor.NewSystem(actor.Config{CallTimeout: 2 * time.Second})
 	defer sys.Shutdown(ctx)
-	double, _ := sys.Spawn(receiveFunc(func(ctx context.Context, msg any) error {
+	double, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, msg any) error {
 		if n, ok := msg.(int); ok {
 			actor.Reply(ctx, 2*n)
 		}
@@ -135,7 +135,7 @@ func ExampleCaller() {
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(ctx)
 	waiting := make(chan actor.From, 1)
-	pid, _ := sys.Spawn(receiveFunc(func(ctx context.Context, _ any) error {
+	pid, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, _ any) error {
 		from, _ := actor.Caller(ctx) // keeps the Call open behind the callback
 		waiting <- from
 		return nil
@@ -151,9 +151,9 @@ func ExampleCaller() {
 func ExampleMonitor() {
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(context.Background())
-	target, _ := sys.Spawn(&room{}, actor.SpawnOptions{})
+	target, _ := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{})
 	told := make(chan string)
-	watcher, _ := sys.Spawn(receiveFunc(func(ctx context.Context, msg any) error {
+	watcher, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, msg any) error {
 		switch m := msg.(type) {
 		case actor.PID:
 			actor.Monitor(ctx, m)
@@ -172,7 +172,7 @@ func ExampleSendAfter() {
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(context.Background())
 	told := make(chan any)
-	pid, _ := sys.Spawn(receiveFunc(func(ctx context.Context, msg any) error {
+	pid, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, msg any) error {
 		if msg == "start" {
 			actor.SendAfter(ctx, time.Millisecond, "time is up")
 			actor.SendAfter(ctx, time.Hour, "never").Stop()
@@ -190,7 +190,7 @@ func ExampleAsync() {
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(context.Background())
 	told := make(chan string)
-	pid, _ := sys.Spawn(receiveFunc(func(ctx context.Context, msg any) error {
+	pid, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, msg any) error {
 		switch m := msg.(type) {
 		case string:
 			actor.Async(ctx, func(context.Context) (int, error) { return len(m), nil }) // a slow query, say
@@ -208,7 +208,7 @@ func ExamplePID_Exit() {
 	ctx := context.Background()
 	sys, _ := actor.NewSystem(actor.Config{})
 	defer sys.Shutdown(ctx)
-	pid, _ := sys.Spawn(&started{"db:5432"}, actor.SpawnOptions{})
+	pid, _ := sys.Spawn(context.Background(), &started{"db:5432"}, actor.SpawnOptions{})
 	pid.Exit(actor.ErrNormal) // takes its place in the mailbox
 	actor.Wait(ctx, pid)
 	fmt.Println(pid.Alive(), pid.Send("too late"))
@@ -221,7 +221,7 @@ func ExamplePID_Exit() {
 func ExampleSystem_ParsePID() {
 	sys, _ := actor.NewSystem(actor.Config{Node: "eu-1"})
 	defer sys.Shutdown(context.Background())
-	pid, _ := sys.Spawn(&room{}, actor.SpawnOptions{})
+	pid, _ := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{})
 
 	text := pid.String() // keep this in a database
 	again, err := sys.ParsePID(text)
@@ -239,12 +239,12 @@ func ExampleSystem_ParsePID() {
 
 func ExampleSystem_Shutdown() {
 	sys, _ := actor.NewSystem(actor.Config{})
-	sys.Spawn(&started{"db:5432"}, actor.SpawnOptions{Shutdown: time.Second})
+	sys.Spawn(context.Background(), &started{"db:5432"}, actor.SpawnOptions{Shutdown: time.Second})
 
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	fmt.Println(sys.Shutdown(ctx))
-	_, err := sys.Spawn(&room{}, actor.SpawnOptions{})
+	_, err := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{})
 	fmt.Println(errors.Is(err, actor.ErrShutdown))
 	// Output:
 	// connected to db:5432

@@ -83,7 +83,7 @@ type do func(ctx context.Context) error
 
 func spawn(t testing.TB, sys *actor.System, a actor.Actor, o actor.SpawnOptions) actor.PID {
 	t.Helper()
-	pid, err := sys.Spawn(a, o)
+	pid, err := sys.Spawn(context.Background(), a, o)
 	if err != nil {
 		t.Fatalf("Spawn(%+v): %v", o, err)
 	}

@@ -53,12 +53,12 @@ func TestTable_givesMemoryBackAfterACrowd(t *testing.T) {
 func TestRelations_giveMemoryBackAfterACrowd(t *testing.T) {
 	s := quietSystem(t, Config{CallTimeout: -1})
 	var ctx context.Context
-	pid, err := s.Spawn(&hook1{init: func(c context.Context) { ctx = c }}, SpawnOptions{})
+	pid, err := s.Spawn(context.Background(), &hook1{init: func(c context.Context) { ctx = c }}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	room := pid.find()
-	other, err := s.Spawn(nop{}, SpawnOptions{})
+	other, err := s.Spawn(context.Background(), nop{}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

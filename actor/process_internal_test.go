@@ -83,7 +83,7 @@ func heap() uint64 {
 
 func TestMailbox_givesMemoryBackAfterABurst(t *testing.T) {
 	s := quietSystem(t, Config{})
-	pid, err := s.Spawn(gate{}, SpawnOptions{MailboxLimit: -1})
+	pid, err := s.Spawn(context.Background(), gate{}, SpawnOptions{MailboxLimit: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +123,7 @@ func (gate) Receive(_ context.Context, msg any) error {
 
 // cycle spawns a process with a child, a monitor, timers, a Call and an Async, and ends all of it.
 func cycle(t *testing.T, s *System, watcher context.Context, kill bool) {
-	pid, err := s.Spawn(&full{}, SpawnOptions{})
+	pid, err := s.Spawn(context.Background(), &full{}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func (f *full) Receive(ctx context.Context, msg any) error {
 func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 	s := quietSystem(t, Config{})
 	var watcher context.Context
-	w, err := s.Spawn(&hook1{init: func(ctx context.Context) { watcher = ctx }}, SpawnOptions{})
+	w, err := s.Spawn(context.Background(), &hook1{init: func(ctx context.Context) { watcher = ctx }}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,12 +219,12 @@ func (h *hook1) Init(ctx context.Context) error { h.init(ctx); return nil }
 // TestRelations_areDissolved: what a process had to do with others leaves no trace with them.
 func TestRelations_areDissolved(t *testing.T) {
 	s := quietSystem(t, Config{CallTimeout: -1})
-	target, err := s.Spawn(&keeper{}, SpawnOptions{})
+	target, err := s.Spawn(context.Background(), &keeper{}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
-	w, err := s.Spawn(&hook1{init: func(c context.Context) { ctx = c }}, SpawnOptions{})
+	w, err := s.Spawn(context.Background(), &hook1{init: func(c context.Context) { ctx = c }}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -280,7 +280,7 @@ func (*keeper) Receive(ctx context.Context, _ any) error { Caller(ctx); return n
 func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	s := quietSystem(t, Config{})
 	var parent context.Context
-	pid, err := s.Spawn(&hook1{init: func(ctx context.Context) { parent = ctx }}, SpawnOptions{})
+	pid, err := s.Spawn(context.Background(), &hook1{init: func(ctx context.Context) { parent = ctx }}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestSpawn_whileShutdownSweeps(t *testing.T) {
 		if err := s.enter(p); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := p.launch(); err != nil {
+		if _, err := p.launch(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -334,7 +334,7 @@ func TestSpawn_whileShutdownSweeps(t *testing.T) {
 func TestMonitor_ofAWatcherThatIsKilledMeanwhile(t *testing.T) {
 	s := quietSystem(t, Config{})
 	spawn := func() *process {
-		pid, err := s.Spawn(nop{}, SpawnOptions{})
+		pid, err := s.Spawn(context.Background(), nop{}, SpawnOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -360,7 +360,7 @@ func TestMonitor_ofAWatcherThatIsKilledMeanwhile(t *testing.T) {
 // nobody would fail it.
 func TestCaller_afterTheEnd(t *testing.T) {
 	s := quietSystem(t, Config{})
-	pid, err := s.Spawn(nop{}, SpawnOptions{})
+	pid, err := s.Spawn(context.Background(), nop{}, SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -395,7 +395,7 @@ func TestSpawn_whileAllIsKilled(t *testing.T) {
 		}
 	})
 	for range 5_000 {
-		if _, err := s.Spawn(nop{}, SpawnOptions{}); err != nil && !errors.Is(err, ErrKilled) {
+		if _, err := s.Spawn(context.Background(), nop{}, SpawnOptions{}); err != nil && !errors.Is(err, ErrKilled) {
 			t.Errorf("Spawn: %v", err)
 		}
 	}
@@ -414,7 +414,7 @@ func TestSpawn_whileAllIsKilled(t *testing.T) {
 func TestKill_inEveryMoment(t *testing.T) {
 	s := quietSystem(t, Config{})
 	for i := range 5_000 {
-		pid, err := s.Spawn(&echo{}, SpawnOptions{})
+		pid, err := s.Spawn(context.Background(), &echo{}, SpawnOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -557,7 +557,7 @@ func TestGoexit_keepsTheBooks(t *testing.T) {
 				p.Deliver("goexit")
 			}()
 		} else {
-			if _, err := p.launch(); err != nil {
+			if _, err := p.launch(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			p.pid().Send("goexit")
@@ -608,7 +608,7 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := p.launch(); err != nil {
+				if _, err := p.launch(context.Background()); err != nil {
 					t.Fatal(err)
 				}
 				rest := func() bool {
@@ -666,7 +666,7 @@ func TestSendEvery_doesNotDrift(t *testing.T) {
 			start := time.Now()
 			var got []time.Duration // when the ticks come
 			var timer Timer
-			_, err := s.Spawn(&hook2{
+			_, err := s.Spawn(context.Background(), &hook2{
 				init:    func(ctx context.Context) { timer = SendEvery(ctx, 100*time.Millisecond, "tick") },
 				receive: func(any) { got = append(got, time.Since(start)) },
 			}, SpawnOptions{})

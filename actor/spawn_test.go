@@ -68,7 +68,7 @@ func TestSpawn_init(t *testing.T) {
 					var pid actor.PID
 					var err error
 					if kind == "root" {
-						pid, err = sys.Spawn(a, actor.SpawnOptions{})
+						pid, err = sys.Spawn(context.Background(), a, actor.SpawnOptions{})
 					} else {
 						pid, err = actor.Spawn(in.ctx, a, actor.SpawnOptions{})
 					}
@@ -128,7 +128,7 @@ func TestSpawn_initRunsBeforeAnyMessage(t *testing.T) {
 func TestSpawn_saysNilWhenInitDidEvenIfTheEndFollows(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{})
 	for range 2000 {
-		pid, err := sys.Spawn(&behaviour{init: func(ctx context.Context) error {
+		pid, err := sys.Spawn(context.Background(), &behaviour{init: func(ctx context.Context) error {
 			actor.Self(ctx).Exit(errBoom)
 			return nil
 		}}, actor.SpawnOptions{})
@@ -140,7 +140,7 @@ func TestSpawn_saysNilWhenInitDidEvenIfTheEndFollows(t *testing.T) {
 
 func TestSpawn_panicsOnANilActor(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{})
-	mustPanic(t, "Spawn(nil)", func() { sys.Spawn(nil, actor.SpawnOptions{}) })
+	mustPanic(t, "Spawn(nil)", func() { sys.Spawn(context.Background(), nil, actor.SpawnOptions{}) })
 }
 
 func TestSpawn_childrenEndWithTheirParent(t *testing.T) {
@@ -257,7 +257,7 @@ func TestSpawn_afterShutdown(t *testing.T) {
 	if err := sys.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	pid, err := sys.Spawn(&behaviour{init: func(context.Context) error { t.Errorf("Init ran"); return nil }}, actor.SpawnOptions{})
+	pid, err := sys.Spawn(context.Background(), &behaviour{init: func(context.Context) error { t.Errorf("Init ran"); return nil }}, actor.SpawnOptions{})
 	if !errors.Is(err, actor.ErrShutdown) || pid != (actor.PID{}) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", pid, err)
 	}
@@ -283,4 +283,54 @@ func TestSpawn_childrenOfAKilledProcessAreTold(t *testing.T) {
 			child.Exit(actor.ErrKilled) // or the end of the test would wait for it
 		}
 	})
+}
+
+// Spawn waits for an Init no longer than its ctx lives; the process ends then, with a Terminate, as soon as Init has returned.
+func TestSpawn_ctx(t *testing.T) {
+	for name, spawn := range map[string]func(t *testing.T, sys *actor.System, ctx func(context.Context) context.Context, a actor.Actor) error{
+		"System.Spawn": func(t *testing.T, sys *actor.System, ctx func(context.Context) context.Context, a actor.Actor) error {
+			_, err := sys.Spawn(ctx(t.Context()), a, actor.SpawnOptions{})
+			return err
+		},
+		"Spawn": func(t *testing.T, sys *actor.System, ctx func(context.Context) context.Context, a actor.Actor) (err error) {
+			inside(t, newInbox(t, sys, actor.SpawnOptions{}).pid, func(own context.Context) {
+				_, err = actor.Spawn(ctx(own), a, actor.SpawnOptions{})
+			})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{ShutdownTimeout: time.Hour})
+				free, terminated, self := make(chan struct{}), make(chan error, 1), make(chan actor.PID, 1)
+				a := &behaviour{
+					init:      func(ctx context.Context) error { self <- actor.Self(ctx); <-free; return nil },
+					terminate: func(_ context.Context, reason error) { terminated <- reason },
+				}
+				start := time.Now()
+				err := spawn(t, sys, func(ctx context.Context) context.Context {
+					ctx, cancel := context.WithTimeoutCause(ctx, time.Second, errBoom)
+					t.Cleanup(cancel)
+					return ctx
+				}, a)
+				if took := time.Since(start); !errors.Is(err, errBoom) || took != time.Second {
+					t.Errorf("Spawn: %v after %v, want %v after 1s", err, took, errBoom)
+				}
+				close(free)
+				if reason := <-terminated; !errors.Is(reason, actor.ErrShutdown) {
+					t.Errorf("Terminate got %v, want ErrShutdown", reason)
+				}
+				synctest.Wait()
+				if pid := <-self; pid.Alive() {
+					t.Error("the process lives on, and nobody knows its PID")
+				}
+			})
+		})
+	}
+	sys, _ := newSystem(t, actor.Config{})
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := sys.Spawn(done, &behaviour{init: func(context.Context) error { t.Error("Init runs"); return nil }}, actor.SpawnOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Spawn with a ctx that is done: %v, want %v", err, context.Canceled)
+	}
 }

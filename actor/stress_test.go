@@ -156,7 +156,7 @@ type stress struct {
 // spawn puts a new process into a slot.
 func (s *stress) spawn(i int) {
 	o := actor.SpawnOptions{MailboxLimit: 64, Overflow: actor.Overflow(rand.IntN(2))}
-	pid, err := s.sys.Spawn(&target{s: s}, o)
+	pid, err := s.sys.Spawn(context.Background(), &target{s: s}, o)
 	switch {
 	case err == nil:
 		s.slots[i].Store(&pid)

@@ -140,26 +140,32 @@ func (s *System) trespass(what string) {
 // Spawn starts a process and returns when its Init did, with its error (or the error that ended it meanwhile), which it
 // does not wrap. Init runs on the process's own goroutine. After Shutdown the error is ErrShutdown.
 //
+// ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process gets
+// Exit(ErrShutdown) and the error is the cause of ctx's end. When it is done at the call, no process is made.
+//
 // The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
-func (s *System) Spawn(a Actor, o SpawnOptions) (PID, error) {
+func (s *System) Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
+	if ctx.Err() != nil {
+		return PID{}, context.Cause(ctx)
+	}
 	p, err := s.add(a, &o, nil)
 	if err != nil {
 		return PID{}, err
 	}
-	return p.launch()
+	return p.launch(ctx)
 }
 
 // Spawn starts a child of the process that ctx belongs to. It ends with its parent: at the parent's end it gets
 // Exit(ErrShutdown), is awaited for its shutdown time and then killed. Its own end reaches the parent as a [Down] with
 // the zero Ref, unless Spawn has returned it as an error. Otherwise it is as [System.Spawn]; it blocks for the child's
-// Init. When the process of ctx is ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
+// Init, as long as a ctx that was derived lives. When the process of ctx is ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
 func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	parent := mustProcess(ctx, "Spawn")
 	p, err := parent.sys.add(a, &o, parent)
 	if err != nil {
 		return PID{}, err
 	}
-	return p.launch()
+	return p.launch(ctx)
 }
 
 // newProcess makes the record of a process.
@@ -265,8 +271,8 @@ func (p *process) addChild(c *process) bool {
 	return true
 }
 
-// launch runs a process that has no host, and waits for its Init.
-func (p *process) launch() (PID, error) {
+// launch runs a process that has no host, and waits for its Init, or until ctx is done.
+func (p *process) launch(ctx context.Context) (PID, error) {
 	if p.hooks != nil {
 		return p.pid(), nil // its host starts it
 	}
@@ -280,12 +286,28 @@ func (p *process) launch() (PID, error) {
 	p.hire()
 	p.mu.Unlock()
 	p.sys.pool.Go((*initTask)(p))
-	started := <-slot
+	var started bool
+	select {
+	case started = <-slot:
+	case <-endOf(ctx):
+		p.exit(ErrShutdown) // the slot stays: it has room for what is still said
+		return PID{}, context.Cause(ctx)
+	}
 	p.putSlot()
 	if !started {
 		return PID{}, p.reason // nobody writes it any more
 	}
 	return p.pid(), nil
+}
+
+// endOf is Done of a ctx that is not a process's own: of that it would have to be made, and the process does not wait
+// for what ends with it.
+func endOf(ctx context.Context) <-chan struct{} {
+	switch ctx.(type) {
+	case *processContext, *terminateContext, *call:
+		return nil
+	}
+	return ctx.Done()
 }
 
 func (s *System) goroutineDone() {

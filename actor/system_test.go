@@ -174,7 +174,7 @@ func TestSystem_Shutdown_concurrentWithSpawn(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for {
-					pid, err := sys.Spawn(&behaviour{init: func(ctx context.Context) error {
+					pid, err := sys.Spawn(context.Background(), &behaviour{init: func(ctx context.Context) error {
 						_, err := actor.Spawn(ctx, &behaviour{}, actor.SpawnOptions{})
 						if errors.Is(err, actor.ErrNoProcess) || errors.Is(err, actor.ErrShutdown) || errors.Is(err, actor.ErrKilled) {
 							return nil

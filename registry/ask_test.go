@@ -29,7 +29,7 @@ func (a *answering) Receive(ctx context.Context, msg any) error { return a.answe
 // starter is a start function that counts.
 func starter(sys *actor.System, starts *atomic.Int64, newActor func(n int64) actor.Actor) func(context.Context) (actor.PID, error) {
 	return func(context.Context) (actor.PID, error) {
-		return sys.Spawn(newActor(starts.Add(1)), actor.SpawnOptions{})
+		return sys.Spawn(context.Background(), newActor(starts.Add(1)), actor.SpawnOptions{})
 	}
 }
 
@@ -138,7 +138,7 @@ func TestEnsure_eachOther(t *testing.T) {
 				var start func(name, other string) func(context.Context) (actor.PID, error)
 				start = func(name, other string) func(context.Context) (actor.PID, error) {
 					return func(context.Context) (actor.PID, error) {
-						return sys.Spawn(&member{init: func(ctx context.Context) error {
+						return sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
 							if timeout > 0 {
 								var cancel context.CancelFunc
 								ctx, cancel = context.WithTimeout(ctx, timeout)

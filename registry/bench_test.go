@@ -35,7 +35,7 @@ func benchRegistry(b *testing.B, n int) (*registry.Registry, []actor.PID) {
 	b.Cleanup(func() { sys.Shutdown(context.Background()) })
 	pids := make([]actor.PID, n)
 	for i := range pids {
-		if pids[i], err = sys.Spawn(sink{&handled}, actor.SpawnOptions{MailboxLimit: 1}); err != nil {
+		if pids[i], err = sys.Spawn(context.Background(), sink{&handled}, actor.SpawnOptions{MailboxLimit: 1}); err != nil {
 			b.Fatal(err)
 		}
 	}

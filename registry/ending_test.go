@@ -21,7 +21,7 @@ func ending(t *testing.T, reg *registry.Registry, sys *actor.System, name string
 	if !inCallback {
 		m.terminate = func(context.Context) { <-release }
 	}
-	pid, err := sys.Spawn(m, actor.SpawnOptions{})
+	pid, err := sys.Spawn(context.Background(), m, actor.SpawnOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func TestEnsure_waitingForItself(t *testing.T) {
 		},
 		"the holder in its Terminate": func(t *testing.T, reg *registry.Registry, sys *actor.System, ensure func(ctx context.Context)) {
 			m := &member{terminate: ensure}
-			pid, err := sys.Spawn(m, actor.SpawnOptions{})
+			pid, err := sys.Spawn(context.Background(), m, actor.SpawnOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func TestEnsure_waitingForItself(t *testing.T) {
 			pid.Exit(errBoom)
 		},
 		"a child of the holder in its Terminate": func(t *testing.T, reg *registry.Registry, sys *actor.System, ensure func(ctx context.Context)) {
-			pid, err := sys.Spawn(&member{init: func(ctx context.Context) error {
+			pid, err := sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
 				_, err := actor.Spawn(ctx, &member{terminate: ensure}, actor.SpawnOptions{})
 				return err
 			}}, actor.SpawnOptions{})

@@ -18,7 +18,7 @@ func TestEnsure(t *testing.T) {
 	starts := 0
 	start := func(context.Context) (actor.PID, error) {
 		starts++
-		return sys.Spawn(registering, actor.SpawnOptions{})
+		return sys.Spawn(context.Background(), registering, actor.SpawnOptions{})
 	}
 	first, err := reg.Ensure(context.Background(), "x", start)
 	if err != nil {
@@ -48,7 +48,7 @@ func TestEnsure_start(t *testing.T) {
 		{"does not register", func(string) (actor.PID, error) { return spawn(t, sys).pid, nil }, nil, actor.PID{}},
 		{"fails", func(string) (actor.PID, error) { return actor.PID{}, errBoom }, errBoom, actor.PID{}},
 		{"fails in Init", func(string) (actor.PID, error) {
-			return sys.Spawn(&member{init: func(context.Context) error { return errBoom }}, actor.SpawnOptions{})
+			return sys.Spawn(context.Background(), &member{init: func(context.Context) error { return errBoom }}, actor.SpawnOptions{})
 		}, errBoom, actor.PID{}},
 		{"ends at once", func(string) (actor.PID, error) {
 			m := spawn(t, sys)
@@ -57,7 +57,7 @@ func TestEnsure_start(t *testing.T) {
 		}, registry.ErrNoProcess, actor.PID{}},
 		{"fails because somebody was faster", func(name string) (actor.PID, error) {
 			reg.Register(name, other.pid, nil)
-			return sys.Spawn(&member{init: func(ctx context.Context) error {
+			return sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
 				return reg.Register(name, actor.Self(ctx), nil)
 			}}, actor.SpawnOptions{})
 		}, nil, other.pid},

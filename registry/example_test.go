@@ -55,7 +55,7 @@ func start(names ...string) (reg *registry.Registry, sys *actor.System, pids []a
 		panic(err)
 	}
 	for _, name := range names {
-		pid, err := sys.Spawn(printer{name}, actor.SpawnOptions{})
+		pid, err := sys.Spawn(context.Background(), printer{name}, actor.SpawnOptions{})
 		if err != nil {
 			panic(err)
 		}
@@ -119,7 +119,7 @@ func ExampleRegistry_Ensure() {
 	defer stop()
 	startLobby := func(context.Context) (actor.PID, error) {
 		fmt.Println("starting the lobby")
-		return sys.Spawn(lobby{reg}, actor.SpawnOptions{})
+		return sys.Spawn(context.Background(), lobby{reg}, actor.SpawnOptions{})
 	}
 	first, err := reg.Ensure(context.Background(), "lobby", startLobby)
 	fmt.Println(err)
@@ -150,7 +150,7 @@ func ExampleAsk() {
 	reg, sys, _, stop := start()
 	defer stop()
 	startEcho := func(context.Context) (actor.PID, error) {
-		return sys.Spawn(echo{lobby{reg}, "echo"}, actor.SpawnOptions{})
+		return sys.Spawn(context.Background(), echo{lobby{reg}, "echo"}, actor.SpawnOptions{})
 	}
 	answer, err := registry.Ask[string](context.Background(), reg, "echo", startEcho, "hello")
 	fmt.Println(answer, err)
@@ -400,7 +400,7 @@ func (o online) Receive(ctx context.Context, msg any) error {
 func ExamplePresenceDiff() {
 	reg, sys, pids, stop := start("alice's phone", "alice's laptop", "bob's phone")
 	defer stop()
-	watcher, err := sys.Spawn(online{map[string][]registry.Meta{}}, actor.SpawnOptions{})
+	watcher, err := sys.Spawn(context.Background(), online{map[string][]registry.Meta{}}, actor.SpawnOptions{})
 	if err != nil {
 		panic(err)
 	}

@@ -97,7 +97,7 @@ func spawn(t testing.TB, sys *actor.System) *member {
 
 func spawnWith(t testing.TB, sys *actor.System, m *member, o actor.SpawnOptions) *member {
 	t.Helper()
-	pid, err := sys.Spawn(m, o)
+	pid, err := sys.Spawn(context.Background(), m, o)
 	if err != nil {
 		t.Fatal(err)
 	}

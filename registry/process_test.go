@@ -153,7 +153,7 @@ func TestProcess_entersWhileKilled(t *testing.T) {
 // Entering in Init works, and an Init that fails leaves nothing.
 func TestProcess_initFails(t *testing.T) {
 	reg, sys := newRegistry(t)
-	_, err := sys.Spawn(&member{init: func(ctx context.Context) error {
+	_, err := sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
 		everywhere(t, reg, actor.Self(ctx))
 		return errBoom
 	}}, actor.SpawnOptions{})

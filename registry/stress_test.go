@@ -81,7 +81,7 @@ func stress(t *testing.T) {
 		for i := range s.left {
 			s.left[i].Store(clock.Add(1))
 		}
-		pid, err := sys.Spawn(s, actor.SpawnOptions{MailboxLimit: -1})
+		pid, err := sys.Spawn(context.Background(), s, actor.SpawnOptions{MailboxLimit: -1})
 		if err != nil {
 			t.Fatal(err)
 		}

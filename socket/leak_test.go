@@ -151,7 +151,7 @@ func TestStress_leavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10_000 {
-		pid, err := sys.Spawn(idle{}, actor.SpawnOptions{})
+		pid, err := sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

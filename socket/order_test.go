@@ -66,7 +66,7 @@ func (a receiver) Terminate(ctx context.Context, reason error) {
 
 func spawn(t *testing.T, sys *actor.System, a actor.Actor) actor.PID {
 	t.Helper()
-	pid, err := sys.Spawn(a, actor.SpawnOptions{})
+	pid, err := sys.Spawn(context.Background(), a, actor.SpawnOptions{})
 	if err != nil {
 		t.Fatalf("Spawn: %v", err)
 	}

@@ -62,7 +62,7 @@ func TestServer_Shutdown_byAProcessOfItsOwnSystem(t *testing.T) {
 		}
 		defer srv.Shutdown(context.Background())
 		err = errors.New("it did not return")
-		pid, spawnErr := srv.System().Spawn(receiver{receive: func(ctx context.Context, _ any) error {
+		pid, spawnErr := srv.System().Spawn(context.Background(), receiver{receive: func(ctx context.Context, _ any) error {
 			ctx, cancel := context.WithTimeout(ctx, time.Second)
 			defer cancel()
 			err = srv.Shutdown(ctx)

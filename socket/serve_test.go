@@ -162,7 +162,7 @@ func TestServer_Serve_again(t *testing.T) {
 				if r.srv.System() != r.sys {
 					t.Error("System: not the one that was given")
 				}
-				if pid, err := r.sys.Spawn(idle{}, actor.SpawnOptions{}); err != nil {
+				if pid, err := r.sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{}); err != nil {
 					t.Errorf("a System that is not the Server's own: Spawn says %v", err)
 				} else {
 					pid.Exit(actor.ErrNormal)
@@ -191,7 +191,7 @@ func TestServer_Serve_ownSystem(t *testing.T) {
 				t.Error("the System of a Serve before is used again")
 			}
 			seen[sys] = true
-			other, err := sys.Spawn(idle{}, actor.SpawnOptions{})
+			other, err := sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{})
 			if err != nil {
 				t.Fatalf("Spawn: %v", err)
 			}
@@ -211,7 +211,7 @@ func TestServer_Serve_ownSystem(t *testing.T) {
 		h := ownSite(t, socket.Config{Drain: socket.Drain{Timeout: 2 * time.Second}})
 		v := runService(t, h.srv)
 		slow := &actorFunc{terminate: func() { time.Sleep(time.Minute) }}
-		if _, err := h.srv.System().Spawn(slow, actor.SpawnOptions{Shutdown: time.Hour}); err != nil {
+		if _, err := h.srv.System().Spawn(context.Background(), slow, actor.SpawnOptions{Shutdown: time.Hour}); err != nil {
 			t.Fatal(err)
 		}
 		start := time.Now()

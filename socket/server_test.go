@@ -175,7 +175,7 @@ func TestServer_Info(t *testing.T) {
 		other.overMemory(other.sockets(func() websock.Handler { return echo() }))
 		other.connect(rawclient.HandshakeOptions{})
 		synctest.Wait()
-		process, err := h.sys.Spawn(idle{}, actor.SpawnOptions{})
+		process, err := h.sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +325,7 @@ func TestServer_System(t *testing.T) {
 		if srv.System() == nil {
 			t.Fatal("System: got nil")
 		}
-		pid, err := srv.System().Spawn(idle{}, actor.SpawnOptions{})
+		pid, err := srv.System().Spawn(context.Background(), idle{}, actor.SpawnOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,7 +335,7 @@ func TestServer_System(t *testing.T) {
 		if pid.Alive() {
 			t.Error("the Server's own System is not shut down with it")
 		}
-		if _, err := srv.System().Spawn(idle{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
+		if _, err := srv.System().Spawn(context.Background(), idle{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
 			t.Errorf("Spawn behind Shutdown: got %v, want ErrShutdown", err)
 		}
 	})

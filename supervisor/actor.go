@@ -75,7 +75,7 @@ func (a *actorService) Serve(ctx context.Context) error {
 		},
 		ended: func(reason error) { ended <- reason },
 	}
-	if err := p.spawn(a.sys, a.newActor, o); err != nil {
+	if err := p.spawn(context.Background(), a.sys, a.newActor, o); err != nil {
 		return err
 	}
 	Ready(ctx)
@@ -136,7 +136,7 @@ type incarnation struct {
 }
 
 // spawn makes the process and waits for its Init.
-func (p *incarnation) spawn(sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) error {
+func (p *incarnation) spawn(ctx context.Context, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) error {
 	var err error
 	if p.Actor, err = construct(newActor); err != nil {
 		return err
@@ -145,7 +145,7 @@ func (p *incarnation) spawn(sys *actor.System, newActor func() actor.Actor, o ac
 	if t, ok := p.Actor.(actor.Terminator); ok {
 		a = &terminating{p, t}
 	}
-	if _, err = sys.Spawn(a, o); err != nil {
+	if _, err = sys.Spawn(ctx, a, o); err != nil {
 		return sound(err)
 	}
 	// The exit hook and this meet here: the second has seen the first, and reports the end.

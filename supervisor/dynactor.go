@@ -61,7 +61,7 @@ func (c *dynActor) start() (actor.PID, error) {
 		gone:  c.gone,
 		ended: c.ended,
 	}
-	err := i.spawn(c.sys, c.newActor, c.o)
+	err := i.spawn(context.Background(), c.sys, c.newActor, c.o)
 	pid := begun.Load()
 	switch {
 	case err == nil:

@@ -55,7 +55,7 @@ func TestRef_Defer(t *testing.T) {
 					}
 					pid = port.PID()
 					port.Start()
-				} else if pid, err = sys.Spawn(a, actor.SpawnOptions{MailboxLimit: 4}); err != nil {
+				} else if pid, err = sys.Spawn(context.Background(), a, actor.SpawnOptions{MailboxLimit: 4}); err != nil {
 					t.Fatal(err)
 				}
 				ref, _ := host.Reach(pid)
@@ -152,7 +152,7 @@ func TestUnhandled(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer sys.Shutdown(context.Background())
-				pid, err := sys.Spawn(answers, actor.SpawnOptions{})
+				pid, err := sys.Spawn(context.Background(), answers, actor.SpawnOptions{})
 				if err != nil {
 					t.Fatal(err)
 				}

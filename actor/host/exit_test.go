@@ -100,7 +100,7 @@ func TestCalling(t *testing.T) {
 		}
 		defer sys.Shutdown(context.Background())
 		var got []bool
-		pid, err := sys.Spawn(receive(func(ctx context.Context, _ any) error {
+		pid, err := sys.Spawn(context.Background(), receive(func(ctx context.Context, _ any) error {
 			got = append(got, host.Calling(ctx))
 			actor.Reply(ctx, nil)
 			return nil

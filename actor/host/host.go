@@ -134,7 +134,7 @@ func Spawn(sys *actor.System, a actor.Actor, o actor.SpawnOptions, h ...Hooks) (
 	} else {
 		hd.process.Hooks = &functions{}
 	}
-	pid, err := sys.Spawn(hd, o)
+	pid, err := sys.Spawn(context.Background(), hd, o)
 	if err != nil {
 		return Port{}, err
 	}

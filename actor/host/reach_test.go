@@ -19,7 +19,7 @@ func TestReach(t *testing.T) {
 		}
 		defer sys.Shutdown(context.Background())
 		var got []any
-		pid, err := sys.Spawn(receive(func(_ context.Context, msg any) error {
+		pid, err := sys.Spawn(context.Background(), receive(func(_ context.Context, msg any) error {
 			got = append(got, msg)
 			return nil
 		}), actor.SpawnOptions{})

@@ -44,7 +44,7 @@ func newSystem(t testing.TB, log *slog.Logger) *actor.System {
 func NewProcess(t testing.TB, sys *actor.System) (ctx context.Context, p *Process) {
 	t.Helper()
 	c := &collector{process: Process{t: t, limit: limit(), arrived: make(chan struct{}, 1)}}
-	pid, err := sys.Spawn(c, actor.SpawnOptions{Label: "sockettest.Process of " + t.Name(), MailboxLimit: -1})
+	pid, err := sys.Spawn(context.Background(), c, actor.SpawnOptions{Label: "sockettest.Process of " + t.Name(), MailboxLimit: -1})
 	if err != nil {
 		t.Fatalf("sockettest: start a process: %v", err)
 	}

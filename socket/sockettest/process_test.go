@@ -35,7 +35,7 @@ func TestNewSystem(t *testing.T) {
 		if actor.Self(ctx).Alive() || !errors.Is(context.Cause(ctx), actor.ErrShutdown) {
 			t.Errorf("after the test: process alive %v, cause %v; want false, ErrShutdown", actor.Self(ctx).Alive(), context.Cause(ctx))
 		}
-		if _, err := sys.Spawn(&stuck{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
+		if _, err := sys.Spawn(context.Background(), &stuck{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
 			t.Errorf("Spawn after the test: got %v, want ErrShutdown", err)
 		}
 	})
@@ -47,7 +47,7 @@ func TestNewSystem_stuck(t *testing.T) {
 		release := make(chan struct{})
 		failsWith(t, func(t testing.TB) {
 			sys := sockettest.NewSystem(t)
-			pid, err := sys.Spawn(&stuck{release}, actor.SpawnOptions{Shutdown: -1})
+			pid, err := sys.Spawn(context.Background(), &stuck{release}, actor.SpawnOptions{Shutdown: -1})
 			if err != nil {
 				t.Fatalf("Spawn: %v", err)
 			}
