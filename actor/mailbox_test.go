@@ -203,7 +203,7 @@ func TestOverflowExit_duringInit(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sys, _ := newSystem(t, actor.Config{})
 				started, release := make(chan actor.PID, 1), make(chan struct{})
-				go sys.Spawn(&behaviour{init: func(ctx context.Context) error {
+				go sys.Spawn(context.Background(), &behaviour{init: func(ctx context.Context) error {
 					started <- actor.Self(ctx)
 					<-release
 					return returned

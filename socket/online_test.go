@@ -206,7 +206,7 @@ func comeOnline(t testing.TB, n int, byRoster bool) (all []*onlooker) {
 	h := newSite(t, socket.Config{Logger: quiet})
 	reg := registry.New(h.sys)
 	if byRoster {
-		if _, err := h.sys.Spawn(&roster{reg: reg, period: 100 * time.Millisecond}, actor.SpawnOptions{MailboxLimit: -1}); err != nil {
+		if _, err := h.sys.Spawn(context.Background(), &roster{reg: reg, period: 100 * time.Millisecond}, actor.SpawnOptions{MailboxLimit: -1}); err != nil {
 			t.Fatal(err)
 		}
 	}
