@@ -330,7 +330,7 @@ func TestSpawn_ctx(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{})
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := sys.Spawn(context.Background(), done, &behaviour{init: func(context.Context) error { t.Error("Init runs"); return nil }}, actor.SpawnOptions{}); !errors.Is(err, context.Canceled) {
+	if _, err := sys.Spawn(done, &behaviour{init: func(context.Context) error { t.Error("Init runs"); return nil }}, actor.SpawnOptions{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Spawn with a ctx that is done: %v, want %v", err, context.Canceled)
 	}
 }
