@@ -167,8 +167,14 @@ func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	settle := func() {
-		for s.live.Load() > 1 || s.goroutines.Load() > 0 {
-			runtime.Gosched()
+		for begun := time.Now(); s.live.Load() > 1 || s.goroutines.Load() > 0; runtime.Gosched() {
+			if time.Since(begun) > time.Minute { // or a process that nobody ends would be waited for without end
+				live, n := s.live.Load()-1, s.goroutines.Load()
+				for p := range s.table.all() {
+					p.kill(ErrKilled)
+				}
+				t.Fatalf("%d processes and %d goroutines are left by cycles that are over, want none", live, n)
+			}
 		}
 	}
 	run := func(n int) {
