@@ -35,7 +35,8 @@ type Config struct {
 	// none. A larger one ends the socket with 1009, from its header if that says so.
 	MaxMessageSize int64
 
-	// MaxSockets is how many sockets there are at most; beyond it upgrades get 503. 0: no limit.
+	// MaxSockets is how many sockets there are at most; beyond it upgrades get 503. 0: no limit. New warns when
+	// it is not below the limit of descriptors, as it is then.
 	MaxSockets int
 
 	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from the

@@ -88,6 +88,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Logger = log.Logger
 	s.cfg = cfg
+	if n, ok := descriptorLimit(); ok && cfg.MaxSockets > 0 && uint64(cfg.MaxSockets) >= n {
+		log.Warn("Config.MaxSockets is not below the limit of descriptors: at that limit nothing is accepted any more, probes included",
+			"max_sockets", cfg.MaxSockets, "descriptors", n)
+	}
 	if s.sys == nil {
 		if s.sys, err = s.newSystem(); err != nil {
 			return nil, err

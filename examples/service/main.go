@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -38,6 +39,8 @@ func main() {
 // options are what the flags say.
 type options struct {
 	addr       string
+	probeAddr  string
+	maxSockets int
 	tick       time.Duration
 	crashEvery int
 	crashRoute bool
@@ -49,6 +52,8 @@ type options struct {
 func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("service", flag.ContinueOnError)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:4000", "`address` to listen on")
+	flags.StringVar(&o.probeAddr, "probe-addr", "", "`address` for /healthz and /readyz alone, where they are answered without a free descriptor, too; empty: none")
+	flags.IntVar(&o.maxSockets, "max-sockets", 10_000, "so many sockets at once; keep it below the limit of descriptors (ulimit -n)")
 	flags.DurationVar(&o.tick, "tick", time.Second, "the counter counts once in so long")
 	flags.IntVar(&o.crashEvery, "crash-every", 0, "the counter crashes once in so many `ticks`, at random; 0: when asked to")
 	flags.BoolVar(&o.crashRoute, "crash-route", true, "POST /crash crashes the counter")
@@ -64,6 +69,9 @@ func parse(args []string) (o options, err error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if o.maxSockets < 1 {
+		return o, errors.New("-max-sockets must be positive")
 	}
 	if o.tick <= 0 || o.crashEvery < 0 || o.maxJobs < 0 {
 		return o, errors.New("-tick must be positive, -crash-every and -max-jobs not negative")
@@ -90,7 +98,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if !o.logSockets {
 		socketLog = slog.New(slog.DiscardHandler)
 	}
-	sockets, err := socket.New(socket.Config{System: sys, Drain: o.drain, Logger: socketLog})
+	sockets, err := socket.New(socket.Config{System: sys, MaxSockets: o.maxSockets, Drain: o.drain, Logger: socketLog})
 	if err != nil {
 		return err
 	}
@@ -134,17 +142,32 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return l, err
 	}
+	// The probes have a server of their own, in front of the other: it is there before it and after it.
+	prober := &http.Server{Handler: probes(ready), ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
+	listenProbes := func(ctx context.Context) (net.Listener, error) {
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.probeAddr)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(out, "service: probes at http://%s/readyz\n", l.Addr())
+		return newSparing(l), nil
+	}
 
 	// Started from top to bottom, each when the one above is ready; stopped from bottom to top. So the sockets drain while
 	// HTTP still answers the probe and refuses upgrades, and all that handlers use is there until the last one has ended.
-	return supervisor.Run(ctx, supervisor.Config{Name: "service", Logger: log, OnEvent: lastReady},
-		supervisor.ChildSpec{ID: "actors", Service: sys},
-		supervisor.ChildSpec{ID: "workers", Service: workers},
-		supervisor.ChildSpec{ID: "jobs", Service: jobs},
+	children := []supervisor.ChildSpec{
+		{ID: "actors", Service: sys},
+		{ID: "workers", Service: workers},
+		{ID: "jobs", Service: jobs},
+		{ID: "probes", Service: supervisor.HTTP(prober, listenProbes), Shutdown: 10 * time.Second},
 		// http.Server waits up to 5 s for connections that browsers have opened in advance, so it gets more than that.
-		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: 10 * time.Second},
-		supervisor.ChildSpec{ID: "sockets", Service: sockets},
-	)
+		{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: 10 * time.Second},
+		{ID: "sockets", Service: sockets},
+	}
+	if o.probeAddr == "" {
+		children = slices.DeleteFunc(children, func(c supervisor.ChildSpec) bool { return c.ID == "probes" })
+	}
+	return supervisor.Run(ctx, supervisor.Config{Name: "service", Logger: log, OnEvent: lastReady}, children...)
 }
 
 // progress logs each stage of a drain, and of the closing each tenth.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +27,13 @@ type process struct {
 
 func startProcess(t *testing.T, args ...string) process {
 	t.Helper()
+	bin := build(t)
+	return startCommand(t, exec.Command(bin, append([]string{"-addr", "127.0.0.1:0", "-log-sockets=false"}, args...)...))
+}
+
+// build returns the program.
+func build(t *testing.T) string {
+	t.Helper()
 	if runtime.GOOS == "windows" {
 		t.Skip("no SIGTERM on Windows")
 	}
@@ -33,7 +41,11 @@ func startProcess(t *testing.T, args ...string) process {
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(bin, append([]string{"-addr", "127.0.0.1:0", "-log-sockets=false"}, args...)...)
+	return bin
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) process {
+	t.Helper()
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +85,7 @@ func TestService_deploy(t *testing.T) {
 	const sockets = 300
 	// The delay and the time of the closing are there to be looked into, from a machine that may be busy; no duration is
 	// checked.
-	p := startProcess(t, "-drain-delay", "3s", "-drain-over", "3s", "-drain-batch", "5", "-come-back", "9s")
+	p := startProcess(t, "-drain-delay", "3s", "-drain-over", "3s", "-drain-batch", "5", "-come-back", "9s", "-max-sockets", "1000")
 	clients := make([]client, sockets)
 	for i := range clients {
 		clients[i] = dial(t, p.addr)
@@ -154,5 +166,56 @@ func TestService_secondSignal(t *testing.T) {
 	defer close(ended)
 	if _, err := p.exit(t); p.ProcessState.ExitCode() != 1 {
 		t.Errorf("exit after a second SIGTERM: %v, want status 1", err)
+	}
+}
+
+// When clients have taken all descriptors, the probe is answered all the same, again and again, and says that the process lives.
+func TestService_noDescriptorLeft(t *testing.T) {
+	// The port is taken from the system and given back, since the process says its address only where the test does not look.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	probes := l.Addr().String()
+	l.Close()
+	bin := build(t)
+	p := startCommand(t, exec.Command("sh", "-c", `ulimit -n 100; exec "$0" "$@"`, bin,
+		"-addr", "127.0.0.1:0", "-probe-addr", probes, "-max-sockets", "1000", "-drain-delay", "0"))
+	var conns []net.Conn
+	for range 200 {
+		c, err := net.Dial("tcp", p.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		conns = append(conns, c)
+	}
+	// Nobody reads the last connections: this one waits in vain until its time is over.
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	if resp, err := client.Get("http://" + p.addr + "/healthz"); err == nil {
+		resp.Body.Close()
+		t.Errorf("with 200 connections and 100 descriptors: GET /healthz on the clients' port got %s, so this test tests nothing", resp.Status)
+	}
+	client.Timeout = patience
+	for i := range 3 * spares {
+		resp, err := client.Get("http://" + probes + "/healthz")
+		if err != nil {
+			t.Fatalf("probe %d without a free descriptor: %v, want 200", i+1, err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Errorf("probe %d without a free descriptor: got %s, want 200", i+1, resp.Status)
+		}
+	}
+	for _, c := range conns {
+		c.Close()
+	}
+	p.signal(t)
+	log, err := p.exit(t)
+	if err != nil {
+		t.Errorf("exit: %v, want 0", err)
+	}
+	if want := "Config.MaxSockets is not below the limit of descriptors"; !strings.Contains(log, want) {
+		t.Errorf("log, want the warning %q:\n%s", want, log)
 	}
 }

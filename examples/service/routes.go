@@ -25,9 +25,9 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 		return &visitor{sys: sys, jobs: jobs}, nil
 	}))
 
-	// Live: the process answers. Ready: all runs, and a socket may come. A process that drains is live and not ready.
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	mux.Handle("GET /readyz", socket.Probe(ready))
+	for _, path := range []string{"GET /healthz", "GET /readyz"} {
+		mux.Handle(path, probes(ready))
+	}
 
 	// A restarted actor has a new PID, so it is looked up each time.
 	counterInfo := func() supervisor.ChildInfo { return workers.Children()[0] }
@@ -50,4 +50,13 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 	}
 	// No page of another origin may crash our counter.
 	return http.NewCrossOriginProtection().Handler(mux)
+}
+
+// probes answers whether the process lives: it does when it answers; and whether it is ready: when all runs, and a socket
+// may come. A process that drains is live and not ready.
+func probes(ready func() error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.Handle("GET /readyz", socket.Probe(ready))
+	return mux
 }
