@@ -143,7 +143,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return l, err
 	}
 	// The probes have a server of their own, in front of the other: it is there before it and after it.
-	prober := &http.Server{Handler: probes(ready), ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
+	prober := &http.Server{Handler: probes(ready), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
 	listenProbes := func(ctx context.Context) (net.Listener, error) {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.probeAddr)
 		if err != nil {

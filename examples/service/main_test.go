@@ -69,18 +69,20 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 func address(t *testing.T, out io.Reader) (addr string, rest <-chan string) {
 	t.Helper()
 	r := bufio.NewReader(out)
-	line, err := r.ReadString('\n')
-	if err != nil {
-		t.Fatalf("first line of output: %q, %v", line, err)
-	}
-	found := regexp.MustCompile(`http://([^/]+)/`).FindStringSubmatch(line)
-	if found == nil {
-		t.Fatalf("first line of output: %q, want the URL of the page", line)
+	before := ""
+	var found []string
+	for found == nil {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("output: %q, %v; want the URL of the page", before+line, err)
+		}
+		before += line
+		found = regexp.MustCompile(`http://([^/]+)/ \(socket`).FindStringSubmatch(line)
 	}
 	lines := make(chan string, 1)
 	go func() {
 		all, _ := io.ReadAll(r)
-		lines <- string(all)
+		lines <- before + string(all)
 	}()
 	return found[1], lines
 }
