@@ -76,6 +76,7 @@ type person struct {
 	key    string
 	seat   uint32 // its part of a large group
 	tracks []*track
+	shown  []Meta // of the tracks, for all who look; nil: to be made. It is never written to
 }
 
 // persons are those of one part, by their keys; nil: none, which costs a group one word only.
@@ -148,8 +149,8 @@ func (r *Registry) Untrack(topic string, pid actor.PID, key string) {
 }
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
-// range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The metas' slice
-// belongs to the loop body, which may use the registry. [Registry.PresentOf] looks at one key.
+// range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The slices are shared
+// by all who look, and read only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
 func (r *Registry) Present(topic string) iter.Seq2[string, []Meta] {
 	return func(yield func(string, []Meta) bool) { r.everybody(topic, yield) }
 }
@@ -195,7 +196,7 @@ func (r *Registry) presentIn(topic string) (map[string][]Meta, *[partCount]large
 }
 
 // PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; none when nobody is
-// there. The slice belongs to the caller. It costs the same however many others are present.
+// there. The slice is shared, and read only. It costs the same however many others are present.
 func (r *Registry) PresentOf(topic, key string) []Meta {
 	t := r.groupShard(topic)
 	t.mu.RLock()
@@ -215,7 +216,7 @@ func (r *Registry) PresentOf(topic, key string) []Meta {
 
 // The methods of part and person need the lock of their part.
 
-// present returns who is in the part, for the caller to keep.
+// present returns who is in the part; the map is the caller's.
 func (pt *part) present() map[string][]Meta {
 	if pt.persons == nil {
 		return nil
@@ -234,12 +235,15 @@ func (pt *part) put(ps *person) {
 	pt.persons.Put(ps.key, ps)
 }
 
+// metas are those of the tracks, to be shared.
 func (ps *person) metas() []Meta {
-	metas := make([]Meta, len(ps.tracks))
-	for i, tr := range ps.tracks {
-		metas[i] = tr.shown()
+	if ps.shown == nil {
+		ps.shown = make([]Meta, len(ps.tracks))
+		for i, tr := range ps.tracks {
+			ps.shown[i] = tr.shown()
+		}
 	}
-	return metas
+	return ps.shown
 }
 
 // keys counts who is present; the shard is locked, for reading at least.
@@ -354,8 +358,9 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	return g.tracked(ps, tr, nil), pt.persons == nil
 }
 
-// tracked notes for the watchers, if there are any, that old has made place for tr.
+// tracked notes, for the watchers too, if there are any, that old has made place for tr.
 func (g *group) tracked(ps *person, old, tr *track) news {
+	ps.shown = nil
 	if !g.watched() {
 		return news{}
 	}

@@ -37,6 +37,9 @@ type townRoom struct {
 	name string
 }
 
+// roomRestarts are the ways in which a room comes back: by whoever asks for it, or by the Dynamic, too.
+var roomRestarts = map[string]supervisor.Restart{"temporary": supervisor.Temporary}
+
 // crash is a message that makes a room end with an error, or panic; fatal is a request that does.
 type (
 	crash struct{ panics bool }
@@ -146,7 +149,7 @@ func TestRooms_property(t *testing.T) {
 		seeds = 200
 	}
 	for seed := range seeds {
-		for name, restart := range map[string]supervisor.Restart{"temporary": supervisor.Temporary} {
+		for name, restart := range roomRestarts {
 			t.Run(fmt.Sprint(name, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					townProperty(t, uint64(seed), supervisor.DynamicConfig{Restart: restart})
@@ -244,4 +247,75 @@ func townProperty(t *testing.T, seed uint64, cfg supervisor.DynamicConfig) {
 // spawnRoom starts a room under the Dynamic.
 func spawnRoom(_ context.Context, d *supervisor.Dynamic, sys *actor.System, newActor func() actor.Actor, label string) (actor.PID, error) {
 	return d.Spawn(sys, newActor, actor.SpawnOptions{Label: label})
+}
+
+// visitor is a member of a room that comes back to it when it has crashed, as each of twenty at once.
+type visitor struct {
+	town *town
+	name string
+}
+
+func (v *visitor) Init(ctx context.Context) error { return v.enter(ctx) }
+
+func (v *visitor) enter(ctx context.Context) error {
+	pid, err := v.town.ask(ctx, v.name, -1)
+	if err != nil {
+		return err
+	}
+	actor.Monitor(ctx, pid)
+	return nil
+}
+
+func (v *visitor) Receive(ctx context.Context, msg any) error {
+	if _, ok := msg.(actor.Down); ok {
+		return v.enter(ctx)
+	}
+	return nil
+}
+
+// One room crashes, again and again, and all its members look for it at once: the others do not notice.
+func TestRooms_crash(t *testing.T) {
+	for name, restart := range roomRestarts {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tw := newTown(t, supervisor.DynamicConfig{Restart: restart})
+				names := []string{"room:a", "room:b", "room:c", "room:d", "room:e"}
+				var visitors []actor.PID
+				for _, name := range names {
+					for range 20 {
+						pid, err := tw.sys.Spawn(t.Context(), &visitor{tw, name}, actor.SpawnOptions{})
+						if err != nil {
+							t.Fatal(err)
+						}
+						visitors = append(visitors, pid)
+					}
+				}
+				for round := range 100 {
+					calm := map[string]actor.PID{}
+					for _, name := range names[1:] {
+						calm[name], _, _ = tw.reg.Whereis(name)
+					}
+					pid, _, _ := tw.reg.Whereis(names[0])
+					pid.Send(crash{round%2 == 0})
+					time.Sleep(10 * time.Second) // so that it is no storm of restarts of one room
+					synctest.Wait()
+					tw.mu.Lock()
+					if now := tw.here[names[0]]; now == pid || now == (actor.PID{}) {
+						t.Errorf("round %d: the room that has crashed, %v, is %v now", round, pid, now)
+					}
+					tw.ended[names[0]] = 0
+					tw.check(names, calm)
+					tw.mu.Unlock()
+					if t.Failed() {
+						return
+					}
+				}
+				for _, pid := range visitors {
+					if !pid.Alive() {
+						t.Errorf("the visitor %v has ended", pid)
+					}
+				}
+			})
+		})
+	}
 }
