@@ -47,6 +47,11 @@ func commit() string {
 // modules are the versions of the servers, by path.
 func modules() map[string]string {
 	versions := map[string]string{}
+	for _, p := range peer.All {
+		if p.Version != nil && p.Version() != "" {
+			versions[p.Name] = p.Version()
+		}
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return versions

@@ -1,6 +1,6 @@
 // Benchmarks compares WebSocket servers by what they cost: CPU and memory, measured from outside.
 //
-//	go run .                                       # everything, twice, and the report
+//	go run .                                       # everything, and the report
 //	go run . -short                                # a quick look
 //	go run . -only echo64 -servers troupe,gws      # some of it
 //	go run . soak                                  # ten minutes of all that clients can do

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -31,12 +32,12 @@ type plan struct {
 	out    io.Writer // a line for each figure
 }
 
-// measure is the runner. Without arguments it runs everything twice and writes the report.
+// measure is the runner. Without arguments it runs everything and writes the report.
 func measure(args []string) error {
 	flags := flag.NewFlagSet("benchmarks", flag.ContinueOnError)
 	only := flags.String("only", "", "`workloads` to run, separated by commas")
 	servers := flags.String("servers", "", "`servers` to run, separated by commas")
-	rounds := flags.Int("rounds", 2, "how often to run each in one run")
+	rounds := flags.Int("rounds", 7, "how often to run each; what has no target three times at most, and what takes long once")
 	window := flags.Duration("window", time.Second, "how long to look at each")
 	conns := flags.Int("idle", 19_000, "`connections` that are idle; each needs a descriptor in both processes")
 	short := flags.Bool("short", false, "a quick look: one round, short windows, few idle connections")
@@ -68,19 +69,15 @@ func measure(args []string) error {
 		}
 		return errors.Join(err, r.Write(*out))
 	}
-	var files []string
-	var failed error
-	for i := range 2 {
-		r, err := p.run()
-		failed = errors.Join(failed, err)
-		name := fmt.Sprintf("results/run-%d.json", i+1)
-		if err := r.Write(name); err != nil {
-			return err
-		}
-		files = append(files, name)
+	r, failed := p.run()
+	if err := r.Write(runFile); err != nil {
+		return err
 	}
-	return errors.Join(failed, render(files))
+	return errors.Join(failed, render([]string{runFile}))
 }
+
+// runFile is where the default command keeps its results.
+const runFile = "results/run.json"
 
 // render writes the report of the results in files.
 func render(files []string) error {
@@ -160,17 +157,24 @@ func alone() error {
 func (p plan) run() (report.Run, error) {
 	var failed []error
 	r := report.Run{Began: time.Now().UTC(), Rounds: p.rounds, Window: p.window, Machine: machine(), Modules: modules()}
+	absent := map[string]string{}
 	for round := range p.rounds {
 		for _, w := range workloads() {
-			if p.only != nil && !slices.Contains(p.only, w.name) || w.once && round > 0 {
+			if p.only != nil && !slices.Contains(p.only, w.name) || round >= w.rounds(p.rounds) {
 				continue
 			}
-			all := slices.DeleteFunc(slices.Clone(peer.All), func(one peer.Peer) bool {
-				return !w.takes(one) || p.servers != nil && !slices.Contains(p.servers, one.Name)
-			})
+			all := p.peers(w)
 			for i := range all {
 				one := all[(i+round)%len(all)]
+				if absent[one.Name] != "" {
+					continue
+				}
 				v, err := p.once(w, one)
+				if errors.Is(err, peer.ErrMissing) {
+					absent[one.Name] = err.Error()
+					fmt.Fprintf(p.out, "left out: %v\n", err)
+					continue
+				}
 				if err != nil {
 					fmt.Fprintf(p.out, "%d %-12s %-12s once more: %v\n", round+1, w.name, one.Name, err)
 					v, err = p.once(w, one)
@@ -184,6 +188,7 @@ func (p plan) run() (report.Run, error) {
 			}
 		}
 	}
+	r.Absent = slices.Sorted(maps.Values(absent))
 	for _, b := range goBenches {
 		if p.only != nil && !slices.Contains(p.only, b.name) || p.servers != nil && !slices.Contains(p.servers, "troupe") {
 			continue
@@ -200,6 +205,13 @@ func (p plan) run() (report.Run, error) {
 	}
 	r.Took = time.Since(r.Began)
 	return r, errors.Join(failed...)
+}
+
+// peers are the servers that take part in a workload.
+func (p plan) peers(w workload) []peer.Peer {
+	return slices.DeleteFunc(slices.Clone(peer.All), func(one peer.Peer) bool {
+		return !w.takes(one) || !can(one, w.options) || p.servers != nil && !slices.Contains(p.servers, one.Name)
+	})
 }
 
 func (p plan) once(w workload, one peer.Peer) (report.Values, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -24,22 +25,28 @@ const (
 func serve(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	name := flags.String("peer", "troupe", "which server")
-	var o peer.Options
-	flags.BoolVar(&o.Deflate, "deflate", false, "negotiate permessage-deflate")
-	flags.BoolVar(&o.Group, "group", false, "connections are in a group")
-	flags.DurationVar(&o.Hibernate, "hibernate", 0, "troupe: Config.HibernateAfter")
+	options := flags.String("options", "{}", "what the workload needs, in JSON")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	var o peer.Options
+	if err := json.Unmarshal([]byte(*options), &o); err != nil {
+		return err
+	}
 	p, ok := peer.Find(*name)
-	if !ok {
-		return fmt.Errorf("there is no peer %q", *name)
+	if !ok || p.Serve == nil {
+		return fmt.Errorf("there is no peer %q in this program", *name)
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer ln.Close()
+	if o.TLS {
+		if ln, err = peer.TLS(ln); err != nil {
+			return err
+		}
+	}
 	control, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,14 +29,12 @@ type server struct {
 	pending bool // the last command has not been answered
 }
 
-// start runs this program again as p, alone on its core.
+// start runs this program again as p, or the program that p is, alone on its core.
 func start(p peer.Peer, o peer.Options) (*server, error) {
-	self, err := os.Executable()
+	cmd, err := command(p, o)
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "serve", "-peer", p.Name, "-deflate="+strconv.FormatBool(o.Deflate),
-		"-group="+strconv.FormatBool(o.Group), "-hibernate", o.Hibernate.String())
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=100", "GODEBUG=")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -64,6 +63,21 @@ func start(p peer.Peer, o peer.Options) (*server, error) {
 	return s, nil
 }
 
+func command(p peer.Peer, o peer.Options) (*exec.Cmd, error) {
+	if p.Command != nil {
+		return p.Command(o)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	options, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	return exec.Command(self, "serve", "-peer", p.Name, "-options", string(options)), nil
+}
+
 // stop ends the process and waits for it.
 func (s *server) stop() {
 	if s.control != nil {
@@ -75,7 +89,7 @@ func (s *server) stop() {
 
 func (s *server) target() load.Target {
 	return load.Target{
-		Addr: s.addr, Raw: s.peer.Raw, Deflate: s.options.Deflate, Hello: s.peer.Hello, Wrapped: s.peer.Hello != "",
+		Addr: s.addr, Raw: s.peer.Raw, Deflate: s.options.Deflate, TLS: s.options.TLS, Hello: s.peer.Hello, Wrapped: s.peer.Hello != "",
 		CPU: func() (time.Duration, error) { return proc.CPU(s.cmd.Process.Pid) },
 	}
 }
@@ -97,6 +111,9 @@ func (s *server) memory() (int64, error) {
 	}
 	return proc.RSS(s.cmd.Process.Pid)
 }
+
+// resident returns the resident bytes as they are.
+func (s *server) resident() (int64, error) { return proc.RSS(s.cmd.Process.Pid) }
 
 func (s *server) command(b []byte) error {
 	s.control.SetDeadline(time.Now().Add(time.Minute))

@@ -12,9 +12,21 @@ import (
 type workload struct {
 	name    string
 	once    bool // takes long and varies little: one round is enough
+	few     bool // has no target: three rounds are enough
 	options peer.Options
 	takes   func(peer.Peer) bool
 	run     func(*server, scale) (report.Values, error)
+}
+
+// rounds are how many of all are for this workload.
+func (w workload) rounds(all int) int {
+	switch {
+	case w.once:
+		return min(all, 1)
+	case w.few:
+		return min(all, 3)
+	}
+	return all
 }
 
 // A scale says how long to look, and at how many.
@@ -29,18 +41,30 @@ const hibernate = 500 * time.Millisecond
 
 func workloads() []workload {
 	return []workload{
+		echo("echo1", load.Echo{Conns: 1, InFlight: 1, Size: 128}).seldom(),
 		echo("echo64", load.Echo{Conns: 64, InFlight: 1, Size: 128}),
 		echo("echo1000", load.Echo{Conns: 1000, InFlight: 1, Size: 128}),
 		echo("pipelined", load.Echo{Conns: 64, InFlight: 32, Size: 128}),
 		echo("echo16k", load.Echo{Conns: 64, InFlight: 1, Size: 16 << 10}).of(large),
 		echo("echo1m", load.Echo{Conns: 8, InFlight: 1, Size: 1 << 20}).of(large),
+		echo("echo2kz", load.Echo{Conns: 1000, InFlight: 1, Size: 2 << 10}).with(peer.Options{Deflate: true}).seldom(),
+		echo("echotls", load.Echo{Conns: 64, InFlight: 1, Size: 128}).with(peer.Options{TLS: true}).seldom(),
+		{
+			name: "rooms", few: true, options: peer.Options{Rooms: true}, run: rooms,
+			takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
+		},
+		{
+			name: "mix", few: true, options: peer.Options{Group: true}, run: mix,
+			takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
+		},
 		broadcast("cast1000", 1000, false),
 		broadcast("cast10000", 10_000, false),
 		broadcast("cast1000z", 1000, true),
 		broadcast("cast10000z", 10_000, true),
 		{name: "connect", takes: echoes, run: connect},
-		idle("idle", 128, 1, false),
-		idle("idlez", 2<<10, 4, true),
+		idle("idle", 128, 1, peer.Options{}),
+		idle("idlez", 2<<10, 4, peer.Options{Deflate: true}),
+		idle("idletls", 128, 4, peer.Options{TLS: true}),
 		{
 			name: "wake", once: true, run: wake, options: peer.Options{Group: true, Hibernate: hibernate},
 			takes: func(p peer.Peer) bool { return p.Variant != peer.Large },
@@ -64,6 +88,21 @@ func echo(name string, e load.Echo) workload {
 	}
 }
 
+// seldom is the workload with fewer rounds.
+func (w workload) seldom() workload {
+	w.few = true
+	return w
+}
+
+// with is the workload for servers with these options.
+func (w workload) with(o peer.Options) workload {
+	w.options = o
+	return w
+}
+
+// can says whether the peer has what the options ask for.
+func can(p peer.Peer, o peer.Options) bool { return !(o.Deflate && p.NoDeflate) && !(o.TLS && p.NoTLS) }
+
 // of is the workload for other peers.
 func (w workload) of(takes func(peer.Peer) bool) workload {
 	w.takes = takes
@@ -73,7 +112,7 @@ func (w workload) of(takes func(peer.Peer) bool) workload {
 func broadcast(name string, conns int, deflate bool) workload {
 	return workload{
 		name: name, options: peer.Options{Group: true, Deflate: deflate},
-		takes: func(p peer.Peer) bool { return p.Variant == "" && !(deflate && p.NoDeflate) },
+		takes: func(p peer.Peer) bool { return p.Variant == "" },
 		run: func(s *server, sc scale) (report.Values, error) {
 			b := load.Broadcast{Conns: conns, Size: 128, Warm: sc.warm, For: sc.window, Send: s.broadcast}
 			if deflate {
@@ -91,15 +130,38 @@ func connect(s *server, sc scale) (report.Values, error) {
 }
 
 // idle divides the number of connections by part.
-func idle(name string, size, part int, deflate bool) workload {
+func idle(name string, size, part int, o peer.Options) workload {
+	o.Group, o.Hibernate = true, hibernate
 	return workload{
-		name: name, once: true, options: peer.Options{Group: true, Deflate: deflate, Hibernate: hibernate},
-		takes: func(p peer.Peer) bool { return !p.NoEcho && p.Variant != peer.Large && !(deflate && p.NoDeflate) },
+		name: name, once: true, options: o,
+		takes: func(p peer.Peer) bool { return !p.NoEcho && p.Variant != peer.Large },
 		run: func(s *server, sc scale) (report.Values, error) {
-			f, err := load.Idle{Conns: sc.idle / part, Size: size, Quiet: sc.quiet, Memory: s.memory}.Run(s.target())
-			return report.Values{report.Fresh: f.Fresh / 1000, report.Used: f.Used / 1000}, err
+			w := load.Idle{Conns: sc.idle / part, Size: size, Quiet: sc.quiet, Memory: s.memory}
+			f, err := w.Run(s.target())
+			if err != nil {
+				return nil, err
+			}
+			again, err := start(s.peer, s.options)
+			if err != nil {
+				return nil, err
+			}
+			defer again.stop()
+			w.Memory, w.Now = again.memory, again.resident
+			left, err := w.Run(again.target())
+			return report.Values{report.Fresh: f.Fresh / 1000, report.Used: f.Used / 1000, report.Left: left.Used / 1000}, err
 		},
 	}
+}
+
+func rooms(s *server, sc scale) (report.Values, error) {
+	sample, err := load.Rooms{Rooms: 200, Each: 5, Size: 128, Warm: sc.warm, For: sc.window}.Run(s.target())
+	return values(sample), err
+}
+
+// mix is 64 talkers among 1,000 connections that get 50 broadcasts a second.
+func mix(s *server, sc scale) (report.Values, error) {
+	sample, err := load.Mix{Conns: 1000, Talkers: 64, Size: 128, Every: 20 * time.Millisecond, Warm: sc.warm, For: sc.window, Send: s.broadcast}.Run(s.target())
+	return values(sample), err
 }
 
 // wake is one broadcast to connections that have been idle.
@@ -121,6 +183,10 @@ func values(s load.Sample) report.Values {
 	v := report.Values{
 		report.CPU:  micros(s.CPU) / float64(s.Count),
 		report.Rate: float64(s.Count) / s.Wall.Seconds(),
+		report.Load: s.Load.Seconds() / s.Wall.Seconds(),
+	}
+	if s.Cast != nil {
+		v[report.CastP99] = micros(s.Cast.Quantile(0.99))
 	}
 	if s.Latency != nil {
 		v[report.P50] = micros(s.Latency.Quantile(0.50))

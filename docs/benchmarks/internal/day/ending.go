@@ -47,8 +47,14 @@ func (p *page) vanish(c *conn, how what, ended <-chan error) {
 }
 
 // reopen connects once more before the server knows that the older connection is not needed any more. It returns nil when
-// the page stays where it is.
+// the page stays where it is: also when the server does not know the older connection yet, which could be the newer one for it.
 func (p *page) reopen(c *conn, ended <-chan error) (*conn, <-chan error) {
+	p.mu.Lock()
+	known := p.book.list != nil
+	p.mu.Unlock()
+	if !known {
+		return nil, nil
+	}
 	next, err := dial(p.crowd.ctx, p.crowd.addr, p.deflate, p.buffer())
 	if err != nil {
 		p.refused(err, new(int))

@@ -27,7 +27,11 @@ type lives struct {
 type life struct {
 	server  int // in which one
 	sayings map[int64]saying
+	texts   map[int64]string // of the latest: most messages are seen by many
 }
+
+// textsKept is how many of the latest texts are kept. Older ones are made again.
+const textsKept = 1000
 
 func newLedger(f *faults) *ledger { return &ledger{faults: f, rooms: map[string]*lives{}} }
 
@@ -69,7 +73,7 @@ func (l *ledger) life(room, name string) *life {
 	}
 	one := r.all[name]
 	if one == nil {
-		one = &life{server: l.started, sayings: map[int64]saying{}}
+		one = &life{server: l.started, sayings: map[int64]saying{}, texts: map[int64]string{}}
 		r.all[name] = one
 		if r.latest != nil && r.latest.server == one.server {
 			l.faults.add(NothingLost, "%s has begun another life, %s, although the server is the same", room, name)
@@ -88,6 +92,11 @@ func (l *ledger) seen(room, lifeName string, m answer) {
 		l.faults.add(NothingChanged, "%s, message %d: nobody has said it: ref %.80q, text %.80q", room, m.ID, m.Ref, m.Text)
 		return
 	}
+	one := l.life(room, lifeName)
+	old, known := one.sayings[m.ID]
+	if known && old == s && m.Name == l.names[s.page] && m.Text == one.texts[m.ID] {
+		return
+	}
 	if m.Name != l.names[s.page] || m.Text != s.text(room) {
 		p := NothingChanged
 		if other := roomOf(m.Text); other != room && m.Text == s.text(other) {
@@ -96,12 +105,12 @@ func (l *ledger) seen(room, lifeName string, m answer) {
 		l.faults.add(p, "%s, message %d of %s: got %.80q of %q, want %.80q of %q", room, m.ID, s.ref(), m.Text, m.Name, s.text(room), l.names[s.page])
 		return
 	}
-	one := l.life(room, lifeName)
-	if old, ok := one.sayings[m.ID]; ok && old != s {
+	if known && old != s {
 		l.faults.add(NothingChanged, "%s, message %d: one was shown %s, another one %s", room, m.ID, old.ref(), s.ref())
 		return
 	}
-	one.sayings[m.ID] = s
+	one.sayings[m.ID], one.texts[m.ID] = s, m.Text
+	delete(one.texts, m.ID-textsKept)
 }
 
 // audit holds each life of each room to what its people have said: each saying once, and those of one page in their order. What

@@ -137,13 +137,19 @@ func (p *page) buffer() int {
 	return 0
 }
 
-// pause is until the page says something, or looks whether it is to.
+// pause is until the page may say something. It does so with a likelihood that makes its pace, see talk.
 func (p *page) pause() time.Duration {
+	tick := p.tick()
+	return tick/2 + time.Duration(p.rand.Int64N(int64(tick)))
+}
+
+// tick is a pause on average.
+func (p *page) tick() time.Duration {
 	pace := time.Duration(p.crowd.pace.Load())
 	if pace == 0 {
 		return 100 * time.Millisecond
 	}
-	return pace/2 + time.Duration(p.rand.Int64N(int64(pace)))
+	return min(pace, 2*time.Second)
 }
 
 // read reads the connection on a goroutine of its own until it ends. The error comes once.
@@ -264,9 +270,11 @@ func (p *page) again(c *conn) {
 
 // talk says something, if it is in its room and the crowd talks.
 func (p *page) talk(c *conn) {
+	pace := p.crowd.pace.Load()
+	speaks := pace > 0 && p.rand.Int64N(pace) < int64(p.tick())
 	p.mu.Lock()
 	var r request
-	if p.crowd.pace.Load() > 0 && p.in && !p.owes && p.next == "" && len(p.book.unsaid) < mostUnsaid {
+	if speaks && p.in && !p.owes && p.next == "" && len(p.book.unsaid) < mostUnsaid {
 		s := p.crowd.ledger.says(p.book.page)
 		p.book.unsaid = append(p.book.unsaid, s)
 		r = request{Type: "say", Text: s.text(p.room), Ref: s.ref()}

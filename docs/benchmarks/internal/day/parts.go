@@ -129,7 +129,9 @@ func (r *run) bigRoom(context.Context) error {
 		return err
 	}
 	pace := r.Pace
-	r.Pace = max(pace, time.Duration(len(r.crowd.pages))*time.Second/60) // a history of 200 is to cover a storm
+	// A history of 200 is to cover a storm, and the clients have to keep up with what all of them are shown.
+	pages := time.Duration(len(r.crowd.pages))
+	r.Pace = max(pace, pages*time.Second/60, pages*pages*time.Second/20_000)
 	defer func() { r.Pace = pace }()
 	r.talkFor(r.Hour)
 	for range r.Storms {

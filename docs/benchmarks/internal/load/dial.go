@@ -20,6 +20,7 @@ type Target struct {
 	Deflate bool   // negotiate permessage-deflate, without context takeover in either direction
 	Hello   string // a text message to send first, which the server answers with one of its own
 	Wrapped bool   // a broadcast stands inside a message of the server's protocol
+	TLS     bool   // with a certificate that nobody has signed
 
 	Patience time.Duration // how long the server may be silent when an answer is due; 0: 10 s
 
@@ -28,8 +29,10 @@ type Target struct {
 
 func (t Target) patience() time.Duration { return cmp.Or(t.Patience, 10*time.Second) }
 
-func (t Target) handshake() []byte {
-	r := "GET /ws HTTP/1.1\r\nHost: " + t.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+func (t Target) handshake() []byte { return t.request("/ws") }
+
+func (t Target) request(path string) []byte {
+	r := "GET " + path + " HTTP/1.1\r\nHost: " + t.Addr + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	if t.Deflate {
 		r += "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n"
@@ -40,8 +43,13 @@ func (t Target) handshake() []byte {
 // dial opens n connections, one after the other, and leaves them to the loop.
 func (t Target) dial(l *loop, n int) error {
 	request := t.handshake()
-	for range n {
-		fd, err := t.connect(request)
+	return t.dialEach(l, n, func(int) []byte { return request })
+}
+
+// dialEach does the same with a request for each.
+func (t Target) dialEach(l *loop, n int, request func(i int) []byte) error {
+	for i := range n {
+		fd, err := t.connect(request(i))
 		if err == nil {
 			err = l.add(fd)
 		}

@@ -26,6 +26,14 @@ func bucket(v uint64) int {
 	return shift<<subBits + int(v>>shift)
 }
 
+// add counts what another one has counted.
+func (h *Histogram) add(other *Histogram) {
+	for i, n := range other.counts {
+		h.counts[i] += n
+	}
+	h.total += other.total
+}
+
 // Count returns how many durations were recorded.
 func (h *Histogram) Count() uint64 { return h.total }
 

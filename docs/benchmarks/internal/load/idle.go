@@ -2,6 +2,7 @@ package load
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,16 +14,21 @@ type Idle struct {
 	Conns  int
 	Size   int // of the one message of each
 	Quiet  time.Duration
-	Memory func() (int64, error) // of the server, in bytes
+	Memory func() (int64, error) // of the server, in bytes, after a garbage collection that was asked for
+	Now    func() (int64, error) // the same as it is; nil: the look is by Memory
 }
 
-// Footprint is what a connection costs in bytes: before its first message, and after it.
+// Footprint is what a connection costs in bytes: before its first message, and after it. With Idle.Now there is no look
+// before, and nobody asks for a garbage collection from the first connection on: that is what a program really holds.
 type Footprint struct {
 	Fresh, Used float64
 }
 
 // Run opens the connections and then sends one message on each. The server has been warmed up by some that are gone.
 func (i Idle) Run(t Target) (Footprint, error) {
+	if t.TLS {
+		return i.overTLS(t)
+	}
 	warm := i
 	warm.Conns = min(i.Conns, 200)
 	l, err := warm.open(t)
@@ -42,21 +48,29 @@ func (i Idle) Run(t Target) (Footprint, error) {
 		return Footprint{}, err
 	}
 	defer l.close()
-	look := func() (float64, error) {
-		if err := l.idle(i.Quiet); err != nil {
-			return 0, err
-		}
-		now, err := i.Memory()
+	return i.looks(before, func() error { return i.echo(l, t) }, func() error { return l.idle(i.Quiet) })
+}
+
+// looks takes the footprint of connections that are there.
+func (i Idle) looks(before int64, echo, idle func() error) (f Footprint, err error) {
+	each := func(memory func() (int64, error)) (float64, error) {
+		now, err := memory()
 		return float64(now-before) / float64(i.Conns), err
 	}
-	var f Footprint
-	if f.Fresh, err = look(); err != nil {
+	if err := idle(); err != nil {
 		return f, err
 	}
-	if err := i.echo(l, t); err != nil {
+	used := i.Now
+	if used == nil {
+		used = i.Memory
+		if f.Fresh, err = each(i.Memory); err != nil {
+			return f, err
+		}
+	}
+	if err := errors.Join(echo(), idle()); err != nil {
 		return f, err
 	}
-	f.Used, err = look()
+	f.Used, err = each(used)
 	return f, err
 }
 

@@ -119,6 +119,88 @@ func TestBroadcast_detects(t *testing.T) {
 	}
 }
 
+// together serves a room of three: each message goes to all of them. The fifth one that is said when all are there goes to the
+// second member as fix says.
+func together(t *testing.T, echo bool, fix func(p []byte) [][]byte) (load.Target, func([]byte) error) {
+	var mu sync.Mutex
+	var conns []net.Conn
+	said := 0
+	toAll := func(first byte, p []byte) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if len(conns) == 3 {
+			said++
+		}
+		for i, c := range conns {
+			out := [][]byte{frame(first, p)}
+			if i == 1 && said == 5 {
+				out = fix(append([]byte(nil), p...))
+			}
+			for _, f := range out {
+				c.Write(f)
+			}
+		}
+		return nil
+	}
+	target := listen(t, func(c net.Conn, in *bufio.Reader) {
+		mu.Lock()
+		conns = append(conns, c)
+		mu.Unlock()
+		for p := receive(in); p != nil; p = receive(in) {
+			if echo {
+				mu.Lock()
+				c.Write(frame(0x82, p))
+				mu.Unlock()
+			} else {
+				toAll(0x82, p)
+			}
+		}
+	})
+	return target, func(p []byte) error { return toAll(0x81, p) }
+}
+
+func TestRooms_detects(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fix  func(p []byte) [][]byte
+		want string
+	}{
+		{"nothing wrong", func(p []byte) [][]byte { return [][]byte{frame(0x82, p)} }, ""},
+		{"missing", func([]byte) [][]byte { return nil }, "nothing came"},
+		{"twice", func(p []byte) [][]byte { return [][]byte{frame(0x82, p), frame(0x82, p)} }, "came as number"},
+		{"another number", func(p []byte) [][]byte { p[0]++; return [][]byte{frame(0x82, p)} }, "came as number"},
+		{"of another room", func(p []byte) [][]byte { p[5]++; return [][]byte{frame(0x82, p)} }, "came as number"},
+		{"another byte", func(p []byte) [][]byte { p[20]++; return [][]byte{frame(0x82, p)} }, "not the one sent"},
+	} {
+		target, _ := together(t, false, tt.fix)
+		s, err := load.Rooms{Rooms: 1, Each: 3, Size: 128, For: 20 * time.Millisecond}.Run(target)
+		if tt.want == "" && (err != nil || s.Count == 0 || s.Latency.Count() != s.Count) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %d deliveries, error %v, want %q", tt.name, s.Count, err, tt.want)
+		}
+	}
+}
+
+func TestMix_detects(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		fix  func(p []byte) [][]byte // of a broadcast
+		want string
+	}{
+		{"nothing wrong", func(p []byte) [][]byte { return [][]byte{frame(0x81, p)} }, ""},
+		{"twice", func(p []byte) [][]byte { return [][]byte{frame(0x81, p), frame(0x81, p)} }, "came as number"},
+		{"another byte", func(p []byte) [][]byte { p[20] = '?'; return [][]byte{frame(0x81, p)} }, "want"},
+		{"an echo of nothing", func(p []byte) [][]byte { return [][]byte{frame(0x81, p), frame(0x82, p)} }, "has said nothing"},
+		{"missing", func([]byte) [][]byte { return nil }, "reached 2 of 3"},
+	} {
+		target, send := together(t, true, tt.fix)
+		mix := load.Mix{Conns: 3, Talkers: 1, Size: 128, Every: time.Millisecond, For: 50 * time.Millisecond, Send: send}
+		s, err := mix.Run(target)
+		if tt.want == "" && (err != nil || s.Latency.Count() == 0 || s.Cast.Count() == 0) || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: got %d messages, error %v, want %q", tt.name, s.Count, err, tt.want)
+		}
+	}
+}
+
 func TestChurn_detects(t *testing.T) {
 	for name, tt := range map[string]struct {
 		closes bool

@@ -45,6 +45,7 @@ type loop struct {
 	scratch []byte
 	now     time.Time // when the last wait returned
 	handle  func(*conn, message) error
+	failed  error // of a write that a handler has tried on another connection
 
 	patience time.Duration
 }
@@ -116,7 +117,7 @@ func (l *loop) wait(timeout time.Duration) (bool, error) {
 			return false, fmt.Errorf("connection %d: %w", c.index, err)
 		}
 	}
-	return n > 0, nil
+	return n > 0, l.failed
 }
 
 // read reads once, so that no connection starves another.

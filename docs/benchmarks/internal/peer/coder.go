@@ -19,7 +19,7 @@ func serveCoder(ln net.Listener, o Options) (Broadcast, error) {
 	options.CompressionThreshold = 128
 	// Without a Done channel: one costs an AfterFunc for each read and write.
 	ctx := context.Background()
-	conns := newSet[*websocket.Conn](o.Group)
+	hub := newHub[*websocket.Conn](o)
 	serveHTTP(ln, func(w http.ResponseWriter, r *http.Request) {
 		c, err := websocket.Accept(w, r, options)
 		if err != nil {
@@ -27,17 +27,26 @@ func serveCoder(ln net.Listener, o Options) (Broadcast, error) {
 		}
 		defer c.CloseNow()
 		c.SetReadLimit(maxMessage)
+		conns := hub.of(r.FormValue("room"))
 		conns.add(c)
 		defer conns.remove(c)
-		for echoCoder(ctx, c) == nil {
+		if !o.Rooms {
+			for echoCoder(ctx, c, c.Write) == nil {
+			}
+			return
+		}
+		toAll := func(ctx context.Context, kind websocket.MessageType, b []byte) error {
+			return conns.each(func(c *websocket.Conn) error { return c.Write(ctx, kind, b) })
+		}
+		for echoCoder(ctx, c, toAll) == nil {
 		}
 	})
 	return func(payload []byte) error {
-		return conns.each(func(c *websocket.Conn) error { return c.Write(ctx, websocket.MessageText, payload) })
+		return hub.all.each(func(c *websocket.Conn) error { return c.Write(ctx, websocket.MessageText, payload) })
 	}, nil
 }
 
-func echoCoder(ctx context.Context, c *websocket.Conn) error {
+func echoCoder(ctx context.Context, c *websocket.Conn, write func(context.Context, websocket.MessageType, []byte) error) error {
 	kind, r, err := c.Reader(ctx)
 	if err != nil {
 		return err
@@ -48,5 +57,5 @@ func echoCoder(ctx context.Context, c *websocket.Conn) error {
 	if _, err := b.ReadFrom(r); err != nil {
 		return err
 	}
-	return c.Write(ctx, kind, b.Bytes())
+	return write(ctx, kind, b.Bytes())
 }

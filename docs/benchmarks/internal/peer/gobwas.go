@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/gobwas/ws"
 )
@@ -13,25 +14,43 @@ import (
 var gobwas = Peer{Name: "gobwas", Module: "github.com/gobwas/ws", NoDeflate: true, Serve: serveGobwas}
 
 func serveGobwas(ln net.Listener, o Options) (Broadcast, error) {
-	conns := newSet[net.Conn](o.Group)
+	hub := newHub[net.Conn](o)
 	go accept(ln, func(c net.Conn) {
-		if _, err := ws.Upgrade(c); err != nil {
+		room := ""
+		upgrader := ws.Upgrader{OnRequest: func(uri []byte) error {
+			_, room, _ = strings.Cut(string(uri), "room=")
+			return nil
+		}}
+		if _, err := upgrader.Upgrade(c); err != nil {
 			return
 		}
+		conns := hub.of(room)
 		conns.add(c)
 		defer conns.remove(c)
-		echoGobwas(c)
+		if o.Rooms {
+			echoGobwas(c, func(frame []byte) error {
+				return conns.each(func(c net.Conn) error {
+					_, err := c.Write(frame)
+					return err
+				})
+			})
+			return
+		}
+		echoGobwas(c, func(frame []byte) error {
+			_, err := c.Write(frame)
+			return err
+		})
 	})
 	return func(payload []byte) error {
 		frame := ws.MustCompileFrame(ws.NewTextFrame(payload))
-		return conns.each(func(c net.Conn) error {
+		return hub.all.each(func(c net.Conn) error {
 			_, err := c.Write(frame)
 			return err
 		})
 	}, nil
 }
 
-func echoGobwas(c net.Conn) {
+func echoGobwas(c net.Conn, send func(frame []byte) error) {
 	in := bufio.NewReader(c)
 	var out []byte
 	for {
@@ -54,7 +73,11 @@ func echoGobwas(c net.Conn) {
 		if err := ws.WriteHeader((*head)(&out), reply); err != nil {
 			return
 		}
-		if _, err := c.Write(out); err != nil || h.OpCode == ws.OpClose {
+		if h.OpCode.IsControl() {
+			if _, err := c.Write(out); err != nil || h.OpCode == ws.OpClose {
+				return
+			}
+		} else if send(out) != nil {
 			return
 		}
 	}

@@ -2,10 +2,11 @@
 package peer
 
 import (
+	"errors"
 	"net"
 	"net/http"
+	"os/exec"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -13,9 +14,11 @@ import (
 type Options struct {
 	Deflate   bool          // negotiate permessage-deflate without context takeover, level 1
 	Group     bool          // connections are members of what Broadcast reaches
+	Rooms     bool          // a message goes to all connections with the same room in their address, and is not echoed
+	TLS       bool          // with a certificate of its own
 	Hibernate time.Duration // troupe: Config.HibernateAfter
 	Reuse     bool          // troupe: Config.ReuseBuffers
-	Keep      bool          // gws: messages are not given back
+	Copy      bool          // gws: the handler copies a message, as one does that keeps it
 }
 
 // maxMessage is larger than any message of the workloads.
@@ -30,11 +33,16 @@ type Peer struct {
 	Module string // its path; "" for the standard library
 	// Serve takes connections from the listener until it is closed.
 	Serve func(net.Listener, Options) (Broadcast, error)
+	// Command is another program instead, which says where it listens as serve does; nil: this one. An error wraps
+	// [ErrMissing] when there is no such program on this machine.
+	Command func(Options) (*exec.Cmd, error)
+	Version func() string // of that program
 
 	Raw       bool   // speaks no WebSocket
 	NoEcho    bool   // has a protocol of its own, and can only broadcast
 	Variant   string // of another peer, which differs for these workloads only: Idle or Large
 	NoDeflate bool   // has no compression, or leaves it to the user
+	NoTLS     bool   // needs the descriptor itself, or has TLS of its own
 	Hello     string // what a client says first
 }
 
@@ -45,7 +53,10 @@ const (
 )
 
 // All are the peers in the order of the report.
-var All = []Peer{raw, gobwas, gwsPeer, gwsKeep, gorilla, coder, melodyPeer, centrifugePeer, troupe, troupeReader, troupeReuse}
+var All = []Peer{raw, gobwas, gwsPeer, gwsCopy, gorilla, coder, melodyPeer, nbioPeer, bun, centrifugePeer, troupe, troupeReader, troupeReuse}
+
+// ErrMissing is the reason why a peer cannot be measured here.
+var ErrMissing = errors.New("not on this machine")
 
 // Find returns the peer of that name.
 func Find(name string) (Peer, bool) {
@@ -61,46 +72,4 @@ func serveHTTP(ln net.Listener, handler http.HandlerFunc) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", handler)
 	go http.Serve(ln, mux)
-}
-
-// A set is the connections of a peer that has no groups of its own.
-type set[C comparable] struct {
-	mu  sync.Mutex
-	all map[C]struct{}
-}
-
-func newSet[C comparable](use bool) *set[C] {
-	if !use {
-		return nil
-	}
-	return &set[C]{all: map[C]struct{}{}}
-}
-
-// add puts c in. A nil set ignores it.
-func (s *set[C]) add(c C) {
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.all[c] = struct{}{}
-	}
-}
-
-func (s *set[C]) remove(c C) {
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.all, c)
-	}
-}
-
-// each calls f for all, up to the first error.
-func (s *set[C]) each(f func(C) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.all {
-		if err := f(c); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -6,7 +6,7 @@ import "net"
 var raw = Peer{Name: "raw", Raw: true, NoDeflate: true, Serve: serveRaw}
 
 func serveRaw(ln net.Listener, o Options) (Broadcast, error) {
-	conns := newSet[net.Conn](o.Group)
+	conns := newHub[net.Conn](o).of("")
 	go accept(ln, func(c net.Conn) {
 		conns.add(c)
 		defer conns.remove(c)

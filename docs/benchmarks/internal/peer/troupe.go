@@ -50,6 +50,11 @@ func serveTroupe(ln net.Listener, o Options) (Broadcast, error) {
 	if o.Group {
 		newHandler = func(*http.Request) (websock.Handler, error) { return member{reg: reg}, nil }
 	}
+	if o.Rooms {
+		newHandler = func(r *http.Request) (websock.Handler, error) {
+			return roommate{reg: reg, room: r.FormValue("room")}, nil
+		}
+	}
 	serveHTTP(ln, sockets.Handler(newHandler).ServeHTTP)
 	return func(payload []byte) error {
 		reg.Broadcast(group, websock.Text(string(payload)))
@@ -71,5 +76,22 @@ type member struct {
 
 func (m member) Init(ctx context.Context) websock.Result {
 	m.reg.Join(group, actor.Self(ctx), nil)
+	return websock.OK()
+}
+
+// A roommate says to its room what it is told.
+type roommate struct {
+	echo
+	reg  *registry.Registry
+	room string
+}
+
+func (m roommate) Init(ctx context.Context) websock.Result {
+	m.reg.Join(m.room, actor.Self(ctx), nil)
+	return websock.OK()
+}
+
+func (m roommate) HandleIn(_ context.Context, msg websock.Message) websock.Result {
+	m.reg.Broadcast(m.room, msg)
 	return websock.OK()
 }

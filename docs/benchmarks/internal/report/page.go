@@ -66,25 +66,31 @@ func intro(p *strings.Builder, runs []Run) {
 		versions = append(versions, name+" "+runs[0].Modules[name])
 	}
 	fmt.Fprintf(p, "Versions: %s.\n", strings.Join(versions, ", "))
+	for _, r := range runs {
+		for _, why := range r.Absent {
+			fmt.Fprintf(p, "\nNot measured: %s.\n", why)
+		}
+	}
 }
 
 func verdicts(p *strings.Builder, runs []Run) {
-	p.WriteString("\n## Targets\n\nRatios are those within one run. A target is met when it is met in every run.\n\n" +
-		"| figure | target | reached | ratio | met | aim | aim met |\n|---|---|---|---|---|---|---|\n")
+	p.WriteString("\n## Targets\n\nA ratio is that of two servers in one round: its median, and its range over all rounds. \"median\": the\n" +
+		"median meets the target, and not every round does.\n\n" +
+		"| figure | target | reached | ratio | rounds | met | aim | aim met |\n|---|---|---|---|---|---|---|---|\n")
 	for _, t := range Targets {
 		v := t.Judge(runs)
-		reached, ratio, met, aim := "not measured here", "", "", ""
+		reached, ratio, rounds, met, aim := "not measured here", "", "", "", ""
 		if v.Measured {
-			reached, met = number(v.Reached.Median)+" "+unit(t), answer(v.Met)
+			reached, rounds, met = number(v.Reached.Median)+" "+unit(t), fmt.Sprint(v.Rounds), v.Met.String()
 			if t.Limit.against != "" {
-				ratio = v.Ratio.span()
+				ratio = v.Ratio.around()
 			}
 			if t.Aim.value > 0 {
-				aim = answer(v.AimMet)
+				aim = v.AimMet.String()
 			}
 		}
-		fmt.Fprintf(p, "| %s | at most %s | %s | %s | %s | %s | %s |\n",
-			t.Title, t.bound(t.Limit), strings.TrimSpace(reached), ratio, met, t.bound(t.Aim), aim)
+		fmt.Fprintf(p, "| %s | at most %s | %s | %s | %s | %s | %s | %s |\n",
+			t.Title, t.bound(t.Limit), strings.TrimSpace(reached), ratio, rounds, met, t.bound(t.Aim), aim)
 	}
 }
 
@@ -107,9 +113,9 @@ func losses(p *strings.Builder, runs []Run, servers []string) {
 	p.WriteString("\n## Where Troupe loses\n\n")
 	before := p.Len()
 	for _, t := range Targets {
-		if v := t.Judge(runs); v.Measured && !v.Met {
+		if v := t.Judge(runs); v.Measured && v.Met == Missed {
 			fmt.Fprintf(p, "- Target missed: %s, %s where at most %s was wanted.\n",
-				t.Title, strings.TrimSpace(v.Ratio.span()+" "+t.unit), t.bound(t.Limit))
+				t.Title, strings.TrimSpace(v.Ratio.around()+" "+t.unit), t.bound(t.Limit))
 		}
 	}
 	for _, s := range sections {
@@ -175,11 +181,16 @@ func (s section) table(p *strings.Builder, runs []Run, servers []string) {
 		}
 	}
 	fmt.Fprintf(p, "%s\n%s\n", head, line)
+	marked := false
 	for _, name := range servers {
 		if _, ok := figure(runs, s.workload, name, s.figure); !ok {
 			continue
 		}
-		fmt.Fprintf(p, "| %s |", name)
+		mark := ""
+		if idleCore(runs, s.workload, name) {
+			mark, marked = " *", true
+		}
+		fmt.Fprintf(p, "| %s%s |", name, mark)
 		for _, c := range used {
 			v, ok := figure(runs, s.workload, name, c.figure)
 			text, span := "", ""
@@ -193,4 +204,17 @@ func (s section) table(p *strings.Builder, runs []Run, servers []string) {
 		}
 		p.WriteString("\n")
 	}
+	if marked {
+		p.WriteString("\n\\* The server's core was not always busy (below 0.97): the load or the kernel was the limit, so that rate and latencies do not\n" +
+			"tell this server from another one. CPU does.\n")
+	}
+}
+
+// busyCore is from where on a server's core counts as busy.
+const busyCore = 0.97
+
+// idleCore says whether the server was not the limit.
+func idleCore(runs []Run, workload, server string) bool {
+	cores, ok := figure(runs, workload, server, Cores)
+	return ok && cores.Median < busyCore
 }

@@ -63,29 +63,36 @@ func TestChart_isXML(t *testing.T) {
 }
 
 func TestTarget_judge(t *testing.T) {
-	run := func(gws, troupe float64) report.Run {
-		result := func(server string, v float64) report.Result {
-			return report.Result{Workload: "echo64", Server: server, Values: report.Values{report.CPU: v}}
+	// run has rounds of gws and troupe, in pairs.
+	run := func(cpu ...float64) (r report.Run) {
+		for i, v := range cpu {
+			one := report.Result{Workload: "echo64", Server: [...]string{"gws", "troupe"}[i%2], Round: i / 2, Values: report.Values{report.CPU: v}}
+			if v > 0 {
+				r.Results = append(r.Results, one)
+			}
 		}
-		return report.Run{Results: []report.Result{result("gws", gws), result("troupe", troupe)}}
+		return r
 	}
 	target := report.Targets[0] // echo64, at most 1.10 times gws, aim 1.00
 	for name, tt := range map[string]struct {
-		runs                  []report.Run
-		measured, met, aimMet bool
+		runs     []report.Run
+		rounds   int
+		met, aim report.Met
 	}{
-		"nothing":             {nil, false, false, false},
-		"without gws":         {[]report.Run{{Results: run(1, 1).Results[1:]}}, false, false, false},
-		"better":              {[]report.Run{run(8, 7)}, true, true, true},
-		"within":              {[]report.Run{run(8, 8.5)}, true, true, false},
-		"beyond":              {[]report.Run{run(8, 9)}, true, false, false},
-		"beyond in one run":   {[]report.Run{run(8, 8), run(8, 9)}, true, false, false},
-		"ratio within a run":  {[]report.Run{run(8, 8), run(16, 16)}, true, true, true},
-		"one run is not both": {[]report.Run{run(8, 8), {Results: run(8, 80).Results[1:]}}, true, true, true},
+		"nothing":                   {nil, 0, report.Missed, report.Missed},
+		"without gws":               {[]report.Run{run(0, 1)}, 0, report.Missed, report.Missed},
+		"better":                    {[]report.Run{run(8, 7)}, 1, report.Always, report.Always},
+		"within":                    {[]report.Run{run(8, 8.5)}, 1, report.Always, report.Missed},
+		"beyond":                    {[]report.Run{run(8, 9)}, 1, report.Missed, report.Missed},
+		"beyond in one round":       {[]report.Run{run(8, 8, 8, 9, 8, 8)}, 3, report.InMedian, report.InMedian},
+		"beyond in one run":         {[]report.Run{run(8, 8), run(8, 9), run(8, 8)}, 3, report.InMedian, report.InMedian},
+		"beyond in most rounds":     {[]report.Run{run(8, 9, 8, 9, 8, 8)}, 3, report.Missed, report.Missed},
+		"ratio within a round":      {[]report.Run{run(8, 8, 16, 16)}, 2, report.Always, report.Always},
+		"a round without the other": {[]report.Run{run(8, 8, 0, 80)}, 1, report.Always, report.Always},
 	} {
 		v := target.Judge(tt.runs)
-		if v.Measured != tt.measured || v.Met != tt.met || v.AimMet != tt.aimMet {
-			t.Errorf("%s: got measured %t, met %t, aim %t, want %t, %t, %t", name, v.Measured, v.Met, v.AimMet, tt.measured, tt.met, tt.aimMet)
+		if v.Measured != (tt.rounds > 0) || v.Rounds != tt.rounds || v.Met != tt.met || v.AimMet != tt.aim {
+			t.Errorf("%s: got %d rounds, met %v, aim %v, want %d, %v, %v", name, v.Rounds, v.Met, v.AimMet, tt.rounds, tt.met, tt.aim)
 		}
 	}
 }

@@ -14,19 +14,23 @@ import (
 
 // The figures that a workload may have.
 const (
-	CPU    = "cpu_us" // of the server for one message, delivery or connection, in microseconds
-	Rate   = "per_s"  // messages, deliveries or connections in a second
-	P50    = "p50_us" // latency
-	P99    = "p99_us"
-	P999   = "p999_us"
-	Fresh  = "fresh_kb" // resident memory of one idle connection in KB (1,000 bytes)
-	Used   = "used_kb"  // the same after one message
-	Time   = "time_ms"  // of one broadcast, from the call to the last client
-	Total  = "total_gb" // resident memory of the process
-	Growth = "growth"   // of the cost per connection, from 10,000 connections to all of them
-	Nanos  = "ns"       // of one operation in the process
-	Bytes  = "bytes"    // allocated by one operation
-	Allocs = "allocs"   // of one operation
+	CPU     = "cpu_us" // of the server for one message, delivery or connection, in microseconds
+	Rate    = "per_s"  // messages, deliveries or connections in a second
+	Cores   = "cores"  // of the server that were in use: what CPU and Rate say
+	Load    = "load"   // cores of the load generator that were in use
+	P50     = "p50_us" // latency
+	P99     = "p99_us"
+	P999    = "p999_us"
+	Fresh   = "fresh_kb"    // resident memory of one idle connection in KB (1,000 bytes)
+	Used    = "used_kb"     // the same after one message
+	Left    = "left_kb"     // the same when nobody has ever asked for a garbage collection
+	CastP99 = "cast_p99_us" // latency of the broadcasts beside it
+	Time    = "time_ms"     // of one broadcast, from the call to the last client
+	Total   = "total_gb"    // resident memory of the process
+	Growth  = "growth"      // of the cost per connection, from 10,000 connections to all of them
+	Nanos   = "ns"          // of one operation in the process
+	Bytes   = "bytes"       // allocated by one operation
+	Allocs  = "allocs"      // of one operation
 
 	// Of the connections in memory, with their number as the server's name.
 	Heap       = "heap_bytes" // of one connection, both ends
@@ -64,7 +68,8 @@ type Run struct {
 	Rounds  int               `json:"rounds"`
 	Window  time.Duration     `json:"window_ns"`
 	Machine Machine           `json:"machine"`
-	Modules map[string]string `json:"modules"` // versions of the servers, by name
+	Modules map[string]string `json:"modules"`          // versions of the servers, by name
+	Absent  []string          `json:"absent,omitempty"` // servers that are not on the machine, and why
 	Results []Result          `json:"results"`
 }
 

@@ -26,13 +26,24 @@ func figure(runs []Run, workload, server, name string) (Summary, bool) {
 	for _, run := range runs {
 		for _, r := range run.Results {
 			if r.Workload == workload && r.Server == server {
-				if v, ok := r.Values[name]; ok {
+				if v, ok := r.Values.figure(name); ok {
 					values = append(values, v)
 				}
 			}
 		}
 	}
 	return summarize(values)
+}
+
+// figure is one of them. The cores in use follow from two others: µs for a message, times messages in a second.
+func (v Values) figure(name string) (float64, bool) {
+	if name != Cores {
+		f, ok := v[name]
+		return f, ok
+	}
+	cpu, ok := v[CPU]
+	rate, also := v[Rate]
+	return cpu * rate / 1e6, ok && also
 }
 
 // number writes v with three significant digits, and without an exponent.
@@ -65,4 +76,12 @@ func (s Summary) span() string {
 		return a + "–" + b
 	}
 	return number(s.Median)
+}
+
+// around is the median with the spread.
+func (s Summary) around() string {
+	if number(s.Min) == number(s.Max) {
+		return number(s.Median)
+	}
+	return number(s.Median) + " (" + s.span() + ")"
 }
