@@ -226,3 +226,36 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// BenchmarkBroadcast_left is BenchmarkBroadcast to 1,000 processes at rest, of a group that somebody leaves, and joins
+// again, right after each broadcast: then each delivery looks whether its process is a member.
+func BenchmarkBroadcast_left(b *testing.B) {
+	for _, leaves := range []bool{false, true} {
+		b.Run(fmt.Sprintf("leaves=%t", leaves), func(b *testing.B) {
+			const n = 1000
+			reg, pids := benchRegistry(b, n+1)
+			for _, pid := range pids {
+				reg.Join("room", pid, nil)
+			}
+			msg := any(websock.Text("hello"))
+			handled.Store(0)
+			want := int64(0)
+			for b.Loop() {
+				if leaves {
+					reg.BroadcastFrom("room", pids[n], msg)
+					reg.Leave("room", pids[n])
+				} else {
+					reg.BroadcastFrom("room", pids[n], msg)
+				}
+				want += n
+				for handled.Load() < want {
+					runtime.Gosched()
+				}
+				if leaves {
+					reg.Join("room", pids[n], nil)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/delivery")
+		})
+	}
+}
