@@ -245,8 +245,8 @@ func townProperty(t *testing.T, seed uint64, cfg supervisor.DynamicConfig) {
 }
 
 // spawnRoom starts a room under the Dynamic.
-func spawnRoom(_ context.Context, d *supervisor.Dynamic, sys *actor.System, newActor func() actor.Actor, label string) (actor.PID, error) {
-	return d.Spawn(sys, newActor, actor.SpawnOptions{Label: label})
+func spawnRoom(ctx context.Context, d *supervisor.Dynamic, sys *actor.System, newActor func() actor.Actor, label string) (actor.PID, error) {
+	return d.Spawn(ctx, "", sys, newActor, actor.SpawnOptions{Label: label})
 }
 
 // visitor is a member of a room that comes back to it when it has crashed, as each of twenty at once.

@@ -75,6 +75,11 @@ func (a *actorService) Serve(ctx context.Context) error {
 		},
 		ended: func(reason error) { ended <- reason },
 	}
+	if l != nil {
+		if _, ok := l.owner.(*dynService); ok {
+			p.judge = ignoreTaken
+		}
+	}
 	if err := p.spawn(context.Background(), a.sys, a.newActor, o); err != nil {
 		return err
 	}
@@ -125,6 +130,7 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 // the end is not missed however soon it comes.
 type incarnation struct {
 	actor.Actor
+	judge func(error) error     // optional; of the error of Init
 	begun func(actor.PID) error // before Init, on the process's goroutine; an error is that of Init
 	gone  func(actor.PID)       // optional; at the end of a process that has begun, on the goroutine that ends it
 	ended func(reason error)    // when spawn says nil: once, at the end, on the goroutine that ends it or on spawn's
@@ -189,7 +195,11 @@ func (p *incarnation) Init(ctx context.Context) error {
 		return err
 	}
 	if i, ok := p.Actor.(actor.Initializer); ok {
-		return i.Init(ctx)
+		err := i.Init(ctx)
+		if err != nil && p.judge != nil {
+			err = p.judge(sound(err))
+		}
+		return err
 	}
 	return nil
 }

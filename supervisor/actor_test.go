@@ -207,18 +207,17 @@ func TestActor_successorAfterDeath(t *testing.T) {
 		r.want("Actor", "+a -a:abnormal +a")
 		wantErr(t, "TerminateChild", r.TerminateChild(t.Context(), "a"), nil)
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent})
-		_, err := d.Spawn(sys, newActor, actor.SpawnOptions{})
+		_, err := d.Spawn(context.Background(), "a", sys, newActor, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
 		exit()
 		if n := len(d.journal.take()); n != 3 || d.Count() != 1 {
 			t.Errorf("%d events, %d children, want started, exited, restarted", n, d.Count())
 		}
-		pid, _ := names.Load("name")
-		wantErr(t, "Stop", d.Stop(pid.(actor.PID).String()), nil)
-		pid, err = d.Spawn(sys, newActor, actor.SpawnOptions{})
+		wantErr(t, "Stop", d.Stop("a"), nil)
+		pid, err := d.Spawn(context.Background(), "", sys, newActor, actor.SpawnOptions{})
 		wantErr(t, "Spawn after Stop", err, nil)
 		wantErr(t, "Serve", d.end(), nil)
-		if pid.(actor.PID).Alive() {
+		if pid.Alive() {
 			t.Error("an actor is alive after Serve")
 		}
 	})
@@ -283,7 +282,7 @@ func TestActor_panicsWhileItIsStopped(t *testing.T) {
 		}
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent})
 		r := serve(t, supervisor.Config{}, spec("a", supervisor.Actor(sys, newActor, actor.SpawnOptions{}), 0))
-		pid, err := d.Spawn(sys, newActor, actor.SpawnOptions{})
+		pid, err := d.Spawn(context.Background(), "", sys, newActor, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
 		synctest.Wait()
 		d.journal.take()

@@ -27,7 +27,7 @@ func BenchmarkDynamic_spawnAndEnd(b *testing.B) {
 				served := make(chan error)
 				go func() { served <- d.Serve(ctx) }()
 				for i := 0; i < n; {
-					if _, err := d.Spawn(sys, newWorker, actor.SpawnOptions{}); err == nil {
+					if _, err := d.Spawn(context.Background(), "", sys, newWorker, actor.SpawnOptions{}); err == nil {
 						i++ // else Serve has not begun
 					}
 				}

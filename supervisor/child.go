@@ -34,7 +34,7 @@ func (s State) String() string { return name(stateNames[:], "state", uint8(s)) }
 
 // ChildInfo is what a supervisor knows of a child, at one moment.
 type ChildInfo struct {
-	ID       string    // in a Dynamic, that of an actor is its PID's text
+	ID       string
 	PID      actor.PID // of an actor that runs; zero otherwise
 	State    State
 	Restarts int
@@ -214,6 +214,8 @@ func (t *tree) over(c *child, reason error, kind exit.Kind, left error, now time
 	case terminated, swept: // it is started when its turn comes
 	case failed != nil:
 		t.startFailed(c, failed, now)
+	case errors.Is(reason, exit.ErrIgnore): // it is not needed
+		t.retire(c, nil)
 	case !c.isReady && (kind != exit.Normal || c.spec.Restart == Permanent):
 		if kind == exit.Normal {
 			reason = fmt.Errorf("%w: %w", errEarly, reason)

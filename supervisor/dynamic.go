@@ -27,10 +27,17 @@ type DynamicConfig struct {
 	// Shutdown is how long a child may take to end. 0: what it asks for (SpawnOptions.Shutdown, ShutdownTime), or 5 s; for
 	// supervisors, no limit. Infinity: no limit. Kill: none.
 	Shutdown time.Duration
-	// MaxRestarts is how many restarts there may be within Within, of all children together; when one more is needed, the
-	// Dynamic gives up. 0: 3; negative: none.
+	// MaxRestarts is how many restarts of one child there may be within Within; when one more is needed, that child alone is
+	// given up: reported, and forgotten. A restart whose start fails does not count: it is tried again after 0.1 s, doubled
+	// each time up to 5 s, with up to half taken off at random. 0: 3; negative: none.
+	//
+	// (OTP's DynamicSupervisor counts for all together and takes all down: with a thousand rooms, three bad ones in five
+	// seconds would end the others.)
 	MaxRestarts int
-	// Within is the period of MaxRestarts. 0: 5 s.
+	// MaxRestartsAll is how many restarts of all children together there may be within Within; when one more is needed, the
+	// Dynamic gives up, as in OTP. 0: no limit; negative: none.
+	MaxRestartsAll int
+	// Within is the period of MaxRestarts and MaxRestartsAll. 0: 5 s.
 	Within time.Duration
 	// Logger gets events; each EventKind says at which level. nil: slog.Default().
 	Logger *slog.Logger
@@ -111,20 +118,41 @@ func (d *Dynamic) ShutdownTime() time.Duration {
 	return d.cfg.Shutdown
 }
 
-// Spawn starts a process and returns when its Init has returned, with its error as a [*StartError]. newActor is
-// called for it, and again for each restart; it must not block.
+// Spawn starts a process under an id, and returns when its Init has returned, with its error as a [*StartError]. newActor is
+// called for it, and again for each restart; it must not block. id "": it is the text of the first PID. Without o.Label the
+// label is the id. ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process
+// ends, and the error is a [*StartError] of the cause.
+//
+// An Init that returns actor.ErrIgnore, or an error with a method Holder() actor.PID, as *registry.TakenError, says that the
+// process is not needed: the child is forgotten, and the error is ErrIgnore. So is one that says so at a restart.
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
-func (d *Dynamic) Spawn(sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
+// ErrAlreadyPresent: it has one of that id, which may be waiting for a restart; the PID is that of it, if it runs.
+func (d *Dynamic) Spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
 	if sys == nil || newActor == nil {
 		panic("supervisor: Spawn: nil System or nil newActor")
 	}
 	p := d.pool.Load()
 	if p == nil {
-		return actor.PID{}, d.failed("", ErrNotRunning)
+		return actor.PID{}, d.failed(id, ErrNotRunning)
 	}
-	pid, err := p.spawn(sys, newActor, o)
-	return pid, d.failed("", err)
+	pid, err := p.spawn(ctx, id, sys, newActor, o)
+	return pid, d.failed(id, err)
+}
+
+// Whereis is the PID of the actor of that id; its Init may not have returned yet. ok is false when there is none, or it waits
+// for a restart.
+func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
+	p := d.pool.Load()
+	if p == nil {
+		return pid, false
+	}
+	m := p.find(id)
+	if m == nil {
+		return pid, false
+	}
+	pid = m.info().PID
+	return pid, pid != actor.PID{}
 }
 
 // Start starts a service, on a goroutine of its own. It returns when the service is ready: an HTTP server when it listens, an
@@ -144,8 +172,7 @@ func (d *Dynamic) Start(id string, s Service) error {
 	return d.failed(id, p.startService(id, s))
 }
 
-// Stop ends a child and returns when it has ended, for good whatever its restart type. id is that of Start; of an actor,
-// it is the text of its PID. ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
+// Stop ends a child and returns when it has ended, for good whatever its restart type. ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
 //
 // A child that wants to end returns; it must not wait for its own end in Stop.
 func (d *Dynamic) Stop(id string) error {
@@ -153,7 +180,11 @@ func (d *Dynamic) Stop(id string) error {
 	if p == nil {
 		return d.failed(id, ErrNotRunning)
 	}
-	return d.failed(id, p.stop(id))
+	m := p.find(id)
+	if m == nil {
+		return d.failed(id, ErrNotFound)
+	}
+	return d.failed(id, m.end())
 }
 
 func (d *Dynamic) failed(id string, err error) error {

@@ -21,7 +21,7 @@ func TestDynamic_shutdown(t *testing.T) {
 	const never = 1000 * time.Hour
 	terminating := func(d time.Duration) func(*supervisor.Dynamic, *actor.System) error {
 		return func(dyn *supervisor.Dynamic, sys *actor.System) error {
-			_, err := dyn.Spawn(sys, func() actor.Actor {
+			_, err := dyn.Spawn(context.Background(), "", sys, func() actor.Actor {
 				return &worker{terminate: func(ctx context.Context, _ error) {
 					select {
 					case <-time.After(d):
@@ -111,7 +111,7 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 		r := serve(t, supervisor.Config{}, supervisor.ChildSpec{ID: "rooms", Service: d, Shutdown: time.Minute})
 		r.want("start", "warning rooms +rooms")
 		stuck := make(chan struct{})
-		_, err = d.Spawn(sys, func() actor.Actor {
+		_, err = d.Spawn(context.Background(), "", sys, func() actor.Actor {
 			return &worker{terminate: func(context.Context, error) { <-stuck }}
 		}, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
@@ -139,7 +139,7 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 		release := make(chan struct{})
 		spawned := make(chan error)
 		go func() {
-			_, err := d.Spawn(sys, func() actor.Actor { <-release; return &worker{} }, actor.SpawnOptions{})
+			_, err := d.Spawn(context.Background(), "", sys, func() actor.Actor { <-release; return &worker{} }, actor.SpawnOptions{})
 			spawned <- err
 		}()
 		synctest.Wait()
@@ -178,7 +178,7 @@ func TestDynamic_many(t *testing.T) {
 		var terminated, other atomic.Int64
 		pids := make([]actor.PID, n)
 		for i := range n {
-			if pids[i], err = d.Spawn(sys, func() actor.Actor {
+			if pids[i], err = d.Spawn(context.Background(), "", sys, func() actor.Actor {
 				return &worker{terminate: func(_ context.Context, reason error) {
 					if reason != actor.ErrShutdown {
 						other.Add(1)

@@ -2,33 +2,27 @@ package supervisor
 
 import (
 	"errors"
-	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
 // dynService is a service of a Dynamic, through all its lives. Each life is a goroutine, which at its end decides what
 // comes next.
 type dynService struct {
-	p        *pool
-	id       string
+	dynChild // whose mu guards what follows
 	service  Service
 	shutdown time.Duration
-	done     chan struct{} // closed when it has ended for good, or was left
 
-	mu       sync.Mutex
-	life     *life // nil before the first one
-	resting  bool  // between two lives, or after the last
-	isReady  bool
-	stopped  bool // no life is to begin any more
-	told     bool // to stop
-	killed   bool
-	over     bool
-	restarts int
-	clock    *time.Timer  // of its end
-	started  chan<- error // what Start says; nil when it has
-	left     error        // what Stop says
+	life    *life // nil before the first one
+	resting bool  // between two lives, or after the last
+	isReady bool
+	told    bool // to stop
+	killed  bool
+	clock   *time.Timer  // of its end
+	waits   chan<- error // what Start says; nil when it has
+	left    error        // what Stop says
 }
 
 // startService is Dynamic.Start.
@@ -37,22 +31,12 @@ func (p *pool) startService(id string, s Service) error {
 		return err
 	}
 	started := make(chan error, 1)
-	c := &dynService{p: p, id: id, service: s, shutdown: shutdownOf(s, p.d.cfg.Shutdown), done: make(chan struct{}),
-		started: started}
-	q := partOf(p, id)
-	q.mu.Lock()
-	closed, present := q.closed, q.services.Has(id)
-	if !closed && !present {
-		p.services.Add(1)
-		q.services.Put(id, c)
-	}
-	q.mu.Unlock()
-	if closed || present {
+	c := &dynService{dynChild: p.newChild(id), service: s, shutdown: shutdownOf(s, p.d.cfg.Shutdown), waits: started}
+	p.services.Add(1)
+	if _, err := p.enter(id, c); err != nil {
+		p.services.Add(-1)
 		p.release()
-		if present {
-			return ErrAlreadyPresent
-		}
-		return ErrNotRunning
+		return err
 	}
 	c.start()
 	return <-started
@@ -63,7 +47,7 @@ func (c *dynService) start() {
 	c.mu.Lock()
 	if c.stopped {
 		c.mu.Unlock()
-		c.finish(ErrTerminated)
+		c.strikeOff(ErrTerminated)
 		return
 	}
 	l := newLife(c.p.base, c.id, c, c.shutdown, c.p.d.rep.log)
@@ -78,15 +62,11 @@ func (c *dynService) start() {
 	go l.run(c.service, !announces(c.service))
 }
 
-func (c *dynService) name() string { return c.id }
-
-func (c *dynService) event(e Event) { c.p.event(e, c.name) }
-
 // answer is what Start returns; c.mu is held.
 func (c *dynService) answer(err error) {
-	if c.started != nil {
-		c.started <- err // has room for one
-		c.started = nil
+	if c.waits != nil {
+		c.waits <- err // has room for one
+		c.waits = nil
 	}
 }
 
@@ -95,7 +75,7 @@ func (c *dynService) ready(l *life) {
 	c.mu.Lock()
 	first := !c.over && c.life == l && !c.isReady && !c.told
 	if first {
-		c.isReady = true
+		c.isReady, c.failures = true, 0
 		c.answer(nil)
 	}
 	c.mu.Unlock()
@@ -118,26 +98,32 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 		c.clock.Stop()
 	}
 	c.resting = true
-	wasReady, first, told, restarts := c.isReady, c.started != nil, c.told, c.restarts
+	ready, first, told, restarts := c.isReady, c.waits != nil, c.told, c.restarts
 	c.mu.Unlock()
+	if judged := ignoreTaken(reason); !told && judged != reason {
+		reason, kind = judged, exit.Normal
+	}
 	c.event(Event{Kind: EventExited, PID: l.currentPID(), Reason: reason, ExitKind: kind, Restarts: restarts})
-	policy := c.p.d.cfg.Restart
+	ignored := errors.Is(reason, exit.ErrIgnore)
 	switch {
 	case told:
 		c.noteLeft(reason)
-		c.finish(ErrTerminated)
-	case first && (kind != exit.Normal || policy == Permanent):
-		if kind == exit.Normal {
+		c.strikeOff(ErrTerminated)
+		return
+	case first && (kind != exit.Normal || c.p.d.cfg.Restart == Permanent || ignored):
+		if kind == exit.Normal && !ignored {
 			reason = errors.Join(errEarly, reason)
 		}
-		c.finish(&StartError{Supervisor: c.p.d.rep.name, Child: c.id, Err: reason})
-	case (policy.wants(kind) || !wasReady && kind != exit.Normal) && c.p.mayRestart(c.name, reason):
-		c.mu.Lock()
-		c.restarts++
-		c.mu.Unlock()
+		c.strikeOff(&StartError{Supervisor: c.p.d.rep.name, Child: c.id, Err: reason})
+		return
+	}
+	v, wait := c.after(reason, kind, ready || first)
+	switch {
+	case v == restart:
 		c.start()
+	case v == retry && c.later(wait, c.start):
 	default:
-		c.finish(nil)
+		c.strikeOff(nil)
 	}
 }
 
@@ -161,46 +147,48 @@ func (c *dynService) noteLeft(reason error) {
 	}
 }
 
-// finish strikes the child off. err is for a Start that still waits.
-func (c *dynService) finish(err error) {
-	q := partOf(c.p, c.id)
-	q.mu.Lock()
-	q.services.Delete(c.id)
-	q.mu.Unlock()
+// strikeOff ends the child's time with the Dynamic. err is for a Start that still waits.
+func (c *dynService) strikeOff(err error) {
 	c.mu.Lock()
-	c.over = true
+	over := c.over
 	c.answer(err)
 	c.mu.Unlock()
-	close(c.done)
-	c.p.services.Add(-1)
-	c.p.release()
+	if !over {
+		c.p.services.Add(-1)
+		c.finish()
+	}
 }
 
 func (c *dynService) info() ChildInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	state := StateStarting
+	state, pid := StateStarting, c.life.currentPID()
 	switch {
 	case c.told:
 		state = StateStopping
+	case c.resting:
+		state, pid = StateRestarting, actor.PID{}
 	case c.isReady:
 		state = StateRunning
 	}
-	return ChildInfo{ID: c.id, PID: c.life.currentPID(), State: state, Restarts: c.restarts}
+	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
 }
 
 func (c *dynService) patience() time.Duration { return c.shutdown }
 
 // sweep tells the service to stop, or kills it, and sets the clock.
 func (c *dynService) sweep(kill bool) {
+	if c.stop() {
+		c.strikeOff(ErrTerminated)
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.over || c.killed || c.told && !kill {
 		return
 	}
 	c.told = true
-	if c.life == nil || c.resting { // what comes next will see it
-		c.stopped = true
+	if c.life == nil || c.resting { // what comes next sees stopped
 		return
 	}
 	if kill || c.shutdown == Kill {
@@ -252,14 +240,11 @@ func (c *dynService) leave() {
 	c.mu.Unlock()
 	l.kill()
 	c.event(Event{Kind: EventAbandoned, PID: l.currentPID(), Reason: err})
-	c.finish(err)
+	c.strikeOff(err)
 }
 
-// stop is Dynamic.Stop.
-func (c *dynService) stop() error {
-	c.mu.Lock()
-	c.stopped = true
-	c.mu.Unlock()
+// end is Dynamic.Stop.
+func (c *dynService) end() error {
 	c.sweep(false)
 	<-c.done
 	c.mu.Lock()

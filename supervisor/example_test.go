@@ -311,7 +311,7 @@ func ExampleNewDynamic() {
 	until(s, func(context.Context) {
 		<-up
 		for range 3 {
-			_, err := rooms.Spawn(sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
+			_, err := rooms.Spawn(context.Background(), "", sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
 			fmt.Println(rooms.Count(), err)
 		}
 	})
@@ -342,7 +342,7 @@ func startedDynamic(f func(ctx context.Context, d *supervisor.Dynamic, sys *acto
 
 func ExampleDynamic_Spawn() {
 	startedDynamic(func(ctx context.Context, rooms *supervisor.Dynamic, sys *actor.System) {
-		pid, err := rooms.Spawn(sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{Label: "lobby"})
+		pid, err := rooms.Spawn(context.Background(), "", sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{Label: "lobby"})
 		if err != nil {
 			panic(err)
 		}
@@ -365,7 +365,7 @@ func ExampleDynamic_Start() {
 
 func ExampleDynamic_Stop() {
 	startedDynamic(func(_ context.Context, d *supervisor.Dynamic, sys *actor.System) {
-		pid, err := d.Spawn(sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
+		pid, err := d.Spawn(context.Background(), "", sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
 		if err != nil {
 			panic(err)
 		}

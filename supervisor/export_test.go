@@ -18,13 +18,13 @@ func RunUntil(ctx context.Context, signals <-chan os.Signal, cfg Config, childre
 }
 
 // Room is for how many children a Dynamic has memory.
-func Room(d *Dynamic) (actors, services int) {
+func Room(d *Dynamic) (children int) {
 	p := d.pool.Load()
 	for i := range p.parts {
 		q := &p.parts[i]
 		q.mu.Lock()
-		actors, services = actors+q.actors.Room(), services+q.services.Room()
+		children += q.children.Room()
 		q.mu.Unlock()
 	}
-	return actors, services
+	return children
 }

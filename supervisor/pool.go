@@ -31,30 +31,26 @@ type pool struct {
 	change   chan struct{} // holds a token when count has fallen while closed
 	failed   chan error    // holds the first IntensityError
 
-	systems sync.Map // *actor.System, whose PIDs are among the children
-
 	mu        sync.Mutex
-	intensity intensity
+	intensity intensity // of all children together: DynamicConfig.MaxRestartsAll
 	left      map[*dynService]struct{}
 	leftBelow []string
 }
 
-// partition holds a part of the children: actors that live, and services from Start to their end.
+// partition holds a part of the children, from their start to their end, restarts included.
 type partition struct {
 	mu       sync.Mutex
 	closed   bool
-	actors   shrink.Map[actor.PID, *dynActor]
-	services shrink.Map[string, *dynService]
+	children shrink.Map[string, member]
 	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
 	tidyAt   int         // how many of these are too many
 	_        [64]byte    // keeps neighbours off the cache line
 }
 
-// gone strikes an actor off, in its exit hook.
+// gone notes that an actor is on its way out, in its exit hook.
 func (q *partition) gone(pid actor.PID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.actors.Delete(pid)
 	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
 		q.leaving = shrink.Slice(slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
 			_, err := actor.Inspect(p)
@@ -82,7 +78,8 @@ func (q *partition) waitDead(ctx context.Context) (alive int64) {
 // member is a child of a Dynamic.
 type member interface {
 	info() ChildInfo
-	sweep(kill bool)         // tells it to stop, or kills it
+	sweep(kill bool)         // tells it to stop, for good, or kills it
+	end() error              // Dynamic.Stop
 	patience() time.Duration // its shutdown time
 }
 
@@ -94,7 +91,7 @@ func newPool(d *Dynamic, ctx context.Context) *pool {
 		seed:      maphash.MakeSeed(),
 		change:    make(chan struct{}, 1),
 		failed:    make(chan error, 1),
-		intensity: newIntensity(d.cfg.MaxRestarts, d.cfg.Within),
+		intensity: newIntensity(d.cfg.MaxRestartsAll, d.cfg.Within),
 		left:      make(map[*dynService]struct{}),
 	}
 	return p
@@ -108,11 +105,8 @@ func partOf[K comparable](p *pool, key K) *partition {
 func (q *partition) members() []member {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make([]member, 0, q.actors.Len()+q.services.Len())
-	for _, c := range q.actors.All() {
-		all = append(all, c)
-	}
-	for _, c := range q.services.All() {
+	all := make([]member, 0, q.children.Len())
+	for _, c := range q.children.All() {
 		all = append(all, c)
 	}
 	return all
@@ -151,10 +145,10 @@ func (p *pool) release() {
 	}
 }
 
-// mayRestart counts a restart; when it is one too many, the pool gives up.
-func (p *pool) mayRestart(child func() string, reason error) bool {
-	if p.closed.Load() {
-		return false
+// mayRestart counts a restart among those of all children; when it is one too many, the pool gives up.
+func (p *pool) mayRestart(child string, reason error) bool {
+	if p.d.cfg.MaxRestartsAll == 0 {
+		return true
 	}
 	p.mu.Lock()
 	ok := p.intensity.add(time.Now())
@@ -162,7 +156,7 @@ func (p *pool) mayRestart(child func() string, reason error) bool {
 	if ok {
 		return true
 	}
-	err := &IntensityError{Supervisor: p.d.rep.name, Child: child(), MaxRestarts: p.intensity.max,
+	err := &IntensityError{Supervisor: p.d.rep.name, Child: child, MaxRestarts: p.intensity.max,
 		Within: p.intensity.within, Err: reason}
 	select {
 	case p.failed <- err:
@@ -276,30 +270,12 @@ func (p *pool) kill() {
 	}
 }
 
-// stop is Dynamic.Stop.
-func (p *pool) stop(id string) error {
+// find is the child of that id; nil: there is none.
+func (p *pool) find(id string) member {
 	q := partOf(p, id)
 	q.mu.Lock()
-	s := q.services.Get(id)
-	q.mu.Unlock()
-	if s != nil {
-		return s.stop()
-	}
-	var found *dynActor
-	p.systems.Range(func(sys, _ any) bool {
-		pid, err := sys.(*actor.System).ParsePID(id)
-		if err == nil {
-			q := partOf(p, pid)
-			q.mu.Lock()
-			found = q.actors.Get(pid)
-			q.mu.Unlock()
-		}
-		return found == nil
-	})
-	if found == nil {
-		return ErrNotFound
-	}
-	return found.stop()
+	defer q.mu.Unlock()
+	return q.children.Get(id)
 }
 
 // event reports an event, when anybody hears of it; child is asked for the ID only then, since making it may cost.

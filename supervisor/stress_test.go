@@ -118,7 +118,7 @@ func TestStress_dynamic(t *testing.T) {
 								id := fmt.Sprint(rand.IntN(20))
 								switch rand.IntN(3) {
 								case 0:
-									if pid, err := d.Spawn(sys, func() actor.Actor {
+									if pid, err := d.Spawn(context.Background(), "", sys, func() actor.Actor {
 										return &worker{
 											init: func(ctx context.Context) error {
 												if rand.IntN(10) == 0 {

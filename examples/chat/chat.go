@@ -40,8 +40,8 @@ func newChat(sys *actor.System, logger *slog.Logger) (*chat, error) {
 
 // ask calls the process of that name, which d starts if there is none.
 func ask[R any](ctx context.Context, c *chat, d *supervisor.Dynamic, name string, newActor func() actor.Actor, request any) (R, error) {
-	start := func(context.Context) (actor.PID, error) {
-		return d.Spawn(c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
+	start := func(ctx context.Context) (actor.PID, error) {
+		return d.Spawn(ctx, "", c.sys, newActor, actor.SpawnOptions{Label: name, MailboxLimit: 1 << 14, Overflow: actor.OverflowExit})
 	}
 	return registry.Ask[R](ctx, c.reg, name, start, request)
 }

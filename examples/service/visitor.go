@@ -38,7 +38,7 @@ func (v *visitor) HandleIn(ctx context.Context, msg websock.Message) websock.Res
 // start starts a job. Its supervisor outlives this socket, but the job ends when the socket does.
 func (v *visitor) start(ctx context.Context, bad bool) websock.Result {
 	self := actor.Self(ctx)
-	pid, err := v.jobs.Spawn(v.sys, func() actor.Actor { return &job{owner: self, bad: bad} }, actor.SpawnOptions{Label: "job"})
+	pid, err := v.jobs.Spawn(ctx, "", v.sys, func() actor.Actor { return &job{owner: self, bad: bad} }, actor.SpawnOptions{Label: "job"})
 	switch {
 	case errors.Is(err, supervisor.ErrMaxChildren):
 		return note("too many jobs, try again later")
