@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -137,18 +139,24 @@ func TestDynamic_restartsThatFailBackOff(t *testing.T) {
 	eachKind(t, func(t *testing.T, _ *actor.System, start func(*dynamic, string, func() error, <-chan error) error) {
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Transient, MaxRestarts: 1})
 		crash := make(chan error)
+		var mu sync.Mutex
 		var tries []time.Time
-		away := false
+		var away atomic.Bool
 		init := func() error {
-			if tries = append(tries, time.Now()); away {
+			mu.Lock()
+			defer mu.Unlock()
+			if tries = append(tries, time.Now()); away.Load() {
 				return errCrash
 			}
 			return nil
 		}
 		wantErr(t, "start", start(d, "a", init, crash), nil)
-		away, tries = true, nil
+		away.Store(true)
 		crash <- errCrash
 		time.Sleep(time.Minute)
+		mu.Lock()
+		tries := tries[1:]
+		mu.Unlock()
 		if len(tries) < 12 || len(tries) > 40 {
 			t.Errorf("%d tries in a minute, want 12 to 40: 0.1 s, doubled to 5 s, of which up to half is taken off", len(tries))
 		}
@@ -163,10 +171,10 @@ func TestDynamic_restartsThatFailBackOff(t *testing.T) {
 			t.Errorf("Whereis between tries = %v, %v, %d children, want none running and 1", pid, ok, d.Count())
 		}
 		wantErr(t, "start of another under the id", start(d, "a", fine, nil), supervisor.ErrAlreadyPresent)
-		away = false
+		away.Store(false)
 		time.Sleep(5 * time.Second)
 		d.wantRunning("a")
-		away = true
+		away.Store(true)
 		crash <- errCrash // more than MaxRestarts, if those that failed counted
 		time.Sleep(5 * time.Second)
 		if d.Count() != 1 {
@@ -177,9 +185,9 @@ func TestDynamic_restartsThatFailBackOff(t *testing.T) {
 		if n := d.Count(); n != 0 || time.Since(at) != 0 {
 			t.Errorf("after Stop %d children, after %v, want 0 at once", n, time.Since(at))
 		}
-		away = false
+		away.Store(false)
 		wantErr(t, "start", start(d, "b", init, crash), nil)
-		away = true
+		away.Store(true)
 		crash <- errCrash
 		time.Sleep(time.Second)
 		at = time.Now()
