@@ -54,8 +54,8 @@ func (w *watcher) slot() *int32  { return &w.in }
 // nothing twice between them: whoever has read all of its mailbox knows what [Registry.Members] and [Registry.Present]
 // say, or the message that tells it is on its way.
 //
-// What happens while such a message waits in the mailbox of pid becomes part of it, so that one waits at most, or two of a
-// group when some have joined and others left. What came and went meanwhile is not told of at all. So a watcher that is
+// What happens while such a message waits in the mailbox of pid becomes part of it, so that one about the group and one about
+// the topic wait at most. What came and went meanwhile is not told of at all. So a watcher that is
 // busy, or a change of thousands at once, means few messages with much in them; they do not count against MailboxLimit and
 // are never refused. A watcher that has not looked for more than 16,384 changes is told the whole state again.
 //
