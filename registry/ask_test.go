@@ -187,3 +187,36 @@ func TestEnsure_endedMeanwhile(t *testing.T) {
 		t.Errorf("Ensure of a process that ended long before: %v, want ErrNoProcess", err)
 	}
 }
+
+// When what was started finds its name taken by somebody who goes at that moment, Ensure begins anew.
+func TestEnsure_takenBySomebodyWhoGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		starts := 0
+		got, err := reg.Ensure(t.Context(), "x", func(ctx context.Context) (actor.PID, error) {
+			starts++
+			if starts < 4 {
+				other := spawn(t, sys)
+				if err := reg.Register("x", other.pid, nil); err != nil {
+					t.Fatal(err)
+				}
+				defer end(t, other.pid, actor.ErrNormal)
+			}
+			return sys.Spawn(ctx, &member{init: func(ctx context.Context) error { return reg.Register("x", actor.Self(ctx), nil) }},
+				actor.SpawnOptions{})
+		})
+		if err != nil || starts != 4 {
+			t.Errorf("Ensure = %v, %v after %d starts; want a process after 4", got, err, starts)
+		}
+		wantHolder(t, reg, "x", got, nil)
+		stale := &registry.TakenError{Name: "y", PID: got}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := reg.Ensure(ctx, "y", func(context.Context) (actor.PID, error) { return actor.PID{}, stale }); !errors.Is(err, stale) {
+			t.Errorf("Ensure with a start that says so without end: %v, want what it says", err)
+		}
+		if stale.Holder() != got {
+			t.Errorf("Holder = %v, want %v", stale.Holder(), got)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
@@ -38,7 +39,8 @@ type attemptKey struct {
 // has not is registered by Ensure, with nil as its meta. The error is that of ctx; that of start, unless somebody holds the
 // name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start returned one
 // process and another holds the name. A process that has had the name and ended meanwhile is returned, as
-// [Registry.Whereis] would have returned it a moment before. A panic in start is its caller's, and an error for the others.
+// [Registry.Whereis] would have returned it a moment before. When start fails with a *TakenError of that name and nobody has
+// it any more, Ensure begins anew. A panic in start is its caller's, and an error for the others.
 //
 // What would wait for itself is an error at once: start that wants its own name, with the ctx that it got, and the holder
 // that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
@@ -115,15 +117,19 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 		s.mu.Unlock()
 		close(a.done)
 	}()
-	held, err := r.waitFree(ctx, s, name, a)
-	switch {
-	case err != nil:
-		a.err, a.gaveUp = err, true
-	case held != actor.PID{}:
-		a.pid, a.err = held, nil
-	default:
-		a.pid, a.err = r.begin(ctx, name, a, start)
+	for pause := time.Duration(0); ; pause = min(max(2*pause, time.Millisecond), 100*time.Millisecond) {
+		held, err := r.waitFree(ctx, s, name, a)
+		if err != nil || held != (actor.PID{}) {
+			a.pid, a.err, a.gaveUp = held, err, err != nil
+			return
+		}
+		again := false
+		a.pid, again, a.err = r.begin(ctx, name, a, start)
 		a.gaveUp = a.err != nil && ctx.Err() != nil
+		if !again || sleep(ctx, pause) != nil {
+			return
+		}
+		a.err = errStartPanicked // if it does
 	}
 }
 
@@ -166,30 +172,32 @@ func (a *attempt) changed(h *holding) {
 // errEndedAtOnce says that what start has started never had the name.
 var errEndedAtOnce = fmt.Errorf("%w: it has ended before it had the name", ErrNoProcess)
 
-// begin runs a start function, and makes sure of what it promises.
-func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
-	pid, err := start(context.WithValue(ctx, attemptKey{r, name}, true))
+// begin runs a start function, and makes sure of what it promises. again says that it has failed because of somebody who had
+// the name at that moment, a process that was restarted for example, and has gone.
+func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
+	pid, err = start(context.WithValue(ctx, attemptKey{r, name}, true))
 	if err != nil {
 		if pid, _, ok := r.Whereis(name); ok { // somebody who does not use Ensure was faster
-			return pid, nil
+			return pid, false, nil
 		}
-		return actor.PID{}, err
+		taken, ok := errors.AsType[*TakenError](err)
+		return actor.PID{}, ok && taken.Name == name, err
 	}
 	err = r.register(name, pid, nil, false)
 	if !errors.Is(err, ErrNoProcess) {
 		if err != nil {
-			return actor.PID{}, err
+			return actor.PID{}, false, err
 		}
-		return pid, nil
+		return pid, false, nil
 	}
 	if other, _, ok := r.Whereis(name); ok {
-		return other, nil
+		return other, false, nil
 	}
 	s := r.nameShard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.held == pid && pid != (actor.PID{}) { // it has had the name, done its work and ended: as Whereis would have said a moment ago
-		return pid, nil
+		return pid, false, nil
 	}
-	return actor.PID{}, fmt.Errorf("registry: Ensure %q, started as %v: %w", name, pid, errEndedAtOnce)
+	return actor.PID{}, false, fmt.Errorf("registry: Ensure %q, started as %v: %w", name, pid, errEndedAtOnce)
 }

@@ -22,10 +22,6 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("registry: the name %q is taken by %v", e.Name, e.PID)
 }
 
-// Redundant says that an Init which fails with e is not needed, since another process has its name: a supervisor.Dynamic
-// takes it for exit.ErrIgnore. So a room that was restarted and finds itself replaced goes, and takes nobody with it.
-func (e *TakenError) Redundant() bool { return true }
-
 // holding is a name and its holder. It does not change: other meta is another holding.
 type holding struct {
 	who  *process
