@@ -38,7 +38,7 @@ type townRoom struct {
 }
 
 // roomRestarts are the ways in which a room comes back: by whoever asks for it, or by the Dynamic, too.
-var roomRestarts = map[string]supervisor.Restart{"temporary": supervisor.Temporary}
+var roomRestarts = map[string]supervisor.Restart{"temporary": supervisor.Temporary, "transient": supervisor.Transient}
 
 // crash is a message that makes a room end with an error, or panic; fatal is a request that does.
 type (
