@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/supervisor"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // Why Ready says no.
@@ -34,6 +35,9 @@ const drainGrace = time.Second
 // Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
 //
 // With the ctx of a socket\'s callback it would wait for itself: the error comes at once.
+//
+// When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, the drain has no Delay, is
+// at once, and its Close frame is 1012; and the System lives on, with what else runs in it.
 //
 // When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or supervisor.Killed is done, as after a second
 // signal, the drain is cut short: all get their Close frame, and are killed within half a second.
@@ -65,9 +69,16 @@ func (s *Server) Serve(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), actor.ErrKilled) {
 		kill(actor.ErrKilled)
 	}
-	bounded, cancel := context.WithTimeoutCause(rest, s.cfg.Drain.time(), s.cfg.Drain.errOver())
+	d, restarts := s.cfg.Drain, errors.Is(context.Cause(ctx), supervisor.ErrRestarting)
+	if restarts { // nobody else takes the clients, and the siblings wait
+		d.Delay, d.Over, d.Close.Code = 0, 0, websock.CloseServiceRestart
+	}
+	bounded, cancel := context.WithTimeoutCause(rest, d.time(), d.errOver())
 	defer cancel()
-	err := s.Drain(bounded, s.cfg.Drain)
+	err := s.Drain(bounded, d)
+	if restarts {
+		return err
+	}
 	if sysErr := s.endOwnSystem(rest); err == nil {
 		err = sysErr
 	}

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -128,7 +129,16 @@ func (t *tree) tell(c *child, now time.Time) {
 	default:
 		c.deadline = now.Add(d)
 	}
-	c.life.stop()
+	c.life.stop(t.causeFor(c))
+}
+
+// causeFor is why c is told to stop: it comes back when it is swept to be started again, or when the whole tree is restarted.
+func (t *tree) causeFor(c *child) error {
+	if !t.stopping && c.swept && c.want ||
+		t.stopping && t.err == nil && errors.Is(context.Cause(t.base), ErrRestarting) {
+		return ErrRestarting
+	}
+	return exit.ErrShutdown
 }
 
 // kill ends c's time to stop.

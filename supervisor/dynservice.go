@@ -198,7 +198,7 @@ func (c *dynService) sweep(kill bool) {
 	if c.shutdown != Infinity {
 		c.clock = time.AfterFunc(c.shutdown, c.due)
 	}
-	c.life.stop()
+	c.life.stop(exit.ErrShutdown)
 }
 
 // kill ends its time to stop; c.mu is held.

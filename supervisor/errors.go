@@ -21,14 +21,19 @@ var (
 	ErrAlreadyPresent = errors.New("a child of that ID is present")
 	// ErrRunning says that the child runs, so that it cannot be restarted or deleted: terminate it first.
 	ErrRunning = errors.New("the child is running")
-	// ErrRestarting says that the child waits for its start or restart: terminate it first.
-	ErrRestarting = errors.New("the child is restarting")
 	// ErrTerminated says that a child was terminated before it was ready.
 	ErrTerminated = errors.New("the child was terminated while it started")
 	// ErrStartTimeout says that a child did not call Ready within its ChildSpec.StartTimeout.
 	ErrStartTimeout = errors.New("not ready within ChildSpec.StartTimeout")
 	// ErrMaxChildren says that a Dynamic has DynamicConfig.MaxChildren children.
 	ErrMaxChildren = errors.New("DynamicConfig.MaxChildren reached")
+
+	// ErrRestarting says, as the error of a command, that the child waits for its start or restart: terminate it first.
+	//
+	// It is the cause of the end of a service's ctx when its supervisor will start it again, because the strategy
+	// says so or because the supervisor is being restarted itself. It is actor.ErrShutdown, too, which is the cause when the
+	// service is to end.
+	ErrRestarting = fmt.Errorf("the child is restarting: %w", exit.ErrShutdown)
 
 	errEarly = errors.New("a permanent child ended before it was ready")
 )

@@ -55,8 +55,8 @@ func newLife(base context.Context, id string, o owner, shutdown time.Duration, l
 	return l
 }
 
-// stop tells the service to stop.
-func (l *life) stop() { l.end(exit.ErrShutdown) }
+// stop tells the service to stop; cause is ErrShutdown or ErrRestarting.
+func (l *life) stop(cause error) { l.end(cause) }
 
 // kill tells the service to stop, if it was not told, and that no time is left for it.
 func (l *life) kill() {

@@ -7,7 +7,8 @@ import "context"
 // Serve runs the service on the caller's goroutine until ctx is done or there is nothing more to do. It returns when all
 // that it has started is over, since its successor may start at once. ctx ends when the supervisor wants the service to
 // stop, and for no other reason: it has the values of the supervisor's ctx, but neither its deadline nor its end, because
-// siblings stop one after the other. context.Cause(ctx) is actor.ErrShutdown, or actor.ErrKilled.
+// siblings stop one after the other. context.Cause(ctx) is actor.ErrShutdown, as ErrRestarting when the service will be started
+// again, or actor.ErrKilled.
 //
 // What Serve returns is the exit reason; see the package comment. A panic ends the service, not the program. A
 // supervisor calls Serve again for each restart, on the same value, but never twice at once, unless a Serve before did

@@ -62,7 +62,8 @@ type Supervisor struct {
 
 // New makes a Supervisor that [Supervisor.Serve] runs. The error lists all that is wrong with cfg and the children: IDs that are
 // empty or given twice, Services that are nil, values that mean nothing. A child that gets less Shutdown than its
-// Service's ShutdownTime asks for is an EventWarning.
+// Service's ShutdownTime asks for is an EventWarning. So are children that restart together and may, by their Shutdown, take
+// longer to stop than Within / MaxRestarts: they could be restarted for ever, because too few restarts fall into the period.
 func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	s := &Supervisor{cfg: cfg, rep: newReporter(cfg.Name, "supervisor", "Config.OnEvent", cfg.Logger, cfg.OnEvent)}
 	err := cfg.check()
@@ -83,11 +84,39 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("supervisor %s: %w", s.rep.name, err)
 	}
+	if err := s.tooSlow(children); err != nil {
+		warnings = append(warnings, Event{Kind: EventWarning, Reason: err})
+	}
 	for _, e := range warnings {
 		s.rep.report(e)
 	}
 	s.rep.wait()
 	return s, nil
+}
+
+// tooSlow says when a stop of those that restart together may take so long that MaxRestarts is never reached. What has the
+// default Shutdown is not counted.
+func (s *Supervisor) tooSlow(children []ChildSpec) error {
+	i := newIntensity(s.cfg.MaxRestarts, s.cfg.Within)
+	if s.cfg.Strategy == OneForOne || i.max == 0 {
+		return nil
+	}
+	stop := time.Duration(0)
+	for n, c := range s.specs {
+		if _, asks := asksFor(c.Service); children[n].Shutdown == 0 && (!asks || supervises(c.Service)) {
+			continue
+		}
+		if c.Shutdown == Infinity {
+			stop = Infinity
+			break
+		}
+		stop += max(c.Shutdown, 0)
+	}
+	if each := i.within / time.Duration(i.max); less(each, stop) {
+		return fmt.Errorf("children that restart together may take %s to stop: Config.MaxRestarts %d within %v is never reached when it is more than %v",
+			timeText(stop), i.max, i.within, each)
+	}
+	return nil
 }
 
 // Serve starts the children and supervises them until ctx is done and all have ended, or until it has to give up. It
