@@ -25,7 +25,9 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 			return nil
 		}
 		r.members = append(r.members, m.name)
-		actor.Reply(ctx, nil)
+		if !actor.Reply(ctx, nil) { // the caller has given up, and does not know that it has joined
+			r.members = r.members[:len(r.members)-1]
+		}
 	case list:
 		actor.Reply(ctx, r.members)
 	}
@@ -146,6 +148,42 @@ func ExampleCaller() {
 	}()
 	fmt.Println(actor.Call[string](ctx, pid, "please"))
 	// Output: answered later, by another goroutine <nil>
+}
+
+// printer does nothing for a caller that has given up.
+type printer struct{ pages []string }
+
+func (p *printer) Receive(ctx context.Context, _ any) error {
+	from, ok := actor.Caller(ctx)
+	if !ok {
+		return nil
+	}
+	for _, page := range p.pages {
+		if !from.Waiting() {
+			return nil
+		}
+		fmt.Println("printing", page)
+	}
+	from.Reply(len(p.pages))
+	return nil
+}
+
+func ExampleFrom_Waiting() {
+	sys, err := actor.NewSystem(actor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(context.Background())
+	pid, err := sys.Spawn(context.Background(), &printer{[]string{"one", "two"}}, actor.SpawnOptions{})
+	if err != nil {
+		panic(err)
+	}
+	n, err := actor.Call[int](context.Background(), pid, "print")
+	fmt.Println(n, err)
+	// Output:
+	// printing one
+	// printing two
+	// 2 <nil>
 }
 
 func ExampleMonitor() {

@@ -10,8 +10,8 @@ import (
 // each, and so never blocks on a member nor runs a handler's code. Messages that one goroutine broadcasts and sends
 // reach each process in that order.
 //
-// Who was a member from before the call until its end gets msg once; who joins or leaves meanwhile may get it. msg is
-// shared: it is read-only from then on. A [websock.Message], which sockets write to their clients without passing
+// Who was a member from before the call until its end gets msg once; who joins meanwhile may get it. One that leaves
+// before its turn to handle msg has come does not get it, although it was counted. msg is shared: it is read-only from then on. A [websock.Message], which sockets write to their clients without passing
 // HandleInfo, is prepared, so that it is encoded and compressed once for all; see [websock.Prepare].
 func (r *Registry) Broadcast(group string, msg any) int {
 	return r.broadcast(group, msg, actor.PID{}, nil)
