@@ -155,27 +155,34 @@ func (q *Queue) call(f func()) {
 			q.over()
 			return
 		}
+		goes := true
 		v := recover()
+		defer func() { // also when what tell calls ends the goroutine
+			q.over()
+			if goes {
+				go q.run()
+			}
+		}()
 		if v != nil {
 			q.tell(v)
-		}
-		q.over()
-		if v == nil {
-			go q.run()
+			goes = false
 		}
 	}()
 	f()
 	returned = true
 }
 
-// tell reports a panic; a panic of that is the end of it.
+// tell reports a panic; a panic of that, or a runtime.Goexit, is the end of it.
 func (q *Queue) tell(v any) {
+	told := false
 	defer func() {
-		if recover() != nil {
+		if !told {
+			_ = recover()
 			q.drop()
 		}
 	}()
 	q.panicked(v, debug.Stack())
+	told = true
 }
 
 // over notes that a report is over.

@@ -224,6 +224,27 @@ func TestLog_panicsAlways(t *testing.T) {
 	})
 }
 
+// One that panics, and leaves the goroutine when it is told of that, goes on with the next line.
+func TestLog_leavesWhenToldOfItsPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sink{on: func(message string) {
+			switch message {
+			case "bad":
+				panic("as asked")
+			case "panic while a line was logged":
+				runtime.Goexit()
+			}
+		}}
+		log := report.NewLog(slog.New(s))
+		log.Info("bad")
+		log.Info("line", "n", 0)
+		if !log.Wait(t.Context()) {
+			t.Error("Wait says that lines are left")
+		}
+		s.says(t, "after a panic and a Goexit", "line n=0", "log lines were dropped, which the Logger did not take in time dropped=1")
+	})
+}
+
 type panicky struct{ sink }
 
 func (*panicky) Enabled(context.Context, slog.Level) bool { panic("Enabled") }
