@@ -29,7 +29,7 @@ func TestKilled(t *testing.T) {
 	}{
 		{"it hurries", []time.Duration{time.Second, 3 * time.Second}, 500 * time.Millisecond, 3500 * time.Millisecond},
 		{"it needs longer than there is", []time.Duration{time.Second, 3 * time.Second}, time.Hour, 4 * time.Second},
-		{"a third signal", []time.Duration{time.Second, 3 * time.Second, 3200 * time.Millisecond}, time.Hour, 3200 * time.Millisecond},
+		{"each of the two is sent twice", []time.Duration{time.Second, time.Second, 3 * time.Second, 3 * time.Second}, 500 * time.Millisecond, 3500 * time.Millisecond},
 		{"two for one, and then a second", []time.Duration{time.Second, 1500 * time.Millisecond, 3 * time.Second}, 0, 3 * time.Second},
 	} {
 		t.Run(test.name, func(t *testing.T) {

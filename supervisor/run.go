@@ -14,9 +14,9 @@ const sameSignal = time.Second
 
 // Run serves a Supervisor of cfg and children, for main. SIGINT and SIGTERM end it in order, as the end of ctx does, and
 // Run returns nil. A second signal, a second or more after the first, kills: actors are killed, HTTP servers closed, sockets
-// get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that at most, or
-// until a third signal, and returns a [*SignalError]; what still runs is left to the end of the program. Other errors are those of
-// New and Serve.
+// get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that at most, whatever signals
+// come then, since whoever sends one twice sends the second twice, too, and returns a [*SignalError]; what still runs is
+// left to the end of the program. Other errors are those of New and Serve.
 //
 // While it runs, these signals do not end the program.
 func Run(ctx context.Context, cfg Config, children ...ChildSpec) error {
@@ -57,7 +57,6 @@ func (s *Supervisor) serveUntil(ctx context.Context, signals <-chan os.Signal) e
 				select {
 				case <-served:
 				case <-wait.C:
-				case <-signals:
 				}
 				return &SignalError{Signal: sig}
 			}
