@@ -98,7 +98,7 @@ func (d *Dynamic) Serve(ctx context.Context) error {
 	if !d.pool.CompareAndSwap(nil, p) {
 		return fmt.Errorf("supervisor %s: %w", d.rep.name, ErrServing)
 	}
-	defer d.rep.wait()
+	defer d.rep.wait(lastWords(ctx))
 	defer d.pool.Store(nil)
 	Ready(ctx)
 	return p.serve()

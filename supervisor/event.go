@@ -69,10 +69,22 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 	return reporter{name: name, log: l, calls: report.NewCalls(callback, l), onEvent: onEvent}
 }
 
-// wait waits until OnEvent and the Logger have taken in what was reported, as long as they do.
-func (r *reporter) wait() {
-	r.calls.Wait(context.Background())
-	r.log.Wait(context.Background())
+// wait waits until OnEvent and the Logger have taken in what was reported, as long as they do; ctx is as in [lastWords].
+func (r *reporter) wait(ctx context.Context) {
+	r.calls.Wait(ctx)
+	r.log.Wait(ctx)
+}
+
+// lastWords is the ctx to wait with for what takes in the reports of the service of ctx, at its end. The service of a
+// supervisor has no time for a Logger that is slow: it would be waited for within its shutdown time, and others stop after
+// it. So its ctx is done, and a Queue waits no longer than for one report that is not stuck. What is still on its way then goes on.
+func lastWords(ctx context.Context) context.Context {
+	if l := lifeOf(ctx); l == nil || l.owner == nil {
+		return context.Background()
+	}
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	return done
 }
 
 // wants tells whether anybody hears of an event that is logged at level.

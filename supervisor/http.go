@@ -61,11 +61,11 @@ func (h *httpService) Serve(ctx context.Context) error {
 	}
 	srv := copyServer(h.template)
 	ours := logOf(ctx)
-	defer ours.Wait(context.Background())
+	defer ours.Wait(lastWords(ctx))
 	to := ours
 	if own := srv.ErrorLog; own != nil {
 		to = report.NewLog(slog.New(toErrorLog{own}))
-		defer to.Wait(context.Background())
+		defer to.Wait(lastWords(ctx))
 	}
 	srv.ErrorLog = slog.NewLogLogger(to.Handler(), slog.LevelDebug)
 	young := watchYoung(srv, ours)

@@ -3,7 +3,12 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"log"
 	"log/slog"
+	"net"
+	"net/http"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -83,6 +88,76 @@ func TestReports_stuck(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A Logger and an OnEvent that are slow take no time from the stop of the children, which has a limit.
+func TestReports_slow(t *testing.T) {
+	for name := range reporters(nil) {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				to := reporters(func() { time.Sleep(200 * time.Millisecond) })[name]
+				inner, err := supervisor.New(supervisor.Config{Name: "inner", Logger: to.log, OnEvent: to.onEvent})
+				if err != nil {
+					t.Fatal(err)
+				}
+				d, err := supervisor.NewDynamic(supervisor.DynamicConfig{Logger: to.log, OnEvent: to.onEvent})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := newPipes()
+				srv := &http.Server{ErrorLog: log.New(writerFunc(func() { time.Sleep(200 * time.Millisecond) }), "", 0),
+					Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("in a handler") })}
+				web := supervisor.HTTP(srv, func(context.Context) (net.Listener, error) { return p, nil })
+				first := newService()
+				var told time.Time
+				first.stop = func(context.Context) error { told = time.Now(); return nil }
+				within := func(id string, s supervisor.Service) supervisor.ChildSpec {
+					return supervisor.ChildSpec{ID: id, Service: s, Shutdown: time.Second}
+				}
+				s, err := supervisor.New(supervisor.Config{Logger: to.log, OnEvent: to.onEvent}, within("first", first),
+					within("web", web), within("inner", inner), within("dynamic", d))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				served := make(chan error, 1)
+				go func() { served <- s.Serve(ctx) }()
+				synctest.Wait()
+				for i := range 50 { // each is reported several times
+					answer(t, p)
+					wantErr(t, "Start", d.Start(fmt.Sprint(i), newService()), nil)
+					wantErr(t, "StartChild", inner.StartChild(ctx, spec(fmt.Sprint(i), newService(), 0)), nil)
+				}
+				start := time.Now()
+				cancel()
+				wantErr(t, "Serve", <-served, nil)
+				if took := told.Sub(start); took > 3*time.Second {
+					t.Errorf("the first child was told to stop after %v, want 3s at most: the others need no time", took)
+				}
+				time.Sleep(time.Hour)
+			})
+		})
+	}
+}
+
+// writerFunc is a Writer that does with each line what the test says.
+type writerFunc func()
+
+func (f writerFunc) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// answer makes a request and waits for the end of the connection.
+func answer(t *testing.T, p *pipes) {
+	t.Helper()
+	c, err := p.dial(t.Context(), "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // A Logger and an OnEvent that panic, or leave the goroutine, are the end of nothing.

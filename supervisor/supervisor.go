@@ -90,7 +90,7 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	for _, e := range warnings {
 		s.rep.report(e)
 	}
-	s.rep.wait()
+	s.rep.wait(context.Background())
 	return s, nil
 }
 
@@ -136,7 +136,7 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 	}
 	s.tree = t
 	s.mu.Unlock()
-	defer s.rep.wait()
+	defer s.rep.wait(lastWords(ctx))
 	defer func() {
 		s.mu.Lock()
 		s.tree = nil
