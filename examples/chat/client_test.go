@@ -367,6 +367,26 @@ func TestClient_comingsAndGoingsAreBounded(t *testing.T) {
 	})
 }
 
+// Whoever was welcomed in a moment that the directory has not told hears of its end, although all others know it already.
+func TestClient_welcomeBetweenTwoNews(t *testing.T) {
+	inBubble(t, func(w *world) {
+		w.in("Ann", "lobby")
+		bob := w.in("Bob", "lobby")
+		time.Sleep(2 * roomsEvery)
+		w.in("Carl", "attic") // is told at once, and the directory rests
+		bob.Close(1000, "")
+		synctest.Wait()
+		dora := w.connect()
+		dora.hello("Dora", "dora", "page")
+		if got, want := dora.want("welcome").Rooms, []roomInfo{{"attic", 1}, {"lobby", 1}}; !slices.Equal(got, want) {
+			t.Fatalf("welcome with rooms %v, want %v", got, want)
+		}
+		w.in("Bob", "lobby")
+		time.Sleep(2 * roomsEvery)
+		dora.wantRooms(roomInfo{"lobby", 2})
+	})
+}
+
 // A directory that has crashed tells all again, and what is gone meanwhile.
 func TestClient_directoryCrash(t *testing.T) {
 	inBubble(t, func(w *world) {

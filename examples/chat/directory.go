@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"maps"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -17,19 +16,20 @@ const (
 	peopleEvery = 500 * time.Millisecond // to the members of a room, who is there
 )
 
-// directory tells everyone how many people are in which room, of those that have changed.
+// directory tells everyone how many people are in which room, of those that have changed. A room that is again as it was is
+// told, too: somebody may have been welcomed in between.
 type directory struct {
 	chat    *chat
 	now     map[string][]registry.Meta // a room's number of people is the meta of its name
-	told    map[string]int
-	all     bool // what clients knew before counts no longer
+	changed map[string]bool            // rooms, since the last news
+	all     bool                       // what clients knew before counts no longer
 	resting bool
 }
 
 type directoryRested struct{}
 
 func (d *directory) Init(ctx context.Context) error {
-	d.now = map[string][]registry.Meta{}
+	d.now, d.changed = map[string][]registry.Meta{}, map[string]bool{}
 	return d.chat.reg.Watch(roomList, actor.Self(ctx))
 }
 
@@ -37,8 +37,12 @@ func (d *directory) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case registry.PresenceDiff:
 		m.Apply(d.now)
-		if m.Whole {
-			d.told, d.all = map[string]int{}, true
+		d.all = d.all || m.Whole
+		for room := range m.Now {
+			d.changed[room] = true
+		}
+		for room := range m.Went {
+			d.changed[room] = true
 		}
 	case directoryRested:
 		d.resting = false
@@ -51,18 +55,12 @@ func (d *directory) Receive(ctx context.Context, msg any) error {
 
 func (d *directory) tell(ctx context.Context) {
 	news := rooms{Type: "rooms", All: d.all, Rooms: []roomInfo{}}
-	for room, metas := range d.now {
-		if people := peopleIn(metas); d.told[room] != people {
-			d.told[room] = people
+	for room := range d.changed {
+		if people := peopleIn(d.now[room]); people > 0 || !d.all {
 			news.Rooms = append(news.Rooms, roomInfo{room, people})
 		}
 	}
-	for room := range maps.Keys(d.told) {
-		if len(d.now[room]) == 0 {
-			delete(d.told, room)
-			news.Rooms = append(news.Rooms, roomInfo{room, 0})
-		}
-	}
+	clear(d.changed)
 	if len(news.Rooms) == 0 && !d.all {
 		return
 	}
