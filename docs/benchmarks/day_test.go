@@ -17,7 +17,7 @@ func tiny(t *testing.T, bin string) day.Verdict {
 	t.Helper()
 	d := day.Day{
 		Bin: bin, Dir: t.TempDir(), People: 20, Rooms: 2, Hour: 600 * time.Millisecond, Pace: 300 * time.Millisecond,
-		Stop: 200 * time.Millisecond, Storms: 1, Back: time.Second, Limit: 10 * time.Second, Seed: 1, Out: t.Output(),
+		Stop: 200 * time.Millisecond, Storms: 1, Back: time.Second, Limit: 15 * time.Second, Seed: 1, Out: t.Output(),
 	}
 	v, err := d.Run(t.Context())
 	if err != nil {
@@ -96,6 +96,10 @@ var kept [][]byte
 		{
 			"whoever goes to another room stays in the first",
 			[]edit{{"client.go", "c.chat.reg.Untrack(present(room), me, c.name)", "_ = 0"}}, []day.Promise{day.PresenceRight},
+		},
+		{
+			"the list of rooms forgets those that have become empty",
+			[]edit{{"directory.go", "people > 0 || !d.all", "people > 0"}}, []day.Promise{day.RoomsRight},
 		},
 		{"a callback panics", []edit{{"room.go", all, all + "\tif r.last == 30 {\n\t\tpanic(\"at the thirtieth\")\n\t}\n"}}, []day.Promise{day.NobodyClosed, day.NoCrash}},
 		{"there are few places", []edit{{"main.go", "MaxSockets:     10_000", "MaxSockets:     15"}}, []day.Promise{day.NobodyRefused, day.NobodyStuck}},

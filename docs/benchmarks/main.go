@@ -5,6 +5,7 @@
 //	go run . -only echo64 -servers troupe,gws      # some of it
 //	go run . soak                                  # ten minutes of all that clients can do
 //	go run . day                                   # a hard day of examples/chat, in less than a minute
+//	go run . beside                                # what own system calls do beside a busy program
 //	go run . report results/run-1.json results/run-2.json
 package main
 
@@ -32,6 +33,10 @@ func run(args []string) error {
 			return soak(args[1:], os.Stdout)
 		case "day":
 			return hardDay(args[1:], os.Stdout)
+		case "beside":
+			return beside(args[1:], os.Stdout)
+		case "spin":
+			spin()
 		case "serve-soak":
 			return serveSoak(args[1:], os.Stdin, os.Stdout)
 		case "report":

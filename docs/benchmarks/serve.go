@@ -26,6 +26,7 @@ func serve(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("serve", flag.ContinueOnError)
 	name := flags.String("peer", "troupe", "which server")
 	options := flags.String("options", "{}", "what the workload needs, in JSON")
+	busy := flags.Bool("busy", false, "with a busy program beside it, in its session and on its core")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -55,6 +56,13 @@ func serve(args []string, out io.Writer) error {
 	broadcast, err := p.Serve(ln, o)
 	if err != nil {
 		return err
+	}
+	if *busy {
+		stop, err := startSpin(false)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	fmt.Fprintln(out, ln.Addr(), control.Addr())
 	c, err := control.Accept()

@@ -35,6 +35,11 @@ func start(p peer.Peer, o peer.Options) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
+	return launch(cmd, p, o)
+}
+
+// launch starts the process of a server.
+func launch(cmd *exec.Cmd, p peer.Peer, o peer.Options) (*server, error) {
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=100", "GODEBUG=")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

@@ -69,11 +69,11 @@ func (b *book) got(a answer) {
 	case "welcome":
 		b.list = map[string]int{}
 		b.rooms(a.Rooms)
-	case "room":
-		b.count.news++
-		b.rooms([]answer{a})
 	case "rooms":
 		b.count.news++
+		if a.All && b.list != nil {
+			b.list = map[string]int{}
+		}
 		b.rooms(a.Rooms)
 	case "presence":
 		b.count.news++

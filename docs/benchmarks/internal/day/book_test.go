@@ -33,8 +33,8 @@ func presence(room string, joined, left []string) day.Answer {
 	return day.Answer{Type: "presence", Room: room, Joined: joined, Left: left}
 }
 
-func people(typ, room string, n int) day.Answer {
-	return day.Answer{Type: typ, Room: room, People: json.RawMessage(fmt.Sprint(n)), Rooms: []day.Answer{{Room: room, People: json.RawMessage(fmt.Sprint(n))}}}
+func people(room string, n int) day.Answer {
+	return day.Answer{Type: "rooms", Rooms: []day.Answer{{Room: room, People: json.RawMessage(fmt.Sprint(n))}}}
 }
 
 // TestBook is what a page is told, and which promises that breaks.
@@ -77,7 +77,7 @@ func TestBook(t *testing.T) {
 			r.Got(said("a", 4, 4))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", false, 5, 5, "Ann", "Bob"))
 		}, []day.Promise{day.NothingLost}},
 		{"one comes later", func(r *day.Reader) {
@@ -104,7 +104,7 @@ func TestBook(t *testing.T) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			a := joined("a", "1", true, 0, -1, "Ann", "Bob")
 			for id := int64(2); id < 202; id++ { // a whole history
 				a.Messages = append(a.Messages, said("a", id, int(id)+1))
@@ -157,7 +157,7 @@ func TestBook(t *testing.T) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("rooms", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", false, 3, 5, "Ann", "Bob"))
 			r.Got(said("a", 6, 6))
 		}, nil},
@@ -165,28 +165,28 @@ func TestBook(t *testing.T) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", false, 4, 5, "Ann", "Bob"))
 		}, []day.Promise{day.NothingLost}},
 		{"comes back, and one comes again", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", false, 2, 3, "Ann", "Bob"))
 		}, []day.Promise{day.NothingDoubled}},
 		{"comes back to a gap", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", true, 11, 210, "Ann", "Bob"))
 		}, nil},
 		{"a gap without need", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "1", true, 3, 4, "Ann", "Bob"))
 		}, []day.Promise{day.NothingLost}},
 		{"another life after a restart", func(r *day.Reader) {
@@ -194,7 +194,7 @@ func TestBook(t *testing.T) {
 			r.Restart()
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "2", true, 1, 1, "Ann", "Bob"))
 		}, nil},
 		{"another life without a word", func(r *day.Reader) {
@@ -202,14 +202,14 @@ func TestBook(t *testing.T) {
 			r.Restart()
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "2", false, 1, 1, "Ann", "Bob"))
 		}, []day.Promise{day.NothingLost}},
 		{"another life without a restart", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
 			r.Connects("a")
 			r.Got(welcome)
-			r.Got(people("room", "a", 2))
+			r.Got(people("a", 2))
 			r.Got(joined("a", "2", true, 1, 1, "Ann", "Bob"))
 		}, []day.Promise{day.NothingLost}},
 		{"what it says is not shown", func(r *day.Reader) {
@@ -223,13 +223,20 @@ func TestBook(t *testing.T) {
 		}, []day.Promise{day.PresenceRight}},
 		{"a wrong number of people", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
-			r.Got(people("room", "a", 3))
+			r.Got(people("a", 3))
 		}, []day.Promise{day.RoomsRight}},
+		{"there are no others", func(r *day.Reader) {
+			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
+			r.Got(people("b", 1))
+			all := people("a", 2)
+			all.All = true
+			r.Got(all)
+		}, nil},
 		{"a room that is not there", func(r *day.Reader) {
 			r.Got(joined("a", "1", false, 1, 2, "Ann", "Bob"))
-			r.Got(people("room", "b", 1))
-			r.Got(people("rooms", "c", 1))
-			r.Got(people("rooms", "c", 0))
+			r.Got(people("b", 1))
+			r.Got(people("c", 1))
+			r.Got(people("c", 0))
 		}, []day.Promise{day.RoomsRight}},
 		{"not let in", func(*day.Reader) {}, []day.Promise{day.NobodyStuck}},
 		{"let in elsewhere", func(r *day.Reader) { r.Got(joined("b", "1", false, 1, 2, "Ann", "Bob")) }, []day.Promise{day.NothingMisdirected, day.NobodyStuck}},
@@ -241,7 +248,7 @@ func TestBook(t *testing.T) {
 		}
 		r.Connects(room)
 		r.Got(welcome)
-		r.Got(people("room", "a", 2))
+		r.Got(people("a", 2))
 		tt.do(r)
 		r.Settled("a", "Ann", "Bob")
 		r.Audit()

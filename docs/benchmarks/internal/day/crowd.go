@@ -91,17 +91,18 @@ func (c *crowd) settle(when string, limit time.Duration) error {
 	defer c.pace.Store(pace)
 	for end := time.Now().Add(limit); ; time.Sleep(100 * time.Millisecond) {
 		people, rooms := c.truth()
-		broken := c.first(people, rooms)
-		if broken == nil {
+		promise, why := c.first(people, rooms)
+		if why == "" {
 			return nil
 		}
 		if err := c.ctx.Err(); err != nil {
 			return err
 		}
 		if time.Now().After(end) {
+			c.faults.add(promise, "%s: %s", when, why)
 			for _, p := range c.pages {
-				if promise, why := p.settled(people, rooms); why != "" {
-					c.faults.add(promise, "%s: %s", when, why)
+				if promise, other := p.settled(people, rooms); other != "" && other != why {
+					c.faults.add(promise, "%s: %s", when, other)
 				}
 			}
 			return errUnsettled
@@ -112,17 +113,17 @@ func (c *crowd) settle(when string, limit time.Duration) error {
 // errUnsettled is the end of a day whose books do not become right.
 var errUnsettled = errors.New("day: the books do not become right")
 
-// first is a page whose book is not right, or nil.
-func (c *crowd) first(people map[string]map[string]bool, rooms map[string]int) *page {
+// first is what is wrong with the first page that is not right, or "".
+func (c *crowd) first(people map[string]map[string]bool, rooms map[string]int) (Promise, string) {
 	for _, p := range c.pages {
-		if len(p.orders) > 0 {
-			return p
+		if n := len(p.orders); n > 0 {
+			return NobodyStuck, fmt.Sprintf("page %d of %s has %d orders to carry out", p.book.page, p.book.name, n)
 		}
-		if _, why := p.settled(people, rooms); why != "" {
-			return p
+		if promise, why := p.settled(people, rooms); why != "" {
+			return promise, why
 		}
 	}
-	return nil
+	return "", ""
 }
 
 // truth is who wants to be where.

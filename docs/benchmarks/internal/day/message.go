@@ -37,9 +37,10 @@ type answer struct {
 	Type, Name, Room, Life, Code, Text, Ref string
 	ID                                      int64
 	Gap                                     bool
+	All                                     bool // of rooms: there are no others
 	Messages                                []answer
 	Joined, Left                            []string
-	People                                  json.RawMessage // names in joined, a number in room
+	People                                  json.RawMessage // names in joined, a number in rooms
 	Rooms                                   []answer
 }
 
@@ -49,7 +50,7 @@ func (a answer) names() (names []string, err error) {
 	return names, err
 }
 
-// number is that of the people of a room.
+// number is that of the people of one of the rooms.
 func (a answer) number() (int, error) { return strconv.Atoi(string(a.People)) }
 
 // A saying is what one page has said: the n-th of it.

@@ -36,6 +36,13 @@ func Render(dir string, runs []Run, servers []string) error {
 		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n![%s: %s](%s)\n\n", s.title, s.note, s.title, s.axis, chart)
 		s.table(&page, runs, servers)
 	}
+	beside, err := readBeside(filepath.Join(dir, BesideFile))
+	if err != nil {
+		return err
+	}
+	if beside != nil {
+		beside.section(&page)
+	}
 	soak, err := readSoak(filepath.Join(dir, SoakFile))
 	if err != nil {
 		return err

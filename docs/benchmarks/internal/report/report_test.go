@@ -96,3 +96,18 @@ func TestTarget_judge(t *testing.T) {
 		}
 	}
 }
+
+func TestBeside_table(t *testing.T) {
+	var b report.Beside
+	for round, rate := range []float64{100_000, 200_000, 300_000} {
+		for _, where := range report.Places {
+			b.Results = append(b.Results,
+				report.Result{Workload: where, Server: report.Own, Round: round, Values: report.Values{report.Rate: rate, report.CPU: 4}},
+				report.Result{Workload: where, Server: report.Ordinary, Round: round, Values: report.Values{report.Rate: 2 * rate, report.CPU: 2}})
+		}
+	}
+	want := "| beside a busy program in its group | 200,000 | 100,000–300,000 | 0.800 | 4.00 | 400,000 | 200,000–600,000 | 0.800 | 2.00 | 0.500 |\n"
+	if got := b.Table(); !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant in it\n%s", got, want)
+	}
+}
