@@ -13,14 +13,16 @@ import (
 )
 
 // Drain says how a server says goodbye to its sockets: readiness goes off, Delay passes, upgrades are refused, the
-// sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes all at once.
+// sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes 1,000 a second.
 type Drain struct {
 	// Delay is how long nothing is closed yet, while Ready says no and upgrades get 503: time for the load balancer to look
 	// elsewhere, so that those who are closed later do not come back here.
 	Delay time.Duration
-	// Over is the time over which the closes are spread. 0: all at once.
+	// Over is the time over which the closes are spread. 0: as long as 1,000 sockets a second take, at most 10 s, so that not all
+	// clients come back in one moment; negative: all at once.
 	Over time.Duration
-	// Batch is how many sockets are closed in one step. 0: 1. The interval between steps is Over x Batch / sockets.
+	// Batch is how many sockets are closed in one step. 0: 1, or 50 when Over is 0. The interval between steps is Over x Batch /
+	// sockets.
 	Batch int
 	// Timeout is how long sockets may take to end after Delay and Over. Then they are killed. 0: Config.CloseTimeout (0 if
 	// it is off) + Config.ShutdownTimeout (15 s if it is off).
@@ -75,7 +77,7 @@ func (d Drain) withDefaults(cfg *Config) (Drain, error) {
 	for _, f := range [...]struct {
 		name string
 		d    time.Duration
-	}{{"Delay", d.Delay}, {"Over", d.Over}, {"Timeout", d.Timeout}, {"ComeBack", d.ComeBack}} {
+	}{{"Delay", d.Delay}, {"Timeout", d.Timeout}, {"ComeBack", d.ComeBack}} {
 		if f.d < 0 {
 			return d, fmt.Errorf("socket: Drain.%s %v: negative", f.name, f.d)
 		}
@@ -85,6 +87,9 @@ func (d Drain) withDefaults(cfg *Config) (Drain, error) {
 	}
 	if d.Batch == 0 {
 		d.Batch = 1
+		if d.Over == 0 {
+			d.Batch = pacedBatch // a handful at once
+		}
 	}
 	if d.Timeout == 0 {
 		shutdown := cfg.ShutdownTimeout
@@ -105,17 +110,38 @@ func (d Drain) withDefaults(cfg *Config) (Drain, error) {
 	return d, nil
 }
 
+// When Over is 0.
+const (
+	pacedOver  = 10 * time.Second
+	pacedBatch = 50
+	paceOfOne  = time.Millisecond
+)
+
+// over is the time over which the closes of so many sockets are spread.
+func (d Drain) over(sockets int) time.Duration {
+	if d.Over == 0 && sockets <= pacedBatch {
+		return 0
+	}
+	if d.Over == 0 {
+		return min(time.Duration(sockets)*paceOfOne, pacedOver)
+	}
+	return max(d.Over, 0)
+}
+
 // time is how long a drain takes at most, but for the last moments of what it kills.
-func (d Drain) time() time.Duration { return sum(d.Delay, d.Over, d.Timeout) }
+func (d Drain) time() time.Duration { return d.timeFor(math.MaxInt32) }
+
+// timeFor is time for so many sockets.
+func (d Drain) timeFor(sockets int) time.Duration { return sum(d.Delay, d.over(sockets), d.Timeout) }
 
 // errOver is the cause of the kill at the end of that time.
-func (d Drain) errOver() error {
-	return fmt.Errorf("the drain's time of %v is over: %w", d.time(), context.DeadlineExceeded)
+func errOver(time time.Duration) error {
+	return fmt.Errorf("the drain's time of %v is over: %w", time, context.DeadlineExceeded)
 }
 
 // turn is how long after the first the socket of this number is closed, if a batch begins with it.
 func (d Drain) turn(number, sockets int) time.Duration {
-	hi, lo := bits.Mul64(uint64(d.Over), uint64(number))
+	hi, lo := bits.Mul64(uint64(d.over(sockets)), uint64(number))
 	t, _ := bits.Div64(hi, lo, uint64(sockets))
 	return time.Duration(t)
 }
@@ -250,7 +276,7 @@ func (r *drainRun) close(ctx context.Context) {
 	start := time.Now()
 	for r.closed < len(conns) {
 		step := conns[r.closed:]
-		if r.d.Over > 0 {
+		if r.d.over(len(conns)) > 0 {
 			wait(ctx, start.Add(r.d.turn(r.closed, len(conns))))
 			if ctx.Err() == nil {
 				step = step[:min(r.d.Batch, len(step))]
@@ -268,10 +294,10 @@ func (r *drainRun) close(ctx context.Context) {
 // finish waits for the sockets, and kills those that take too long.
 func (r *drainRun) finish(ctx context.Context) error {
 	r.report(DrainWaiting)
-	bounded, cancel := context.WithDeadlineCause(ctx, r.start.Add(r.d.time()), r.d.errOver())
+	bounded, cancel := context.WithDeadlineCause(ctx, r.start.Add(r.d.timeFor(r.sockets)), errOver(r.d.timeFor(r.sockets)))
 	defer cancel()
 	err := r.s.waitEmpty(bounded)
-	if err != nil && time.Since(r.start) < r.d.time() && r.s.farewell(r.d.Close) { // ctx cuts it short
+	if err != nil && time.Since(r.start) < r.d.timeFor(r.sockets) && r.s.farewell(r.d.Close) { // ctx cuts it short
 		err = nil
 	}
 	if err != nil {

@@ -94,8 +94,8 @@ func TestDrain_paced(t *testing.T) {
 		{45, 1, 0, time.Second}, // 27/45 s is a little less than its double
 		{90, 2, 0, time.Second},
 		{100, 7, time.Second, time.Minute},
-		{25, 1, 0, 0},
-		{25, 4, time.Second, 0},
+		{25, 1, 0, -1},
+		{25, 4, time.Second, -1},
 		{25, 1, 0, 10}, // several in one nanosecond
 	} {
 		bubble(t, fmt.Sprintf("%d by %d over %v after %v", test.sockets, test.batch, test.over, test.delay), func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestDrain_paced(t *testing.T) {
 				p.wantCode(1001, "")
 				got = append(got, p.closedAt.Sub(run.start))
 				first := i / batch * batch // of its batch
-				at := new(big.Int).Mul(big.NewInt(int64(test.over)), big.NewInt(int64(first)))
+				at := new(big.Int).Mul(big.NewInt(int64(max(test.over, 0))), big.NewInt(int64(first)))
 				at.Div(at, big.NewInt(int64(test.sockets)))
 				want = append(want, test.delay+time.Duration(at.Int64()))
 			}
@@ -150,7 +150,7 @@ func TestDrain_close(t *testing.T) {
 			r := serve(t, socket.Config{})
 			const n = 200
 			ps := r.peers(n)
-			r.drain(t.Context(), test.d).wantEnd(0)
+			r.drain(t.Context(), test.d).wantEnd(150 * time.Millisecond) // 1,000 a second, 50 in a step
 			hints := map[int]int{}
 			for _, p := range ps {
 				<-p.done
@@ -190,7 +190,6 @@ func TestDrain_refuses(t *testing.T) {
 		want []string
 	}{
 		{"delay", socket.Drain{Delay: -1}, []string{"Delay", "-1ns"}},
-		{"over", socket.Drain{Over: -1}, []string{"Over", "-1ns"}},
 		{"batch", socket.Drain{Batch: -1}, []string{"Batch", "-1"}},
 		{"timeout", socket.Drain{Timeout: -1}, []string{"Timeout", "-1ns"}},
 		{"come back", socket.Drain{ComeBack: -1}, []string{"ComeBack", "-1ns"}},
@@ -335,8 +334,8 @@ func TestDrain_defaultTimeout(t *testing.T) {
 	} {
 		bubble(t, test.name, func(t *testing.T) {
 			r := serve(t, test.cfg)
-			if got := r.srv.ShutdownTime(); got != test.want+time.Second {
-				t.Errorf("ShutdownTime: got %v, want %v and a second", got, test.want)
+			if got := r.srv.ShutdownTime(); got != test.want+11*time.Second {
+				t.Errorf("ShutdownTime: got %v, want %v, 10s for Over and a second", got, test.want)
 			}
 			slow := puppet()
 			slow.terminate = func(context.Context, error) { time.Sleep(test.want / 2) }
@@ -512,4 +511,36 @@ func TestDrain_second(t *testing.T) {
 			t.Errorf("Drain: %v", run.err)
 		}
 	})
+}
+
+// The zero Drain closes 1,000 sockets a second, a handful at once.
+func TestDrain_zeroIsPaced(t *testing.T) {
+	for _, test := range []struct {
+		sockets int
+		d       socket.Drain
+		last    time.Duration
+	}{
+		{1, socket.Drain{}, 0},
+		{50, socket.Drain{}, 0},
+		{51, socket.Drain{}, 50 * time.Millisecond},
+		{300, socket.Drain{}, 250 * time.Millisecond},
+		{300, socket.Drain{Over: -1}, 0},
+	} {
+		bubble(t, fmt.Sprintf("%d, Over %v", test.sockets, test.d.Over), func(t *testing.T) {
+			r := serve(t, socket.Config{})
+			ps := r.peers(test.sockets)
+			run := r.drain(t.Context(), test.d)
+			run.wantEnd(test.last)
+			at := map[time.Duration]int{}
+			for _, p := range ps {
+				p.wantCode(1001, "")
+				at[p.closedAt.Sub(run.start)]++
+			}
+			for d, n := range at {
+				if most := 50; n > most && test.last > 0 {
+					t.Errorf("%d sockets are closed after %v, want at most %d in one step", n, d, most)
+				}
+			}
+		})
+	}
 }

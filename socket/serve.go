@@ -62,7 +62,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	supervisor.Ready(ctx)
 	<-ctx.Done()
-	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), s.cfg.Drain.errOver())
+	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), errOver(s.cfg.Drain.time()))
 	defer cancel()
 	rest, kill := context.WithCancelCause(rest)
 	defer context.AfterFunc(supervisor.Killed(ctx), func() { kill(actor.ErrKilled) })()
@@ -71,9 +71,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	d, restarts := s.cfg.Drain, errors.Is(context.Cause(ctx), supervisor.ErrRestarting)
 	if restarts { // nobody else takes the clients, and the siblings wait
-		d.Delay, d.Over, d.Close.Code = 0, 0, websock.CloseServiceRestart
+		d.Delay, d.Over, d.Close.Code = 0, -1, websock.CloseServiceRestart
 	}
-	bounded, cancel := context.WithTimeoutCause(rest, d.time(), d.errOver())
+	bounded, cancel := context.WithTimeoutCause(rest, d.time(), errOver(d.time()))
 	defer cancel()
 	err := s.Drain(bounded, d)
 	if restarts {
@@ -104,7 +104,7 @@ func (s *Server) reopen(ctx context.Context) error {
 	return nil
 }
 
-// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over + Timeout, and a second for
+// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over (10 s when it is 0) + Timeout, and a second for
 // what remains. A supervisor gives a child as much when its ChildSpec says nothing else.
 func (s *Server) ShutdownTime() time.Duration {
 	return sum(s.cfg.Drain.time(), drainGrace) // it has its defaults

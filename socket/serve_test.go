@@ -281,7 +281,7 @@ func TestServer_Serve_duringDrain(t *testing.T) {
 		<-rude.done
 	})
 	bubble(t, "that does not end in time", func(t *testing.T) {
-		r := serve(t, socket.Config{CloseTimeout: time.Hour, Drain: socket.Drain{Timeout: 10 * time.Second}})
+		r := serve(t, socket.Config{CloseTimeout: time.Hour, Drain: socket.Drain{Over: -1, Timeout: 10 * time.Second}})
 		rude := r.rudePeer(puppet())
 		synctest.Wait()
 		first := r.drain(t.Context(), socket.Drain{Timeout: time.Hour})
@@ -306,9 +306,10 @@ func TestServer_ShutdownTime(t *testing.T) {
 		d    socket.Drain
 		want time.Duration
 	}{
-		{"zero", socket.Drain{}, 21 * second}, // ShutdownTimeout 15 s + CloseTimeout 5 s
+		{"zero", socket.Drain{}, 31 * second}, // ShutdownTimeout 15 s + CloseTimeout 5 s, and 10 s for Over
+		{"at once", socket.Drain{Over: -1}, 21 * second},
 		{"all", socket.Drain{Delay: 5 * second, Over: 30 * second, Batch: 100, Timeout: 10 * second, ComeBack: time.Minute}, 46 * second},
-		{"Delay", socket.Drain{Delay: 5 * second}, 26 * second},
+		{"Delay", socket.Drain{Delay: 5 * second, Over: -1}, 26 * second},
 	} {
 		bubble(t, test.name, func(t *testing.T) {
 			r := serve(t, socket.Config{Drain: test.d})

@@ -86,7 +86,7 @@ func TestTree_manySockets(t *testing.T) {
 		bubble(t, test.name, func(t *testing.T) {
 			log := new(logs)
 			srv, err := socket.New(socket.Config{
-				Logger: slog.New(log), ShutdownTimeout: 12 * time.Second, IdleTimeout: -1, PingInterval: -1,
+				Logger: slog.New(log), Drain: socket.Drain{Over: -1}, ShutdownTimeout: 12 * time.Second, IdleTimeout: -1, PingInterval: -1,
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -423,7 +423,7 @@ func TestTree_drainsBeforeHTTPStops(t *testing.T) {
 
 // A supervisor gives the sockets the time they ask for, and warns when its spec gives less.
 func TestTree_shutdownTime(t *testing.T) {
-	drain := socket.Drain{Delay: 5 * time.Second, Timeout: 5 * time.Second} // ShutdownTime: 11 s
+	drain := socket.Drain{Delay: 5 * time.Second, Over: -1, Timeout: 5 * time.Second} // ShutdownTime: 11 s
 	for _, test := range []struct {
 		name     string
 		shutdown time.Duration

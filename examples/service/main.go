@@ -60,7 +60,7 @@ func parse(args []string) (o options, err error) {
 	flags.IntVar(&o.maxJobs, "max-jobs", 1000, "so many jobs at once; 0: no limit")
 	flags.BoolVar(&o.logSockets, "log-sockets", true, "log a line for each socket that ends")
 	flags.DurationVar(&o.drain.Delay, "drain-delay", 2*time.Second, "unready for so long before the first socket is closed")
-	flags.DurationVar(&o.drain.Over, "drain-over", 3*time.Second, "close the sockets spread over so long; 0: all at once")
+	flags.DurationVar(&o.drain.Over, "drain-over", 3*time.Second, "close the sockets spread over so long; 0: 1,000 a second; negative: all at once")
 	flags.IntVar(&o.drain.Batch, "drain-batch", 1, "close so many `sockets` in one step")
 	flags.DurationVar(&o.drain.Timeout, "drain-timeout", 0, "then sockets may take so long to end, before they are killed; 0: 20s")
 	flags.DurationVar(&o.drain.ComeBack, "come-back", 5*time.Second, "tell clients to return after a random time up to so long; 0: do not")
