@@ -12,7 +12,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/internal/shrink"
 )
 
 // phase says which code of the actor or its host is running.

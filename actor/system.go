@@ -19,7 +19,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 	"github.com/troupe-dev/troupe/actor/internal/pool"
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/internal/report"
 )
 
 // Config configures a System. The zero value works.

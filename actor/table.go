@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/internal/shrink"
 )
 
 const tableShards = 64

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"os"
 	"path"
 	"slices"
 	"strconv"
@@ -24,16 +25,29 @@ const (
 // An internal package has the row of the package it belongs to, an example the row of "examples/...".
 var mayImport = map[string][]string{
 	"actor/exit":        {},
-	"internal/report":   {},
-	"internal/shrink":   {},
 	"websock":           {"actor/exit"},
-	"actor":             {"actor/exit", "actor/internal/...", "internal/report", "internal/shrink", protoactor + "/..."},
+	"actor":             {"actor/exit", "actor/internal/...", protoactor + "/..."},
 	"actor/host":        {"actor", "actor/exit", "actor/internal/..."},
-	"supervisor":        {"actor", "actor/exit", "actor/host", "internal/report", "internal/shrink"},
-	"registry":          {"actor", "actor/host", "internal/shrink", "websock"},
-	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", "internal/report", "internal/shrink", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
+	"supervisor":        {"actor", "actor/exit", "actor/host"},
+	"registry":          {"actor", "actor/host", "websock"},
+	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/sockettest": {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
+}
+
+// topLevel is what there is to find at the top: a reader chooses a folder by its name, so there is no room for another one.
+var topLevel = []string{"actor", "docs", "examples", "registry", "socket", "supervisor", "websock"}
+
+func TestTopLevel(t *testing.T) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if name := e.Name(); e.IsDir() && !strings.HasPrefix(name, ".") && !slices.Contains(topLevel, name) {
+			t.Errorf("folder %s at the top: what several packages need stands below one of %v", name, topLevel)
+		}
+	}
 }
 
 func TestImports(t *testing.T) {

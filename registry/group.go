@@ -8,7 +8,6 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
-	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 const (
@@ -359,7 +358,7 @@ func (g *group) release(m *member, writing bool) ([]*reader, bool) {
 	pt.members[m.at] = pt.members[last]
 	pt.members[m.at].at = m.at
 	pt.members[last] = nil
-	pt.members = shrink.Slice(pt.members[:last])
+	pt.members = host.Shrink(pt.members[:last])
 	if !m.who.gone { // what waits in the mailbox of one that ends is dropped anyway
 		g.left.Add(1)
 	}

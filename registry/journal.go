@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/troupe-dev/troupe/actor/host"
-	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // journal is what a group has while it is watched: what has happened to its members and to those who are present, each
@@ -144,7 +143,7 @@ func (c *changes[T]) away(r *reader) {
 	c.idle[r.at-1] = c.idle[last]
 	c.idle[r.at-1].at = r.at
 	c.idle[last] = nil
-	c.idle = shrink.Slice(c.idle[:last])
+	c.idle = host.Shrink(c.idle[:last])
 	r.at = 0
 }
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // Ref names one [Registry.Track]: it is the same as long as its process is present under its key, whatever its meta, and
@@ -81,7 +81,7 @@ type person struct {
 
 // persons are those of one part, by their keys; nil: none, which costs a group one word only.
 type persons struct {
-	shrink.Map[string, *person]
+	host.Map[string, *person]
 }
 
 func (ps *persons) len() int {
@@ -348,7 +348,7 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	ps.tracks[tr.at] = ps.tracks[last]
 	ps.tracks[tr.at].at = tr.at
 	ps.tracks[last] = nil
-	ps.tracks = shrink.Slice(ps.tracks[:last])
+	ps.tracks = host.Shrink(ps.tracks[:last])
 	if last == 0 {
 		pt.persons.Delete(ps.key)
 		if pt.persons.Len() == 0 {

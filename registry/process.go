@@ -5,7 +5,6 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
-	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // process is what a registry knows of one process, from its first entry until its end. It holds the one exit hook.
@@ -21,7 +20,7 @@ type process struct {
 	mu     sync.Mutex
 	gone   bool
 	places []place
-	index  shrink.Map[placeKey, place] // of places, when they are many
+	index  host.Map[placeKey, place] // of places, when they are many
 }
 
 // place is one entry: a name held or watched, a group joined or watched, a key tracked.
@@ -94,7 +93,7 @@ func (p *process) remove(pl place) {
 	p.places[i] = p.places[last]
 	*p.places[i].slot() = int32(i)
 	p.places[last] = nil
-	p.places = shrink.Slice(p.places[:last])
+	p.places = host.Shrink(p.places[:last])
 	if p.index.Len() > 0 {
 		p.index.Delete(pl.key())
 	}
@@ -169,7 +168,7 @@ func (r *Registry) exited(p *process) {
 	p.mu.Lock()
 	p.gone = true
 	places := p.places
-	p.places, p.index = nil, shrink.Map[placeKey, place]{}
+	p.places, p.index = nil, host.Map[placeKey, place]{}
 	var all []news
 	for _, pl := range places {
 		switch w := pl.(type) { // it need not hear of its own end

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // ErrNoProcess says that a PID names no living process of the registry's System.
@@ -38,8 +38,8 @@ type (
 	}
 	nameShard struct {
 		shard[string, *holding]
-		attempts shrink.Map[string, *attempt]
-		watchers shrink.Map[string, []*nameWatcher]
+		attempts host.Map[string, *attempt]
+		watchers host.Map[string, []*nameWatcher]
 		_        [56]byte
 	}
 	groupShard struct {

@@ -3,7 +3,7 @@ package registry
 import (
 	"sync"
 
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // shards is how many independent locks a table has.
@@ -12,5 +12,5 @@ const shards = 128
 // shard is one part of a table under a lock of its own.
 type shard[K comparable, V any] struct {
 	mu sync.RWMutex
-	m  shrink.Map[K, V]
+	m  host.Map[K, V]
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
-	"github.com/troupe-dev/troupe/internal/shrink"
 )
 
 // NameTaken tells a watcher of Name who holds it now, with the meta of its [Registry.Register]: somebody else than it was
@@ -87,7 +86,7 @@ func (w *nameWatcher) vacate(r *Registry) news {
 	if last == 0 {
 		s.watchers.Delete(w.name)
 	} else {
-		s.watchers.Put(w.name, shrink.Slice(list[:last]))
+		s.watchers.Put(w.name, host.Shrink(list[:last]))
 	}
 	return news{}
 }

@@ -8,7 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -209,7 +209,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	defer s.giveTurn()
 	run := &drainRun{s: s, d: d, start: time.Now()}
 	if d.OnProgress != nil {
-		run.progress = report.NewCalls("Drain.OnProgress", s.log)
+		run.progress = host.NewCalls("Drain.OnProgress", s.log)
 		defer run.progress.Wait(ctx)
 	}
 	s.setPhase(phaseDraining, &d)
@@ -245,8 +245,8 @@ type drainRun struct {
 	d                       Drain
 	start                   time.Time
 	sockets, closed, killed int
-	logged                  int           // stages that are in the log
-	progress                *report.Queue // of OnProgress
+	logged                  int         // stages that are in the log
+	progress                *host.Calls // of OnProgress
 }
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.

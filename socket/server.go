@@ -11,8 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/internal/report"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wheel"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
@@ -25,8 +24,8 @@ import (
 type Server struct {
 	cfg       Config       // its Logger is log
 	logger    *slog.Logger // the user's
-	log       *report.Log
-	closes    *report.Queue // of Config.OnClose
+	log       *host.Log
+	closes    *host.Calls // of Config.OnClose
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
@@ -55,7 +54,7 @@ const serverShards = 64
 
 type serverShard struct {
 	mu    sync.Mutex
-	conns shrink.Map[actor.PID, *conn]
+	conns host.Map[actor.PID, *conn]
 }
 
 // phase is what a Server lets in.
@@ -80,9 +79,9 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
 	}
-	log := report.NewLog(cfg.Logger)
+	log := host.NewLog(cfg.Logger)
 	s := &Server{
-		logger: cfg.Logger, log: log, closes: report.NewCalls("Config.OnClose", log),
+		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		upgrader: wire.NewUpgrader(cfg.wireOptions()),
 	}

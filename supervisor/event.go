@@ -8,7 +8,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // EventKind says what an Event is about.
@@ -56,8 +56,8 @@ type Event struct {
 // reporter takes events to the log and to OnEvent. It blocks nobody who has something to report.
 type reporter struct {
 	name    string
-	log     *report.Log
-	calls   *report.Queue // of onEvent
+	log     *host.Log
+	calls   *host.Calls // of onEvent
 	onEvent func(Event)
 }
 
@@ -65,8 +65,8 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 	if name == "" {
 		name = fallback
 	}
-	l := report.NewLog(log)
-	return reporter{name: name, log: l, calls: report.NewCalls(callback, l), onEvent: onEvent}
+	l := host.NewLog(log)
+	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent}
 }
 
 // wait waits until OnEvent and the Logger have taken in what was reported, as long as they do; ctx is as in [lastWords].

@@ -13,7 +13,7 @@ import (
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // HTTP is a Service that is an HTTP server. Each Serve runs a new http.Server with the exported fields of srv, which is a
@@ -64,7 +64,7 @@ func (h *httpService) Serve(ctx context.Context) error {
 	defer ours.Wait(lastWords(ctx))
 	to := ours
 	if own := srv.ErrorLog; own != nil {
-		to = report.NewLog(slog.New(toErrorLog{own}))
+		to = host.NewLog(slog.New(toErrorLog{own}))
 		defer to.Wait(lastWords(ctx))
 	}
 	srv.ErrorLog = slog.NewLogLogger(to.Handler(), slog.LevelDebug)
@@ -94,11 +94,11 @@ func (h *httpService) Serve(ctx context.Context) error {
 }
 
 // logOf is the log of the supervisor to which ctx belongs; else one of its own.
-func logOf(ctx context.Context) *report.Log {
+func logOf(ctx context.Context) *host.Log {
 	if l := lifeOf(ctx); l != nil && l.log != nil {
 		return l.log
 	}
-	return report.NewLog(nil)
+	return host.NewLog(nil)
 }
 
 // toErrorLog is a slog.Handler that writes to an ErrorLog of the user's, so that the server does not.

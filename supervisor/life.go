@@ -11,7 +11,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // killGrace is how long what was killed has to return. It is only waited for when code is stuck.
@@ -28,7 +28,7 @@ type life struct {
 	killed   context.Context
 	noTime   context.CancelFunc // ends killed
 	shutdown time.Duration
-	log      *report.Log               // the supervisor's
+	log      *host.Log                 // the supervisor's
 	pid      atomic.Pointer[actor.PID] // of an Actor
 
 	left bool // given up; its owner's lock guards it
@@ -48,7 +48,7 @@ func lifeOf(ctx context.Context) *life {
 }
 
 // newLife makes a life whose ctx has the values of base, and not its end.
-func newLife(base context.Context, id string, o owner, shutdown time.Duration, log *report.Log) *life {
+func newLife(base context.Context, id string, o owner, shutdown time.Duration, log *host.Log) *life {
 	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown, log: log}
 	l.ctx, l.end = context.WithCancelCause(context.WithValue(context.WithoutCancel(base), lifeKey{}, l))
 	l.killed, l.noTime = context.WithCancel(context.Background())

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // pool is one run of a Dynamic, from the call of Serve to its return.
@@ -41,7 +41,7 @@ type pool struct {
 type partition struct {
 	mu       sync.Mutex
 	closed   bool
-	children shrink.Map[string, member]
+	children host.Map[string, member]
 	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
 	tidyAt   int         // how many of these are too many
 	_        [64]byte    // keeps neighbours off the cache line
@@ -52,7 +52,7 @@ func (q *partition) gone(pid actor.PID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
-		q.leaving = shrink.Slice(slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
+		q.leaving = host.Shrink(slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
 			_, err := actor.Inspect(p)
 			return err != nil // dead
 		}))

@@ -7,8 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/internal/report"
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // youth is how long a connection may take to send its first request when the server stops.
@@ -17,14 +16,14 @@ const youth = 500 * time.Millisecond
 // young knows the connections of an http.Server that have sent no whole request yet. http.Server.Shutdown would wait 5 s
 // for them.
 type young struct {
-	log   *report.Log
+	log   *host.Log
 	state func(net.Conn, http.ConnState) // of the user's; nil: none
 
 	mu    sync.Mutex
-	conns shrink.Map[net.Conn, time.Time] // since when
+	conns host.Map[net.Conn, time.Time] // since when
 }
 
-func watchYoung(srv *http.Server, log *report.Log) *young {
+func watchYoung(srv *http.Server, log *host.Log) *young {
 	y := &young{log: log, state: srv.ConnState}
 	srv.ConnState = y.changed
 	return y

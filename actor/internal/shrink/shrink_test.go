@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/troupe-dev/troupe/internal/shrink"
+	"github.com/troupe-dev/troupe/actor/internal/shrink"
 )
 
 // TestMap_isAMap compares it with a map of Go's, through times in which it grows and times in which it shrinks.

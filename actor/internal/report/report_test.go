@@ -13,7 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/troupe-dev/troupe/internal/report"
+	"github.com/troupe-dev/troupe/actor/internal/report"
 )
 
 // sink is a slog.Handler that keeps messages, and does on the way what the test says.
