@@ -41,6 +41,7 @@ type conn struct {
 
 	// One word, so that a conn is no larger than 512 bytes.
 	started     bool // Init has run; owned by the reader
+	draining    bool // HandleDrain was called
 	initialized bool // Init has returned normally; owned by the turn
 	decided     bool // ended is done: Ending has run, or it was a kill; mu is held
 	over        bool // Terminate has returned, so the end is no kill; mu is held

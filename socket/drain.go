@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/host"
@@ -36,6 +37,8 @@ type Drain struct {
 	// goroutine of its own. The drain does not wait for it, but returns when all calls have returned, if none takes
 	// longer than 300 ms. A panic in it is logged.
 	OnProgress func(DrainProgress)
+
+	now bool // nobody is asked: the Server is restarted
 }
 
 // DrainProgress is how far a drain is.
@@ -200,10 +203,11 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	defer s.reported(ctx) // after what it reports on the way is done
 	if !s.takeTurn(ctx) {
 		s.setPhase(phaseClosed, &d)
+		told := s.silent()
 		for c := range s.all() {
 			c.pid().Exit(d.exitReason()) // unless the other drain has told it
 		}
-		s.farewell(d.Close)
+		s.farewell(d.Close, told)
 		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
 	}
 	defer s.giveTurn()
@@ -213,6 +217,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 		defer run.progress.Wait(ctx)
 	}
 	s.setPhase(phaseDraining, &d)
+	run.ask()
 	run.report(DrainDelaying)
 	if s.Ready() == ErrDraining { // else it was closed before, and nobody is let in whom a Delay could spare
 		wait(ctx, run.start.Add(d.Delay))
@@ -245,6 +250,9 @@ type drainRun struct {
 	d                       Drain
 	start                   time.Time
 	sockets, closed, killed int
+	cut                     bool        // ctx was done before all had been told
+	asked                   []*conn     // that stop by themselves, by
+	by                      time.Time   // then
 	logged                  int         // stages that are in the log
 	progress                *host.Calls // of OnProgress
 }
@@ -270,6 +278,14 @@ func (r *drainRun) report(stage DrainStage) {
 func (r *drainRun) close(ctx context.Context) {
 	conns := r.s.byAge()
 	r.sockets = len(conns)
+	if !r.d.now {
+		conns = slices.DeleteFunc(conns, func(c *conn) bool {
+			if c.drains() {
+				r.asked = append(r.asked, c)
+			}
+			return c.drains()
+		})
+	}
 	if r.progress != nil {
 		r.progress.Room(2 * len(conns))
 	}
@@ -282,6 +298,7 @@ func (r *drainRun) close(ctx context.Context) {
 				step = step[:min(r.d.Batch, len(step))]
 			}
 		}
+		r.cut = ctx.Err() != nil
 		for _, c := range step {
 			c.pid().Exit(r.d.exitReason())
 		}
@@ -291,13 +308,50 @@ func (r *drainRun) close(ctx context.Context) {
 	}
 }
 
+// ask tells those that have a say that the drain has begun. Who opens from now on is told by Server.add.
+func (r *drainRun) ask() {
+	if r.d.now {
+		return
+	}
+	r.by = r.start.Add(sum(r.d.Delay, r.d.over(r.s.Count()), r.d.Timeout/2))
+	r.s.mu.Lock()
+	r.s.drainBy = r.by
+	r.s.mu.Unlock()
+	for c := range r.s.all() {
+		if c.drains() {
+			c.pid().Send(drainBegins{r.by})
+		}
+	}
+}
+
+// await waits for those that were asked, and tells those to end that have not stopped in time.
+func (r *drainRun) await(ctx context.Context) {
+	if len(r.asked) == 0 {
+		return
+	}
+	bounded, cancel := context.WithDeadline(ctx, r.by)
+	defer cancel()
+	if r.s.waitEmpty(bounded) == nil {
+		return
+	}
+	r.cut = r.cut || ctx.Err() != nil
+	for _, c := range r.asked {
+		if c.pid().Exit(r.d.exitReason()) {
+			r.closed++
+		}
+	}
+	r.asked = nil
+	r.report(DrainWaiting)
+}
+
 // finish waits for the sockets, and kills those that take too long.
 func (r *drainRun) finish(ctx context.Context) error {
 	r.report(DrainWaiting)
+	r.await(ctx)
 	bounded, cancel := context.WithDeadlineCause(ctx, r.start.Add(r.d.timeFor(r.sockets)), errOver(r.d.timeFor(r.sockets)))
 	defer cancel()
 	err := r.s.waitEmpty(bounded)
-	if err != nil && time.Since(r.start) < r.d.timeFor(r.sockets) && r.s.farewell(r.d.Close) { // ctx cuts it short
+	if err != nil && time.Since(r.start) < r.d.timeFor(r.sockets) && r.s.farewell(r.d.Close, r.cut) { // ctx cuts it short
 		err = nil
 	}
 	if err != nil {
@@ -311,9 +365,11 @@ func (r *drainRun) finish(ctx context.Context) error {
 
 // farewell gives all who are left, and who have been told to end, the time to write their Close frame, and writes it for
 // those whose callback is running. It says whether none is left then.
-func (s *Server) farewell(detail websock.CloseDetail) (none bool) {
+//
+// told says that some were told just now: their frames get the time to arrive, also when they are written.
+func (s *Server) farewell(detail websock.CloseDetail, told bool) (none bool) {
 	wait := func() bool {
-		if !s.silent() {
+		if !told && !s.silent() {
 			return false
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), farewellTime)
@@ -323,6 +379,7 @@ func (s *Server) farewell(detail websock.CloseDetail) (none bool) {
 	if wait() {
 		return true
 	}
+	told = false
 	for c := range s.all() {
 		if sent, _ := c.wire.CloseFrames(); sent == nil {
 			c.port.Go(&farewell{c, detail})

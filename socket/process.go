@@ -33,6 +33,8 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 		default:
 			return c.receiveMessage(ctx, m)
 		}
+	case drainBegins:
+		return c.receiveDrain(ctx, m)
 	case websock.Message:
 		if !host.Calling(ctx) {
 			return c.forward(m)
@@ -43,6 +45,26 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 
 // The functions below are as many as there are kinds of messages, so that each has a small frame on the stack: when there
 // are many sockets, theirs are in no cache.
+
+// drainBegins tells a socket whose handler is a Drainer that a drain has begun.
+type drainBegins struct{ by time.Time }
+
+func (c *conn) receiveDrain(ctx context.Context, m drainBegins) error {
+	d, ok := c.handler.(websock.Drainer)
+	if !ok || c.draining { // it has opened in the first moment of the drain, and was found twice
+		return nil
+	}
+	c.draining = true
+	c.watch()
+	r := d.HandleDrain(ctx, m.by)
+	return c.apply(&r)
+}
+
+// drains tells whether the handler has a say in a drain.
+func (c *conn) drains() bool {
+	_, ok := c.handler.(websock.Drainer)
+	return ok
+}
 
 func (c *conn) receiveInfo(ctx context.Context, msg any) error {
 	c.watch()

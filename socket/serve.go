@@ -71,7 +71,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	d, restarts := s.cfg.Drain, errors.Is(context.Cause(ctx), supervisor.ErrRestarting)
 	if restarts { // nobody else takes the clients, and the siblings wait
-		d.Delay, d.Over, d.Close.Code = 0, -1, websock.CloseServiceRestart
+		d.Delay, d.Over, d.Close.Code, d.now = 0, -1, websock.CloseServiceRestart, true
 	}
 	bounded, cancel := context.WithTimeoutCause(rest, d.time(), errOver(d.time()))
 	defer cancel()

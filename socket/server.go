@@ -43,6 +43,7 @@ type Server struct {
 	sysEnded bool // the Server's own System was shut down
 	serving  bool
 	phase    phase
+	drainBy  time.Time     // until when a Drainer may go on; zero: none is asked
 	drain    *Drain        // that runs or has run last; nil: none since Serve or Shutdown
 	killing  bool          // a socket that opens now is killed
 	places   int           // taken: sockets, and upgrades on their way
@@ -216,7 +217,11 @@ func (s *Server) add(c *conn) {
 	sh.mu.Unlock()
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
+	delaying, by := s.phase == phaseDraining, s.drainBy
 	s.mu.Unlock()
+	if delaying && !by.IsZero() && c.drains() {
+		c.pid().Send(drainBegins{by})
+	}
 	if !closed {
 		return
 	}

@@ -1,6 +1,9 @@
 package websock
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Handler is the application's side of one connection. A value serves one
 // connection; its fields are the state.
@@ -70,6 +73,19 @@ type ControlHandler interface {
 	// belongs to the handler and may be empty. Close frames reach no callback
 	// but Terminate. Its Result is taken as that of HandleIn.
 	HandleControl(ctx context.Context, msg Message) Result
+}
+
+// Drainer is implemented by a Handler that has a say in a drain: one that waits for an answer, say, and wants to
+// send it before the socket ends.
+type Drainer interface {
+	// HandleDrain is called once when the drain begins, or at the opening of a
+	// socket that was on its way then. Its Result is taken as that of HandleIn.
+	// The socket is not closed when its turn comes, but is to stop by itself:
+	// with [Close] or [Stop], here or later, at the latest by the given time,
+	// half of the drain's Timeout after its Delay and Over. Then it is ended
+	// like the others. It is not called by a shutdown without a drain, nor when
+	// a supervisor restarts the server.
+	HandleDrain(ctx context.Context, by time.Time) Result
 }
 
 // Terminator is implemented by a Handler that has something to clean up or to
