@@ -34,7 +34,7 @@ const drainGrace = time.Second
 // Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
 // Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
 //
-// With the ctx of a socket\'s callback it would wait for itself: the error comes at once.
+// With the ctx of a socket's callback it would wait for itself: the error comes at once.
 //
 // When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, the drain has no Delay, is
 // at once, and its Close frame is 1012; and the System lives on, with what else runs in it.

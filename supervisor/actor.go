@@ -136,9 +136,38 @@ type incarnation struct {
 	ended func(reason error)    // when spawn says nil: once, at the end, on the goroutine that ends it or on spawn's
 
 	mu      sync.Mutex
+	hooked  bool // exited will be called
+	refused bool // nobody owns it: it was given up before it was hooked
 	spawned bool
+	late    func(reason error) // in place of ended, of one that was given up
 	over    bool
 	reason  error
+}
+
+// giveUp is for a spawn that has failed, because its ctx was done perhaps, while Init runs. True: late will be called at the
+// end of the process, as ended would be. False: that is over, or the actor's Init will not be called.
+func (p *incarnation) giveUp(late func(reason error)) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.hooked || p.over {
+		p.refused = true
+		return false
+	}
+	p.late = late
+	return true
+}
+
+// hook has exited called at the end of the process; else it says with what its Init fails.
+func (p *incarnation) hook(pid actor.PID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refused {
+		return exit.ErrShutdown
+	}
+	if _, p.hooked = host.OnExit(pid, func(reason error) { p.exited(pid, reason) }); !p.hooked {
+		return exit.ErrKilled // that is what has happened
+	}
+	return nil
 }
 
 // spawn makes the process and waits for its Init.
@@ -188,8 +217,8 @@ func construct(newActor func() actor.Actor) (a actor.Actor, err error) {
 // Init implements actor.Initializer.
 func (p *incarnation) Init(ctx context.Context) error {
 	pid := actor.Self(ctx)
-	if _, ok := host.OnExit(pid, func(reason error) { p.exited(pid, reason) }); !ok {
-		return exit.ErrKilled // that is what has happened
+	if err := p.hook(pid); err != nil {
+		return err
 	}
 	if err := p.begun(pid); err != nil {
 		return err
@@ -222,9 +251,12 @@ func (p *incarnation) exited(pid actor.PID, reason error) {
 	p.mu.Lock()
 	reason = sound(reason)
 	p.over, p.reason = true, reason
-	spawned := p.spawned
+	ended := p.late
+	if p.spawned {
+		ended = p.ended
+	}
 	p.mu.Unlock()
-	if spawned {
-		p.ended(reason)
+	if ended != nil {
+		ended(reason)
 	}
 }

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -51,15 +52,13 @@ func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor
 			c.finish()
 		}
 	}()
-	if pid, err = c.start(ctx); err != nil {
-		return pid, err
-	}
-	handedOver = true
-	return pid, nil
+	pid, handedOver, err = c.start(ctx)
+	return pid, err
 }
 
-// start spawns an incarnation. When it succeeds, ended has the child from then on.
-func (c *dynActor) start(ctx context.Context) (actor.PID, error) {
+// start spawns an incarnation. owned says that ended, or late, has the child from then on: when it succeeds, and when ctx was
+// done before an Init that has begun has returned.
+func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err error) {
 	var begun atomic.Pointer[actor.PID]
 	i := &incarnation{
 		judge: ignoreTaken,
@@ -67,40 +66,43 @@ func (c *dynActor) start(ctx context.Context) (actor.PID, error) {
 		gone:  c.gone,
 		ended: c.ended,
 	}
-	err := i.spawn(ctx, c.sys, c.newActor, c.o)
-	pid := begun.Load()
-	switch {
-	case err == nil:
+	if err = i.spawn(ctx, c.sys, c.newActor, c.o); err == nil {
 		c.started()
-		return *pid, nil
+		return *begun.Load(), true, nil
+	}
+	if owned = i.giveUp(c.late); owned {
+		c.dynChild.stop()
+	}
+	switch pid := begun.Load(); {
 	case errors.Is(err, ErrNotRunning):
-		return actor.PID{}, ErrNotRunning
-	case pid != nil:
+		return actor.PID{}, owned, ErrNotRunning
+	case pid != nil && !owned:
 		c.event(Event{Kind: EventExited, PID: *pid, Reason: err, ExitKind: exit.KindOf(err)})
 	}
-	child := c.id
-	if child == "" {
-		if child = c.o.Label; child == "" {
-			child = "actor"
-		}
-	}
-	return actor.PID{}, &StartError{Supervisor: c.p.d.rep.name, Child: child, Err: err}
+	return actor.PID{}, owned, &StartError{Supervisor: c.p.d.rep.name, Child: cmp.Or(c.name(), c.o.Label, "actor"), Err: err}
+}
+
+// late is for the end of an incarnation whose Spawn was given up while its Init was running. Until then it is a child as any
+// other: its id is in use, and the shutdown waits for it.
+func (c *dynActor) late(reason error) {
+	c.mu.Lock()
+	c.alive = false
+	pid := c.pid
+	c.mu.Unlock()
+	c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kindOfTold(reason)})
+	c.finish()
 }
 
 // begun takes an incarnation in, before its Init. A Stop or a shutdown at the same moment finds the new PID, or is found
 // here: each has said what it wants before it looks.
 func (c *dynActor) begun(pid actor.PID) error {
+	if err := c.takeIn(pid); err != nil {
+		return err
+	}
 	c.mu.Lock()
-	c.pid, c.alive = pid, true
 	stopped, restarts := c.stopped, c.restarts
 	c.mu.Unlock()
 	switch {
-	case c.id == "": // nobody could stop it before
-		c.id = pid.String()
-		if _, err := c.p.enter(c.id, c); err != nil {
-			c.id = ""
-			return err
-		}
 	case c.p.closed.Load():
 		return ErrNotRunning
 	case stopped:
@@ -111,6 +113,23 @@ func (c *dynActor) begun(pid actor.PID) error {
 		kind = EventRestarted
 	}
 	c.event(Event{Kind: kind, PID: pid, Restarts: restarts})
+	return nil
+}
+
+// takeIn notes the PID, and takes the child in under it if it has no id.
+func (c *dynActor) takeIn(pid actor.PID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.over: // it was killed at this moment
+		return exit.ErrKilled
+	case c.id == "":
+		if _, err := c.p.enter(pid.String(), c); err != nil {
+			return err
+		}
+		c.id = pid.String()
+	}
+	c.pid, c.alive = pid, true
 	return nil
 }
 
@@ -153,9 +172,8 @@ func (c *dynActor) restart(old actor.PID) {
 	if stopped {
 		return
 	}
-	_, err := c.start(context.Background())
-	if err == nil {
-		handedOver = true
+	_, owned, err := c.start(context.Background())
+	if handedOver = owned; owned {
 		return
 	}
 	c.mu.Lock()

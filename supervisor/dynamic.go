@@ -121,7 +121,7 @@ func (d *Dynamic) ShutdownTime() time.Duration {
 // Spawn starts a process under an id, and returns when its Init has returned, with its error as a [*StartError]. newActor is
 // called for it, and again for each restart; it must not block. id "": it is the text of the first PID. Without o.Label the
 // label is the id. ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process
-// ends, and the error is a [*StartError] of the cause.
+// ends, and the error is a [*StartError] of the cause; until it has ended its id is in use.
 //
 // An Init that returns actor.ErrIgnore, or an error with a method Holder() actor.PID, as *registry.TakenError, says that the
 // process is not needed: the child is forgotten, and the error is ErrIgnore. So is one that says so at a restart.

@@ -18,10 +18,10 @@ const (
 
 // dynChild is what all children of a Dynamic have in common: the place under an id, and what comes after an end.
 type dynChild struct {
-	p  *pool
-	id string // "" before the first PID of an actor whose id is to be that
+	p *pool
 
 	mu       sync.Mutex
+	id       string // "" before the first PID of an actor whose id is to be that; does not change after it
 	restarts int
 	recent   intensity // restarts that count
 	failures int       // starts in a row that failed
@@ -35,7 +35,11 @@ func (p *pool) newChild(id string) dynChild {
 	return dynChild{p: p, id: id, recent: newIntensity(p.d.cfg.MaxRestarts, p.d.cfg.Within), done: make(chan struct{})}
 }
 
-func (c *dynChild) name() string { return c.id }
+func (c *dynChild) name() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.id
+}
 
 func (c *dynChild) event(e Event) { c.p.event(e, c.name) }
 
@@ -123,16 +127,16 @@ func (c *dynChild) started() {
 // finish strikes the child off, once.
 func (c *dynChild) finish() {
 	c.mu.Lock()
-	over := c.over
+	over, id := c.over, c.id
 	c.over = true
 	c.mu.Unlock()
 	if over {
 		return
 	}
-	if c.id != "" {
-		q := partOf(c.p, c.id)
+	if id != "" {
+		q := partOf(c.p, id)
 		q.mu.Lock()
-		q.children.Delete(c.id)
+		q.children.Delete(id)
 		q.mu.Unlock()
 	}
 	close(c.done)

@@ -327,3 +327,67 @@ func TestDynamic_spawnCtx(t *testing.T) {
 		}
 	})
 }
+
+// A process whose Spawn was given up while its Init runs is a child until it has ended.
+func TestDynamic_spawnGivenUp(t *testing.T) {
+	for _, id := range []string{"a", ""} {
+		t.Run("id "+id, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				sys := newSystem(t)
+				d := serveDynamic(t, supervisor.DynamicConfig{})
+				var live, most int // both Inits and Terminates are waited for
+				newSlow := func() actor.Actor {
+					return &worker{
+						init: func(context.Context) error {
+							live++
+							most = max(most, live)
+							time.Sleep(3 * time.Second)
+							return nil
+						},
+						terminate: func(context.Context, error) { live-- },
+					}
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				_, err := d.Spawn(ctx, id, sys, newSlow, actor.SpawnOptions{})
+				wantErr(t, "Spawn", err, context.DeadlineExceeded)
+				synctest.Wait()
+				for c := range d.Children() {
+					if id = c.ID; c.State != supervisor.StateStopping {
+						t.Errorf("the state of %q while its Init runs is %v, want %v", id, c.State, supervisor.StateStopping)
+					}
+				}
+				d.wantIDs("while Init runs", id)
+				_, err = d.Spawn(t.Context(), id, sys, newSlow, actor.SpawnOptions{})
+				wantErr(t, "Spawn of the same id", err, supervisor.ErrAlreadyPresent)
+				wantErr(t, "Serve", d.end(), nil)
+				for p := range sys.Processes() {
+					t.Errorf("Serve has returned, and a process is left: %+v", p)
+				}
+				if most != 1 {
+					t.Errorf("%d processes of one id at a time, want 1", most)
+				}
+			})
+		})
+	}
+}
+
+// Whenever ctx is done in the course of a Spawn: who does not run is no child.
+func TestDynamic_spawnGivenUpAtAnyMoment(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{})
+		for range 2000 {
+			ctx, cancel := context.WithCancel(t.Context())
+			go cancel()
+			if pid, err := d.Spawn(ctx, "", sys, newWorker, actor.SpawnOptions{}); err == nil {
+				pid.Exit(actor.ErrShutdown)
+			}
+		}
+		d.wantIDs("when all have ended")
+		for p := range sys.Processes() {
+			t.Errorf("a process is left: %+v", p)
+			break
+		}
+	})
+}
