@@ -1,8 +1,10 @@
 package wire_test
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -112,4 +114,44 @@ func TestFlush_peerThatStops(t *testing.T) {
 			})
 		})
 	}
+}
+
+// deadlines is a connection that counts the write deadlines which are set, and refuses those beyond most.
+type deadlines struct {
+	*pipe.Conn
+	set, most int
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	if d.set++; d.set > d.most {
+		return errors.New("too many deadlines")
+	}
+	return d.Conn.SetWriteDeadline(t)
+}
+
+// TestFlush_tlsPeerThatStops: TLS writes no more after a deadline, and says so without waiting. One that met it between two of the small
+// records with which TLS begins is at its end then, and does not ask again until WriteTimeout is over once more.
+func TestFlush_tlsPeerThatStops(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil) // for its certificate
+	server.StartTLS()
+	config := server.TLS
+	server.Close()
+	synctest.Test(t, func(t *testing.T) {
+		near, far := pipe.New(4000)
+		defer near.Close()
+		conn := &deadlines{Conn: far, most: 100}
+		client := tls.Client(near, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a certificate of the test's
+		go func() {
+			client.Handshake()
+			discardRequest(t, client)
+		}()
+		c := accept(t, tls.Server(conn, config), wire.Options{WriteTimeout: time.Second}, false)
+		defer c.Abort()
+		start := time.Now()
+		c.Append(websock.Binary([]byte(noise(60_000))))
+		err := c.Flush()
+		if took := time.Since(start); !errors.Is(err, os.ErrDeadlineExceeded) || took != time.Second {
+			t.Errorf("Flush to a peer that does not read: %v after %v, with %d deadlines; want a deadline error after WriteTimeout 1s", err, took, conn.set)
+		}
+	})
 }

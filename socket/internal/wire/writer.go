@@ -133,8 +133,8 @@ func (w *pacer) took(n int64, err error) error {
 	case !errors.Is(err, os.ErrDeadlineExceeded):
 		return err
 	case n == 0:
-		if w.c.now() >= w.end {
-			return err
+		if w.patience >= w.c.u.opts.WriteTimeout || w.c.now() >= w.end {
+			return err // that of TLS comes at once, and for ever, when it has met a deadline before
 		}
 		return nil // and the time goes on
 	}
