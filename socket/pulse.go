@@ -25,13 +25,14 @@ type pulse struct {
 	pinging bool           // a ping is on its way
 	asked   bool           // the last ping is not answered yet
 	gone    bool           // TCP is closed
-	pings   uint32         // how many there were
+	pings   uint16         // how many there were, and begins anew
 	wg      sync.WaitGroup // counts the pings, and the Close frame of an overload, that are on their way
 	rtt     time.Duration
 
 	// Since the upgrade; 0: never.
 	pinged time.Duration // when the last ping was due
-	sent   time.Duration // when it was written
+	sent   time.Duration // when its write began
+	silent time.Duration // since when the silence counts, if it has not ended since; see silence
 	quiet  time.Duration // since when no message has come, as far as heard does not say otherwise
 	lulled time.Duration // when the reader was last asked to suspend
 	heard  int64         // frames of messages that had come when quiet was set
@@ -129,7 +130,7 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 			next = since + d
 		}
 	}
-	sooner(silent, cfg.IdleTimeout)
+	sooner(p.silence(silent, now), cfg.IdleTimeout)
 	sooner(max(silent, p.pinged), cfg.PingInterval)
 	if sleep := p.c.sleep.state(); sleep != sleepAsleep {
 		sooner(message, cfg.MessageTimeout)
@@ -138,6 +139,17 @@ func (p *pulse) next(now time.Duration) (time.Duration, bool) {
 		}
 	}
 	return next, next != 0
+}
+
+// silence is since when the peer is silent, of which IdleTimeout is the end, if nothing has come from it since silent. The
+// time that our ping waits does not count: a slow peer takes what was written before it, WriteTimeout sees to that, and
+// cannot answer. p.mu is held.
+func (p *pulse) silence(silent, now time.Duration) time.Duration {
+	from := max(silent, p.silent)
+	if p.pinging && p.sent != 0 && p.c.srv.cfg.WriteTimeout > 0 {
+		from += now - max(silent, p.sent)
+	}
+	return from
 }
 
 // quietSince is since when no message has come, as far as is known while the socket waits for bytes since silent; 0: it
@@ -171,7 +183,7 @@ func (p *pulse) Due(now time.Time) {
 	silent, message := p.since(a.WaitingSince), p.since(a.MessageSince)
 	over := func(since, d time.Duration) bool { return d > 0 && at >= since+d }
 	switch {
-	case silent != 0 && over(silent, cfg.IdleTimeout):
+	case silent != 0 && over(p.silence(silent, at), cfg.IdleTimeout):
 		p.over = true
 		p.c.interrupt(websock.ErrTimeout)
 	case message != 0 && over(message, cfg.MessageTimeout):
@@ -198,7 +210,7 @@ func (p *pulse) ask(at time.Duration) {
 		return
 	}
 	p.pings++
-	p.asked, p.pinging = true, true
+	p.asked, p.pinging, p.sent = true, true, 0
 	p.wg.Add(1)
 	p.c.port.Go((*pinger)(p))
 }
@@ -211,12 +223,15 @@ func (t *pinger) Run() {
 	defer p.wg.Done()
 	p.mu.Lock()
 	p.sent = p.since(time.Now())
-	payload := binary.BigEndian.AppendUint32([]byte(pingMark), p.pings)
+	payload := binary.BigEndian.AppendUint32([]byte(pingMark), uint32(p.pings))
 	p.mu.Unlock()
 	if p.c.wire.Append(websock.Ping(payload)) == nil {
 		p.c.flush()
 	}
 	p.mu.Lock()
+	if silent := p.since(p.c.wire.Activity().WaitingSince); silent != 0 {
+		p.silent = p.silence(silent, p.since(time.Now()))
+	}
 	p.pinging = false
 	p.mu.Unlock()
 }
@@ -228,7 +243,7 @@ func (p *pulse) answered(payload []byte) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.asked || binary.BigEndian.Uint32(payload[len(pingMark):]) != p.pings {
+	if !p.asked || binary.BigEndian.Uint32(payload[len(pingMark):]) != uint32(p.pings) {
 		return false
 	}
 	p.asked = false

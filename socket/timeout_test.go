@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,6 +299,53 @@ func TestPingInterval(t *testing.T) {
 		if got := h.log(); got[len(got)-1] != "control "+websock.Pong([]byte("mine")).String() {
 			t.Errorf("callbacks: got %q, want the pong last", got)
 		}
+	})
+}
+
+// A ping comes after what was written before it. The time that it waits, for a peer that takes that slowly, is no silence of the peer: WriteTimeout
+// is for one that takes nothing.
+func TestIdleTimeout_slowDownload(t *testing.T) {
+	const size, rate = 10_000_000, 125_000 // 1 Mbit/s: 80 s
+	download := func(t *testing.T) (*client, time.Time) {
+		c := serve(t, socket.Config{}).dial(&handler{})
+		synctest.Wait() // the reader waits, and the write is not its own
+		start := time.Now()
+		c.pid.Send(websock.Binary(make([]byte, size)))
+		p := make([]byte, rate/10)
+		for range (10 + size) / len(p) {
+			time.Sleep(100 * time.Millisecond)
+			if _, err := io.ReadFull(c.conn, p); err != nil {
+				t.Fatalf("after %v the download ends: %v", time.Since(start), err)
+			}
+		}
+		io.ReadFull(c.conn, p[:(10+size)%len(p)])
+		return c, start
+	}
+	bubble(t, "a peer that answers lives on", func(t *testing.T) {
+		c, start := download(t)
+		for range 10 {
+			f, err := c.ReadFrame()
+			if err != nil || f.Opcode != rawclient.OpPing {
+				t.Fatalf("%v after 10 MB were sent to a peer that takes 1 Mbit/s: got %v, %v, want a ping", time.Since(start), f, err)
+			}
+			c.must(c.Pong(f.Payload))
+		}
+	})
+	bubble(t, "a peer that does not has what is left of IdleTimeout", func(t *testing.T) {
+		c, start := download(t)
+		f, err := c.ReadFrame()
+		for err == nil && f.Opcode == rawclient.OpPing {
+			f, err = c.ReadFrame()
+		}
+		if err != nil || f.Opcode != rawclient.OpClose {
+			t.Fatalf("got %v, %v, want a Close frame", f, err)
+		}
+		// The first ping was due after 25 s, or up to 1/32 later, and was written when all but what the pipe holds was taken.
+		if got, want := time.Since(start), (size-64<<10)*time.Second/rate+35*time.Second; got < want-time.Second || got > want+4*time.Second {
+			t.Errorf("the end came after %v, want about %v", got, want)
+		}
+		c.must(c.Close(1002, ""))
+		c.end()
 	})
 }
 
