@@ -116,6 +116,19 @@ func TestRefusal_isLogged(t *testing.T) {
 			t.Errorf("got %+v, want one line at Error", lines)
 		}
 	})
+	bubble(t, "paths without end", func(t *testing.T) {
+		for want, make := range map[string]func(*http.Request) (websock.Handler, error){
+			"newHandler failed": refuseWith(errors.New("oops")), "upgrade refused": refuseWith(&socket.UpgradeError{Status: 401}),
+		} {
+			h := newSite(t, socket.Config{})
+			h.overMemory(h.srv.Handler(make))
+			h.refused(rawclient.HandshakeOptions{Path: "/" + strings.Repeat("x", 100_000)})
+			synctest.Wait()
+			if lines := h.logs.all(slog.LevelDebug); len(lines) != 1 || lines[0].message != want || len(lines[0].text) > 8000 {
+				t.Errorf("got %d lines, the first %.200q of %d bytes; want one of at most 8000, %q", len(lines), lines[0].text, len(lines[0].text), want)
+			}
+		}
+	})
 	bubble(t, "a full server", func(t *testing.T) {
 		h := memorySite(t, socket.Config{MaxSockets: 1}, func() websock.Handler { return echo() })
 		c := h.connect(rawclient.HandshakeOptions{})

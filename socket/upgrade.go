@@ -41,7 +41,7 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 	if errors.As(err, &ue) && ue != nil && ue.Status >= 300 && ue.Status <= 599 {
 		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}}
 	}
-	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", r.URL.Path, "error", err)
+	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", beginning(r.URL.Path), "error", err)
 	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, logged: true}
 }
 
@@ -115,7 +115,7 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 		e := refusal(ref)
 		s.misuse.Do(func() { // once: strangers decide how often it happens
 			s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
-				"path", r.URL.Path, "error", e)
+				"path", beginning(r.URL.Path), "error", e)
 		})
 		s.refuse(w, r, e)
 		return e
