@@ -58,8 +58,8 @@ type Config struct {
 
 	// WriteTimeout is how long a write to the peer may wait without progress: the time starts anew whenever the kernel has
 	// taken bytes, so a peer that is slow gets all, however long it takes, and one that takes nothing is cut: the socket
-	// ends without a Close frame, which could not be written either. With TLS, and where a connection is wrapped, it is the
-	// time for 16 KiB. 0: 10 s.
+	// ends without a Close frame, which could not be written either. With TLS it is the time
+	// for 64 KiB on Linux, and elsewhere for what the system tells of, such as a third of its send buffer. 0: 10 s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all

@@ -55,6 +55,11 @@ type Conn struct {
 
 func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftover []byte) *Conn {
 	c := &Conn{u: u, conn: conn, raw: rawConnOf(conn), subprotocol: subprotocol}
+	if _, ok := conn.(*tls.Conn); ok {
+		if d, ok := innermost(conn).(syscall.Conn); ok {
+			hasten(d)
+		}
+	}
 	c.in.deflate, c.out.deflate = deflate, deflate
 	c.source.data = leftover
 	if len(leftover) > 0 {

@@ -97,21 +97,24 @@ func (q *leftover) over() bool {
 // all, or when that is not known. It is known of sockets on Linux, also below TLS and below wrappers that have NetConn or
 // SyscallConn, and of connections that say it.
 func (c *Conn) unsent() int {
-	conn := c.conn
-	for {
-		inner, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = inner.NetConn()
-	}
-	switch conn := conn.(type) {
+	switch conn := innermost(c.conn).(type) {
 	case interface{ Unsent() int }:
 		return conn.Unsent()
 	case syscall.Conn:
 		return sendQueue(conn)
 	}
 	return 0
+}
+
+// innermost is what conn wraps, as far as it tells.
+func innermost(conn net.Conn) net.Conn {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = inner.NetConn()
+	}
 }
 
 func (c *Conn) drain() error {

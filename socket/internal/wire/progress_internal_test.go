@@ -63,7 +63,7 @@ func (w *watched) next(t *testing.T) time.Time {
 	case at := <-w.set:
 		return at
 	case <-time.After(10 * time.Second): // more than patience: it does not come
-		t.Fatal("no deadline is set although the peer has taken 512 KiB since the last")
+		t.Fatal("no deadline is set although the peer has taken hundreds of KiB since the last")
 		panic("not reached")
 	}
 }
