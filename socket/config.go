@@ -20,23 +20,24 @@ type Config struct {
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System
 
-	// Subprotocols are those that this server speaks, the most wanted first. The first that the client offers, spelled
-	// exactly so, is negotiated; none: the socket goes without one.
+	// Subprotocols are those that this server speaks, the preferred one first. The first of them that the client
+	// offers, in exactly this spelling, is negotiated. If it offers none of them, the socket has no subprotocol.
 	Subprotocols []string
 
-	// OriginPatterns are the Origins that may connect besides the request's own host and port: "https://app.example:8443",
-	// or "app.example:8443" for http and https. They are patterns of path.Match, in any case: * stands for any part of a host
-	// or a port. A port that is the scheme's own may be left out, and IPv6 addresses stand in brackets. "null" lets pages
-	// without an origin in, "*" everything. A request without Origin comes from no browser and may connect. Others
-	// get 403, and a line in the log. New says which pattern can never match.
+	// OriginPatterns are the origins that may connect besides the request's own host and port:
+	// "https://app.example:8443", or "app.example:8443" for http and https. They are patterns of path.Match, and case
+	// does not matter: * stands for any part of a host or a port. A port that is the scheme's own may be left out, and
+	// IPv6 addresses stand in brackets. "null" lets pages without an origin in, "*" everything. A request without
+	// Origin comes from no browser and may connect. All others get 403, and a line in the log. New returns an error
+	// that names a pattern that can never match.
 	OriginPatterns []string
 
 	// MaxMessageSize is the limit for one message from the peer, in bytes after inflation. 0: 10 MB (10,000,000); negative:
 	// none. A larger one ends the socket with 1009, from its header if that says so.
 	MaxMessageSize int64
 
-	// MaxSockets is how many sockets there are at most; beyond it upgrades get 503. 0: no limit. New warns when
-	// it is not below the limit of descriptors, as it is then.
+	// MaxSockets is how many sockets there may be at a time; beyond it upgrades get 503. 0: no limit. New logs a
+	// warning when it is not below the limit of descriptors at that time.
 	MaxSockets int
 
 	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from the
@@ -47,57 +48,60 @@ type Config struct {
 	// IdleClose is the Close frame for IdleTimeout and MessageTimeout. Zero: 1002, as Bandit sends it.
 	IdleClose websock.CloseDetail
 
-	// PingInterval is the silence of the peer after which it is pinged, and pinged again. Its pongs are the RTT in Info
-	// and do not reach HandleControl. It must leave IdleTimeout time for a pong, and be less than the idle time of every
-	// proxy in between. 0: 25 s, at most half of IdleTimeout; negative: off, for clients with heartbeats of their own.
+	// PingInterval is how long the peer may be silent before it is pinged, and pinged again. Its pongs give the RTT in
+	// Info and do not reach HandleControl. It must leave time for a pong within IdleTimeout, and be less than the idle
+	// time of every proxy in between. 0: 25 s, at most half of IdleTimeout; negative: off, for clients with heartbeats
+	// of their own.
 	PingInterval time.Duration
 
 	// MessageTimeout is how long one message may take from its first byte to its last. Exceeding it ends the socket as
 	// IdleTimeout does. 0: 60 s.
 	MessageTimeout time.Duration
 
-	// WriteTimeout is how long a write to the peer may wait without progress: the time starts anew whenever the kernel has
-	// taken bytes, so a peer that is slow gets all, however long it takes, and one that takes nothing is cut: the socket
-	// ends without a Close frame, which could not be written either. With TLS it is the time
-	// for 64 KiB on Linux, and elsewhere for what the system tells of, such as a third of its send buffer. 0: 10 s.
+	// WriteTimeout is how long a write to the peer may wait without progress. The time starts anew whenever the kernel
+	// has taken bytes, so a slow peer gets everything, however long it takes. A peer that takes nothing is cut off: the
+	// socket ends without a Close frame, which could not be written either. With TLS it is the time for 64 KiB on Linux,
+	// and elsewhere for as much as the system reports, such as a third of its send buffer. 0: 10 s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all
-	// that we have sent, and anew whenever that has taken some of it: so a slow peer gets the last message, unless it takes
-	// nothing for CloseTimeout. What the peer sends meanwhile is read and dropped. Only a kill, the end of Shutdown's ctx
-	// and Drain.Timeout end that sooner. (It is seen on Linux, and over the memory of sockettest; elsewhere, and below a
-	// wrapper without NetConn and SyscallConn, CloseTimeout begins with our Close.) It is also how long a slow peer has to
-	// take in what waits when the mailbox is over its limit, also while a callback runs. 0: 5 s; negative: TCP is closed
-	// after our Close at once, and a peer that still sends may lose what it has not taken.
+	// that we have sent, and starts anew whenever it has taken some of it: so a slow peer gets the last message, unless
+	// it takes nothing for CloseTimeout. What the peer sends meanwhile is read and dropped. Only a kill, the end of
+	// Shutdown's ctx and Drain.Timeout end the wait sooner. (What the peer's kernel has taken is known on Linux, and
+	// over the memory of sockettest; elsewhere, and below a wrapper without NetConn and SyscallConn, CloseTimeout
+	// begins with our Close.) It is also how long a slow peer has to take what waits for it when the mailbox is over
+	// its limit, even while a callback runs. 0: 5 s; negative: TCP is closed right after our Close, and a peer that is
+	// still sending may lose what it has not read yet.
 	CloseTimeout time.Duration
 
-	// ShutdownTimeout is the shutdown time of the process: for the callback in flight, the Close frame, the children and
-	// Terminate. It runs from an Exit, a shutdown or a drain, else from the return of the callback that ends the socket, or that
-	// ran when the peer was lost. Then the process is killed. 0: 15 s.
+	// ShutdownTimeout is the shutdown time of the process: for the callback in progress, the Close frame, the children
+	// and Terminate. It begins at an Exit, a shutdown or a drain; otherwise when the callback that ends the socket, or
+	// that was running when the peer was lost, has returned. When it is over, the process is killed. 0: 15 s.
 	ShutdownTimeout time.Duration
 
-	// AbandonAfter is how long a callback may run on when its peer is lost: TCP has failed or gone, the mailbox was over its
-	// limit, or the peer's Close, or another end of reading, waits for the callback. When it returns in time, Terminate runs, with
-	// ShutdownTimeout from then on. Else it is abandoned and logged, Terminate does not run, and the place of the socket is
-	// given back; the exit reason is the lost peer all the same. An Exit, a shutdown or a drain shortens it to ShutdownTimeout.
-	// 0: 1 min; negative: no limit.
+	// AbandonAfter is how long a callback may run on after its peer is lost: TCP has failed or gone, the mailbox was
+	// over its limit, or the peer's Close, or another end of reading, waits for the callback. When it returns in time,
+	// Terminate runs, and ShutdownTimeout begins then. Otherwise it is abandoned and logged, Terminate does not run,
+	// and the place of the socket is given back; the exit reason is still the lost peer. An Exit, a shutdown or a drain
+	// shortens it to ShutdownTimeout. 0: 1 min; negative: no limit.
 	AbandonAfter time.Duration
 
-	// MailboxLimit is how many messages wait for a socket at most. One more ends it with ErrOverload and 1013. Frames of the peer do not count: at most one of them waits. 0: 1024.
+	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. Frames of
+	// the peer do not count: at most one of them waits. 0: 1024.
 	MailboxLimit int
 
-	// MaxAsync is how many functions of actor.Async run for one socket at the same time at most. Beyond it actor.Done comes
-	// at once, with ErrOverload, and the function does not run: so a peer whose messages start them cannot start any number.
-	// 0: 128; negative: no limit.
+	// MaxAsync is how many functions of actor.Async may run at a time for one socket. Beyond it actor.Done comes at
+	// once, with ErrOverload, and the function does not run: so a peer whose messages start functions cannot start any
+	// number of them. 0: 128; negative: no limit.
 	MaxAsync int
 
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 
-	// HibernateAfter is how long no message may have come from the peer for a socket to give up its goroutine and all
-	// buffers until bytes come again; messages of other processes, our pings and their pongs do not keep it awake. Where the connection
-	// cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it stays as it is.
-	// 0: 15 s; negative: never.
+	// HibernateAfter is how long the peer must have sent no message before a socket gives up its goroutine and all
+	// buffers until bytes come again. Messages of other processes, our pings and their pongs do not keep it awake.
+	// Where the connection cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it
+	// stays as it is. 0: 15 s; negative: never.
 	HibernateAfter time.Duration
 
 	// ReuseBuffers makes the Data of a message the handler's only until HandleIn returns: then it is read into again. What
@@ -112,31 +116,33 @@ type Config struct {
 	// Drain is how Serve says goodbye to the sockets when its ctx is done.
 	Drain Drain
 
-	// Context gives the callbacks of a socket values of its request: a trace id, a logger, a tenant. What ctx.Value does not
-	// find in the ctx of a callback, it looks for in this context. Its end and its deadline mean nothing to the socket. It
-	// is kept for the socket's life, with all that it holds on to: return one that has what you need, such as
-	// context.WithValue(context.Background(), key, value). r.Context() works, and keeps what all middleware has put there.
+	// Context gives the callbacks of a socket values of its request: a trace id, a logger, a tenant. What ctx.Value
+	// does not find in the ctx of a callback, it looks for in this context. Its end and its deadline mean nothing to
+	// the socket. It is kept for the socket's life, with all that it refers to: return one that has only what you need,
+	// such as context.WithValue(context.Background(), key, value). r.Context() works, but keeps what all middleware has
+	// put there.
 	//
-	// It is called once for each socket, on the HTTP goroutine, after newHandler and before the handshake. A panic in it is
-	// one in the HTTP handler: there is no socket then. It may return nil. nil: nothing of the request is kept.
+	// It is called once for each socket, on the HTTP goroutine, after newHandler and before the handshake. A panic in
+	// it is one in the HTTP handler: there is no socket then. It may return nil. nil: nothing of the request is kept.
 	Context func(r *http.Request) context.Context
 
-	// LogAttrs are attributes (user, tenant, request id) for every log line about one socket, those of its process included.
-	// It is called as Context is, after it. nil: none.
+	// LogAttrs returns attributes (user, tenant, request id) for every log line about one socket, those of its process
+	// included. It is called like Context, after it. nil: none.
 	LogAttrs func(r *http.Request) []slog.Attr
 
-	// OnClose is called once per socket, after its TCP connection is closed and its process is dead: one call at a time, in
-	// the order of the ends, on a goroutine of its own that exists while there are calls. It should not take long. Nothing waits
-	// for it, but for Shutdown, Drain and Serve in their last moments, and for 300 ms at most: calls that it does not take in
-	// time are dropped, when as many as twice the sockets there have been wait, or 1,024 while one has taken longer than
-	// 300 ms, and the log says how many. A panic in it is logged.
+	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
+	// time, in the order of the ends, on a goroutine of its own that exists while there are calls. It should not take
+	// long. Only Shutdown, Drain and Serve wait for it, at their end, and for 300 ms at most. Calls that it does not
+	// take in time are dropped, and the log says how many: as many as twice the sockets there have been may wait, or
+	// 1,024 while one call has taken longer than 300 ms. A panic in it is logged.
 	OnClose func(Closed)
 
-	// Logger gets one line per closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the rest. It
-	// gets one line per refused upgrade, at most ten a second of each level: Info when it is about the origin, the HTTP
-	// version, the method or the headers of the upgrade, and says what to set; Debug for the rest. nil: slog.Default().
-	// Nothing waits for it either: lines that it does not take in time are dropped, and the next one that gets through says
-	// how many. Only its Enabled is called on the sockets' goroutines.
+	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
+	// rest. It gets one line for each refused upgrade, at most ten a second at each level: Info when it is about the
+	// origin, the HTTP version, the method or the headers of the upgrade, with a hint on what to set; Debug for the
+	// rest. nil: slog.Default(). Nothing waits for it either: lines that it does not take in time are dropped, and the
+	// next one that gets through says how many. Only the Enabled method of its Handler is called on the sockets'
+	// goroutines.
 	Logger *slog.Logger
 }
 
@@ -149,9 +155,10 @@ type Compression struct {
 	Threshold int
 	// Level is the deflate level, 1 (fast) to 9 (small). 0: 1.
 	Level int
-	// MaxRatio is how many times what it is on the wire a message of the peer may inflate to, counted once it is larger
-	// than 1 MiB; MaxMessageSize holds besides. Beyond it the socket ends with 1009 before more is inflated. Text shrinks to
-	// a fifth, what machines write seldom below a fiftieth; only what is made for it reaches 1,000. 0: 200; negative: no limit.
+	// MaxRatio is how many times its size on the wire a message of the peer may inflate to; it is checked once the
+	// message is larger than 1 MiB. MaxMessageSize holds as well. Beyond it the socket ends with 1009 before more is
+	// inflated. Text shrinks to a fifth, what machines write seldom below a fiftieth; only what is made for it reaches
+	// 1,000. 0: 200; negative: no limit.
 	MaxRatio int
 }
 
@@ -234,8 +241,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// pingInterval is PingInterval for what was set. A ping that is due when IdleTimeout is over, or so late that nobody could
-// answer it before, throws out peers that are healthy.
+// pingInterval is PingInterval for what was set. It returns an error for a ping that would come when IdleTimeout is
+// over, or so late that nobody could answer it in time: it would throw out healthy peers.
 func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
 	switch latest := cfg.PingInterval + max(cfg.PingInterval/32, time.Millisecond); { // deadlines are coarse
 	case cfg.IdleTimeout < 0 || set < 0:

@@ -43,7 +43,7 @@ type conn struct {
 	started     bool // Init has run; owned by the reader
 	draining    bool // HandleDrain was called
 	initialized bool // Init has returned normally; owned by the turn
-	decided     bool // ended is done: Ending has run, or it was a kill; mu is held
+	decided     bool // ended is done: Ending has run, or the end was a kill; mu is held
 	over        bool // Terminate has returned, so the end is no kill; mu is held
 
 	// Owned by the turn.
@@ -52,7 +52,7 @@ type conn struct {
 
 	mu      sync.Mutex
 	refused error     // what Terminate gets when the exit reason carries a Close frame that cannot be sent
-	parted  time.Time // when the Close frame was out, from which the peer's is waited for; zero: it is not
+	parted  time.Time // when the Close frame was out and the wait for the peer's began; zero: it is not waited for
 	reason  error     // the exit reason
 	label   string    // at the end
 	dropped uint64
@@ -230,7 +230,8 @@ func (c *conn) met(err error) {
 	}
 }
 
-// lose ends the process because the transport has failed. TCP is closed at once, whatever the callback in progress takes.
+// lose ends the process because the transport has failed. TCP is closed at once, however long the callback in progress
+// takes.
 func (c *conn) lose(op string, err error) {
 	c.lost.CompareAndSwap(nil, &lostError{op, err})
 	c.port.Fail(c.lost.Load())
@@ -364,8 +365,8 @@ func (c *conn) leave() {
 	c.leftBy()
 }
 
-// report is the last act: TCP is closed and the process is dead. Nothing of the user's runs in it but the methods of the
-// exit reason, which may end this goroutine: the rest is done all the same.
+// report is the last act: TCP is closed and the process is dead. The only code of the user's that it runs are the
+// methods of the exit reason. They may end this goroutine, so the rest is deferred.
 func (c *conn) report() {
 	defer c.srv.release()
 	c.srv.remove(c)

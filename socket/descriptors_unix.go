@@ -4,7 +4,7 @@ package socket
 
 import "syscall"
 
-// descriptorLimit is how many descriptors the process may have open, as it is now; false: not known.
+// descriptorLimit is how many descriptors the process may have open, as it is now; false: unknown.
 func descriptorLimit() (uint64, bool) {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

@@ -13,17 +13,17 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Drain says how a server says goodbye to its sockets: readiness goes off, Delay passes, upgrades are refused, the
+// Drain says how a server says goodbye to its sockets: Ready says no and upgrades are refused, Delay passes, the
 // sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes 1,000 a second.
 type Drain struct {
-	// Delay is how long nothing is closed yet, while Ready says no and upgrades get 503: time for the load balancer to look
-	// elsewhere, so that those who are closed later do not come back here.
+	// Delay is a time in which nothing is closed yet, while Ready says no and upgrades get 503. It lets the load
+	// balancer look elsewhere, so that those who are closed later do not come back here.
 	Delay time.Duration
-	// Over is the time over which the closes are spread. 0: as long as 1,000 sockets a second take, at most 10 s, so that not all
-	// clients come back in one moment; negative: all at once.
+	// Over is the time over which the closes are spread. 0: as long as 1,000 sockets a second take, at most 10 s, so
+	// that not all clients come back in one moment; negative: all at once.
 	Over time.Duration
-	// Batch is how many sockets are closed in one step. 0: 1, or 50 when Over is 0. The interval between steps is Over x Batch /
-	// sockets.
+	// Batch is how many sockets are closed in one step. 0: 1, or 50 when Over is 0. The interval between steps is Over
+	// x Batch / sockets.
 	Batch int
 	// Timeout is how long sockets may take to end after Delay and Over. Then they are killed. 0: Config.CloseTimeout (0 if
 	// it is off) + Config.ShutdownTimeout (15 s if it is off).
@@ -33,9 +33,9 @@ type Drain struct {
 	// ComeBack, when positive, has each close reason end with "retry-after=N", N random whole seconds from 1 up to it,
 	// so that clients which honour it do not all return at once. It also spreads the Retry-After of refused upgrades.
 	ComeBack time.Duration
-	// OnProgress, when set, is called at each step (else the log has the beginning of each stage, at Info), in order, on a
-	// goroutine of its own. The drain does not wait for it, but returns when all calls have returned, if none takes
-	// longer than 300 ms. A panic in it is logged.
+	// OnProgress, when set, is called at each step, in order, on a goroutine of its own; without it the log has the
+	// beginning of each stage, at Info. No step waits for it, but Drain returns after the last call has, unless one
+	// takes longer than 300 ms. A panic in it is logged.
 	OnProgress func(DrainProgress)
 
 	now bool // nobody is asked: the Server is restarted
@@ -184,14 +184,14 @@ func (d Drain) exitReason() error {
 	return &websock.CloseError{Code: c.Code, Reason: c.Reason, Err: websock.ErrShutdown}
 }
 
-// Drain ends all sockets by d, the oldest first, and waits until their TCP connections are closed. From the call on Ready
-// says no and upgrades get 503 with a Retry-After, and go on to get it when Drain has returned. Terminate gets an
-// exit reason that is ErrShutdown.
+// Drain ends all sockets by d, the oldest first, and waits until their TCP connections are closed. From the call on
+// Ready says no and upgrades get 503 with a Retry-After, also after Drain has returned. Terminate gets an exit reason
+// that is ErrShutdown.
 //
-// When d's time is over, those that are left are killed, and the error says how many. When ctx is done before that, all get
-// their Close frame at once, also those whose callback is running, and are killed within half a second. One Drain runs at
-// a time; a second one waits for the first, and does not repeat its Delay. With the ctx of a socket's callback it would
-// wait for itself: the error comes at once, and nothing is drained.
+// When d's time is over, those that are left are killed, and the error says how many. When ctx is done before that, all
+// get their Close frame at once, even those whose callback is running, and are killed within half a second. One Drain
+// runs at a time; a second one waits for the first, and does not repeat its Delay. With the ctx of a socket's callback
+// Drain would wait for itself: it returns an error at once, and nothing is drained.
 func (s *Server) Drain(ctx context.Context, d Drain) error {
 	d, err := d.withDefaults(&s.cfg)
 	if err == nil {
@@ -205,7 +205,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 		s.setPhase(phaseClosed, &d)
 		told := s.silent()
 		for c := range s.all() {
-			c.pid().Exit(d.exitReason()) // unless the other drain has told it
+			c.pid().Exit(d.exitReason()) // unless the other drain has told it to
 		}
 		s.farewell(d.Close, told)
 		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
@@ -251,8 +251,8 @@ type drainRun struct {
 	start                   time.Time
 	sockets, closed, killed int
 	cut                     bool        // ctx was done before all had been told
-	asked                   []*conn     // that stop by themselves, by
-	by                      time.Time   // then
+	asked                   []*conn     // who are to stop by themselves, until by
+	by                      time.Time   // see asked
 	logged                  int         // stages that are in the log
 	progress                *host.Calls // of OnProgress
 }
@@ -308,7 +308,7 @@ func (r *drainRun) close(ctx context.Context) {
 	}
 }
 
-// ask tells those that have a say that the drain has begun. Who opens from now on is told by Server.add.
+// ask tells those that have a say that the drain has begun. Server.add tells those who open from now on.
 func (r *drainRun) ask() {
 	if r.d.now {
 		return
@@ -324,7 +324,7 @@ func (r *drainRun) ask() {
 	}
 }
 
-// await waits for those that were asked, and tells those to end that have not stopped in time.
+// await waits for those that were asked, and tells those to end that have not stopped by themselves in time.
 func (r *drainRun) await(ctx context.Context) {
 	if len(r.asked) == 0 {
 		return
@@ -363,10 +363,10 @@ func (r *drainRun) finish(ctx context.Context) error {
 	return err
 }
 
-// farewell gives all who are left, and who have been told to end, the time to write their Close frame, and writes it for
-// those whose callback is running. It says whether none is left then.
+// farewell gives all who are left, and who have been told to end, the time to write their Close frame, and writes it
+// for those whose callback is running. It returns whether none is left then.
 //
-// told says that some were told just now: their frames get the time to arrive, also when they are written.
+// told says that some were told just now: their frames get time to arrive, even if they are written already.
 func (s *Server) farewell(detail websock.CloseDetail, told bool) (none bool) {
 	wait := func() bool {
 		if !told && !s.silent() {
@@ -398,7 +398,8 @@ func (s *Server) silent() bool {
 	return false
 }
 
-// farewellTime is how long a socket has to come to its Close frame when a drain is cut short, and again to write it.
+// farewellTime is how long a socket has to reach its Close frame when a drain is cut short, and then as long again to
+// write it.
 const farewellTime = 250 * time.Millisecond
 
 // farewell is the task that writes the Close frame of a socket whose callback is running. If the peer does not read, it

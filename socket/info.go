@@ -176,9 +176,9 @@ func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.A
 	return append(attrs, slog.Int(key, int(d.Code)))
 }
 
-// callOnClose has f called in its turn.
+// callOnClose has f called when it is its turn.
 func (c *conn) callOnClose(f func(Closed), cl Closed) {
-	log, attrs := c.srv.cfg.Logger, c.LogAttrs() // and not c, for as long as f is to be called
+	log, attrs := c.srv.cfg.Logger, c.LogAttrs() // not c, which would be kept until f is called
 	c.srv.closes.Do(func() {
 		defer func() {
 			if r := recover(); r != nil {

@@ -7,12 +7,12 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Overflow implements host.Host, on the goroutine of a sender. A peer that does not read has a last chance to take in what
-// waits. One that reads is told at once, whatever the callback in progress takes, and TCP is closed when its time for that,
-// and for its answer, is over.
+// Overflow implements host.Host, on the goroutine of a sender. A peer that does not read has a last chance to take what
+// waits for it. One that reads is told at once, however long the callback in progress takes, and TCP is closed when the
+// time for that and for its answer is over.
 func (c *conn) Overflow() {
 	c.overloaded.Store(c.lost.Load() == nil)
-	if !c.opened.Load() { // nothing is written before
+	if !c.opened.Load() { // nothing is written before that
 		return
 	}
 	if d := c.srv.cfg.CloseTimeout; d > 0 {
@@ -23,8 +23,8 @@ func (c *conn) Overflow() {
 	}
 }
 
-// overload is the task that says goodbye while a callback may run. Ending, which comes when that has returned, does the same:
-// whichever is first writes the Close frame.
+// overload is the task that writes the goodbye while a callback may run. Ending, which comes when that has returned,
+// does the same: whichever is first writes the Close frame.
 type overload conn
 
 func (o *overload) Run() {

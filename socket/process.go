@@ -51,7 +51,7 @@ type drainBegins struct{ by time.Time }
 
 func (c *conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	d, ok := c.handler.(websock.Drainer)
-	if !ok || c.draining { // it has opened in the first moment of the drain, and was found twice
+	if !ok || c.draining { // it opened just as the drain began, and was found twice
 		return nil
 	}
 	c.draining = true
@@ -141,7 +141,7 @@ func (c *conn) apply(r *websock.Result) error {
 		return err
 	}
 	if r.Stop != nil && len(r.Push) > 0 {
-		c.port.Decided() // to write them may take long
+		c.port.Decided() // writing them may take long
 	}
 	for i := range r.Push {
 		if err := c.append(&r.Push[i]); err != nil {
@@ -172,14 +172,14 @@ func (c *conn) append(m *websock.Message) error {
 // notAppended is the exit reason when a message could not be appended.
 func (c *conn) notAppended(err error) error {
 	if err == wire.ErrCloseSent { //nolint:errorlint // never wrapped
-		return websock.ErrOverload // nothing else says goodbye while a callback runs
+		return websock.ErrOverload // only an overload writes a Close frame while a callback runs
 	}
 	c.lose("write", err)
 	return c.gone()
 }
 
-// beforeDeflate sees to what waits while a message of so many bytes is compressed: for a millisecond and more, or for one
-// of many that come one after another.
+// beforeDeflate sees to what waits before a message of so many bytes is compressed: that may take a millisecond or more,
+// by itself or as one of many in a row.
 func (c *conn) beforeDeflate(size int) {
 	if size >= longDeflate {
 		c.flush()

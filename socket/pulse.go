@@ -21,7 +21,7 @@ type pulse struct {
 	mu      sync.Mutex
 	over    bool
 	parting bool           // the entry is the time for the peer's Close
-	lingers bool           // and then the reader looks at what the peer has not taken
+	lingers bool           // then the reader looks at what the peer has not taken
 	pinging bool           // a ping is on its way
 	asked   bool           // the last ping is not answered yet
 	gone    bool           // TCP is closed
@@ -76,7 +76,7 @@ func (p *pulse) bury() {
 	p.stop()
 }
 
-// begin notes that something is on its way to the peer, unless TCP is closed; whoever closes it waits for done.
+// begin notes that something is on its way to the peer, unless TCP is closed; whoever closes TCP waits for done.
 func (p *pulse) begin() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,9 +88,9 @@ func (p *pulse) begin() bool {
 
 func (p *pulse) done() { p.wg.Done() }
 
-// part closes TCP at the end of the time for the peer's Close, for which no reader waits: the socket sleeps, or a callback
-// runs. lingers: it wakes the reader instead, which goes on waiting while the peer takes what was sent. It is called after
-// stop.
+// part closes TCP when the time for the peer's Close is over and no reader waits for it: the socket sleeps, or a
+// callback runs. With lingers it wakes the reader instead, which goes on waiting while the peer takes what was sent. It
+// is called after stop.
 func (p *pulse) part(wait time.Duration, lingers bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

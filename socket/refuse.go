@@ -13,13 +13,13 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
-// UpgradeError says that a request has not become a socket, and what the client was told. Returned by the newHandler of
-// [Server.Handler] it chooses what the client is told.
+// UpgradeError says that a request has not become a socket, and what the client was told. When the newHandler of
+// [Server.Handler] returns one, it decides what the client is told.
 type UpgradeError struct {
-	// Status is the HTTP status: 101 when the transport failed after the answer was on its way, or when the request had
-	// become a socket before.
+	// Status is the HTTP status. It is 101 when the transport failed after the answer was on its way, or when the
+	// request had already become a socket.
 	Status int
-	// Header are set in the answer.
+	// Header is added to the answer.
 	Header http.Header
 	// Err is the cause. The client sees it only when it is about its own request.
 	Err error
@@ -45,7 +45,7 @@ func (h hidden) Unwrap() error { return h.error }
 
 func refusal(r *wire.Refusal) *UpgradeError {
 	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err, hint: r.Hint}
-	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // about us, not the request
+	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // it is about us, not the request
 		e.Err = hidden{r.Err}
 	}
 	return e
@@ -79,7 +79,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *UpgradeError)
 	fmt.Fprintln(w, text)
 }
 
-// refusedBody is how long the body of a request that was refused is read away, so that no RST eats the answer.
+// refusedBody is how long the body of a refused request is read and thrown away, so that no RST destroys the answer.
 const refusedBody = time.Second
 
 // endConnection has net/http close the connection after the answer, whatever the http.Server is set to: a client that
@@ -96,8 +96,8 @@ func endConnection(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logRefusal writes the line about an upgrade that was refused: Info when it says what an operator can do, else Debug.
-// Of the request's URL it names the path alone: queries carry tokens.
+// logRefusal writes the line about a refused upgrade: Info when it says what an operator can do, else Debug. Of the
+// request's URL it names the path alone: queries carry tokens.
 func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	if wire.AsksOverHTTP2(r) {
 		s.overHTTP2.Do(func() {
@@ -134,7 +134,7 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	s.cfg.Logger.LogAttrs(context.Background(), level, "upgrade refused", attrs...)
 }
 
-// causeOf is the text of e.Err, which may be anybody's error, whose methods may do anything.
+// causeOf is the text of e.Err, which may be any error, with methods that may panic or block.
 func causeOf(e *UpgradeError) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -147,7 +147,7 @@ func causeOf(e *UpgradeError) (text string) {
 	return e.Err.Error()
 }
 
-// beginning cuts what strangers decide the length of.
+// beginning shortens text whose length strangers decide.
 func beginning(s string) string {
 	const most = 1024
 	if len(s) > most {
@@ -156,8 +156,8 @@ func beginning(s string) string {
 	return s
 }
 
-// lineLimit bounds how many lines strangers can have written: lineBurst in each second, whose next one then says how many
-// were omitted.
+// lineLimit bounds how many lines strangers can cause: lineBurst in each second. The next line then says how many were
+// omitted.
 type lineLimit struct {
 	mu      sync.Mutex
 	since   time.Time // of the second that is counted
@@ -167,7 +167,7 @@ type lineLimit struct {
 
 const lineBurst = 10
 
-// allow tells whether a line may be written now, and how many were not since the last one.
+// allow tells whether a line may be written now, and how many were omitted since the last one.
 func (l *lineLimit) allow(now time.Time) (omitted int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -34,13 +34,13 @@ const drainGrace = time.Second
 // Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
 // Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
 //
-// With the ctx of a socket's callback it would wait for itself: the error comes at once.
+// With the ctx of a socket's callback Serve would wait for itself: it returns an error at once.
 //
-// When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, the drain has no Delay, is
-// at once, and its Close frame is 1012; and the System lives on, with what else runs in it.
+// When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, the drain has no
+// Delay, closes all at once, and with 1012. The System lives on then, with whatever else runs in it.
 //
-// When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or supervisor.Killed is done, as after a second
-// signal, the drain is cut short: all get their Close frame, and are killed within half a second.
+// When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or when supervisor.Killed is done, as after
+// a second signal, the drain is cut short: all get their Close frame, and are killed within half a second.
 func (s *Server) Serve(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err
@@ -104,13 +104,14 @@ func (s *Server) reopen(ctx context.Context) error {
 	return nil
 }
 
-// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over (10 s when it is 0) + Timeout, and a second for
-// what remains. A supervisor gives a child as much when its ChildSpec says nothing else.
+// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over (10 s when it is 0) +
+// Timeout, and a second for what remains. A supervisor gives a child as much when its ChildSpec says nothing else.
 func (s *Server) ShutdownTime() time.Duration {
 	return sum(s.cfg.Drain.time(), drainGrace) // it has its defaults
 }
 
-// Ready is nil when a socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the readiness probe.
+// Ready returns nil when a new socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the
+// readiness probe.
 func (s *Server) Ready() error {
 	return s.open()
 }

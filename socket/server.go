@@ -47,7 +47,7 @@ type Server struct {
 	drain    *Drain        // that runs or has run last; nil: none since Serve or Shutdown
 	killing  bool          // a socket that opens now is killed
 	places   int           // taken: sockets, and upgrades on their way
-	reports  int           // how many the reports of which there is room for
+	reports  int           // for how many reports there is room
 	emptied  chan struct{} // closed when places comes to 0; nil while nobody waits for that
 }
 
@@ -167,7 +167,7 @@ func (s *Server) take() error {
 		return err
 	}
 	s.places++
-	if s.places > s.reports { // all of them may end in one moment
+	if s.places > s.reports { // all of them may end at once
 		s.reports = 2 * s.places
 		s.log.Room(s.reports)
 		s.closes.Room(s.reports)
@@ -319,9 +319,9 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 // Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP
 // connections are closed. Upgrades get 503 from the call on. Each socket has Config.ShutdownTimeout; when ctx is done,
 // those that are left are killed, and the error says how many. A System of the Server's own is shut down, too. A later
-// call waits likewise. It returns when OnClose and the Logger have got what there was for them, but does not wait for
-// one that is stuck. With the ctx of a socket's callback it would wait for itself: the error comes at once, and nothing
-// is shut down.
+// call waits likewise. Shutdown returns after OnClose and the Logger have got what there was for them, but does not
+// wait for one that is stuck. With the ctx of a socket's callback it would wait for itself: it returns an error at
+// once, and nothing is shut down.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "shutdown"); err != nil {
 		return err
@@ -341,14 +341,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// reported waits until OnClose and the Logger have taken in what was reported, as long as they do.
+// reported waits until OnClose and the Logger have taken what was reported, as long as they make progress.
 func (s *Server) reported(ctx context.Context) {
 	s.closes.Wait(ctx)
 	s.log.Wait(ctx)
 }
 
-// waitsForItself is an error when ctx is that of a process that s would wait for: a socket of its own, a child of one, or any
-// process of the System of its own.
+// waitsForItself returns an error when ctx is that of a process that s would wait for: a socket of s, a child of one,
+// or any process of a System of its own.
 func (s *Server) waitsForItself(ctx context.Context, what string) error {
 	self := actor.Self(ctx)
 	if self == (actor.PID{}) {
@@ -361,7 +361,7 @@ func (s *Server) waitsForItself(ctx context.Context, what string) error {
 	}
 	for pid := self; !waits && pid != (actor.PID{}); {
 		waits = s.has(pid)
-		info, _ := actor.Inspect(pid) // of a dead one it has no Parent
+		info, _ := actor.Inspect(pid) // a dead one has no Parent
 		pid = info.Parent
 	}
 	if !waits {

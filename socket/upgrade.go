@@ -16,8 +16,8 @@ import (
 // logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
 // belongs into Init.
 //
-// The request's context ends when the upgrade returns, before the first HandleIn: a handler that keeps r.Context() keeps
-// one that is done. Callbacks get a ctx of their own; Config.Context gives it values of the request.
+// The request's context ends when the upgrade returns, before the first HandleIn, so a handler must not keep
+// r.Context(). Callbacks get a ctx of their own; Config.Context gives it values of the request.
 func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.check(r); err != nil {
@@ -48,9 +48,9 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 // Upgrade makes r a socket that h serves, and returns its PID at once; it may be used at once, and net/http frees all that
 // belongs to the request when its handler returns. It checks the request first, as Handler does.
 //
-// After an error the client has its answer: a *UpgradeError says which, and its connection is closed. With Status 101 the
-// transport failed after the handshake, or r had become a socket before. There is no process then, and nothing of h was
-// called.
+// After an error the client has its answer: a *UpgradeError says which, and the connection is closed. With Status 101
+// the transport failed after the handshake, or r had already become a socket. There is no process after an error, and
+// no method of h was called.
 //
 // Headers and cookies that are set in w stay in the 101. Init runs in the process, on no goroutine of net/http.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
@@ -82,7 +82,7 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 // given 4 KiB, and to let them grow would cost as much as making the process.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
 	sc := s.scope(r)
-	c, err := s.admit(h, sc) // before the 101, behind which nothing but the transport can fail
+	c, err := s.admit(h, sc) // before the 101, after which only the transport can fail
 	if err != nil {
 		e := s.unavailable(err)
 		s.refuse(w, r, e)

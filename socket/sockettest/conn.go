@@ -18,8 +18,8 @@ import (
 // fails the test, at its end at the latest.
 //
 // It behaves as a browser does: it reads all the time, answers a ping at once, and the server's Close frame with one of
-// its own. What has arrived waits, without limit, to be asked for, in the order of its arrival. So a Conn is no slow
-// consumer, unless [Conn.Pause] makes it one.
+// its own. What has arrived waits, without limit and in the order of its arrival, until the test asks for it. So a Conn
+// is no slow consumer, unless [Conn.Pause] makes it one.
 //
 // Its methods fail the test when something else comes than they want, and must be called on the test's own goroutine.
 type Conn struct {
@@ -109,8 +109,8 @@ func (c *Conn) appendClose(code websock.CloseCode, closeReason string) []byte {
 	return rawclient.AppendFrame(nil, f, c.client.Mask)
 }
 
-// Drop cuts TCP, without a Close frame: the server gets a reset. What has arrived before can still be asked for; what a
-// paused client has not read is lost.
+// Drop cuts TCP, without a Close frame: the server gets a reset. The test can still ask for what has arrived before;
+// what a paused client has not read is lost.
 func (c *Conn) Drop() {
 	c.closing.Store(true)
 	c.dropped.Store(true)
@@ -166,7 +166,7 @@ func (c *Conn) read() {
 	}
 }
 
-// ended notes why reading has ended, and closes TCP behind the server (RFC 6455 section 7.1.1).
+// ended notes why reading has ended, and closes TCP after the server (RFC 6455 section 7.1.1).
 func (c *Conn) ended(why endKind, err error) {
 	if bad, ok := errors.AsType[*rawclient.BadServerError](err); ok {
 		why, err = endBroken, bad

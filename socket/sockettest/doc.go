@@ -14,7 +14,7 @@
 //	c.Send(websock.Text("hello"))
 //	c.Want(websock.Text("welcome"))
 //
-// What a handler needs around it, a supervisor with rooms say, is served by [Run] for as long as the test runs.
+// [Run] serves what a handler needs around it, such as a supervisor with rooms, for as long as the test runs.
 //
 // # Time
 //
@@ -30,15 +30,15 @@
 // Make everything in the bubble, and give it the bubble's t, not that of the test around it: t.Cleanup functions of the
 // bubble's t run in the bubble, before it ends, so nothing outlives it.
 //
-// Outside of a bubble the same code runs, on the real clock, and less can be said:
+// Outside of a bubble the same code runs, on the real clock, with fewer guarantees:
 //
-//   - Messages still come in order, and calls that wait, as [Conn.Want], [Process.Next] and [Run], return when what they
-//     wait for is there.
+//   - Messages still come in order, and calls that wait, such as [Conn.Want], [Process.Next] and [Run], return when what
+//     they wait for is there.
 //   - There is no moment at which everything is at rest. What a line has set off, a send to a PID or a [Conn.Send], may
 //     still be under way in the next line. Wait for what it leads to before you look at [Process.Messages], at a registry
 //     or at a field of the handler.
-//   - [Conn.WantNothing] takes its time for real, and proves no more than that nothing came within it.
-//   - Timeouts last as long as they are set to. A test of one belongs in a bubble.
+//   - [Conn.WantNothing] waits in real time, and proves only that nothing came within it.
+//   - Timeouts take as long as they are set to. A test of one belongs in a bubble.
 //
 // # Failures
 //

@@ -21,7 +21,7 @@ type endKind uint8
 
 const (
 	endLost   endKind = iota // TCP has ended without a Close frame
-	endClosed                // TCP has ended behind the server's Close frame
+	endClosed                // TCP has ended after the server's Close frame
 	endDrop                  // by Drop, or at the end of the test
 	endBroken                // the server broke the protocol
 )
@@ -29,7 +29,7 @@ const (
 func (e event) isMessage() bool { return e.end == nil && e.peer == nil }
 func (e event) isPing() bool    { return e.isMessage() && e.msg.Opcode == websock.OpPing }
 
-// String describes e behind the word "got".
+// String describes e so that it follows the word "got".
 func (e event) String() string {
 	switch {
 	case e.peer != nil:

@@ -6,32 +6,33 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 )
 
-// Pause stops reading, as a client does that hangs, or whose network is full. From its return on nothing is read, so
-// pings and the server's Close frame are not answered either, and a lost connection is not noticed.
+// Pause stops reading, as a client does that hangs, or whose network is congested. Once it has returned nothing is
+// read, so pings and the server's Close frame are not answered either, and a lost connection is not noticed.
 //
-// The server can write window bytes more, which wait on the way, before its writes block; 0: 64 KiB. What has arrived
-// before still waits to be asked for.
+// The server can write window bytes more, which wait on the way, before its writes block; 0: 64 KiB. The test can still
+// ask for what has arrived before.
 //
-// A call that waits for something, as [Conn.Next] and [Conn.Want], reads as many bytes as it takes for what it waits for, and no more:
-// so a paused client that calls Next now and then is a slow one. [Conn.WantNothing] reads nothing. Send and Close work as
-// ever.
+// A call that waits for something, such as [Conn.Next] or [Conn.Want], reads as many bytes as it needs, and no more: so
+// a paused client that calls Next now and then is a slow one. [Conn.WantNothing] reads nothing. Send and Close work as
+// usual.
 //
-// In a bubble the server has written what it can when [testing/synctest.Wait] has returned.
+// In a bubble, when [testing/synctest.Wait] has returned, the server has written all that it can.
 func (c *Conn) Pause(window int) {
 	c.t.Helper()
 	c.conn.set(true)
 	_ = c.conn.SetReadBuffer(window) // it is closed only after Drop
 }
 
-// Resume reads again, all that waits at once, and with a window of 64 KiB. It does nothing when the client is not paused.
+// Resume reads on: what waits, at once, and then all that comes, with a window of 64 KiB. It does nothing when the
+// client is not paused.
 func (c *Conn) Resume() {
 	c.t.Helper()
 	c.conn.set(false)
 	_ = c.conn.SetReadBuffer(0) // it is closed only after Drop
 }
 
-// tap is the client's end of the connection, of which nothing is read while it is paused, unless a call of the test
-// waits. Only the goroutine of [Conn] that reads calls Read.
+// tap is the client's end of the connection. While it is paused nothing of it is read, unless a call of the test waits.
+// Only the goroutine of [Conn] that reads calls Read.
 type tap struct {
 	*pipe.Conn
 
@@ -47,8 +48,8 @@ func newTap(conn *pipe.Conn) *tap {
 	return t
 }
 
-// Read is that of a [net.Conn]. While paused it reads single bytes: what reads ahead of what it needs gets nothing of the
-// next message by that.
+// Read is that of a [net.Conn]. While paused it reads single bytes, so that a caller that reads ahead gets nothing of
+// the next message.
 func (t *tap) Read(p []byte) (int, error) {
 	if err := t.WaitRead(); err != nil {
 		return 0, err
@@ -61,7 +62,7 @@ func (t *tap) Read(p []byte) (int, error) {
 	if t.paused {
 		p = p[:min(len(p), 1)]
 	}
-	return t.Conn.Read(p) // does not block: nobody else takes what WaitRead has seen
+	return t.Conn.Read(p) // does not block: nobody else takes the bytes that WaitRead has seen
 }
 
 func (t *tap) set(paused bool) {
@@ -71,7 +72,7 @@ func (t *tap) set(paused bool) {
 	t.changed.Broadcast()
 }
 
-// want says whether a call of the test waits for something that has not been read.
+// want notes whether a call of the test waits for something that has not been read.
 func (t *tap) want(yes bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -70,7 +70,7 @@ type Process struct {
 	taken    int // by Next
 }
 
-// Next waits for the next message that the process receives and returns it: at its first call the first one, and each
+// Next waits for the next message that the process receives and returns it: the first one at its first call, and each
 // message once. It fails the test when the process has ended and there is none, so it must be called on the test's own
 // goroutine.
 func (p *Process) Next() any {
@@ -114,11 +114,11 @@ func (p *Process) put(msg any) {
 	}
 }
 
-// Messages returns all that the process has received so far, oldest first, whether Next has returned it or not. It may be
-// called from any goroutine.
+// Messages returns all that the process has received so far, oldest first, whether or not Next has returned it. It may
+// be called from any goroutine.
 //
-// What was sent a moment ago may still be under way. In a bubble it has arrived when [testing/synctest.Wait] has returned;
-// outside there is no such moment: use Next.
+// What was sent a moment ago may still be under way. In a bubble it has arrived when [testing/synctest.Wait] has
+// returned; outside there is no such moment: use Next.
 func (p *Process) Messages() []any {
 	p.mu.Lock()
 	defer p.mu.Unlock()

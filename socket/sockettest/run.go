@@ -11,21 +11,21 @@ import (
 )
 
 // Run serves s for the length of the test: a [supervisor.Supervisor] or [supervisor.Dynamic], a [socket.Server], or any
-// other service. It returns when s is ready: a Supervisor when its last child is, a service that says nothing of it when
-// its Serve has been called.
+// other service. It returns when s is ready: a Supervisor is when its last child is, a service that does not report it
+// is when its Serve has been called.
 //
 //	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{})
 //	...
 //	sockettest.Run(t, rooms)
 //
-// By t.Cleanup s is told to stop, as by its supervisor, and awaited. The test fails when s ends with an error, then or
-// before, with a panic too, and when it does not end. It is not restarted. When it ends with an error before it is
-// ready, the test ends in Run.
+// A t.Cleanup tells s to stop, as its supervisor would, and waits for it. The test fails when s ends with an error or a
+// panic, then or before, and when it does not end. It is not restarted. When it ends with an error before it is ready,
+// the test ends in Run.
 //
-// stop does the same earlier, and returns the error instead of failing the test; nil when s has ended in order, by
-// itself too. It is for a test of a drain, or of a tree that must give up. Called again it returns the same.
+// stop does the same earlier, and returns the error instead of failing the test; nil when s has ended in order, even by
+// itself. It is for a test of a drain, or of a tree that must give up. Further calls return the same.
 //
-// Logs of s go where its own Logger says.
+// Logs of s go where its own Logger sends them.
 func Run(t testing.TB, s supervisor.Service) (stop func() error) {
 	t.Helper()
 	r := &run{id: "service of " + t.Name(), begun: make(chan struct{}), served: make(chan struct{})}
@@ -37,7 +37,7 @@ func Run(t testing.TB, s supervisor.Service) (stop func() error) {
 	ctx, end := context.WithCancel(context.Background())
 	go func() {
 		defer close(r.served)
-		_ = root.Serve(ctx) // event has seen more
+		_ = root.Serve(ctx) // event has seen more than it returns
 	}()
 	told := false // the test knows of its end
 	stop = sync.OnceValue(func() error {
@@ -72,7 +72,7 @@ type run struct {
 	ended error // why; nil: it runs
 }
 
-// event hears of the service.
+// event is told what happens to the service.
 func (r *run) event(e supervisor.Event) {
 	if e.Child != r.id {
 		return
@@ -91,7 +91,7 @@ func (r *run) event(e supervisor.Event) {
 	}
 }
 
-// await waits until the service is ready, or says why it has ended.
+// await waits until the service is ready, or returns why it has ended.
 func (r *run) await(t testing.TB) error {
 	t.Helper()
 	d := limit()
@@ -105,8 +105,8 @@ func (r *run) await(t testing.TB) error {
 	return r.result()
 }
 
-// result is the error with which the service has ended: nil also while it runs, and when it was told to end or did what
-// it had to do.
+// result is the error with which the service has ended. It is nil while the service runs, and when it was told to end
+// or was done by itself.
 func (r *run) result() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

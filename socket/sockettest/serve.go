@@ -99,7 +99,7 @@ func dial(t testing.TB, h http.Handler, o rawclient.HandshakeOptions, before fun
 	t.Cleanup(func() {
 		t.Helper()
 		if c != nil {
-			c.Resume() // who is paused answers no Close frame
+			c.Resume() // a paused client answers no Close frame
 		}
 		before()
 		if c != nil {

@@ -34,8 +34,8 @@ func (c *Conn) Want(ms ...websock.Message) {
 	}
 }
 
-// WantNothing waits for d and fails the test when anything but pings arrives, or waits already. What comes exactly d later
-// does not count. The end of the connection behind the server's Close frame is nothing.
+// WantNothing waits for d and fails the test when anything but pings arrives, or waits already. What comes exactly d
+// later does not count. The end of the connection after the server's Close frame is nothing.
 func (c *Conn) WantNothing(d time.Duration) {
 	c.t.Helper()
 	something := func(when func(event) bool) {

@@ -4,7 +4,7 @@ package notify
 
 import "net"
 
-// descriptors watches none: there is no epoll here, or it is not to be used.
+// descriptors watches none: there is no epoll here, or it must not be used.
 type descriptors struct{}
 
 type place struct{}

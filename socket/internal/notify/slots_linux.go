@@ -4,11 +4,12 @@ package notify
 
 import "math/bits"
 
-// chunkSize is how many slots are made, and given back, at once: in 512 bytes, so that few stay of those who came and went.
+// chunkSize is how many slots are made, and given back, at once. A chunk has 512 bytes, so that little memory stays
+// after a peak.
 const chunkSize = 21
 
-// slots is a table of those who are registered. It grows in chunks, so that no growth copies it, and a chunk in which
-// nobody is left is given back: a slot keeps its number as long as it is taken, since the kernel knows it.
+// slots is a table of those who are registered. It grows in chunks, so that it never has to be copied, and a chunk in
+// which nobody is left is given back. A slot keeps its number as long as it is taken, since the kernel knows it.
 type slots struct {
 	chunks     []*chunk // nil: nobody is in it
 	room       []uint32 // the chunks with a free slot, by their place in chunks; taken from the end
@@ -29,7 +30,7 @@ type slot struct {
 	generation uint32 // of the last arming
 }
 
-// at returns the slot with a number, nil when nobody is near it.
+// at returns the slot with a number; nil when its chunk was given back.
 func (s *slots) at(number uint32) *slot {
 	i := number - 1
 	c := s.chunks[i/chunkSize]
@@ -39,8 +40,8 @@ func (s *slots) at(number uint32) *slot {
 	return &c.slots[i%chunkSize]
 }
 
-// take returns the number of a slot that is free. It prefers the chunk that was full last: so they fill up before others
-// are made anew.
+// take returns the number of a free slot. It prefers the chunk that was full last, so that chunks fill up before new
+// ones are made.
 func (s *slots) take() uint32 {
 	if len(s.room) == 0 {
 		s.room = append(s.room, uint32(len(s.chunks)))
@@ -77,7 +78,7 @@ func (s *slots) give(number uint32) {
 	s.live--
 }
 
-// arm begins a generation of a slot that is taken.
+// arm begins a generation of a taken slot.
 func (s *slots) arm(number uint32, w Waker) (generation uint32) {
 	sl := s.at(number)
 	if sl.waker != nil {

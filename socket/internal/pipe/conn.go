@@ -192,14 +192,12 @@ func (c *Conn) SetReadBuffer(bytes int) error {
 	return nil
 }
 
-// kernel is how much of what waits to be read is with the reader already, as in
-// the buffer of its kernel.
+// kernel is how much of what waits to be read counts as taken by the reader, as if it were in the buffer of its kernel.
 const kernel = 64 << 10
 
-// Unsent returns how many bytes of what was written here are not with the peer
-// yet: those beyond the first 64 KiB that wait for it to read. A [Conn.Close] that
-// meets unread bytes, and a peer that writes to a closed connection, take them
-// away.
+// Unsent returns how many bytes of what was written here have not reached the peer: those beyond the first 64 KiB that
+// wait for it to read. It is 0 after a [Conn.Close] that meets unread bytes, and when the peer writes to a closed
+// connection: both throw them away.
 func (c *Conn) Unsent() int {
 	c.pair.mu.Lock()
 	defer c.unlock()

@@ -44,7 +44,7 @@ type HandshakeOptions struct {
 	// Offer is sent as Sec-WebSocket-Extensions instead, also without Deflate.
 	Offer string
 
-	// Extra is sent right behind the head, in the same write.
+	// Extra is sent right after the head, in the same write.
 	Extra []byte
 }
 

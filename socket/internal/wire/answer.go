@@ -90,7 +90,7 @@ func appendAcceptKey(b []byte, key string) []byte {
 	return base64.StdEncoding.AppendEncode(b, sum[:])
 }
 
-// hijack takes the connection over. What Hijack returns may be nil, if w is not net/http's own.
+// hijack takes the connection over. What Hijack returns may be nil if w is not net/http's own.
 func hijack(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
 	conn, brw, err := http.NewResponseController(w).Hijack()
 	switch {

@@ -13,9 +13,8 @@ import (
 
 // Conn is one WebSocket connection, from the 101 on.
 //
-// Next, Linger, SetPatient and SetHooks are for one goroutine at a time. All else may be
-// called from any goroutine, also while another call blocks. Whoever made a
-// Conn has to end it with Abort.
+// Next, Linger, SetPatient and SetHooks are for one goroutine at a time. Everything else may be called from any
+// goroutine, also while another call blocks. Whoever made a Conn has to end it with Abort.
 //
 // Its fields stand in the order of cache lines, four of them for what every
 // message touches: with many connections each is a miss, and costs as much as all

@@ -34,10 +34,9 @@
 //
 // # Writing
 //
-// [Conn.Append] encodes behind what is pending, [Conn.Flush] writes. Both are
-// safe from any goroutine. They are the one gate to the network: whole frames
-// only, in the order of the calls, one Close frame, nothing behind it, and
-// nothing after a write that failed.
+// [Conn.Append] encodes after what is pending, [Conn.Flush] writes. Both are safe from any goroutine. They are the one
+// gate to the network: whole frames only, in the order of the calls, one Close frame, nothing after it, and nothing
+// after a write that failed.
 //
 // # Ending
 //

@@ -88,9 +88,8 @@ func checkLine(r *http.Request) *Refusal {
 	return nil
 }
 
-// AsksOverHTTP2 tells whether r opens a WebSocket over HTTP/2 (RFC 8441), as
-// browsers do when net/http says that it can, which GODEBUG=http2xconnect=1 has it
-// say.
+// AsksOverHTTP2 tells whether r opens a WebSocket over HTTP/2 (RFC 8441). Browsers do that when net/http says that it
+// can, which GODEBUG=http2xconnect=1 makes it say.
 func AsksOverHTTP2(r *http.Request) bool {
 	return r.ProtoMajor == 2 && r.Method == http.MethodConnect && len(r.Header[":protocol"]) > 0
 }
@@ -167,7 +166,7 @@ func quoteAll(lines []string) string {
 	return "[" + strings.Join(quoted, " ") + more + "]"
 }
 
-// quoteOdd is s, or, when it is not a short word, quote of it.
+// quoteOdd returns s itself when it is a short word, else quote of it.
 func quoteOdd(s string) string {
 	if len(s) <= 32 && isToken(s) {
 		return s

@@ -22,7 +22,7 @@ const (
 	deflateOutput = 4 << 10  // inflated bytes that room is made for at first
 	longInflate   = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
 	maxScratch    = 64 << 10 // largest buffer that stays in a pool
-	freeInflation = 1 << 20  // a message may become as large without a look at Options.MaxRatio
+	freeInflation = 1 << 20  // up to here a message may grow whatever Options.MaxRatio says
 )
 
 // inflater is all that inflating one message needs. No state outlives the
@@ -159,8 +159,8 @@ func (c *Conn) inflate() ([]byte, error) {
 	return append([]byte{}, data...), nil
 }
 
-// bomb reports whether so many bytes are more than ratio times what has been used of the message for them. It counts what
-// has come, not what a header declares.
+// bomb reports whether so many bytes are more than ratio times what has been read of the message for them. It counts
+// what has come, not what a header declares.
 func (f *inflater) bomb(inflated, ratio int) bool {
 	used := f.in.bytes - int64(f.buf.Buffered())
 	return ratio > 0 && inflated > freeInflation && int64(inflated)/int64(ratio) > max(used, 0)

@@ -9,20 +9,16 @@ import (
 	"time"
 )
 
-// Linger reads on after Next has failed, and throws away what comes, so that
-// closing TCP does not reset the connection while our last messages and the Close
-// frame are on their way (RFC 6455 section 7.1.1). It returns nil when the peer's
-// Close frame has come, or, if that came before or the stream cannot be parsed any
-// more, at the end of TCP; else an error when timeout is over or when the transport
-// fails. It uses no memory but one read buffer.
+// Linger reads on after Next has failed, and throws away what comes, so that closing TCP does not reset the connection
+// while our last messages and the Close frame are on their way (RFC 6455 section 7.1.1). It returns nil when the peer's
+// Close frame has come or, if that came before or the stream cannot be parsed any more, at the end of TCP. It returns
+// an error when timeout is over or the transport fails. It uses no memory but one read buffer.
 //
-// timeout, 0 for none, begins at since, and anew whenever the peer's kernel has
-// taken something of what was written and has not arrived yet. So the peer has all
-// of it, and then that long to answer, unless it takes nothing for timeout. Where
-// that cannot be seen (see unsent), timeout begins at since only.
+// timeout, 0 for none, begins at since, and anew whenever the peer's kernel has taken something of what was still on
+// its way. So the peer gets all of it, unless it takes nothing for timeout, and then has that long to answer. Where the
+// progress cannot be seen (see unsent), timeout begins at since only.
 //
-// It is for the reading goroutine. Interrupt and Discard have no effect on it,
-// Abort ends it.
+// It is for the reading goroutine. Interrupt and Discard have no effect on it, Abort ends it.
 func (c *Conn) Linger(since time.Time, timeout time.Duration) error {
 	if !c.ended {
 		c.end(ErrStopped)
@@ -56,14 +52,14 @@ type leftover struct {
 	c       *Conn
 	timeout time.Duration
 	end     time.Time // when the time is over; zero: never
-	bytes   int       // have not arrived; 0 also when that is not known
+	bytes   int       // how many have not arrived; 0 also when that is unknown
 }
 
 func (c *Conn) leftover(since time.Time, timeout time.Duration) *leftover {
 	q := &leftover{c: c, timeout: timeout}
 	if timeout > 0 {
 		q.end = since.Add(timeout)
-		if q.bytes = c.unsent(); q.bytes > 0 { // it may have become less until now
+		if q.bytes = c.unsent(); q.bytes > 0 { // it may have shrunk meanwhile
 			q.end = time.Now().Add(timeout)
 		}
 	}
@@ -93,9 +89,9 @@ func (q *leftover) over() bool {
 	return !now.Before(q.end)
 }
 
-// unsent is how many bytes of what was written the peer's kernel has not acknowledged, our FIN among them; 0 when it has
-// all, or when that is not known. It is known of sockets on Linux, also below TLS and below wrappers that have NetConn or
-// SyscallConn, and of connections that say it.
+// unsent is how many of the bytes that were written the peer's kernel has not acknowledged, our FIN included; 0 when it
+// has all of them, or when that is unknown. It is known for sockets on Linux, also below TLS and below wrappers that
+// have NetConn or SyscallConn, and for connections that have a method for it.
 func (c *Conn) unsent() int {
 	switch conn := innermost(c.conn).(type) {
 	case interface{ Unsent() int }:

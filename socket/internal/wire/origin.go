@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// Origins guards against pages of other sites that open a WebSocket with the
-// user's cookies (RFC 6455 section 10.2). It is made once of patterns, and is
-// safe from any goroutine. The zero value lets in the request's own host.
+// Origins guards against pages of other sites that open a WebSocket with the user's cookies (RFC 6455 section 10.2). It
+// is made from patterns and does not change. It may be used from any goroutine. The zero value lets in the request's
+// own host.
 type Origins struct {
 	any   bool     // "*"
 	null  bool     // "null"
@@ -27,9 +27,8 @@ type Origins struct {
 //	null                a page without an origin, as in a sandbox
 //	*                   everything
 //
-// A port that is the scheme's own may stand there or not. An IPv6 address stands
-// in brackets; other brackets are classes of characters. An error names the
-// first pattern that could never match, and why.
+// A port that is the scheme's own may be given or left out. An IPv6 address stands in brackets; other brackets are
+// classes of characters. An error names the first pattern that could never match, and why.
 func NewOrigins(patterns []string) (*Origins, error) {
 	o := new(Origins)
 	for _, pattern := range patterns {
@@ -40,9 +39,8 @@ func NewOrigins(patterns []string) (*Origins, error) {
 	return o, nil
 }
 
-// Check returns nil when the request has no Origin, as from a client that is no
-// browser, when its origin has the host and port of the request, or when a
-// pattern matches; else a 403.
+// Check returns nil when the request has no Origin, as from a client that is no browser, when its origin has the host
+// and port of the request, or when a pattern matches; else a 403.
 func (o *Origins) Check(r *http.Request) *Refusal {
 	lines := r.Header["Origin"]
 	switch len(lines) {
@@ -86,7 +84,7 @@ func (o *Origins) match(from origin) bool {
 	return false
 }
 
-// origin is a parsed one, in lower case.
+// origin is a parsed origin, in lower case.
 type origin struct {
 	scheme string
 	host   string // IPv6 in brackets
@@ -136,7 +134,7 @@ func (o origin) own(host string) bool {
 	return ok && h == o.host && port == o.port
 }
 
-// match holds a pattern against o without the scheme's own port and with it.
+// match compares a pattern with o, once without and once with the scheme's own port.
 func (o origin) match(pattern, text string) bool {
 	port := o.port
 	if port != "" {
@@ -152,8 +150,8 @@ func matches(pattern, text string) bool {
 	return ok && err == nil
 }
 
-// splitHost takes the port off a host in lower case, and checks both. The
-// spelling of an IPv6 address does not matter.
+// splitHost splits a host in lower case from its port, and checks both. The spelling of an IPv6 address does not
+// matter.
 func splitHost(s string) (host, port string, ok bool) {
 	host = s
 	if i := strings.LastIndexByte(s, ':'); i >= 0 && !strings.HasSuffix(s, "]") {
@@ -182,7 +180,7 @@ func isPort(s string) bool {
 	return err == nil && strconv.FormatUint(n, 10) == s
 }
 
-// isScheme is RFC 3986 section 3.1, in lower case.
+// isScheme checks a scheme in lower case (RFC 3986 section 3.1).
 func isScheme(s string) bool {
 	return s != "" && s[0] >= 'a' && s[0] <= 'z' && only(s, "+-.")
 }

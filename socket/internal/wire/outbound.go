@@ -155,10 +155,9 @@ func checkClose(d websock.CloseDetail) error {
 // Pending reports whether bytes wait for a Flush.
 func (c *Conn) Pending() bool { return c.out.pending.Load() }
 
-// Flush writes all that waits, in one write where the transport has one. It
-// waits for a write in progress and then for its own: as long as the peer takes
-// something within each WriteTimeout, and not beyond the time of [Conn.LimitWrites]. A write that fails, or is not
-// completed, shuts the gate for ever: its error is that of every later call.
+// Flush writes all that waits, in one write where the transport has one. It waits for a write in progress and then for
+// its own: as long as the peer takes something within each WriteTimeout, and not beyond the time of [Conn.LimitWrites].
+// A write that fails, or is not completed, shuts the gate for ever: its error is that of every later call.
 func (c *Conn) Flush() error {
 	o := &c.out
 	o.mu.Lock()

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// add takes a pattern, or says why no origin can match it.
+// add takes a pattern, or returns why no origin can match it.
 func (o *Origins) add(pattern string) error {
 	p := strings.ToLower(pattern)
 	switch p {
@@ -45,8 +45,7 @@ func (o *Origins) add(pattern string) error {
 	return nil
 }
 
-// oddCharacter says what is wrong with a pattern that has rest at a place where no
-// origin has it.
+// oddCharacter says what is wrong with a pattern that has rest in a place where no origin has it.
 func oddCharacter(rest string) error {
 	switch c := rest[0]; {
 	case c == ',':
@@ -70,11 +69,10 @@ func checkScheme(scheme string) error {
 	return syntax(scheme)
 }
 
-// metas are what path.Match takes for something else than itself.
+// metas are the characters with a meaning of their own for path.Match.
 const metas = `*?[]^\`
 
-// cleanHost returns a pattern for host and port with IPv6 addresses in it made
-// literal and canonical.
+// cleanHost returns a pattern for host and port in which IPv6 addresses are literal and canonical.
 func cleanHost(host string) (string, error) {
 	address, port, v6 := cut6(host)
 	if !v6 {
@@ -90,7 +88,7 @@ func cleanHost(host string) (string, error) {
 		if !only(host, hostMarks+":"+metas) {
 			return "", errors.New("its host has other characters than a host can have")
 		}
-	} else if strings.ContainsAny(address, "*?") { // of an address as browsers spell it
+	} else if strings.ContainsAny(address, "*?") { // matched against an address as browsers spell it
 		host = `\[` + address + "]"
 	} else if literal, ok := canonical6(address); ok {
 		host = `\` + literal
@@ -103,8 +101,7 @@ func cleanHost(host string) (string, error) {
 	return host + port, syntax(host)
 }
 
-// cut6 cuts host where it begins with an IPv6 address in brackets. What else
-// stands in brackets there is a class of characters.
+// cut6 cuts host where it begins with an IPv6 address in brackets. Anything else in brackets is a class of characters.
 func cut6(host string) (address, port string, ok bool) {
 	rest, ok := strings.CutPrefix(host, "[")
 	if !ok {
@@ -123,7 +120,7 @@ func inClass(s string) bool {
 	return i >= 0 && !strings.Contains(s[:i], "[")
 }
 
-// checkPort checks what stands after a host: nothing, or a colon and a port.
+// checkPort checks what follows a host: nothing, or a colon and a port.
 func checkPort(s string) error {
 	if s == "" {
 		return nil

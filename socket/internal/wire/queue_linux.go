@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sendQueue is how many bytes the kernel has of what was written to conn that the peer's has not acknowledged.
+// sendQueue is how many bytes of what was written to conn the peer's kernel has not acknowledged.
 func sendQueue(conn syscall.Conn) (n int) {
 	raw, err := conn.SyscallConn()
 	if err != nil {

@@ -4,7 +4,7 @@ package wire
 
 import "syscall"
 
-// sendQueue is not known here.
+// sendQueue is unknown here.
 func sendQueue(syscall.Conn) int { return 0 }
 
 // hasten does nothing here.

@@ -102,8 +102,8 @@ type rawWriter struct {
 	rest  []byte   // what is to be written, or
 	parts [][]byte // in several pieces
 	armed bool     // there is a deadline
-	taken bool     // the kernel has taken something since that was set
-	late  bool     // it has passed, and this is the last try
+	taken bool     // the kernel has taken something since the deadline was set
+	late  bool     // the deadline has passed, and this is the last try
 	err   error
 }
 
@@ -132,9 +132,9 @@ func (c *Conn) rawWrite(b *batch) error {
 	return err
 }
 
-// again has a write tried once more whose deadline has passed. The kernel may have room all the same: it says that a
-// descriptor is writable when a third of its buffer is free, and with a buffer of 4 MiB a slow peer takes longer for that
-// than WriteTimeout.
+// again lets a write whose deadline has passed try once more. The kernel may have room all the same: it says that a
+// descriptor is writable only when a third of its buffer is free, and with a buffer of 4 MiB a slow peer takes longer
+// for that than WriteTimeout.
 func (w *rawWriter) again() bool {
 	if w.late {
 		return false // tried, or not even that: the deadline of LimitWrites
@@ -170,8 +170,8 @@ func (w *rawWriter) write(fd uintptr) bool {
 	}
 }
 
-// wait is called when the kernel takes nothing now. It starts the time anew if something was taken since it last
-// began, and tells whether there is time.
+// wait is called when the kernel takes nothing now. It starts the time anew if something was taken since it last began,
+// and tells whether there is time left.
 func (w *rawWriter) wait() bool {
 	if w.armed && !w.taken {
 		if w.late {

@@ -12,20 +12,16 @@ import (
 // told.
 const longCall = 16 << 10
 
-// recv, send and sendv are read(2), write(2) and writev(2) on a socket that do not
-// wait for bytes or for room, also when somebody has taken O_NONBLOCK off the
-// descriptor. So the scheduler need not know of the short ones; to tell it, as
-// package syscall does, is a twentieth of what a short message costs. The race
-// detector and its like must know of the memory, and with them there are the usual
-// calls.
+// recv, send and sendv are read(2), write(2) and writev(2) on a socket that never wait for bytes or for room, even if
+// somebody has taken O_NONBLOCK off the descriptor. So the scheduler need not know of the short ones: telling it, as
+// package syscall does, is a twentieth of what a short message costs. The race detector and its like must know of the
+// memory; with them the usual calls are used.
 //
-// What such a call can still wait for is the kernel's own work: the lock of the
-// socket, which the network's side of the kernel holds while it handles a batch of
-// packets of this connection, a page fault in the memory that is copied (also of
-// memory that was swapped out), and freeing memory for the copy when the machine has
-// none. That is microseconds, and on a machine that swaps milliseconds, and never
-// for the peer. Meanwhile its processor runs no other goroutine, and a garbage collection that
-// wants the world stopped waits. The build tag troupe_nosyscalls leaves all of it to
+// What such a call can still wait for is the kernel's own work: the lock of the socket, which the network's side of the
+// kernel holds while it handles a batch of packets of this connection; a page fault in the memory that is copied (also
+// of memory that was swapped out); and freeing memory for the copy when the machine has none. That takes microseconds,
+// on a machine that swaps milliseconds, and never depends on the peer. Meanwhile its processor runs no other goroutine,
+// and a garbage collection that wants to stop the world waits. The build tag troupe_nosyscalls leaves all of it to
 // package net.
 
 func recv(fd uintptr, p []byte) (int, error) {
@@ -49,7 +45,7 @@ func sendLong(fd uintptr, p []byte) (int, error) {
 	return result(n, errno)
 }
 
-// vector is the memory of a call of sendv, kept for the next one.
+// vector is the memory for a call of sendv, kept for the next one.
 type vector struct {
 	msg syscall.Msghdr
 	iov []syscall.Iovec

@@ -100,6 +100,6 @@ func (c *Conn) afterRead(err error) error {
 	return err
 }
 
-// Finished reports whether the peer's Close frame was read and nothing behind it:
-// TCP can be closed without a reset. It is for the reading goroutine.
+// Finished reports whether the peer's Close frame was read and nothing after it: TCP can be closed without a reset. It
+// is for the reading goroutine.
 func (c *Conn) Finished() bool { return c.finished }

@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// CheckSubprotocols returns an error that names the first of names that can never
-// be negotiated: one that is no token (RFC 6455 section 4.1), or one that stands
-// there twice.
+// CheckSubprotocols returns an error that names the first of names that can never be negotiated: it is no token (RFC
+// 6455 section 4.1), or it stands there twice.
 func CheckSubprotocols(names []string) error {
 	for i, name := range names {
 		if !isToken(name) {
@@ -23,7 +22,7 @@ func CheckSubprotocols(names []string) error {
 }
 
 // subprotocol is the first of ours that the client offers; else what the application has chosen and set in w, if the
-// client offers that: browsers fail a connection whose 101 names another. "": none.
+// client offers that, since browsers fail a connection whose 101 names another. "": none.
 func (u *Upgrader) subprotocol(w, r http.Header) string {
 	for _, name := range u.opts.Subprotocols {
 		if offers(r, name) {
@@ -36,8 +35,8 @@ func (u *Upgrader) subprotocol(w, r http.Header) string {
 	return ""
 }
 
-// offers reports whether the client offers a subprotocol, spelled so: they are not
-// folded (RFC 6455 section 11.3.4 has no word of case, and JavaScript compares).
+// offers reports whether the client offers a subprotocol in exactly this spelling: case counts (RFC 6455 section 11.3.4
+// says nothing about it, and JavaScript compares).
 func offers(h http.Header, subprotocol string) bool {
 	return hasItem(h, "Sec-Websocket-Protocol", func(item string) bool { return item == subprotocol })
 }

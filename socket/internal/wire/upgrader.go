@@ -17,7 +17,7 @@ type Options struct {
 	Threshold      int           // least bytes of a message that is deflated; 0: every message
 	Level          int           // of deflate, 1 to 9
 	MaxMessageSize int64         // bytes after inflation; negative: no limit
-	MaxRatio       int           // a message beyond a MiB inflates to at most so many times what was read of it; 0 or less: no limit
+	MaxRatio       int           // a message of more than 1 MiB inflates to at most so many times what was read of it; 0 or less: no limit
 	SkipUTF8Check  bool          // of text messages; close reasons are always checked
 	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
 	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
@@ -53,9 +53,8 @@ func Accept(w http.ResponseWriter, r *http.Request, o Options) (*Conn, error) {
 // w stay in the 101. The request must have passed [CheckRequest] and, unless
 // every origin is welcome, [Origins.Check].
 //
-// A [*Refusal] says that nothing was written and w is still the caller's. An
-// error that is [http.ErrHijacked] says that it has been taken over before. With
-// any other error the 101 may be out and the transport has failed; the
+// A [*Refusal] says that nothing was written and w is still the caller's. An error that is [http.ErrHijacked] says that
+// the connection had been taken over before. With any other error the 101 may be out and the transport has failed; the
 // connection, if there was one, is closed.
 func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error) {
 	if !canHijack(w) {
@@ -80,8 +79,8 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 			conn.Close() //nolint:errcheck,gosec // it has failed already
 		}
 	}()
-	var leftover []byte                  // what net/http has read behind the request's head
-	if brw != nil && brw.Reader != nil { // a ResponseWriter of somebody else's may have none
+	var leftover []byte                  // what net/http has read after the request's head
+	if brw != nil && brw.Reader != nil { // not every ResponseWriter has one
 		p, _ := brw.Peek(brw.Reader.Buffered()) // cannot fail: so many bytes are buffered
 		leftover = append(leftover, p...)
 	}

@@ -43,8 +43,8 @@ func (c *Conn) writeAll(b *batch) error {
 	return nil
 }
 
-// pacer is a write by the connection's own Write, which does not say when it was that the peer took something. So each
-// piece has a deadline; when a part of a piece was taken before that, the rest is a new piece.
+// pacer is a write with the connection's own Write, which does not say when the peer took something. So each piece has
+// a deadline; when a part of a piece was taken before that, the rest is a new piece.
 type pacer struct {
 	c        *Conn
 	patience time.Duration // the longest deadline of one Write
@@ -53,9 +53,9 @@ type pacer struct {
 	end      int64         // when the write fails unless it takes more; 0: never
 }
 
-// newPacer is for one write. Where a Write can go on after its deadline, that is short, to learn when the peer has taken
-// something: so a peer that takes no more is cut after WriteTimeout, or an eighth later. TLS cannot go on, and of others
-// one does not know: then it is WriteTimeout, for all of a piece.
+// newPacer is for one write. Where a Write can go on after its deadline, that is short, so as to learn when the peer
+// has taken something: a peer that takes no more is cut off after WriteTimeout, or an eighth later. A Write over TLS
+// cannot go on, and of other connections it is not known: there the deadline is WriteTimeout, for a whole piece.
 func newPacer(c *Conn) pacer {
 	timeout := c.u.opts.WriteTimeout
 	short := max(timeout/8, min(timeout, time.Millisecond))
@@ -157,8 +157,8 @@ func cut(segments [][]byte, size int) (piece, rest [][]byte) {
 	return segments, nil
 }
 
-// arm gives a write to a descriptor that begins to block its deadline. The time begins now: the kernel has just taken
-// something, or this is the first it was asked for.
+// arm sets the deadline of a write to a descriptor that begins to block. The time begins now: the kernel has just taken
+// something, or was asked for the first time.
 func (c *Conn) arm() error {
 	timeout := c.u.opts.WriteTimeout
 	if timeout <= 0 {
@@ -198,7 +198,7 @@ func (c *Conn) LimitWrites(t time.Time) {
 	}
 	o.limit = limit
 	if o.armed != 0 && limit > o.armed {
-		return // the write in progress ends before; arm and disarm set it
+		return // the write in progress ends before; arm and disarm set the deadline
 	}
 	c.conn.SetWriteDeadline(c.u.time(limit)) //nolint:errcheck,gosec // fails on a closed connection only
 }
