@@ -21,13 +21,13 @@ var errDay = errors.New("the day has broken promises")
 // The short day, for every change, and the long one.
 var (
 	shortDay = day.Day{People: 200, Rooms: 8, Hour: 3 * time.Second, Pace: 1500 * time.Millisecond, Stop: 2 * time.Second, Storms: 2, Back: time.Second, Limit: 30 * time.Second}
-	longDay  = day.Day{People: 3000, Rooms: 100, Hour: time.Minute, Pace: 2 * time.Second, Stop: 8 * time.Second, Storms: 5, Back: 5 * time.Second, Limit: 2 * time.Minute}
+	longDay  = day.Day{People: 3000, Rooms: 100, Hour: time.Minute, Pace: 10 * time.Second, Stop: 8 * time.Second, Storms: 5, Back: 5 * time.Second, Limit: 2 * time.Minute}
 )
 
 // hardDay is the command: examples/chat, built and run, and everything that a hard day has.
 func hardDay(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("day", flag.ContinueOnError)
-	long := flags.Bool("long", false, "3,000 people, about 20 minutes")
+	long := flags.Bool("long", false, "3,000 people, about 15 minutes")
 	people := flags.Int("people", 0, "how `many`; 0: 200, or 3,000 with -long")
 	hour := flags.Duration("hour", 0, "how long each part of the day takes; 0: 3 s, or 1 min with -long")
 	seed := flags.Uint64("seed", uint64(time.Now().UnixNano()), "of what people do")

@@ -2,15 +2,13 @@ package load
 
 import "fmt"
 
-// numbers checks the broadcasts that one connection gets: each above what was sent when it joined, once and in order, up to
-// those that were sent when it left.
+// numbers checks the broadcasts that one connection gets: each above what was sent when it joined, once and in order, and none
+// after it was told that it has left.
 type numbers struct {
 	state numbersState
 	last  uint64   // the last that came
 	since uint64   // joined: all above it are to come
 	early []uint64 // came before the answer to join
-	due   uint64   // left: up to here they have to come,
-	until uint64   // and none from behind here
 }
 
 type numbersState uint8
@@ -41,29 +39,23 @@ func (n *numbers) joined(since uint64) error {
 	return nil
 }
 
-func (n *numbers) left(due, until uint64) error {
+func (n *numbers) left() error {
 	if n.state != numbersIn {
 		return fmt.Errorf("load: %q that nobody asked for", "left")
 	}
-	n.state, n.due, n.until = numbersOut, due, until
-	if n.last > until {
-		return fmt.Errorf("load: broadcast %d came to one that had left before it, at %d", n.last, until)
-	}
+	n.state = numbersOut
 	return nil
 }
-
-// complete says whether all is there that was due when the connection left.
-func (n *numbers) complete() bool { return n.state == numbersOut && n.seen() >= n.due }
 
 func (n *numbers) got(number uint64) error {
 	switch {
 	case n.state == numbersJoining:
 		n.early = append(n.early, number)
 		return nil
+	case n.state == numbersOut:
+		return fmt.Errorf("load: broadcast %d came to one that had left, at %d", number, n.last)
 	case number <= n.last:
 		return fmt.Errorf("load: broadcast %d came behind %d", number, n.last)
-	case n.state == numbersOut && number > n.until:
-		return fmt.Errorf("load: broadcast %d came to one that had left before it, at %d", number, n.until)
 	case number > n.since && number != n.seen()+1:
 		return fmt.Errorf("load: broadcast %d came behind %d, member since %d", number, n.last, n.since)
 	}

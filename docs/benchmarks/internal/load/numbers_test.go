@@ -1,7 +1,6 @@
 package load
 
 import (
-	"errors"
 	"strings"
 	"testing"
 )
@@ -10,7 +9,7 @@ func TestNumbers(t *testing.T) {
 	type step = func(*numbers) error
 	join := func(n *numbers) error { n.join(); return nil }
 	joined := func(since uint64) step { return func(n *numbers) error { return n.joined(since) } }
-	left := func(due, until uint64) step { return func(n *numbers) error { return n.left(due, until) } }
+	left := func(n *numbers) error { return n.left() }
 	got := func(all ...uint64) step {
 		return func(n *numbers) error {
 			for _, number := range all {
@@ -21,30 +20,23 @@ func TestNumbers(t *testing.T) {
 			return nil
 		}
 	}
-	complete := func(n *numbers) error {
-		if !n.complete() {
-			return errors.New("not complete")
-		}
-		return nil
-	}
 	for name, tt := range map[string]struct {
 		steps []step
 		want  string
 	}{
-		"all":                      {[]step{join, joined(3), got(4, 5, 6), left(5, 7), complete, got(7)}, ""},
+		"all":                      {[]step{join, joined(3), got(4, 5, 6), left}, ""},
 		"before the answer":        {[]step{join, got(3, 4), joined(3), got(5)}, ""},
 		"begun before join":        {[]step{join, joined(3), got(2, 3, 4)}, ""},
-		"nothing came":             {[]step{join, joined(3), left(3, 3), complete}, ""},
-		"joined again":             {[]step{join, joined(3), got(4), left(4, 5), complete, join, joined(9), got(10)}, ""},
+		"nothing came":             {[]step{join, joined(3), left}, ""},
+		"joined again":             {[]step{join, joined(3), got(4), left, join, joined(9), got(10)}, ""},
 		"lost":                     {[]step{join, joined(3), got(4, 6)}, "6 came behind 4"},
 		"the first lost":           {[]step{join, joined(3), got(5)}, "5 came behind 0"},
 		"lost before the answer":   {[]step{join, got(5), joined(3)}, "5 came behind 0"},
 		"lost behind old ones":     {[]step{join, joined(3), got(2, 3, 5)}, "5 came behind 3"},
 		"doubled":                  {[]step{join, joined(3), got(4, 4)}, "4 came behind 4"},
 		"reordered":                {[]step{join, joined(1), got(2, 4, 3)}, "4 came behind 2"},
-		"the last lost":            {[]step{join, joined(3), got(4), left(5, 5), complete}, "not complete"},
-		"behind left":              {[]step{join, joined(3), left(3, 3), got(4)}, "had left"},
-		"behind left, before it":   {[]step{join, joined(3), got(4, 5), left(4, 4)}, "had left"},
+		"after left":               {[]step{join, joined(3), got(4), left, got(5)}, "had left"},
+		"an old one after left":    {[]step{join, joined(3), got(4), left, got(4)}, "had left"},
 		"an answer without asking": {[]step{joined(3)}, "nobody asked"},
 	} {
 		var n numbers

@@ -34,7 +34,7 @@ func TestSoak_detects(t *testing.T) {
 				case string(p) == "join":
 					c.Write(frame(0x81, []byte("joined 0")))
 				case string(p) == "leave":
-					c.Write(frame(0x81, []byte("left 0 0")))
+					c.Write(frame(0x81, []byte("left")))
 				case len(p) == 2:
 					c.Write(frame(0x88, p))
 					return

@@ -133,7 +133,7 @@ func (k *talker) leave() error {
 	if err := k.write(frame.Append(nil, frame.Text, []byte("leave"))); err != nil {
 		return err
 	}
-	return k.await("the broadcasts before leave", func() bool { return k.group.complete() })
+	return k.await("the answer to leave", func() bool { return k.group.state == numbersOut })
 }
 
 // burst sends messages of these sizes in one write.
@@ -299,7 +299,7 @@ func (k *talker) echo(p []byte) error {
 }
 
 func (k *talker) text(s string) error {
-	var a, b uint64
+	var a uint64
 	switch {
 	case strings.HasPrefix(s, "#"):
 		if _, err := fmt.Sscanf(s[:min(len(s), 24)], "#%d ", &a); err != nil {
@@ -312,11 +312,8 @@ func (k *talker) text(s string) error {
 			return fmt.Errorf("load: %.40q: %w", s, err)
 		}
 		return k.group.joined(a)
-	case strings.HasPrefix(s, "left "):
-		if _, err := fmt.Sscanf(s, "left %d %d", &a, &b); err != nil {
-			return fmt.Errorf("load: %.40q: %w", s, err)
-		}
-		return k.group.left(a, b)
+	case s == "left":
+		return k.group.left()
 	}
 	return fmt.Errorf("load: nobody asked for %.40q", s)
 }

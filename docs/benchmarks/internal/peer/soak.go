@@ -38,7 +38,7 @@ type SoakState struct {
 
 // ServeSoak serves echoes and broadcasts numbers without pause: "#1 ...", "#2 ..." to all that are in the group. "join" and
 // "leave" are commands of a client. What they answer tells which numbers it has to get: after "joined S" all above S;
-// after "left D E" those up to D, and none above E. The func that is returned tells the state.
+// after "left" none at all, not even one that was under way. The func that is returned tells the state.
 func ServeSoak(ln net.Listener, o SoakOptions) (func() SoakState, error) {
 	sockets, err := socket.New(socket.Config{
 		Compression: socket.Compression{On: true}, HibernateAfter: o.Hibernate, PingInterval: o.Ping, MaxSockets: o.MaxSockets,
@@ -92,9 +92,8 @@ func (s soaker) HandleIn(ctx context.Context, msg websock.Message) websock.Resul
 		s.reg.Join(group, actor.Self(ctx), nil)
 		return websock.Push(websock.Text(fmt.Sprint("joined ", s.begun.Load())))
 	case "leave":
-		done := s.done.Load()
 		s.reg.Leave(group, actor.Self(ctx))
-		return websock.Push(websock.Text(fmt.Sprint("left ", done, " ", s.begun.Load())))
+		return websock.Push(websock.Text("left"))
 	}
 	return websock.Push(msg)
 }
