@@ -51,10 +51,12 @@ var given = map[string]string{
 	"mux":     "*http.ServeMux",
 	"pid":     "actor.PID",
 	"r":       "*http.Request",
+	"server":  "*http.Server",
 	"sockets": "*socket.Server",
 	"sys":     "*actor.System",
 	"t":       "*testing.T",
 	"w":       "http.ResponseWriter",
+	"workers": "*supervisor.Supervisor",
 }
 
 // results are the result types that statements with a return may be meant for.

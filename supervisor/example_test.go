@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -51,6 +52,40 @@ func ExampleRun() {
 	// start queue
 	// stop queue
 	// stop db
+	// error: <nil>
+}
+
+// A probe looks at the whole tree, so the tree is made before the handler, and served after it.
+func ExampleSupervisor_Run() {
+	ctx, cancel := context.WithCancel(context.Background()) // in main: context.Background()
+	mux := http.NewServeMux()
+	ask := func() {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		fmt.Print(w.Code, " ", w.Body)
+	}
+	shop, err := supervisor.New(
+		supervisor.Config{Name: "shop", OnEvent: func(e supervisor.Event) {
+			if e.Kind == supervisor.EventReady {
+				ask()
+				cancel() // as SIGTERM does
+			}
+		}},
+		supervisor.ChildSpec{ID: "queue", Service: supervisor.ServiceFunc(func(ctx context.Context) error {
+			supervisor.Ready(ctx)
+			<-ctx.Done()
+			return nil
+		}), StartTimeout: time.Second},
+	)
+	if err != nil {
+		panic(err)
+	}
+	mux.Handle("GET /readyz", supervisor.Probe(shop))
+	ask()
+	fmt.Println("error:", shop.Run(ctx))
+	// Output:
+	// 503 supervisor shop: the supervisor is not running
+	// 200 ready
 	// error: <nil>
 }
 

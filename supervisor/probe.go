@@ -9,6 +9,8 @@ import (
 // balancers. s is served and does not stop, each child is ready, in supervisors below it, too, and each child's
 // Service that has a method Ready() error, as *socket.Server, returns nil. A child that is stopped because it has
 // finished, is not needed or was terminated does not count.
+//
+// s need not be served yet: make it with [New], mount the Probe, and then call [Supervisor.Run].
 func Probe(s *Supervisor) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")

@@ -12,18 +12,23 @@ import (
 // send two.
 const sameSignal = time.Second
 
-// Run serves a Supervisor of cfg and children, for main. SIGINT and SIGTERM end it in order, as the end of ctx does, and
-// Run returns nil. A second signal, a second or more after the first, kills: actors are killed, HTTP servers closed, sockets
-// get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that at most, whatever signals
-// come then, since whoever sends one twice sends the second twice, too, and returns a [*SignalError]; what still runs is
-// left to the end of the program. Other errors are those of New and Serve.
-//
-// While it runs, these signals do not end the program.
+// Run is [New] and [Supervisor.Run], for a main that needs nothing between the two.
 func Run(ctx context.Context, cfg Config, children ...ChildSpec) error {
 	s, err := New(cfg, children...)
 	if err != nil {
 		return err
 	}
+	return s.Run(ctx)
+}
+
+// Run is Serve for main, where it is called once, on the outermost Supervisor. SIGINT and SIGTERM end it in order, as the
+// end of ctx does, and Run returns nil. A second signal, a second or more after the first, kills: actors are killed, HTTP
+// servers closed, sockets get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that
+// at most, whatever signals come then, since whoever sends one twice sends the second twice, too, and returns a
+// [*SignalError]; what still runs is left to the end of the program. Other errors are those of [Supervisor.Serve].
+//
+// While it runs, these signals do not end the program.
+func (s *Supervisor) Run(ctx context.Context) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)

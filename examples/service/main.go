@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"os"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -115,22 +114,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 
-	// The probe says ready when the whole tree is up: a signal that comes sooner finds no Serve that would drain.
-	var up atomic.Bool
-	lastReady := func(e supervisor.Event) {
-		if e.Kind == supervisor.EventReady && e.Child == "sockets" {
-			up.Store(true)
-		}
-	}
-	ready := func() error {
-		if !up.Load() {
-			return errors.New("starting")
-		}
-		return sockets.Ready()
-	}
-
 	server := &http.Server{
-		Handler:           routes(o, sys, sockets, jobs, workers, ready),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		IdleTimeout:       time.Minute,
@@ -143,7 +127,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return l, err
 	}
 	// The probes have a server of their own, in front of the other: it is there before it and after it.
-	prober := &http.Server{Handler: probes(ready), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
+	prober := &http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
 	listenProbes := func(ctx context.Context) (net.Listener, error) {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.probeAddr)
 		if err != nil {
@@ -167,7 +151,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if o.probeAddr == "" {
 		children = slices.DeleteFunc(children, func(c supervisor.ChildSpec) bool { return c.ID == "probes" })
 	}
-	return supervisor.Run(ctx, supervisor.Config{Name: "service", Logger: log, OnEvent: lastReady}, children...)
+	service, err := supervisor.New(supervisor.Config{Name: "service", Logger: log}, children...)
+	if err != nil {
+		return err
+	}
+	// The probe looks at the tree that the servers are a part of, so they get their handlers when it is there.
+	probes := probes(service)
+	prober.Handler = probes
+	server.Handler = routes(o, sys, sockets, jobs, workers, probes)
+	return service.Run(ctx)
 }
 
 // progress logs each stage of a drain, and of the closing each tenth.

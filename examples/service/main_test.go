@@ -202,7 +202,7 @@ func waitReady(t *testing.T, addr string) {
 	t.Helper()
 	until(t, "the service to be ready", func() bool {
 		code, body := get("GET", "http://"+addr+"/readyz")
-		if code != http.StatusOK && (code != http.StatusServiceUnavailable || body != "starting\n") {
+		if code != http.StatusOK && (code != http.StatusServiceUnavailable || !strings.HasPrefix(body, "supervisor ")) {
 			t.Fatalf("probe while the service starts: %d %s", code, body)
 		}
 		return code == http.StatusOK

@@ -15,7 +15,7 @@ import (
 var page []byte
 
 func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervisor.Dynamic, workers *supervisor.Supervisor,
-	ready func() error) http.Handler {
+	probes http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -26,7 +26,7 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 	}))
 
 	for _, path := range []string{"GET /healthz", "GET /readyz"} {
-		mux.Handle(path, probes(ready))
+		mux.Handle(path, probes)
 	}
 
 	// A restarted actor has a new PID, so it is looked up each time.
@@ -52,11 +52,12 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// probes answers whether the process lives: it does when it answers; and whether it is ready: when all runs, and a socket
-// may come. A process that drains is live and not ready.
-func probes(ready func() error) http.Handler {
+// probes answers whether the process lives: it does when it answers; and whether it is ready: when the whole tree is up, and
+// a socket may come. So a signal that comes after it finds a Serve of the sockets that drains. A process that drains is live
+// and not ready.
+func probes(service *supervisor.Supervisor) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	mux.Handle("GET /readyz", socket.Probe(ready))
+	mux.Handle("GET /readyz", supervisor.Probe(service))
 	return mux
 }
