@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -458,11 +459,13 @@ func TestTerminate_deadlineRunsFromTheExit(t *testing.T) {
 		{"System's default", 0, 0, "7s"},
 		{"from the Exit on", 4 * time.Second, 3 * time.Second, "1s"},
 		{"no limit", -1, 3 * time.Second, "none"},
+		{"the longest", math.MaxInt64, 0, time.Duration(math.MaxInt64 - time.Minute).String()},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				sys, _ := newSystem(t, actor.Config{ShutdownTimeout: 7 * time.Second})
+				time.Sleep(time.Minute) // so that the longest time would overflow
 				got := "Terminate did not run"
 				pid := spawn(t, sys, &behaviour{terminate: func(ctx context.Context, _ error) {
 					got = "none"

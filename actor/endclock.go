@@ -2,6 +2,7 @@ package actor
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -14,7 +15,7 @@ import (
 type endClock struct {
 	timer    *time.Timer
 	deadline int64 // by System.now: of the shutdown time; 0: not begun, or no limit. Does not change once the reason is decided
-	abandon  int64 // likewise: when a callback that was found running by the loss of the transport is given up; 0: never
+	abandon  int64 // likewise: when the callback that runs since the loss of the transport is given up; 0: never
 }
 
 // ends returns the clock to write to; p.mu is held.
@@ -30,8 +31,16 @@ func (p *process) startDeadline() {
 	if p.shutdown < 0 || p.clock != nil && p.clock.deadline != 0 {
 		return
 	}
-	p.ends().deadline = p.sys.now() + int64(p.shutdown)
+	p.ends().deadline = after(p.sys.now(), p.shutdown)
 	p.setClock()
+}
+
+// after is d after now, both by System.now. One that is too long for that is the latest there is.
+func after(now int64, d time.Duration) int64 {
+	if t := now + int64(d); t >= now {
+		return t
+	}
+	return math.MaxInt64
 }
 
 // startAbandon gives the callback in progress, if there is one, its time from the loss of the transport on; p.mu is held.
@@ -39,15 +48,34 @@ func (p *process) startAbandon() {
 	if p.state == stateRunning && !p.running || p.clock != nil && p.clock.abandon != 0 {
 		return
 	}
-	d := p.shutdown // of a process without a transport
-	if h, ok := p.hooks.(hook.Patient); ok {
-		d = h.AbandonAfter()
-	}
+	d := p.patience()
 	if d < 0 {
 		return
 	}
-	p.ends().abandon = p.sys.now() + int64(d)
+	p.ends().abandon = after(p.sys.now(), d)
 	p.setClock()
+}
+
+// patience is how long a callback may run on that the loss of the transport has found running; negative: without limit.
+func (p *process) patience() time.Duration {
+	if h, ok := p.hooks.(hook.Patient); ok {
+		return h.AbandonAfter()
+	}
+	return p.shutdown // of a process without a transport
+}
+
+// nextCallback gives the callback in progress its own time when it has begun since the transport was lost, because the host's last
+// frame waits for more than one. Whether each returns is what counts, not how many there are. p.mu is held.
+func (p *process) nextCallback() bool {
+	c, now := p.clock, p.sys.now()
+	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
+		return false
+	}
+	if c.abandon = after(p.began, p.patience()); now >= c.abandon {
+		return false
+	}
+	p.setClock()
+	return true
 }
 
 // setClock sets the timer for what comes first; p.mu is held.
@@ -78,6 +106,10 @@ func (p *process) due() int64 {
 func (p *process) timeOver() {
 	p.mu.Lock()
 	if due := p.due(); p.state >= stateLeaving || due == 0 || p.sys.now() < due {
+		p.mu.Unlock()
+		return
+	}
+	if p.nextCallback() {
 		p.mu.Unlock()
 		return
 	}

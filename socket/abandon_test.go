@@ -151,6 +151,50 @@ func TestAbandonAfter(t *testing.T) {
 	}
 }
 
+// The peer's Close keeps its place behind the messages that wait, each of which may take AbandonAfter; only a callback that
+// does not return is abandoned.
+func TestAbandonAfter_isForEachCallback(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		stuck  int // the number of the callback that does not return; -1: none
+		after  time.Duration
+		closed time.Duration
+	}{
+		{"all return", -1, 10 * time.Second, 100 * time.Second},
+		{"all return, no limit", -1, -1, 100 * time.Second},
+		{"one does not", 50, 10 * time.Second, 60 * time.Second},
+	} {
+		bubble(t, test.name, func(t *testing.T) {
+			h := puppet()
+			c := serve(t, socket.Config{AbandonAfter: test.after}).dial(h)
+			synctest.Wait()
+			start := time.Now()
+			for i := range 100 {
+				c.pid.Send(do(func(context.Context) websock.Result {
+					if i == test.stuck {
+						time.Sleep(time.Hour)
+					}
+					time.Sleep(time.Second)
+					return websock.OK()
+				}))
+			}
+			synctest.Wait()
+			c.must(c.Close(1000, ""))
+			closed := c.end()
+			if took := time.Since(start); took != test.closed {
+				t.Errorf("100 callbacks of 1s before the Close, AbandonAfter %v: OnClose after %v, want %v", test.after, took, test.closed)
+			}
+			if got := len(h.terminated()); (got == 1) != (test.stuck < 0) {
+				t.Errorf("Terminate ran %d times, want it unless a callback did not return", got)
+			}
+			if problem := reasonIs(websock.ErrRemote)(closed.Reason); problem != "" {
+				t.Errorf("Closed.Reason: %s", problem)
+			}
+			time.Sleep(2 * time.Hour)
+		})
+	}
+}
+
 // An Exit, a shutdown and a drain shorten the time of a callback whose peer is lost to ShutdownTimeout, but do not
 // lengthen it.
 func TestAbandonAfter_endsEarlier(t *testing.T) {

@@ -67,7 +67,7 @@ type Scoped interface {
 type Patient interface {
 	Host
 	// AbandonAfter is how long the callback in progress may run on after a [Port.Fail], an overload, or while the message
-	// of a [Port.DeliverLast] waits for it; negative: without limit. Then the process ends without Terminate, with that reason,
+	// of a [Port.DeliverLast] waits for it, and for several the time of each; negative: without limit. Then the process ends without Terminate, with that reason,
 	// and the goroutine of the callback is abandoned. An Exit shortens it to the shutdown time. Of a process without a
 	// Patient it is the shutdown time. It is called with a lock held and must be a constant.
 	AbandonAfter() time.Duration
