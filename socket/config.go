@@ -81,10 +81,9 @@ type Config struct {
 
 	// AbandonAfter is how long a callback may run on after its peer is lost: TCP has failed or gone, the mailbox was
 	// over its limit, or the peer's Close, or another end of reading, waits for the callback (for several, each
-	// has as long). When it returns in time,
-	// Terminate runs, and ShutdownTimeout begins then. Otherwise it is abandoned and logged, Terminate does not run,
-	// and the place of the socket is given back; the exit reason is still the lost peer. An Exit, a shutdown or a drain
-	// shortens it to ShutdownTimeout. 0: 1 min; negative: no limit.
+	// has as long). When it returns in time, Terminate runs, and ShutdownTimeout begins then. Otherwise it is abandoned
+	// and logged, Terminate does not run, and the place of the socket is given back; the exit reason is still the lost
+	// peer. An Exit, a shutdown or a drain shortens it to ShutdownTimeout. 0: 1 min; negative: no limit.
 	AbandonAfter time.Duration
 
 	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. Frames of

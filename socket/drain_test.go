@@ -421,6 +421,27 @@ func TestDrain_ctx(t *testing.T) {
 			r.wantRefused(10)
 		})
 	}
+	bubble(t, "a callback that runs pushes", func(t *testing.T) { // after the farewell has written its Close frame
+		r := serve(t, socket.Config{})
+		h := puppet()
+		p := r.peer(h)
+		synctest.Wait()
+		for range 2 { // the second stands before the Exit, and runs all the same
+			p.pid.Send(do(func(context.Context) websock.Result {
+				time.Sleep(650 * time.Millisecond)
+				return websock.Push(websock.Text("late"))
+			}))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.srv.Drain(ctx, socket.Drain{}); err != nil {
+			t.Errorf("Drain: %v, want nil: the callbacks are over within the farewell", err)
+		}
+		<-p.done
+		if got := h.terminated(); p.code != 1001 || len(got) != 1 || !errors.Is(got[0], websock.ErrShutdown) {
+			t.Errorf("Close frame %d, Terminate got %v; want 1001, and once what is websock.ErrShutdown", p.code, got)
+		}
+	})
 	t.Run("before, always", func(t *testing.T) { // it has two reasons to go on, and must not choose
 		done, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -172,7 +172,10 @@ func (c *conn) append(m *websock.Message) error {
 // notAppended is the exit reason when a message could not be appended.
 func (c *conn) notAppended(err error) error {
 	if err == wire.ErrCloseSent { //nolint:errorlint // never wrapped
-		return websock.ErrOverload // only an overload writes a Close frame while a callback runs
+		if c.overloaded.Load() {
+			return websock.ErrOverload
+		}
+		return c.gone() // a drain that is cut short has said goodbye while a callback ran: its Exit waits
 	}
 	c.lose("write", err)
 	return c.gone()
