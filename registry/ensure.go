@@ -40,7 +40,8 @@ type attemptKey struct {
 // name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start returned one
 // process and another holds the name. A process that has had the name and ended meanwhile is returned, as
 // [Registry.Whereis] would have returned it a moment before. When start fails with a *TakenError of that name and nobody has
-// it any more, Ensure begins anew. A panic in start is its caller's, and an error for the others.
+// it any more, Ensure begins anew; so it does when start fails with supervisor.ErrAlreadyPresent, as a Spawn under an id whose
+// child is being restarted. A panic in start is its caller's, and an error for the others.
 //
 // What would wait for itself is an error at once: start that wants its own name, with the ctx that it got, and the holder
 // that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
@@ -173,7 +174,8 @@ func (a *attempt) changed(h *holding) {
 var errEndedAtOnce = fmt.Errorf("%w: it has ended before it had the name", ErrNoProcess)
 
 // begin runs a start function, and makes sure of what it promises. again says that it has failed because of somebody who had
-// the name at that moment, a process that was restarted for example, and has gone.
+// the name at that moment, a process that was restarted for example, and has gone, or because of a child with its id, which
+// is about to have the name.
 func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
 	pid, err = start(context.WithValue(ctx, attemptKey{r, name}, true))
 	if err != nil {
@@ -181,7 +183,7 @@ func (r *Registry) begin(ctx context.Context, name string, a *attempt, start fun
 			return pid, false, nil
 		}
 		taken, ok := errors.AsType[*TakenError](err)
-		return actor.PID{}, ok && taken.Name == name, err
+		return actor.PID{}, ok && taken.Name == name || host.Present(err), err
 	}
 	err = r.register(name, pid, nil, false)
 	if !errors.Is(err, ErrNoProcess) {

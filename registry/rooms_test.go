@@ -319,3 +319,39 @@ func TestRooms_crash(t *testing.T) {
 		})
 	}
 }
+
+// Rooms whose name is their id in the Dynamic, too: who asks while one is being restarted waits for it.
+func TestAsk_roomsThatAreChildrenUnderTheirName(t *testing.T) {
+	for restarts, restart := range roomRestarts {
+		t.Run(restarts, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tw := newTown(t, supervisor.DynamicConfig{Restart: restart, MaxRestarts: 1000})
+				start := func(ctx context.Context) (actor.PID, error) {
+					return tw.rooms.Spawn(ctx, "a", tw.sys, func() actor.Actor { return &townRoom{tw, "a"} }, actor.SpawnOptions{Label: "a"})
+				}
+				ask := func() (actor.PID, error) { return registry.Ask[actor.PID](t.Context(), tw.reg, "a", start, -1) }
+				for range 50 {
+					pid, err := ask()
+					if err != nil {
+						t.Fatal(err)
+					}
+					pid.Send(crash{})
+					var members sync.WaitGroup
+					for range 20 {
+						members.Go(func() {
+							_, _ = actor.Wait(t.Context(), pid)
+							if next, err := ask(); err != nil || next == pid {
+								t.Errorf("Ask after the end of %v: %v, %v; want the room that came after it", pid, next, err)
+							}
+						})
+					}
+					members.Wait()
+					if t.Failed() {
+						return
+					}
+				}
+				tw.check([]string{"a"}, nil)
+			})
+		})
+	}
+}

@@ -18,7 +18,7 @@ var (
 	// ErrNotFound says that there is no child of that ID.
 	ErrNotFound = errors.New("no such child")
 	// ErrAlreadyPresent says that there is a child of that ID. The error is ErrRunning, too, when that child runs.
-	ErrAlreadyPresent = errors.New("a child of that ID is present")
+	ErrAlreadyPresent error = presentError{}
 	// ErrRunning says that the child runs, so that it cannot be restarted or deleted: terminate it first.
 	ErrRunning = errors.New("the child is running")
 	// ErrTerminated says that a child was terminated before it was ready.
@@ -37,6 +37,12 @@ var (
 
 	errEarly = errors.New("a permanent child ended before it was ready")
 )
+
+// presentError is ErrAlreadyPresent; see host.Present.
+type presentError struct{}
+
+func (presentError) Error() string  { return "a child of that ID is present" }
+func (presentError) TroupePresent() {}
 
 // StartError is the error of a start that failed. It unwraps to what Serve returned, an actor's Init returned, or
 // ErrStartTimeout.

@@ -218,6 +218,13 @@ func Unhandled(err error) bool {
 	return ok
 }
 
+// Present tells whether err is supervisor.ErrAlreadyPresent: what was to be started is a child already, which may be waiting for
+// a restart, so that a later look finds it or a later start works.
+func Present(err error) bool {
+	_, ok := errors.AsType[hook.Present](err)
+	return ok
+}
+
 // ActorOf is the actor of the process that ctx belongs to, as it was given to Spawn; nil when there is none.
 func ActorOf(ctx context.Context) actor.Actor {
 	a, _ := ctx.Value(hook.ActorKey{}).(actor.Actor)

@@ -73,6 +73,12 @@ type Ref interface {
 	Notify(d any) bool
 }
 
+// Present marks the error of a start under an id that is in use; see host.Present.
+type Present interface {
+	error
+	TroupePresent()
+}
+
 // Unhandled marks the error of a Call that no callback was given; see host.Unhandled.
 type Unhandled interface {
 	error
