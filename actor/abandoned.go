@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// abandonedGrace is how long a goroutine that was given up has to return before it is reported. Most do: a write that
-	// the closing of its transport lets go, a callback that was about to return.
+	// abandonedGrace is how long an abandoned goroutine has to return before it is reported. Most do: a write that ends
+	// when its transport is closed, a callback that was about to return.
 	abandonedGrace = 100 * time.Millisecond
 
-	// There is no other way to the stack of another goroutine than to take all of them, while the whole program stands
-	// still. So no kill waits for it, and it is done one at a time, not among more goroutines than this, and with this time from the end
-	// of one to the beginning of the next.
+	// The only way to the stack of another goroutine is to take all stacks, while the whole program stands still. So no
+	// kill waits for it, and stacks are taken one dump at a time, only while there are no more goroutines than this,
+	// and with this much time between two dumps.
 	maxStackGoroutines = 1000
 	stackInterval      = time.Second
 	stackBytes         = 4 << 20
 )
 
-// reporter tells the Logger of goroutines that were given up with their processes. It runs on the goroutine of its timer, one
-// at a time, and only while there is something to report: whoever ends a process leaves a note and goes on. Shutdown reports
-// what is left itself.
+// reporter tells the Logger about goroutines that were abandoned with their processes. It runs on the goroutine of its
+// timer, one report at a time, and only while there is something to report: whoever ends a process leaves a note and
+// goes on. Shutdown reports what is left by itself.
 type reporter struct {
 	mu      sync.Mutex
 	notes   []note // in the order in which they were left
@@ -36,7 +36,7 @@ type reporter struct {
 	lastStack int64      // by System.now: the end of the last dump; 0: none
 }
 
-// note is one goroutine that was given up.
+// note is about one abandoned goroutine.
 type note struct {
 	p      *process
 	turn   uint64 // which names the goroutine
@@ -44,7 +44,7 @@ type note struct {
 	at     int64 // by System.now
 }
 
-// abandon notes a goroutine that was given up.
+// abandon notes an abandoned goroutine.
 func (s *System) abandon(n note) {
 	r := &s.reporter
 	r.mu.Lock()
@@ -90,8 +90,8 @@ func (s *System) nextNote() (n note, ok bool) {
 	return n, true
 }
 
-// reportNow reports what has been noted. It is for Shutdown, after which the program may end, and whose time may be over: there is
-// no grace. But what the end of its process has let go can run already, and gets its turn.
+// reportNow reports what has been noted. It is for Shutdown, after which the program may end, and whose time may be
+// over: there is no grace. But goroutines that the end of their process has let go get a chance to run first.
 func (s *System) reportNow() {
 	for i := 0; i < 1000 && s.abandoned.Load() > 0; i++ {
 		runtime.Gosched()
@@ -113,7 +113,7 @@ func (s *System) reportNow() {
 	}
 }
 
-// logAbandoned reports a goroutine that was given up, if it still has not returned.
+// logAbandoned reports an abandoned goroutine, if it still has not returned.
 func (p *process) logAbandoned(n note) {
 	p.mu.Lock()
 	if !p.abandoned || p.turn != n.turn {

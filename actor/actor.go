@@ -42,8 +42,8 @@ type SpawnOptions struct {
 	MailboxLimit int
 	// Overflow says what a message beyond the limit does. The zero value refuses it.
 	Overflow Overflow
-	// MaxAsync is how many functions of [Async] run for this process at the same time at most. Beyond it Done comes at once,
-	// with ErrOverload, and the function does not run. 0: 128; negative: no limit.
+	// MaxAsync is how many functions of [Async] may run at a time for this process. Beyond it Done comes at once, with
+	// ErrOverload, and the function does not run. 0: 128; negative: no limit.
 	MaxAsync int
 	// Shutdown is how long the process may take to end, from the Exit or from its own decision, the end of its children
 	// included; then it is killed. 0: Config.ShutdownTimeout; negative: no limit.

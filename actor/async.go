@@ -18,7 +18,8 @@ type task struct {
 type Done[T any] struct {
 	Ref   TaskRef
 	Value T
-	// Err is what f returned; a *PanicError; or ErrOverload when f has not run, since SpawnOptions.MaxAsync were running.
+	// Err is what f returned, a *PanicError, or ErrOverload when f has not run because SpawnOptions.MaxAsync were
+	// running.
 	Err error
 }
 
@@ -28,11 +29,11 @@ type Done[T any] struct {
 // *PanicError.
 //
 // At most SpawnOptions.MaxAsync run for one process. When that many do, f does not run, and a Done whose Err is
-// ErrOverload is in the mailbox when Async returns: so nobody who makes a process start them can make it start any number. It
-// is the place to refuse the request, not to try it again at once. When a Done of an f that has run arrives, there is room
-// for another.
+// ErrOverload is in the mailbox when Async returns. So whoever makes a process start functions cannot make it start any
+// number. Refuse the request then, and do not try it again at once. When the Done of an f that has run arrives, there
+// is room for another.
 //
-// Async never blocks. It panics when ctx belongs to no process; when that process has ended, f does not run and no Done
+// Async never blocks. It panics when ctx belongs to no process. When that process has ended, f does not run and no Done
 // comes.
 func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskRef {
 	p := mustProcess(ctx, "Async")
@@ -71,8 +72,8 @@ const (
 	asyncDead
 )
 
-// asyncBegins takes a place for one more Async, and puts its goroutine on the books: while p lives, so that a Shutdown that
-// has seen its end has not missed it.
+// asyncBegins takes a place for one more Async, and counts its goroutine while p lives, so that a Shutdown that has
+// seen the end of p has not missed it.
 func (p *process) asyncBegins() asyncResult {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -88,7 +89,7 @@ func (p *process) asyncBegins() asyncResult {
 	return asyncRuns
 }
 
-// asyncEnds gives the place back. Of a dead process nobody counts any more.
+// asyncEnds gives the place back. For a dead process nobody counts any more.
 func (p *process) asyncEnds() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

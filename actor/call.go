@@ -55,7 +55,7 @@ func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
 // errCallTimeout never leaves doCall.
 var errCallTimeout = errors.New("timeout")
 
-// unhandled is ErrNoProcess, too: of a Call that no callback was given.
+// unhandled is ErrNoProcess, too: the error of a Call that no callback was given.
 type unhandled struct{}
 
 var errUnhandled error = unhandled{}
@@ -69,17 +69,16 @@ type failure struct{ err error }
 
 // Call sends req to a process and waits for its answer, as gen_server:call does. In the callee req arrives in Receive (in
 // a socket: HandleInfo) like any message; [Reply] answers it.
-//
 // Without a deadline in ctx it waits Config.CallTimeout. The errors: ctx.Err() when ctx is done or its process dies,
 // context.DeadlineExceeded when the time is over; ErrNoProcess when there is no such process or it ends before it
-// answers; ErrMailboxFull; ErrNoReply when the callback returned without Reply or [Caller]; what was replied, if that is
-// an error; and an error that names both types when the answer is no R. A nil answer is the zero R. A Call to the process of ctx itself is an error
-// at once, since nobody could answer it. An answer that comes too late is dropped.
+// answers; ErrMailboxFull; ErrNoReply when the callback returned without Reply or [Caller]; what was replied, if that
+// is an error; and an error that names both types when the answer is no R. A nil answer is the zero R. A Call to the
+// process of ctx itself is an error at once, since nobody could answer it. An answer that comes too late is dropped.
 //
-// The callee gets a Call whose caller waits no more not at all: under load a queue of them would keep it from those who
-// wait. So an error says only that there is no answer: a Call that has failed by its time may not have been handled, may be
-// in progress, or may be done. A callee that must not do it for nobody undoes it when Reply says false, and looks at
-// [From.Waiting] before long work.
+// A Call whose caller no longer waits is not given to the callee at all: under load a queue of such Calls would keep it
+// from those who still wait. So an error says only that there is no answer: a Call that has timed out may never have
+// been handled, may be in progress, or may be done. A callee whose work is useless without the caller asks
+// [From.Waiting] before long work, and undoes it when Reply returns false.
 func Call[R any](ctx context.Context, to PID, req any) (R, error) {
 	var zero R
 	v, err := doCall(ctx, to, req)
@@ -265,9 +264,9 @@ func (f From) PID() PID {
 	return f.c.from
 }
 
-// Waiting tells whether the caller still waits for an answer. Whoever is about to work long for it asks before: a caller
-// whose time is over, or whose process has ended, has been told so and does not learn of what is done now. Any goroutine
-// may ask. It may change at the next moment, so what must not be done for nobody is undone when [From.Reply] says false.
+// Waiting tells whether the caller still waits for an answer. Ask it before long work: a caller whose time is over, or
+// whose process has ended, does not learn of what is done now. Any goroutine may ask. The answer may change the next
+// moment, so undo what only the caller wanted when [From.Reply] returns false.
 func (f From) Waiting() bool { return f.c != nil && !f.c.done.Load() }
 
 // Reply gives the answer, once. It never blocks. False: it was answered already, or the caller waits no more. An error

@@ -20,16 +20,17 @@
 //  3. Receive gets the messages, one after the other, in the order in which they came into the mailbox.
 //  4. The exit reason is decided: Receive returned an error or panicked, a [PID.Exit] had its turn in the mailbox, or
 //     the mailbox was over its limit (OverflowExit), which overtakes what waits. What still waits is dropped; a Call
-//     among it gets ErrNoProcess. Send and Alive say false from the Exit on, or from here, and so long runs the
-//     shutdown time.
+//     among it gets ErrNoProcess. From the Exit on, or else from here, Send and Alive return false and the shutdown
+//     time runs.
 //  5. The children get Exit(ErrShutdown) and are awaited, each for its own shutdown time.
 //  6. Terminate runs ([Terminator]), once. Its ctx is alive.
 //  7. The ctx of the process is done with the exit reason as its [context.Cause], a [Down] goes to the
-//     monitors, behind all that the process has sent them, and then to the parent.
+//     monitors, after all that the process has sent them, and then to the parent.
 //
-// An Exit with [ErrKilled], or a shutdown time that is over, skips to step 7, even when a callback is stuck. No goroutine
-// can be killed: the one that is stuck is abandoned, counted, and logged with PID, label and, where that is cheap, its
-// stack, and what its callback returns is dropped. The children of a killed process get their Exit, but nobody waits for them.
+// An Exit with [ErrKilled], or a shutdown time that is over, skips to step 7, even when a callback is stuck. No
+// goroutine can be killed: one that is stuck is abandoned, counted, and logged with PID, label and, where that is
+// cheap, its stack. What its callback returns is dropped. The children of a killed process get their Exit, but nobody
+// waits for them.
 //
 // # What runs where
 //

@@ -59,7 +59,7 @@ func (p *process) end(reason error) {
 	p.state, p.shut, p.reason = stateEnding, true, reason
 	p.startDeadline()
 	if p.clock != nil {
-		p.setClock() // what a lost transport has left to the callback is over with it
+		p.setClock() // the time that a lost transport left to the callback ends with it
 	}
 	rest := p.dropCurrent()
 	p.current, p.phase = item{}, phaseNone
@@ -282,7 +282,7 @@ type exited interface {
 	Exited(info ProcessInfo, reason error)
 }
 
-// runExitHook keeps a panic from the hooks behind it and from the goroutine, which may be anybody's. After a
+// runExitHook keeps a panic from the hooks after it and from the goroutine, which may be anybody's. After a
 // runtime.Goexit it goes on with the end from here.
 func (p *process) runExitHook(f func(reason error), reason error) {
 	returned := false
@@ -317,7 +317,7 @@ func (p *process) letGo(r *relations, reason error) {
 			m.down(reason)
 		}
 	}
-	for m := range r.watchers.All() { // who has waited finds all Downs in their mailboxes
+	for m := range r.watchers.All() { // whoever has waited finds all Downs in their mailboxes
 		if m.watcher == nil {
 			m.down(reason)
 		}

@@ -8,14 +8,15 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// endClock is how long the end of a process may take. There is none before an end begins. The mu of the process guards it.
+// endClock is how long the end of a process may take. There is none before an end begins. The mu of the process guards
+// it.
 //
-// One timer runs for the time that comes first; whoever changes a time sets it anew, and one that has fired in between
+// One timer runs for the time that comes first. Whoever changes a time sets it anew; one that has fired in between
 // finds nothing due.
 type endClock struct {
 	timer    *time.Timer
 	deadline int64 // by System.now: of the shutdown time; 0: not begun, or no limit. Does not change once the reason is decided
-	abandon  int64 // likewise: when the callback that runs since the loss of the transport is given up; 0: never
+	abandon  int64 // likewise: when the callback in progress after the loss of the transport is abandoned; 0: never
 }
 
 // ends returns the clock to write to; p.mu is held.
@@ -26,7 +27,7 @@ func (p *process) ends() *endClock {
 	return p.clock
 }
 
-// startDeadline starts the shutdown time, once: at an Exit, or at the decision. p.mu is held.
+// startDeadline starts the shutdown time, once: at an Exit, or when the end is decided. p.mu is held.
 func (p *process) startDeadline() {
 	if p.shutdown < 0 || p.clock != nil && p.clock.deadline != 0 {
 		return
@@ -35,7 +36,7 @@ func (p *process) startDeadline() {
 	p.setClock()
 }
 
-// after is d after now, both by System.now. One that is too long for that is the latest there is.
+// after is d after now, both by System.now; the latest time there is when d is too long.
 func after(now int64, d time.Duration) int64 {
 	if t := now + int64(d); t >= now {
 		return t
@@ -43,7 +44,7 @@ func after(now int64, d time.Duration) int64 {
 	return math.MaxInt64
 }
 
-// startAbandon gives the callback in progress, if there is one, its time from the loss of the transport on; p.mu is held.
+// startAbandon gives the callback in progress, if there is one, its time after the loss of the transport. p.mu is held.
 func (p *process) startAbandon() {
 	if p.state == stateRunning && !p.running || p.clock != nil && p.clock.abandon != 0 {
 		return
@@ -56,7 +57,7 @@ func (p *process) startAbandon() {
 	p.setClock()
 }
 
-// patience is how long a callback may run on that the loss of the transport has found running; negative: without limit.
+// patience is how long a callback may run on that was running when the transport was lost; negative: without limit.
 func (p *process) patience() time.Duration {
 	if h, ok := p.hooks.(hook.Patient); ok {
 		return h.AbandonAfter()
@@ -64,8 +65,9 @@ func (p *process) patience() time.Duration {
 	return p.shutdown // of a process without a transport
 }
 
-// nextCallback gives the callback in progress its own time when it has begun since the transport was lost, because the host's last
-// frame waits for more than one. Whether each returns is what counts, not how many there are. p.mu is held.
+// nextCallback gives the callback in progress its own time when it has begun after the loss of the transport, because
+// the host's last frame waits for more than one callback. What counts is whether each returns, not how many there are.
+// p.mu is held.
 func (p *process) nextCallback() bool {
 	c, now := p.clock, p.sys.now()
 	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
@@ -78,7 +80,7 @@ func (p *process) nextCallback() bool {
 	return true
 }
 
-// setClock sets the timer for what comes first; p.mu is held.
+// setClock sets the timer for the time that comes first; p.mu is held.
 func (p *process) setClock() {
 	c := p.clock
 	due := p.due()
@@ -92,7 +94,7 @@ func (p *process) setClock() {
 	}
 }
 
-// due is when the patience with the process is over; 0: never. p.mu is held.
+// due is when to stop waiting for the process; 0: never. p.mu is held.
 func (p *process) due() int64 {
 	c := p.clock
 	if p.state < stateEnding && c.abandon != 0 && (c.deadline == 0 || c.abandon < c.deadline) {
@@ -101,8 +103,8 @@ func (p *process) due() int64 {
 	return c.deadline
 }
 
-// timeOver ends a process that takes too long. A callback that has outlived its transport is abandoned, and the reason stays
-// what it was; everything else is a kill.
+// timeOver ends a process that takes too long. A callback that has outlived its transport is abandoned, and the reason
+// stays what it was; in every other case it is a kill.
 func (p *process) timeOver() {
 	p.mu.Lock()
 	if due := p.due(); p.state >= stateLeaving || due == 0 || p.sys.now() < due {

@@ -11,7 +11,7 @@ type ProcessInfo struct {
 	Since    time.Time // when it was spawned
 	Mailbox  int       // messages that wait
 	Handled  uint64    // messages whose handling has begun
-	Dropped  uint64    // messages that were refused by the limit or stood behind the end
+	Dropped  uint64    // messages that the limit refused or that waited when the process ended
 	Ending   bool      // its exit reason is decided
 	Parent   PID       // zero for a root
 	Children []PID
@@ -59,7 +59,7 @@ func (p *process) info() (ProcessInfo, bool) {
 	return info, true
 }
 
-// handling is what runs and for how long; p.mu is held.
+// handling is what runs, and for how long; p.mu is held.
 func (p *process) handling() (what string, since time.Duration) {
 	if p.phase <= phaseGiven {
 		return "", 0

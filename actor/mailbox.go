@@ -18,7 +18,7 @@ const (
 	kindDown                     // msg is a Down
 	kindTimer                    // msg is a *timer
 	kindTask                     // msg is a Done[T]
-	kindNotice                   // msg is a deferred, of which its sender lets one wait
+	kindNotice                   // msg is a deferred, of which its sender lets at most one wait
 )
 
 // counts tells whether items of this kind are refused by MailboxLimit. The others are bounded by what the process asked
@@ -36,7 +36,7 @@ type deferred interface {
 	Content() any
 }
 
-// content is the message as the actor sees it; of a deferred one, what can be said of it before its turn.
+// content is the message as the actor sees it; for a deferred one, what can be said of it before its turn.
 func (it item) content() any {
 	switch it.kind {
 	case kindCall:

@@ -27,8 +27,8 @@ type monitor struct {
 }
 
 // Monitor has the end of p reported to the process of ctx as a [Down] message, once, whatever the exit reason. When
-// there is no such process, it comes at once. It comes behind all that p has sent to this process, is never refused by
-// a limit, and several Monitors of one p bring one Down each. Monitor never blocks. It panics when ctx belongs to no
+// there is no such process, it comes at once. It comes after all that p has sent to this process, is never refused by a
+// limit, and several Monitors of one p bring one Down each. Monitor never blocks. It panics when ctx belongs to no
 // process, and does nothing when that process has ended.
 func Monitor(ctx context.Context, p PID) MonitorRef {
 	watcher := mustProcess(ctx, "Monitor")
@@ -40,12 +40,12 @@ func Monitor(ctx context.Context, p PID) MonitorRef {
 	return ref
 }
 
-// begin notes m, which its watcher has on its books, with its target. False: there is none.
+// begin enters m, which its watcher already has in its list, with its target. False: there is none.
 func (m *monitor) begin() bool {
 	if m.target == nil || !m.target.addWatcher(m) {
 		return false
 	}
-	if !m.watcher.alive() { // killed meanwhile: it has dissolved what was on its books
+	if !m.watcher.alive() { // killed meanwhile: it has dissolved what was in its list
 		m.target.forget(m)
 	}
 	return true
@@ -65,8 +65,8 @@ func (r MonitorRef) Stop() {
 
 // Wait waits until p has ended and returns its exit reason. It is for goroutines that are no process; in a process use
 // [Monitor]. The error is ErrNoProcess when there is no such process, so that its exit reason is not known, or ctx.Err().
-// When p is the process of ctx itself, or one that waits for it as for its child, the error comes at once: Wait would last
-// until one of them is killed.
+// When p is the process of ctx itself, or an ancestor, which waits for it as its child, the error comes at once: Wait
+// would last until one of them is killed.
 func Wait(ctx context.Context, p PID) (reason, err error) {
 	m := &monitor{target: p.find(), ended: make(chan error, 1)}
 	if m.target != nil && m.target.waitsFor(ctx) {

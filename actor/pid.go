@@ -51,8 +51,8 @@ func localID(num, boot uint64) string {
 	return string(b)
 }
 
-// Node is the name of the node that p is of, Config.Node there; empty for the zero PID. It says nothing about whether p is
-// alive, and two Systems may have the same: see [System.Owns].
+// Node is the name of the node that p belongs to, its Config.Node; empty for the zero PID. It does not say whether p is
+// alive, and two Systems may have the same name: see [System.Owns].
 func (p PID) Node() string {
 	if p == (PID{}) {
 		return ""
@@ -130,10 +130,10 @@ func (p PID) find() *process {
 	return p.sys.table.get(p.num)
 }
 
-// Send puts msg into the mailbox of p and never blocks. It says false when there is no such process, when its end is
-// decided (see [PID.Alive]), or when its mailbox is full (see SpawnOptions.MailboxLimit). true does not mean that msg will
-// be handled, since the process may end before.
-// Messages of one sender to one process keep their order. The message belongs to the receiver from now on.
+// Send puts msg into the mailbox of p and never blocks. It returns false when there is no such process, when its end is
+// decided (see [PID.Alive]), or when its mailbox is full (see SpawnOptions.MailboxLimit). True does not mean that msg
+// will be handled, since the process may end before. Messages of one sender to one process keep their order. The
+// message belongs to the receiver from now on.
 func (p PID) Send(msg any) bool {
 	pr := p.find()
 	switch o := msg.(type) {
@@ -158,12 +158,12 @@ func (p PID) Send(msg any) bool {
 }
 
 // Exit ends p with the given exit reason, as OTP's exit/2, but [ErrNormal] ends it too. It takes its place in the
-// mailbox like a message of its sender and the first one decides; no MailboxLimit refuses it. From then on the process takes
-// no more messages: [PID.Send] says false, and a [Call] gets ErrNoProcess. A reason that is
-// [ErrKilled] overtakes all: the process is dead when Exit returns, and its Terminate does not run.
+// mailbox like a message of its sender, and the first one decides; no MailboxLimit refuses it. From then on the process
+// takes no more messages: [PID.Send] returns false, and a [Call] gets ErrNoProcess. A reason that is [ErrKilled]
+// overtakes everything: the process is dead when Exit returns, and its Terminate does not run.
 //
-// Exit never blocks; [Wait] waits for the end. The process has its shutdown time ([SpawnOptions].Shutdown) from this call
-// on, then it is killed. Exit says false when there is no such process, and panics on a nil reason.
+// Exit never blocks; [Wait] waits for the end. The process has its shutdown time ([SpawnOptions].Shutdown) from this
+// call on, then it is killed. Exit returns false when there is no such process, and panics on a nil reason.
 func (p PID) Exit(reason error) bool {
 	if reason == nil {
 		panic("actor: PID.Exit: nil reason; say ErrNormal")
@@ -172,9 +172,9 @@ func (p PID) Exit(reason error) bool {
 	return pr != nil && pr.exit(reason)
 }
 
-// Alive tells whether p can still be sent to. It is false from the decision of the end on: an Exit waits in the mailbox,
-// the callback that stops has returned, the mailbox is over its limit, or a socket has lost its peer. What came before an
-// Exit is handled all the same, and Terminate runs after that; until the [Down], [Monitor], [Wait], [Inspect] and
+// Alive tells whether p can still be sent to. It is false as soon as the end is decided: an Exit waits in the mailbox,
+// the callback that stops has returned, the mailbox is over its limit, or a socket has lost its peer. What came before
+// an Exit is still handled, and Terminate runs after that; until the [Down], [Monitor], [Wait], [Inspect] and
 // [PID.Exit] reach the process.
 func (p PID) Alive() bool {
 	pr := p.find()

@@ -39,18 +39,18 @@ type state uint8
 const (
 	stateNew     state = iota // Init has not returned; messages wait
 	stateRunning              // Init has returned
-	stateEnding               // the exit reason is decided, and nothing is handled any more
+	stateEnding               // the exit reason is decided, and nothing more is handled
 	stateLeaving              // host.Exited is to run
 	stateLeft                 // exit hooks run
 	stateDead                 // nobody finds it any more
 )
 
-// overtaking says what has overtaken the queue, or is to: whether the next thing is the end, with process.reason.
+// overtaking says what has overtaken the queue, or will: whether the next thing is the end, with process.reason.
 type overtaking uint8
 
 const (
 	notOvertaken overtaking = iota
-	lastWaits               // what waits goes on; but the host's last frame is among it, and reason is what that ends with
+	lastWaits               // what waits is still handled; the host's last frame is among it, and ends the process with reason
 	byExit                  // an Exit has found the process at rest
 	byLoss                  // the transport is lost, or the mailbox over its limit
 )
@@ -69,18 +69,18 @@ type process struct {
 	running bool  // some goroutine holds the turn
 	worker  bool  // and it is one of the System's, not a host's
 	corked  bool  // the host is a host.Corked; never changes
-	shut    bool  // the end is decided: an Exit waits, or more; nobody's message is taken any more
+	shut    bool  // the end is decided: an Exit waits, or more; no messages are taken any more
 	started bool  // Init has returned nil
 	phase   phase // what runs; a kill leaves it as it was, but for phaseGiven
 
-	abandoned bool // the goroutine that holds the turn was given up, because the process ended while a callback ran
+	abandoned bool // the goroutine that holds the turn was abandoned, because the process ended while a callback ran
 	overtaken overtaking
 	step      uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
 	overflow  Overflow
 	maxAsync  int32  // these two never change; negative: none
 	turn      uint64 // counts turns; each names the goroutine that holds it
 	current   item   // what is being handled, or is given; then written by the goroutine that holds the turn only, which may read it without mu
-	began     int64  // by System.now: the callback that runs
+	began     int64  // by System.now: when the running callback began
 
 	sys     *System    // never changes, nor do
 	actor   Actor      // this
@@ -116,7 +116,7 @@ type relations struct {
 	watching  shrink.Map[*monitor, struct{}]
 	timers    shrink.Map[*timer, struct{}]
 	calls     shrink.Map[*call, struct{}] // taken by Caller and not answered yet
-	asyncs    int32                       // that run
+	asyncs    int32                       // how many run
 }
 
 type exitHook struct {
@@ -205,8 +205,8 @@ func (p *process) post(it item) postResult {
 	return posted
 }
 
-// turnAway counts what came after the decision of the end. The sender of a message reports it, and that of a Call learns
-// of it.
+// turnAway counts what came after the end was decided. The sender of a message reports it; the sender of a Call gets an
+// error.
 func (p *process) turnAway(it item) {
 	switch it.kind {
 	case kindNotice:
@@ -218,7 +218,7 @@ func (p *process) turnAway(it item) {
 	p.dropped.Add(1)
 }
 
-// Alive is PID.Alive of a process that was found before; see host.Reach.
+// Alive is PID.Alive for a process that was found before; see host.Reach.
 func (p *process) Alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -266,7 +266,7 @@ func (p *process) refuse() postResult {
 	return postFull
 }
 
-// overloaded is err, or, when a host's Init has failed because of an overload, the reason that says more.
+// overloaded is err or, when a host's Init has failed because of an overload, the reason that says more.
 func (p *process) overloaded(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -276,7 +276,7 @@ func (p *process) overloaded(err error) error {
 	return err
 }
 
-// errOverloadInInit is ErrOverload, for the log to name what helps.
+// errOverloadInInit is ErrOverload with a text for the log that says what helps.
 var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returned; slow work comes first, then registry.Join",
 	ErrOverload)
 
@@ -308,7 +308,7 @@ func (p *process) hire() {
 
 // What a worker does in a turn it was hired for. Nobody changes p.turn between hire and there.
 type (
-	initTask process // Init, and what waits behind it
+	initTask process // Init, and what waits after it
 	turnTask process // what waits
 	endTask  process // the rest of the end
 )
@@ -337,7 +337,8 @@ func (t *endTask) Run() {
 	p.conclude(reason)
 }
 
-// workerDone takes a goroutine off the books, or, if its process has ended under it, off those of the abandoned ones.
+// workerDone takes a goroutine out of the count or, if its process has ended under it, out of the count of abandoned
+// ones.
 func (p *process) workerDone(turn uint64) {
 	p.mu.Lock()
 	abandoned := p.strikeOff(turn)
@@ -347,7 +348,8 @@ func (p *process) workerDone(turn uint64) {
 	}
 }
 
-// strikeOff takes the goroutine of a turn off the books of the abandoned ones. False: it was not given up. p.mu is held.
+// strikeOff takes the goroutine of a turn out of the count of abandoned ones. False: it was not abandoned. p.mu is
+// held.
 func (p *process) strikeOff(turn uint64) bool {
 	if !p.abandoned || p.turn != turn { // a dead process has no later turn
 		return false
@@ -372,7 +374,7 @@ const (
 	longTurnMessages = 64
 )
 
-// initialize runs Init, on the goroutine that holds the turn, and lets messages in behind it. The caller must go on with
+// initialize runs Init, on the goroutine that holds the turn, and lets messages in after it. The caller must go on with
 // run when the error is nil.
 func (p *process) initialize() error {
 	p.mu.Lock()
@@ -475,7 +477,7 @@ func (p *process) handle(it item) bool {
 		err = it.msg.(error)
 	case kindCall:
 		c := it.msg.(*call)
-		if c.done.Load() { // the caller waits no more: what this would do, nobody has asked for any longer
+		if c.done.Load() { // the caller no longer waits, so nobody wants the result
 			return true
 		}
 		if err = p.invoke(); err == nil {

@@ -30,11 +30,11 @@ type Config struct {
 	CallTimeout time.Duration
 	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
 	ShutdownTimeout time.Duration
-	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not returned
-	// a moment after its process was killed is an Error too, with its stack, where that can be had without stopping a
-	// large program: among at most 1,000 goroutines, once a second. nil: slog.Default(). Nothing
-	// waits for it: lines that it does not take in time are dropped, and the next one that gets through says how many.
-	// Only its Enabled is called on the goroutines that report.
+	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not
+	// returned a moment after its process was killed is an Error too. The line has its stack where that can be had
+	// without stopping a large program: among at most 1,000 goroutines, once a second. nil: slog.Default(). Nothing
+	// waits for the Logger: lines that it does not take in time are dropped, and the next one that gets through says
+	// how many. Only the Enabled method of its Handler is called on the goroutines that report.
 	Logger *slog.Logger
 }
 
@@ -63,8 +63,8 @@ type System struct {
 
 	closed     atomic.Bool
 	live       atomic.Int64  // processes, from before they are in the table to after their end
-	goroutines atomic.Int64  // that run turns and tasks, but for those that are abandoned
-	abandoned  atomic.Int64  // goroutines given up with their process
+	goroutines atomic.Int64  // that run turns and tasks, without the abandoned ones
+	abandoned  atomic.Int64  // goroutines abandoned with their process
 	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
 	dropped    atomic.Int64  // messages that reached nobody
 	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
@@ -141,7 +141,7 @@ func (s *System) trespass(what string) {
 // does not wrap. Init runs on the process's own goroutine. After Shutdown the error is ErrShutdown.
 //
 // ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process gets
-// Exit(ErrShutdown) and the error is the cause of ctx's end. When it is done at the call, no process is made.
+// Exit(ErrShutdown) and the error is the cause of ctx's end. When it is already done, no process is made.
 //
 // The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
 func (s *System) Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
@@ -157,8 +157,9 @@ func (s *System) Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error
 
 // Spawn starts a child of the process that ctx belongs to. It ends with its parent: at the parent's end it gets
 // Exit(ErrShutdown), is awaited for its shutdown time and then killed. Its own end reaches the parent as a [Down] with
-// the zero Ref, unless Spawn has returned it as an error. Otherwise it is as [System.Spawn]; it blocks for the child's
-// Init, as long as a ctx that was derived lives. When the process of ctx is ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
+// the zero Ref, unless Spawn has returned it as an error. Otherwise it is like [System.Spawn]: it blocks until the
+// child's Init has returned or, if ctx is derived from that of the process, ctx is done. When the process of ctx is
+// ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
 func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	parent := mustProcess(ctx, "Spawn")
 	p, err := parent.sys.add(a, &o, parent)
@@ -211,7 +212,7 @@ func (s *System) add(a Actor, o *SpawnOptions, parent *process) (*process, error
 	return p, nil
 }
 
-// admit counts p and makes it its parent's child, or says why it must not live.
+// admit counts p and makes it its parent's child, or returns why it must not live.
 func (s *System) admit(p *process) error {
 	s.live.Add(1)
 	if s.closed.Load() {
@@ -290,7 +291,7 @@ func (p *process) launch(ctx context.Context) (PID, error) {
 	select {
 	case started = <-slot:
 	case <-endOf(ctx):
-		p.exit(ErrShutdown) // the slot stays: it has room for what is still said
+		p.exit(ErrShutdown) // the slot is not given back: it has room for what may still come
 		return PID{}, context.Cause(ctx)
 	}
 	p.putSlot()
@@ -346,12 +347,12 @@ func (s *System) undelivered(p PID, msg any) {
 }
 
 // Shutdown ends all processes with ErrShutdown, children before their parents, and waits until they are dead and the
-// goroutines of their callbacks and Asyncs have returned. Spawn says ErrShutdown from the call on. When ctx is done,
-// what still lives is killed and the error says how much that was. A later call waits likewise. It returns when the Logger
-// has what there was to say, but does not wait for one that takes longer than 300 ms for a line.
+// goroutines of their callbacks and Asyncs have returned. Spawn returns ErrShutdown from the call on. When ctx is done,
+// what still lives is killed and the error says how much that was. A later call waits likewise. Shutdown returns after
+// the Logger has got what there was to log, but does not wait for one that takes longer than 300 ms for a line.
 //
-// Do not call it from a callback: it would wait for itself, until that process's shutdown time is over. When ctx is that of
-// a process of this System, the error comes at once, and nothing is shut down.
+// Do not call it from a callback: it would wait for itself, until that process's shutdown time is over. When ctx is
+// that of a process of this System, it returns an error at once, and nothing is shut down.
 //
 // Each process has its own shutdown time, and an Async that ignores its ctx gets Config.ShutdownTimeout beyond the last
 // process, so Shutdown ends without a deadline in ctx, too.
@@ -384,7 +385,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 
 var errAsync = errors.New("an Async did not return within Config.ShutdownTimeout of its end")
 
-// waitsForItself is an error when ctx is that of a process of s, for whose end what would have to wait.
+// waitsForItself returns an error when ctx is that of a process of s, for whose end what would have to wait.
 func (s *System) waitsForItself(ctx context.Context, what string) error {
 	if p := processOf(ctx); p != nil && p.sys == s && p.alive() {
 		return fmt.Errorf("actor: %s by %v, one of the System's own processes, would wait for itself", what, p.pid())
@@ -413,9 +414,9 @@ func (s *System) waitQuiet(ctx context.Context) error {
 	return nil
 }
 
-// Serve waits until ctx is done and then shuts the System down, for use as a service of a supervision tree. A System that
-// was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
-// restarted with (OneForOne), or is shut down behind the tree.
+// Serve waits until ctx is done and then shuts the System down, for use as a service of a supervision tree. A System
+// that was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
+// restarted with (OneForOne), or is shut down after the tree.
 func (s *System) Serve(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err

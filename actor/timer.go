@@ -25,9 +25,9 @@ func SendAfter(ctx context.Context, d time.Duration, msg any) Timer {
 	return mustProcess(ctx, "SendAfter").startTimer(d, 0, msg)
 }
 
-// SendEvery is SendAfter again and again. The ticks are due d, 2d, 3d and so on from now, whatever each of them takes to
-// be sent and handled. At most one waits in the mailbox, and those that fall due meanwhile are left out. It panics when d is
-// not positive, too.
+// SendEvery is SendAfter again and again. The ticks are due d, 2d, 3d and so on from now, however long each of them
+// takes to be sent and handled. At most one waits in the mailbox, and those that fall due meanwhile are left out. It
+// also panics when d is not positive.
 func SendEvery(ctx context.Context, d time.Duration, msg any) Timer {
 	if d <= 0 {
 		panic("actor: SendEvery: the interval must be positive")
@@ -71,8 +71,8 @@ func (t *timer) fire() {
 	p.wakeAndUnlock()
 }
 
-// again sets the timer to when the next tick is due: not every from now, since a timer is always a little late, and that would
-// add up. Ticks whose time has passed are left out. p.mu is held.
+// again sets the timer to when the next tick is due. That is not every from now: a timer is always a little late, and
+// the delays would add up. Ticks whose time has passed are left out. p.mu is held.
 func (t *timer) again() {
 	now := t.p.sys.now()
 	late := max(now-t.next, 0)

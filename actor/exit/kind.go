@@ -39,7 +39,7 @@ func (k Kind) String() string {
 //  1. nil is Normal.
 //  2. An error with the method ExitKind() Kind, found as by [errors.As], has
 //     the kind that it returns.
-//  3. What is [ErrNormal], [ErrRestart] or [ErrIgnore], as by [errors.Is], is
+//  3. What is [ErrNormal], [ErrRestart] or [ErrIgnore], as told by [errors.Is], is
 //     Normal.
 //  4. What is [ErrShutdown], [ErrRemote], [ErrTimeout] or [ErrOverload] is
 //     Shutdown.

@@ -31,8 +31,8 @@ type Host interface {
 	Ending(reason error)
 }
 
-// Brief is a [Host] that can say, behind Ending, that its Terminate takes no time. Then the process ends on the goroutine
-// of Deliver or Start, if it is there and has no children; otherwise that goroutine is left behind Ending.
+// Brief is a [Host] that can say, after Ending, that its Terminate takes no time. Then the process ends on the
+// goroutine of Deliver or Start, if it is there and has no children; otherwise it leaves that goroutine after Ending.
 type Brief interface {
 	Host
 	Brief() bool
@@ -54,22 +54,23 @@ type Gone interface {
 	Gone()
 }
 
-// Scoped is a [Host] whose process knows more than its own: about the request that it came of, say.
+// Scoped is a [Host] whose process has values that are not its own, such as those of the request it came from.
 type Scoped interface {
 	Host
-	// ContextValue is asked, on any goroutine, for what the process's ctx itself has no value for.
+	// ContextValue is asked, on any goroutine, for values that the process's ctx does not have.
 	ContextValue(key any) any
-	// LogAttrs are in every log line about the process. They are not changed any more.
+	// LogAttrs are in every log line about the process. They must not change.
 	LogAttrs() []slog.Attr
 }
 
 // Patient is a [Host] with a transport that can be lost while a callback runs.
 type Patient interface {
 	Host
-	// AbandonAfter is how long the callback in progress may run on after a [Port.Fail], an overload, or while the message
-	// of a [Port.DeliverLast] waits for it, and for several the time of each; negative: without limit. Then the process ends without Terminate, with that reason,
-	// and the goroutine of the callback is abandoned. An Exit shortens it to the shutdown time. Of a process without a
-	// Patient it is the shutdown time. It is called with a lock held and must be a constant.
+	// AbandonAfter is how long the callback in progress may run on after a [Port.Fail], after an overload, or while the
+	// message of a [Port.DeliverLast] waits for it; when that waits for several callbacks, each has this time; negative:
+	// without limit. When it is over the process ends, with that reason and without Terminate, and the goroutine of the
+	// callback is abandoned. An Exit shortens the time to the shutdown time. For a Host that is not Patient it is the
+	// shutdown time. It is called with a lock held and must be a constant.
 	AbandonAfter() time.Duration
 }
 
@@ -163,19 +164,20 @@ func (p Port) DeliverLast(msg any, reason error) bool { return p.port.DeliverLas
 func (p Port) Delivering() bool { return p.port.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The
-// callback in progress may run on for the time of [Patient]; the shutdown time begins when it has returned. Any goroutine may call it; it does not block. It panics on a nil reason.
+// callback in progress may run on for the time of [Patient]; the shutdown time begins when it has returned. Any
+// goroutine may call it; it does not block. It panics on a nil reason.
 func (p Port) Fail(reason error) { p.port.Fail(reason) }
 
-// Decided is for the callback that stops the process, on its goroutine, when it has more to do than to return: from here on
-// the process takes no messages. It must return an error.
+// Decided is for a callback that stops the process and has more to do before it returns; it calls it on its own
+// goroutine. From here on the process takes no messages. The callback must return an error.
 func (p Port) Decided() { p.port.Decided() }
 
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
 func (p Port) Go(t interface{ Run() }) { p.port.Go(t) }
 
-// Ref is a process that was found, for who sends to it often. It is comparable; two of one process are ==. The zero Ref is
-// nobody. It keeps the memory of a process that is dead, so let go of it in an exit hook.
+// Ref is a process that was found, for whoever sends to it often. It is comparable; two of one process are ==. The zero
+// Ref is nobody. It keeps the memory of a process that is dead, so let go of it in an exit hook.
 type Ref struct{ ref hook.Ref }
 
 // Reach finds p. ok is false, and ref zero, when it is dead, nobody, or of another boot or node. It does not block.
@@ -185,34 +187,35 @@ func Reach(p actor.PID) (ref Ref, ok bool) {
 	return Ref{r.Ref}, ok
 }
 
-// Send is [actor.PID.Send]: it never blocks, and says false when the process has ended, its end is decided, or its mailbox
-// is full. Any goroutine may call it.
+// Send is [actor.PID.Send]: it never blocks, and returns false when the process has ended, its end is decided, or its
+// mailbox is full. Any goroutine may call it.
 func (r Ref) Send(msg any) bool { return r.ref != nil && r.ref.Send(msg) }
 
 // Alive is [actor.PID.Alive]. Any goroutine may call it.
 func (r Ref) Alive() bool { return r.ref != nil && r.ref.Alive() }
 
-// Deferred is a message that says what it is only when its turn in the mailbox has come. So it can be shared by many
-// receivers and still know something of each, gather what happens while it waits, or be taken back.
+// Deferred is a message whose content is decided only when its turn in the mailbox has come. So many receivers can
+// share it and it can still differ for each of them, it can gather what happens while it waits, and it can be taken
+// back.
 type Deferred interface {
 	// Due returns the message that to is to handle; false: none. It is called once for each time that the Deferred was
-	// put into a mailbox and reaches its turn, on the goroutine that holds the turn of to, with no lock held. It must not
-	// block. What stands behind the end of a process is never asked.
+	// put into a mailbox and reaches its turn, on the goroutine that holds the turn of to, with no lock held. It must
+	// not block. It is not called for what still waits when a process ends.
 	Due(to actor.PID) (msg any, ok bool)
 	// Content is what can be said of the message before its turn, for log lines and actor.Inspect. Any goroutine may
 	// call it.
 	Content() any
 }
 
-// Defer is [Ref.Send] of what d says at its turn.
+// Defer is [Ref.Send] of what d is when its turn comes.
 func (r Ref) Defer(d Deferred) bool { return r.ref != nil && r.ref.Defer(d) }
 
-// Notify is [Ref.Defer] beyond any limit: whoever calls it lets one d wait at most, and so bounds them by what the process
-// has asked for, as with its timers. It says false when the process is dead, and no log line tells of it.
+// Notify is [Ref.Defer] without a limit. Its caller must let at most one d wait, so that their number is bounded by
+// what the process has asked for, as with its timers. It returns false when the process is dead, and logs nothing.
 func (r Ref) Notify(d Deferred) bool { return r.ref != nil && r.ref.Notify(d) }
 
-// Unhandled tells whether err is that of an actor.Call which no callback of the callee was given, because the callee was
-// gone or ended before: so it has done nothing, and can be made again without doing something twice.
+// Unhandled tells whether err is that of an actor.Call that no callback of the callee was given, because the callee was
+// gone or ended first. Nothing has been done then, and the Call can be made again without doing anything twice.
 func Unhandled(err error) bool {
 	_, ok := errors.AsType[hook.Unhandled](err)
 	return ok
@@ -231,9 +234,9 @@ func ActorOf(ctx context.Context) actor.Actor {
 	return a
 }
 
-// Outlives tells whether p cannot end before the process of ctx has: it is that process, or one that waits for its
-// children, of which that is one, or a child's child. Only a kill ends it earlier. Whoever would wait for p with ctx
-// would wait for itself. It does not block.
+// Outlives tells whether p cannot end before the process of ctx has, except by a kill: p is that process or an ancestor
+// of it, since a parent waits for its children. Whoever waits for such a p with ctx waits for itself. It does not
+// block.
 func Outlives(ctx context.Context, p actor.PID) bool {
 	if p == (actor.PID{}) {
 		return false
@@ -244,7 +247,7 @@ func Outlives(ctx context.Context, p actor.PID) bool {
 		}
 		info, err := actor.Inspect(pid)
 		if err != nil {
-			return false // dead, and so waited for by nobody
+			return false // dead, so nobody waits for it
 		}
 		pid = info.Parent
 	}
@@ -254,8 +257,9 @@ func Outlives(ctx context.Context, p actor.PID) bool {
 // Calling tells whether ctx is that of a callback that handles a Call.
 func Calling(ctx context.Context) bool { return ctx.Value(hook.CallKey{}) != nil }
 
-// OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any Down. Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f
-// does not run, when p is dead or its hooks have run. cancel takes f back.
+// OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any Down.
+// Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f does not
+// run, when p is dead or its hooks have run. cancel takes f back.
 func OnExit(p actor.PID, f func(reason error)) (cancel func(), ok bool) {
 	o := &hook.OnExit{F: f, Cancel: func() {}}
 	ok = p.Send(o)

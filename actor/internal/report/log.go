@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// Log is a Logger that never blocks and never panics: its lines wait in a Queue for the Logger of the user's. They have the time of
-// their report. Of the user's code only the Handler's Enabled runs on the caller's goroutine.
+// Log is a Logger that never blocks and never panics: its lines wait in a Queue for the user's Logger. They carry the
+// time at which they were reported. Of the user's code only the Handler's Enabled runs on the caller's goroutine.
 type Log struct {
 	*slog.Logger
 	queue Queue
 }
 
-// NewLog makes a Log for the Logger of the user's; nil: slog.Default().
+// NewLog makes a Log for the user's Logger; nil: slog.Default().
 func NewLog(to *slog.Logger) *Log {
 	if to == nil {
 		to = slog.Default()
@@ -80,7 +80,7 @@ func (h *handler) with(f func() slog.Handler) slog.Handler {
 	return &handler{h.queue, to}
 }
 
-// NewCalls makes a Queue for calls of a callback of this name. What panics, and what is dropped, is logged.
+// NewCalls makes a Queue for calls of the callback of this name. Panics and dropped calls are logged.
 func NewCalls(name string, log *Log) *Queue {
 	return &Queue{
 		refusing: func() {

@@ -1,9 +1,10 @@
-// Package report takes what is to be told to code of the user's, a Logger or a callback, off the goroutines on which
-// promises are kept: whoever ends a process, stops a child or drains a server tells a [Queue] and goes on. What that code
-// does, block, panic or leave its goroutine, is then nobody's business but the Queue's.
+// Package report calls the user's code, a Logger or a callback, on a goroutine of its own. Whoever ends a process,
+// stops a child or drains a server tells a [Queue] and goes on. Whether the user's code blocks, panics or ends its
+// goroutine concerns nobody but the Queue.
 //
-// A Queue keeps the order and is bounded: one goroutine, which exists only while there is something to tell, and a number
-// of reports that wait. What there is no room for is dropped, counted, and said when there is room again.
+// A Queue keeps the order and is bounded: it has one goroutine, which exists only while there is something to report,
+// and a number of reports may wait. A report for which there is no room is dropped and counted, and the loss is
+// reported when there is room again.
 package report
 
 import (
@@ -14,49 +15,49 @@ import (
 )
 
 const (
-	// patience is how long one report may take until the code that takes it in counts as stuck.
+	// patience is how long one report may take before the code that takes it counts as stuck.
 	patience = 300 * time.Millisecond
-	// longest is how long Wait waits at most, for code that is slow.
+	// longest is how long Wait waits at most for slow code.
 	longest = 5 * time.Second
-	// roomStuck is how many reports may wait for code that is stuck, and room for code that is not.
+	// roomStuck is how many reports may wait for code that is stuck, and room how many for code that is not.
 	roomStuck = 1 << 10
 	room      = 1 << 16
 )
 
-// Queue runs functions of the user's in order, one at a time, on a goroutine of its own. Its owner calls Wait at its end.
-// All methods may be called from any goroutine, and none but Wait waits for anything but a short lock.
+// Queue runs the user's functions in order, one at a time, on a goroutine of its own. Its owner calls Wait at its end.
+// All methods may be called from any goroutine, and all but Wait wait for nothing but a short lock.
 type Queue struct {
-	lost     func(n int)               // says that n reports were dropped
-	panicked func(v any, stack []byte) // says that a report has panicked
-	refusing func()                    // optional; says, at the first of them, that reports are being dropped
+	lost     func(n int)               // reports that n reports were dropped
+	panicked func(v any, stack []byte) // reports a panic in a report
+	refusing func()                    // optional; called when the first report is dropped
 
 	mu      sync.Mutex
 	waiting []func()
 	room    int       // how many may wait
 	running bool      // the goroutine exists
 	began   time.Time // the report that runs, or the wait for the goroutine's first
-	dropped int       // not said yet
-	mute    bool      // saying so has failed, so it waits for the next Do
+	dropped int       // and not reported yet
+	mute    bool      // reporting the loss has failed, so it waits for the next Do
 	put     uint64    // counts what came in
-	done    uint64    // and what is over
+	done    uint64    // and what is done
 	waiters []waiter
 }
 
-// waiter waits until done has come to upTo.
+// waiter waits until done has reached upTo.
 type waiter struct {
 	upTo uint64
 	over chan struct{}
 }
 
-// Room lets n reports wait, if that is more than before, while the code that takes them in is not stuck.
+// Room lets n reports wait, if that is more than before, while the code that takes them is not stuck.
 func (q *Queue) Room(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.room = max(q.room, n)
 }
 
-// Do has f run after all that came before. Up to 65,536 may wait, or what Room says; while one has been running for longer
-// than 300 ms, 1,024. What finds no room is dropped.
+// Do runs f after everything that came before it. Up to 65,536 functions may wait, or as many as Room says; 1,024 while
+// one has been running for longer than 300 ms. What finds no room is dropped.
 func (q *Queue) Do(f func()) {
 	q.mu.Lock()
 	q.mute = false
@@ -89,7 +90,7 @@ func (q *Queue) push(f func()) {
 // stuck tells whether the report that runs has taken too long; q.mu is held.
 func (q *Queue) stuck() bool { return q.running && time.Since(q.began) >= patience }
 
-// confession is the report of what was dropped; q.mu is held.
+// confession is the report about what was dropped; q.mu is held.
 func (q *Queue) confession() func() {
 	n := q.dropped
 	q.dropped = 0
@@ -110,7 +111,7 @@ func (q *Queue) confession() func() {
 	}
 }
 
-// drop counts a report that was taken in and has not got through.
+// drop counts a report that was accepted and has not got through.
 func (q *Queue) drop() {
 	q.mu.Lock()
 	q.dropped++
@@ -128,12 +129,12 @@ func (q *Queue) run() {
 	}
 }
 
-// next takes out a report; nil: there is none, and the goroutine goes.
+// next takes out a report; nil: there is none, and the goroutine ends.
 func (q *Queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
-		q.waiting = nil // it keeps the memory of its largest time
+		q.waiting = nil // it would keep the memory of its peak
 		if q.dropped == 0 || q.mute {
 			q.running = false
 			return nil
@@ -172,7 +173,7 @@ func (q *Queue) call(f func()) {
 	returned = true
 }
 
-// tell reports a panic; a panic of that, or a runtime.Goexit, is the end of it.
+// tell reports a panic; if that panics or calls runtime.Goexit, the report counts as dropped.
 func (q *Queue) tell(v any) {
 	told := false
 	defer func() {
@@ -185,7 +186,7 @@ func (q *Queue) tell(v any) {
 	told = true
 }
 
-// over notes that a report is over.
+// over notes that a report is done.
 func (q *Queue) over() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -202,9 +203,9 @@ func (q *Queue) over() {
 	q.waiters = kept
 }
 
-// Wait waits until all that came in before the call is over. It gives up, and says false, when one report has taken longer than
-// 300 ms, which may have been so before the call; after 5 s; and when ctx is done, but not within the first 300 ms, so
-// that the reports of what has used up the time get through.
+// Wait waits until all that came before the call is done. It gives up and returns false when one report has taken
+// longer than 300 ms, part of which may have been before the call; after 5 s; and when ctx is done, but not within the
+// first 300 ms, so that the reports of whatever has used up the time get through.
 func (q *Queue) Wait(ctx context.Context) bool {
 	w, stuckAt := q.wait()
 	if w.over == nil {
@@ -230,7 +231,7 @@ func (q *Queue) Wait(ctx context.Context) bool {
 			check.Reset(left)
 		case <-done:
 			done = nil
-			end.Reset(patience - time.Since(start)) // at once, when that is over
+			end.Reset(patience - time.Since(start)) // at once, when that time is over
 		case <-end.C:
 			return false
 		}

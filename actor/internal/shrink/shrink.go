@@ -1,6 +1,6 @@
-// Package shrink has maps and slices that give memory back when they have become much smaller. Those of Go keep what they
-// have needed at their largest time, so a table of what comes and goes with connections would cost after a peak what it
-// cost at the peak, for as long as a single entry stays.
+// Package shrink has maps and slices that give memory back when they have become much smaller. Go's own keep the memory
+// of their peak for as long as a single entry stays, so after a peak a table of what comes and goes with connections
+// would go on costing what it cost then.
 package shrink
 
 import (
@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// small is how many entries a map may have had and be kept when it is empty. So who comes and goes alone makes no
-	// new map each time.
+	// small is how many entries a map may have had and still be kept when it is empty, so that one entry that comes and
+	// goes does not make a new map each time.
 	small = 8
-	// large is from how many entries on less memory is worth the copying.
+	// large is the number of entries from which on less memory is worth the copying.
 	large = 64
-	// much is by what a thing of large size must have shrunk. What is copied is 1/7 of what was taken out since the copy
-	// before, at most.
+	// much is the factor by which something of large size must have shrunk. At most 1/7 of what was taken out since the
+	// copy before is copied.
 	much = 8
 )
 
@@ -40,7 +40,7 @@ func (m *Map[K, V]) Len() int { return len(m.m) }
 // Room is how many entries there is memory for, at least.
 func (m *Map[K, V]) Room() int { return m.peak }
 
-// All yields the entries, in no order. The loop body must not delete others than the one that it has got.
+// All yields the entries, in no order. The loop body may delete only the entry that it was given.
 func (m *Map[K, V]) All() iter.Seq2[K, V] { return maps.All(m.m) }
 
 // Put sets the value of k.
@@ -52,8 +52,8 @@ func (m *Map[K, V]) Put(k K, v V) {
 	m.peak = max(m.peak, len(m.m))
 }
 
-// Delete takes the entry of k out, if there is one. At times it copies what is left, which is little for what was taken
-// out since the last time.
+// Delete removes the entry of k, if there is one. At times it copies what is left, which is little compared to what was
+// removed since the last time.
 func (m *Map[K, V]) Delete(k K) {
 	delete(m.m, k)
 	n := len(m.m)
