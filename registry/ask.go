@@ -9,12 +9,13 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// Ask finds or starts the process of a name, as [Registry.Ensure], and calls it, as [actor.Call]. When the callee turns out to
-// be gone before it was given the request, because it was ending or has crashed just before, Ask begins anew, within ctx
-// (without a deadline: within the System's CallTimeout), at once and then after 1 ms, 2 ms, and so on up to 100 ms. So a request
-// reaches one callee at most: an error of one that has begun to handle it is returned, whatever became of the callee.
+// Ask finds or starts the process of a name, like [Registry.Ensure], and calls it, like [actor.Call]. When the callee
+// turns out to be gone before it was given the request, because it was ending or has just crashed, Ask begins again,
+// within ctx (without a deadline: within the System's CallTimeout): first at once, and then after 1 ms, 2 ms, and so on
+// up to 100 ms. So a request reaches at most one callee: when a callee has begun to handle it, its error is returned,
+// whatever became of the callee.
 //
-// The errors are those of Ensure and Call; ctx.Err() after the last try is joined by what that try said.
+// The errors are those of Ensure and Call. When ctx is done, ctx.Err() is joined with the error of the last try.
 func Ask[R any](ctx context.Context, r *Registry, name string, start func(ctx context.Context) (actor.PID, error), req any) (R, error) {
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
@@ -36,7 +37,7 @@ func Ask[R any](ctx context.Context, r *Registry, name string, start func(ctx co
 	}
 }
 
-// sleep waits for d or for the end of ctx.
+// sleep waits for d, or until ctx is done.
 func sleep(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return ctx.Err()

@@ -10,9 +10,10 @@ import (
 // each, and so never blocks on a member nor runs a handler's code. Messages that one goroutine broadcasts and sends
 // reach each process in that order.
 //
-// Who was a member from before the call until its end gets msg once; who joins meanwhile may get it. One that leaves
-// before its turn to handle msg has come does not get it, although it was counted. msg is shared: it is read-only from then on. A [websock.Message], which sockets write to their clients without passing
-// HandleInfo, is prepared, so that it is encoded and compressed once for all; see [websock.Prepare].
+// Whoever is a member from before the call until after it gets msg once; whoever joins meanwhile may get it. A member
+// that leaves before its turn to handle msg has come does not get it, although it was counted. msg is shared: it is
+// read-only from then on. A [websock.Message], which sockets write to their clients without passing HandleInfo, is
+// prepared, so that it is encoded and compressed once for all; see [websock.Prepare].
 func (r *Registry) Broadcast(group string, msg any) int {
 	return r.broadcast(group, msg, actor.PID{}, nil)
 }
@@ -28,7 +29,7 @@ func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool,
 	return r.broadcast(group, msg, actor.PID{}, match)
 }
 
-// broadcast is all of the above.
+// broadcast does all of the above.
 func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool) (n int) {
 	l := r.look(group)
 	defer r.drop(l.list)
@@ -52,8 +53,8 @@ func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(ac
 	return n
 }
 
-// cast is one broadcast, which all mailboxes share: a host.Deferred, so that a process that has left the group while the
-// message was waiting does not get it.
+// cast is one broadcast, which all mailboxes share. It is a host.Deferred, so that a process that has left the group
+// while the message was waiting does not get it.
 type cast struct {
 	r     *Registry
 	group *group
@@ -64,8 +65,8 @@ type cast struct {
 // Content implements host.Deferred.
 func (c *cast) Content() any { return c.msg }
 
-// Due implements host.Deferred. As long as nobody has left the group since, it costs one atomic load. Who ends is not
-// counted, so it is the same in a group whose members come and go with their sockets.
+// Due implements host.Deferred. As long as nobody has left the group since, it costs one atomic load. Members that end
+// do not count as having left, so that is also true of a group whose members come and go with their sockets.
 func (c *cast) Due(to actor.PID) (any, bool) {
 	if c.group.left.Load() != c.since && !c.reaches(to) {
 		return nil, false

@@ -28,9 +28,10 @@
 //
 // # Slow work, Join, ask
 //
-// While a callback runs, Init included, nothing is taken out of its process's mailbox. What is broadcast to a group from
-// its Join on waits there, and more than MailboxLimit messages end a socket, before it has said anything. So a handler
-// does its slow work first, a query for example, then joins, and then asks whoever keeps the past for what came before:
+// While a callback runs, Init included, nothing is taken out of its process's mailbox. What is broadcast to a group
+// after the Join waits there, and more than MailboxLimit messages end a socket before it has sent anything. So a
+// handler does its slow work first, such as a query, then joins, and then asks whoever keeps the past for what came
+// before:
 //
 //	func (c *Client) Init(ctx context.Context) websock.Result {
 //		user, err := c.DB.User(ctx, c.ID)                                       // slow
@@ -39,15 +40,16 @@
 //		...
 //		past, err := registry.Ask[Past](ctx, reg, "room:"+user.Room, start, c.Seen) // what came before
 //
-// What is broadcast between the last two comes twice, and is known by its number; see docs/explanation/delivery.md. A process
-// joins for itself: nobody joins for it in answering a Call, whose caller may have gone.
+// What is broadcast between the last two comes twice, and is recognised by its number; see
+// docs/explanation/delivery.md. A process joins by itself: no other process joins it when it answers its Call, since
+// the caller may have gone.
 //
 // # What holds
 //
-// A process whose end is decided gets no broadcast any more, and Whereis does not find it. It is out of all of it after its
-// Terminate has returned and before anybody is told by an actor.Down, also after a panic or a kill; nothing has to be taken
-// back by hand. One that has ended cannot come back in. Nothing is kept of names and groups that nobody is in, but for the
-// type of a [Topic].
+// A process whose end is decided gets no more broadcasts, and Whereis does not find it. It is taken out of everything
+// after its Terminate has returned and before anybody is told by an actor.Down, also after a panic or a kill; nothing
+// has to be removed by hand. A process that has ended cannot be entered again. Nothing is kept of names and groups that
+// nobody is in, except the type of a [Topic].
 //
 // A Registry has no goroutine, no timer and no mailbox. A call does its work on the caller's goroutine and does not wait
 // for a process; [Registry.Ensure] and [Ask] alone wait, within their ctx. Reading takes a lock for as long as it takes to
@@ -58,8 +60,8 @@
 // What one goroutine broadcasts and sends reaches each process in that order; what several do is not ordered. When a Leave
 // has returned, the process gets nothing more of the group, not even what waits in its mailbox.
 //
-// Whoever watches is told what has changed since it was told last, by one message however much that is. Such a message
-// does not count against MailboxLimit. A change costs as much as there are watchers that wait for one.
+// A watcher is told what has changed since it was told last, in one message, however much that is. Such a message does
+// not count against MailboxLimit. A change costs as much as there are watchers that wait for one.
 //
 // # Limits
 //

@@ -10,11 +10,11 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// attempt is an Ensure that starts a process, or waits for the holder's end before it does. There is one for a name at a
-// time, under the lock of the name's shard; pid, err and gaveUp are set when done is closed.
+// attempt is an Ensure that starts a process, or first waits for the holder's end. There is one for a name at a time,
+// guarded by the lock of the name's shard; pid, err and gaveUp are set when done is closed.
 type attempt struct {
-	freed  chan struct{} // closed when the name changes hands; nil: nobody who is ending holds it
-	held   actor.PID     // who has got the name meanwhile, last
+	freed  chan struct{} // closed when the name changes hands; nil: its holder is not ending
+	held   actor.PID     // the last one that has taken the name meanwhile
 	done   chan struct{}
 	pid    actor.PID
 	err    error
@@ -29,22 +29,23 @@ type attemptKey struct {
 	name string
 }
 
-// Ensure returns who holds the name, and starts a process when nobody does. Of the callers that want one name at a time,
-// one runs start, on its own goroutine, and the others wait for what comes of it; no lock is held meanwhile, and other
-// names are not affected. While the holder is ending, which its Terminate may take long for, Ensure waits: what is started
-// then begins where the old one has left off. ctx bounds the waiting, or, when it has no deadline, the System's
-// CallTimeout; start gets a ctx derived from it, and should heed it: two rooms whose Inits Ensure each other end by it.
+// Ensure returns the process that holds the name, and starts one when there is none. Of the callers that want one name
+// at a time, one runs start, on its own goroutine, and the others wait for the result; no lock is held meanwhile, and
+// other names are not affected. While the holder is ending, whose Terminate may take long, Ensure waits: the new
+// process then begins where the old one has left off. ctx bounds the wait or, when it has no deadline, the System's
+// CallTimeout does. start gets a ctx derived from it, and should heed it: when the Inits of two rooms Ensure each
+// other, only that ends them.
 //
-// The process registers itself, in its Init, so that it has the name before anybody can reach it by this call. One that
-// has not is registered by Ensure, with nil as its meta. The error is that of ctx; that of start, unless somebody holds the
-// name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start returned one
-// process and another holds the name. A process that has had the name and ended meanwhile is returned, as
-// [Registry.Whereis] would have returned it a moment before. When start fails with a *TakenError of that name and nobody has
-// it any more, Ensure begins anew; so it does when start fails with supervisor.ErrAlreadyPresent, as a Spawn under an id whose
-// child is being restarted. A panic in start is its caller's, and an error for the others.
+// The process registers itself, in its Init, so that it has the name before anybody can reach it through this call. If
+// it has not, Ensure registers it, with nil as its meta. The error is that of ctx; that of start, unless somebody holds
+// the name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start
+// returned one process and another holds the name. A process that has had the name and ended meanwhile is returned, as
+// [Registry.Whereis] would have returned it a moment before. When start fails with a *TakenError for that name and
+// nobody has it any more, Ensure begins again; so it does when start fails with supervisor.ErrAlreadyPresent, as a Spawn
+// does under an id whose child is being restarted. A panic in start is its caller's, and an error for the others.
 //
-// What would wait for itself is an error at once: start that wants its own name, with the ctx that it got, and the holder
-// that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
+// Whoever would wait for itself gets an error at once: a start that wants its own name, with the ctx that it got, and
+// the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
 func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
 	if ctx.Value(attemptKey{r, name}) != nil {
 		return actor.PID{}, fmt.Errorf("registry: Ensure %q by its own start function would wait for itself", name)
@@ -134,7 +135,8 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 	}
 }
 
-// waitFree waits as long as the holder of the name is ending, and returns the one that is not; nobody: the name is free.
+// waitFree waits as long as the holder of the name is ending, and returns the one that is not; the zero PID: the name
+// is free.
 func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *attempt) (holder actor.PID, err error) {
 	for {
 		s.mu.Lock()
@@ -159,7 +161,7 @@ func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *a
 	}
 }
 
-// changed notes that the name has another holding; the shard of the name is locked for writing.
+// changed notes that the name has another holder, or none; the shard of the name is locked for writing.
 func (a *attempt) changed(h *holding) {
 	if h != nil {
 		a.held = h.who.pid
@@ -170,11 +172,11 @@ func (a *attempt) changed(h *holding) {
 	}
 }
 
-// errEndedAtOnce says that what start has started never had the name.
+// errEndedAtOnce says that the process that start returned never had the name.
 var errEndedAtOnce = fmt.Errorf("%w: it has ended before it had the name", ErrNoProcess)
 
-// begin runs a start function, and makes sure of what it promises. again says that it has failed because of somebody who had
-// the name at that moment, a process that was restarted for example, and has gone, or because of a child with its id, which
+// begin runs a start function, and checks what it promises. again says that it has failed because of a process that had
+// the name at that moment, such as one that was restarted, and has gone since, or because of a child with its id, which
 // is about to have the name.
 func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
 	pid, err = start(context.WithValue(ctx, attemptKey{r, name}, true))
@@ -198,7 +200,7 @@ func (r *Registry) begin(ctx context.Context, name string, a *attempt, start fun
 	s := r.nameShard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.held == pid && pid != (actor.PID{}) { // it has had the name, done its work and ended: as Whereis would have said a moment ago
+	if a.held == pid && pid != (actor.PID{}) { // it has had the name, done its work and ended: Whereis would have returned it a moment ago
 		return pid, false, nil
 	}
 	return actor.PID{}, false, fmt.Errorf("registry: Ensure %q, started as %v: %w", name, pid, errEndedAtOnce)

@@ -69,8 +69,8 @@ func (m *member) slot() *int32  { return &m.in }
 // is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
 // What is broadcast after Join has returned reaches the process. The error is [ErrNoProcess].
 //
-// What is broadcast from now on waits in the mailbox until the callback that has joined returns. A process that still has
-// slow work to do before it can handle messages does it first, then joins, and then asks for what it has missed.
+// What is broadcast from now on waits in the mailbox until the callback that has joined returns. A process that still
+// has slow work to do before it can handle messages does that first, then joins, and then asks for what it has missed.
 func (r *Registry) Join(group string, pid actor.PID, meta any) error {
 	p := r.process(pid)
 	if p == nil {
@@ -90,9 +90,9 @@ func (r *Registry) Join(group string, pid actor.PID, meta any) error {
 	return nil
 }
 
-// Leave takes pid out of the group. When it has returned, the process gets nothing more of it: no broadcast that begins
-// then, and nothing that was broadcast before and waits in its mailbox, which is dropped when its turn comes. What a socket
-// has been given to write by then is written. It does nothing when pid is no member.
+// Leave takes pid out of the group. Once it has returned, the process gets nothing more from it: no broadcast that
+// begins later, and none that was made before and waits in its mailbox, which is dropped when its turn comes. What a
+// socket was given to write before that is written. Leave does nothing when pid is no member.
 func (r *Registry) Leave(group string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindMember, name: group}, pid)
 }
@@ -139,7 +139,7 @@ func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 	}
 }
 
-// everyMember calls f with the members, part by part, until it says false.
+// everyMember calls f with the members, part by part, until f returns false.
 func (r *Registry) everyMember(group string, f func(list []*member) bool) {
 	l := r.look(group)
 	defer r.drop(l.list)

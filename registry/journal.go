@@ -6,13 +6,13 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// journal is what a group has while it is watched: what has happened to its members and to those who are present, each
-// change once, however many watch, and the readers of it. A reader has a place in it. When something happens, those who
-// have read all are told by a message that there is more, once; they read on, from their place to the end, when that
-// message has its turn in their mailbox. So a change costs as much as there are readers who wait for one, a reader pays for
-// what has changed since it looked last, and what waits in a mailbox is one message, which says all.
+// journal exists while a group is watched. It records what has happened to the group's members and to those who are
+// present, each change once, however many watch. Each reader has a place in it. When something happens, the readers
+// that have read everything get one message that there is more; when that message has its turn in their mailbox, they
+// read on from their place to the end. So a change costs as much as there are readers that wait for one, a reader pays
+// for what has changed since it last looked, and at most one message waits in a mailbox, which says everything.
 //
-// mu is taken after all other locks of the registry. Changes are noted under the lock of the part which they are about.
+// mu is taken after all other locks of the registry. Changes are noted under the lock of the part that they are about.
 type journal struct {
 	mu      sync.RWMutex
 	members changes[*member]
@@ -21,25 +21,26 @@ type journal struct {
 	readers int
 }
 
-// current is all metas of a key, by its last change.
+// current is all metas of a key, after its last change.
 type current struct {
 	metas []Meta
 	place uint64
 }
 
-// maxChanges is how many changes a journal keeps for those who have not read them. Whoever is further behind reads the
-// whole state instead.
+// maxChanges is how many changes a journal keeps for readers that have not read them. A reader that has missed more
+// reads the whole state instead.
 const maxChanges = 1 << 14
 
-// changes is one half of a journal. The place of a change is its number, and that of a reader the one it has read last.
+// changes is one half of a journal. A change's number is its place; a reader's place is the number of the last change
+// it has read.
 type changes[T comparable] struct {
-	base uint64 // the place of what stands before the list
+	base uint64 // the place just before the list
 	list []change[T]
 	came map[T]uint64 // the places of those that came within the list, and are there
 	idle []*reader
 }
 
-// change says that one came or went. What has another meta went, and came.
+// change says that one came or went. New meta is both: went, and came.
 type change[T comparable] struct {
 	what  T
 	went  bool
@@ -68,8 +69,8 @@ func (c *changes[T]) wentOut(what T) {
 	}
 }
 
-// since returns what has come and is there, and what was there at that place and has gone; with all set, what has come and
-// gone meanwhile, too. ok is false when the list does not go back so far.
+// since returns what has come after that place and is there, and what was there at that place and has gone; with all
+// set, also what has both come and gone since. ok is false when the list does not go back that far.
 func (c *changes[T]) since(place uint64, all bool) (came, went []T, ok bool) {
 	if place < c.base {
 		return nil, nil, false
@@ -99,16 +100,16 @@ func (c *changes[T]) drop(n int) {
 	}
 }
 
-// reader is the half of a watcher that reads one half of the journal. It is a host.Deferred: the message, of which one
-// waits at most, whose content is what there is to tell when its turn comes.
+// reader is the part of a watcher that reads one half of the journal. It is a host.Deferred: the message, of which at
+// most one waits, and whose content is what there is to tell when its turn comes.
 //
-// Its process alone, in its turn, uses place, begun and rest; at is guarded by journal.mu.
+// Only its process uses place, begun and rest, in its turn; at is guarded by journal.mu.
 type reader struct {
 	*watcher
 	presence bool
 	begun    bool   // it has been told the whole state
-	place    uint64 // up to which
-	rest     any    // what else it has read
+	place    uint64 // up to which it has read
+	rest     any    // what it has read and not told yet
 	at       int32  // in changes.idle, from 1; 0: a message is on its way to it
 }
 
@@ -128,13 +129,13 @@ func (j *journal) half(r *reader) cursor {
 	return &j.members
 }
 
-// wait notes a reader that has read all.
+// wait notes a reader that has read everything.
 func (c *changes[T]) wait(r *reader) {
 	c.idle = append(c.idle, r)
 	r.at = int32(len(c.idle))
 }
 
-// away takes a reader that waits off the list.
+// away takes a waiting reader off the list.
 func (c *changes[T]) away(r *reader) {
 	if r.at == 0 {
 		return
@@ -157,14 +158,14 @@ func (c *changes[T]) wake() []*reader {
 	return idle
 }
 
-// keep forgets changes until as many are left; half of them at once, so that it costs little each time.
+// keep forgets the oldest changes until that many are left; half of them at once, so that it costs little each time.
 func (c *changes[T]) keep(most int) {
 	if len(c.list) > most {
 		c.drop(len(c.list) - most/2)
 	}
 }
 
-// joined notes that m is a member, and left that it is none any more; its part is locked. They return whom to tell.
+// joined notes that m is a member, and left that it no longer is; its part is locked. They return whom to tell.
 func (j *journal) joined(m *member) []*reader {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -187,7 +188,7 @@ func (j *journal) renewed(old, m *member) []*reader {
 	return j.noted(&j.members)
 }
 
-// tracked notes that old, if there is one, has made place for tr, if there is one; metas are those of their key now.
+// tracked notes that tr has taken the place of old, if there was one; metas are those of their key now.
 func (j *journal) tracked(old, tr *track, key string, metas []Meta) []*reader {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -228,8 +229,8 @@ func (j *journal) forgetKeys() {
 	}
 }
 
-// readOn ends a reader's turn: it waits, or, when more has happened meanwhile or rest is left, has another message sent.
-// When all have read all, nothing needs to be kept.
+// readOn ends a reader's turn: it waits or, when more has happened meanwhile or something is left to tell, has another
+// message sent. When all readers have read everything, nothing needs to be kept.
 func (j *journal) readOn(r *reader) {
 	j.mu.Lock()
 	c := j.half(r)
@@ -244,7 +245,7 @@ func (j *journal) readOn(r *reader) {
 	}
 }
 
-// trim forgets what all have read.
+// trim forgets what all readers have read.
 func (j *journal) trim() {
 	if len(j.members.idle) == j.readers {
 		j.members.drop(len(j.members.list))

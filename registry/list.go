@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// Names yields all names and who holds them, in no order. It is for pages and tools: it looks at everything, part by part,
-// and so sees no one moment. No lock is held while the loop body runs, which may use the registry; the same goes for
-// [Registry.Groups], [Registry.Topics] and [Registry.Of].
+// Names yields all names and who holds them, in no order. It is for pages and tools: it looks at everything, part by
+// part, and so is not a snapshot of one moment. No lock is held while the loop body runs, which may use the registry.
+// The same holds for [Registry.Groups], [Registry.Topics] and [Registry.Of].
 func (r *Registry) Names() iter.Seq2[string, actor.PID] {
 	return func(yield func(string, actor.PID) bool) {
 		var list []*holding
@@ -29,14 +29,14 @@ func (r *Registry) Names() iter.Seq2[string, actor.PID] {
 	}
 }
 
-// Groups yields all groups that have members, and how many, in no order; see [Registry.Names].
+// Groups yields all groups that have members, and how many each has, in no order; see [Registry.Names].
 func (r *Registry) Groups() iter.Seq2[string, int] { return r.counted((*group).count) }
 
 // Topics yields all topics under which somebody is present, and how many keys there are, in no order; see [Registry.Names].
 // The groups of a [Topic] are in [Registry.Groups].
 func (r *Registry) Topics() iter.Seq2[string, int] { return r.counted((*group).keys) }
 
-// counted yields the groups of which count says more than 0.
+// counted yields the groups for which count is more than 0.
 func (r *Registry) counted(count func(*group) int) iter.Seq2[string, int] {
 	type counted struct {
 		name string
@@ -63,7 +63,7 @@ func (r *Registry) counted(count func(*group) int) iter.Seq2[string, int] {
 	}
 }
 
-// Registration is one thing that the registry knows of a process.
+// Registration is one thing that the registry knows about a process.
 type Registration struct {
 	Kind RegistrationKind
 	Name string // of the name, the group or the topic
@@ -82,12 +82,13 @@ const (
 	RegisteredNameWatch                         // by [Registry.WatchName]
 )
 
-// String says it in one word.
+// String returns it as one word.
 func (k RegistrationKind) String() string {
 	return [...]string{"name", "member", "watch", "presence", "name watch"}[k]
 }
 
-// Of yields all that the registry knows of one process, in no order; nothing of one that has ended. See [Registry.Names].
+// Of yields all that the registry knows about one process, in no order; nothing when it has ended. See
+// [Registry.Names].
 func (r *Registry) Of(pid actor.PID) iter.Seq[Registration] {
 	return func(yield func(Registration) bool) {
 		p := r.known(pid)

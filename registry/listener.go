@@ -50,9 +50,9 @@ func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 	}
 }
 
-// announcements are the calls of listeners that a group has to make. They are added under the lock of the shard and made
-// under no lock, in order, by one goroutine at a time: the one that has made the first of them goes on with what others
-// add meanwhile.
+// announcements are the calls to listeners that a group has to make. They are added under the lock of the shard and
+// made under no lock, in order, by one goroutine at a time: the one that has made the first of them goes on with those
+// that others add meanwhile.
 type announcements struct {
 	mu    sync.Mutex
 	queue []announcement
@@ -95,7 +95,7 @@ func (a *announcements) idle() bool {
 	return len(a.queue) == 0 && !a.busy
 }
 
-// next takes what waits. own says that the caller is the one that makes the calls.
+// next takes what waits. own says that the caller is the one who makes the calls.
 func (a *announcements) next(own bool) []announcement {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -107,8 +107,8 @@ func (a *announcements) next(own bool) []announcement {
 	return queue
 }
 
-// deliver makes the calls until none waits, or leaves it to the goroutine that does. After a panic, or a runtime.Goexit, in
-// one the rest is made all the same.
+// deliver makes the calls until none waits, or leaves them to the goroutine that is making calls. After a panic or a
+// runtime.Goexit in one call, the rest are made all the same.
 func (a *announcements) deliver() {
 	queue, i := a.next(false), 0
 	defer func() {
@@ -128,7 +128,7 @@ func (a *announcements) deliver() {
 	}
 }
 
-// news says what a caller has to do when it holds no lock any more.
+// news is what a caller has to do when it no longer holds a lock.
 type news struct {
 	readers       []*reader      // to tell
 	names         []*nameWatcher // to tell
@@ -140,7 +140,7 @@ func (n news) empty() bool {
 	return n.announcements == nil && len(n.readers) == 0 && len(n.names) == 0
 }
 
-// deliver does what a change has brought, and gives back what the group does not need any more. No lock is held.
+// deliver does what a change requires, and gives back what the group no longer needs. No lock is held.
 func (r *Registry) deliver(n news) {
 	tell(n.readers)
 	for _, w := range n.names {
@@ -166,7 +166,7 @@ func (r *Registry) deliverAll(all []news) {
 	}
 }
 
-// settle gives back what g does not need any more.
+// settle gives back what g no longer needs.
 func (r *Registry) settle(g *group) {
 	t := r.groupShard(g.name)
 	t.mu.RLock()

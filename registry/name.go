@@ -13,8 +13,8 @@ type TakenError struct {
 	Meta any
 }
 
-// Holder is PID. A supervisor.Dynamic takes an Init that fails with an error that has this method for ErrIgnore: the
-// process is there already.
+// Holder returns PID. A supervisor.Dynamic treats an Init error that has this method like ErrIgnore: the process exists
+// already.
 func (e *TakenError) Holder() actor.PID { return e.PID }
 
 // Error names the name and its holder.
@@ -44,12 +44,13 @@ func (h *holding) vacate(r *Registry) news {
 	return news{names: s.changed(h.name, nil)}
 }
 
-// Register gives pid the name, until its Terminate has returned or it gives the name up. meta is what Whereis returns beside the PID, for
-// whoever needs to know more. A process may hold many names. When it holds this one already, it gets the new meta.
+// Register gives pid the name, until its Terminate has returned or it gives the name up. meta is what Whereis returns
+// beside the PID, for whoever needs to know more. A process may hold many names. When it holds this one already, it
+// gets the new meta.
 //
-// The error is a [*TakenError] when another process holds the name, also one that is ending and that [Registry.Whereis] does
-// not return any more: its Terminate may save what pid would load. [Registry.Replace] would take the name from it. Or it
-// is [ErrNoProcess].
+// The error is a [*TakenError] when another process holds the name. That may be one that is ending, which
+// [Registry.Whereis] no longer returns: its Terminate may be saving what pid would load. [Registry.Replace] would take
+// the name from it. Otherwise the error is [ErrNoProcess].
 func (r *Registry) Register(name string, pid actor.PID, meta any) error {
 	return r.register(name, pid, meta, true)
 }
@@ -70,7 +71,7 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 	return err
 }
 
-// take makes h the holding of its name, unless another process has it. held says that it is the holding now.
+// take makes h the holding of its name, unless another process has it. held says that it now is.
 func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,8 +87,8 @@ func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher
 	return true, s.changed(h.name, h), nil
 }
 
-// changed tells an Ensure that waits that the name has another holding, h, nil for none, and returns the watchers of the
-// name to whom no message is on its way. s is locked for writing.
+// changed tells a waiting Ensure that the name has another holding, h, nil for none, and returns the watchers of the
+// name that have no message on its way. s is locked for writing.
 func (s *nameShard) changed(name string, h *holding) (tell []*nameWatcher) {
 	if a := s.attempts.Get(name); a != nil {
 		a.changed(h)
@@ -117,7 +118,7 @@ func (p *process) hold(h *holding) {
 //	old, err := reg.Replace("user:42", actor.Self(ctx), nil)
 //	old.Exit(&websock.CloseError{Code: 4001, Reason: "signed in elsewhere"}) // does nothing for the zero PID
 //
-// The error is [ErrNoProcess], and nothing has changed then.
+// The error is [ErrNoProcess]; nothing has changed then.
 func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, err error) {
 	p := r.process(pid)
 	if p == nil {
@@ -148,10 +149,11 @@ func (r *Registry) Unregister(name string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindName, name: name}, pid)
 }
 
-// Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is ending
-// and takes no messages any more (see [actor.PID.Alive]). Such a holder keeps the name from others until its Terminate has
-// returned: [Registry.Register] says who it is, [Registry.Ensure] waits for its end, [Registry.Replace] takes the name from
-// it. Whereis does not wait for anything. The process may have ended when the caller uses the PID, as with every PID.
+// Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is
+// ending and takes no more messages (see [actor.PID.Alive]). Such a holder keeps the name from others until its
+// Terminate has returned: [Registry.Register] returns who it is, [Registry.Ensure] waits for its end,
+// [Registry.Replace] takes the name from it. Whereis does not wait for anything. The process may have ended when the
+// caller uses the PID, as with every PID.
 func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()

@@ -10,9 +10,9 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// Ref names one [Registry.Track]: it is the same as long as its process is present under its key, whatever its meta, and
-// no other has it, on this node or another. So two sockets of one user can be told apart. It is comparable and has a text
-// form, in JSON too; the zero Ref names none.
+// Ref names one [Registry.Track]. It stays the same as long as its process is present under its key, whatever its meta,
+// and no other has it, on this node or another. So two sockets of one user can be told apart. It is comparable and has
+// a text form, in JSON too; the zero Ref names none.
 type Ref struct{ id uint64 }
 
 // String is the text form: at most 13 lower case letters and digits.
@@ -31,7 +31,7 @@ func (f *Ref) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Meta is what one [Registry.Track] says of a key: as a rule, of one of a user's sockets.
+// Meta is what one [Registry.Track] says about a key: usually about one of a user's sockets.
 type Meta struct {
 	Ref  Ref `json:"ref"`
 	Meta any `json:"meta"`
@@ -39,17 +39,17 @@ type Meta struct {
 
 // PresenceDiff tells a watcher of Topic how [Registry.Present] has changed since it was told last.
 //
-// Came and Went have, for each key, what has come and what has gone. New meta is both: the old one has gone, the new one
-// has come, under one Ref. What has come and gone since is in neither. Now has each key that is in one of them, with all its
-// metas of now; none when nobody is there any more under that key.
+// Came and Went have, for each key, what has come and what has gone. New meta is both: the old one has gone and the new
+// one has come, under one Ref. What has both come and gone since is in neither. Now has each key that is in Came or
+// Went, with all its current metas; none when nobody is there any more under that key.
 //
-// So several sockets of one user count as one person: the first brings the user into Now, the end of the last one is what
-// empties it. What a watcher knows is right when it calls [PresenceDiff.Apply] with each diff.
+// So several sockets of one user count as one person: the first brings the user into Now, and the end of the last one
+// leaves the user there with no metas. A watcher that calls [PresenceDiff.Apply] with each diff knows the right state.
 //
-// Whole says that this is all there is: the answer to [Registry.Watch]. Came and Now are the same then, and what the
-// watcher knew before, if anything, counts no longer.
+// Whole says that this is the whole state: the answer to [Registry.Watch]. Came and Now are the same then, and what the
+// watcher knew before no longer counts.
 //
-// All watchers share the slices and metas, which are read only.
+// All watchers share the slices and metas, which are read-only.
 type PresenceDiff struct {
 	Topic string
 	Whole bool
@@ -58,7 +58,7 @@ type PresenceDiff struct {
 	Now   map[string][]Meta
 }
 
-// Apply makes of what was present before the diff what is present after it.
+// Apply turns what was present before the diff into what is present after it.
 func (d PresenceDiff) Apply(present map[string][]Meta) {
 	if d.Whole {
 		clear(present)
@@ -79,7 +79,7 @@ type person struct {
 	shown  []Meta // of the tracks, for all who look; nil: to be made. It is never written to
 }
 
-// persons are those of one part, by their keys; nil: none, which costs a group one word only.
+// persons are those of one part, by their keys; nil: none, so that it costs a group only one word.
 type persons struct {
 	host.Map[string, *person]
 }
@@ -98,7 +98,7 @@ func (ps *persons) get(key string) *person {
 	return ps.Get(key)
 }
 
-// track is one process's presence under one key. Its part's lock guards at; the rest does not change, other meta is
+// track is one process's presence under one key. Its part's lock guards at; the rest does not change: new meta makes
 // another track.
 type track struct {
 	group  *group
@@ -116,13 +116,13 @@ func (tr *track) key() placeKey {
 }
 func (tr *track) slot() *int32 { return &tr.in }
 
-// Track makes pid present under the topic as key, until it ends or Untrack: a user's name or id as a rule, so that all
+// Track makes pid present under the topic as key, until it ends or Untrack: usually a user's name or id, so that all
 // sockets of one user are one key. meta is what others see of this one: its device, its state. Tracked again under the
 // same key, pid gets the new meta. The error is [ErrNoProcess].
 //
-// [Registry.Present] tells who is there, and who watches the group of the same name gets a [PresenceDiff] when that
-// changes; see [Registry.Watch]. Track does not join that group. A diff carries all metas of its keys, so a key should
-// stand for one person, not for all who have no name.
+// [Registry.Present] returns who is there, and whoever watches the group of the same name gets a [PresenceDiff] when
+// that changes; see [Registry.Watch]. Track does not join that group. A diff carries all metas of its keys, so a key
+// should stand for one person, not for all who have no name.
 func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) error {
 	p := r.process(pid)
 	if p == nil {
@@ -149,13 +149,13 @@ func (r *Registry) Untrack(topic string, pid actor.PID, key string) {
 }
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
-// range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The slices are shared
-// by all who look, and read only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
+// range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The slices are
+// shared by all who look, and read-only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
 func (r *Registry) Present(topic string) iter.Seq2[string, []Meta] {
 	return func(yield func(string, []Meta) bool) { r.everybody(topic, yield) }
 }
 
-// everybody calls f for each key until it says false. No lock is held.
+// everybody calls f for each key until f returns false. No lock is held.
 func (r *Registry) everybody(topic string, f func(string, []Meta) bool) {
 	first, parts := r.presentIn(topic)
 	for key, metas := range first {
@@ -195,8 +195,8 @@ func (r *Registry) presentIn(topic string) (map[string][]Meta, *[partCount]large
 	return g.first.present(), nil
 }
 
-// PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; none when nobody is
-// there. The slice is shared, and read only. It costs the same however many others are present.
+// PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; none when nobody
+// is there. The slice is shared and read-only. The cost does not depend on how many others are present.
 func (r *Registry) PresentOf(topic, key string) []Meta {
 	t := r.groupShard(topic)
 	t.mu.RLock()
@@ -235,7 +235,7 @@ func (pt *part) put(ps *person) {
 	pt.persons.Put(ps.key, ps)
 }
 
-// metas are those of the tracks, to be shared.
+// metas returns those of the tracks, in a slice to be shared.
 func (ps *person) metas() []Meta {
 	if ps.shown == nil {
 		ps.shown = make([]Meta, len(ps.tracks))
@@ -246,7 +246,7 @@ func (ps *person) metas() []Meta {
 	return ps.shown
 }
 
-// keys counts who is present; the shard is locked, for reading at least.
+// keys counts the keys that are present; the shard is locked, at least for reading.
 func (g *group) keys() (n int) {
 	parts := g.parts()
 	if parts == nil {
@@ -313,7 +313,7 @@ func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, 
 	return g.tracked(ps, nil, tr), true
 }
 
-// update puts tr in the place of old, for its meta.
+// update puts tr in the place of old, because of its new meta.
 func (r *Registry) update(old, tr *track) news {
 	g, ps := old.group, old.person
 	t := r.groupShard(g.name)
@@ -358,7 +358,7 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	return g.tracked(ps, tr, nil), pt.persons == nil
 }
 
-// tracked notes, for the watchers too, if there are any, that old has made place for tr.
+// tracked notes that tr has taken the place of old, also for the watchers, if there are any.
 func (g *group) tracked(ps *person, old, tr *track) news {
 	ps.shown = nil
 	if !g.watched() {

@@ -171,7 +171,7 @@ func (r *Registry) exited(p *process) {
 	p.places, p.index = nil, host.Map[placeKey, place]{}
 	var all []news
 	for _, pl := range places {
-		switch w := pl.(type) { // it need not hear of its own end
+		switch w := pl.(type) { // it need not be told of its own end
 		case *watcher:
 			w.stopped.Store(true)
 		case *nameWatcher:

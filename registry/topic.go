@@ -7,18 +7,18 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// Topic is a group for messages of one type, for the compiler's help. It is a small value; make it by [TopicOf]. The zero
-// Topic is not usable.
+// Topic is a group for messages of one type, which the compiler checks. It is a small value; make it with [TopicOf].
+// The zero Topic is not usable.
 //
-// By [Registry.Join] and [Registry.Broadcast], which know no types, the group can be used as any other, too.
+// [Registry.Join] and [Registry.Broadcast], which know no types, work on the group as on any other.
 type Topic[M any] struct {
 	r    *Registry
 	name string
 }
 
-// TopicOf returns the topic of that name. The first one binds the name to M for as long as the Registry lives; the error
-// of a later one with another M names both types. So a name should be the program's choice, not a client's: each costs
-// some memory for good.
+// TopicOf returns the topic of that name. The first call binds the name to M for as long as the Registry lives; a later
+// call with another M returns an error that names both types. So the program should choose the name, not a client: each
+// name costs some memory for good.
 func TopicOf[M any](r *Registry, name string) (Topic[M], error) {
 	message := reflect.TypeFor[M]()
 	if bound, ok := r.topics.LoadOrStore(name, message); ok && bound != message {
@@ -31,7 +31,7 @@ func TopicOf[M any](r *Registry, name string) (Topic[M], error) {
 func (t Topic[M]) Publish(msg M) int { return t.r.Broadcast(t.name, msg) }
 
 // Subscribe makes pid get what is published, as messages of type M: it is [Registry.Join] of the group of that name,
-// without meta, or leaves a member its meta. The error is [ErrNoProcess].
+// without meta; a member keeps its meta. The error is [ErrNoProcess].
 func (t Topic[M]) Subscribe(pid actor.PID) error {
 	p := t.r.process(pid)
 	if p == nil {

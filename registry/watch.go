@@ -14,21 +14,21 @@ type Entry struct {
 	Meta any
 }
 
-// Members tells a watcher who is in Group: everybody, in no order. It is the answer to a [Registry.Watch]. When it comes
-// again, the watcher has fallen so far behind that it is told everything anew: what it knew counts no longer.
+// Members tells a watcher who is in Group: everybody, in no order. It is the answer to a [Registry.Watch]. When it
+// comes again, the watcher has missed so much that it is told everything anew: what it knew no longer counts.
 type Members struct {
 	Group   string
 	Entries []Entry
 }
 
-// Joined tells a watcher who is a member of Group now and was not when it was told last. One that it knows has got new
-// meta, or has left and come back.
+// Joined tells a watcher who is a member of Group now and was not when it was told last. A member that it knows already
+// has new meta, or has left and come back.
 type Joined struct {
 	Group   string
 	Entries []Entry
 }
 
-// Left tells a watcher who is no member of Group any more, each with the meta that the watcher knows.
+// Left tells a watcher who is no longer a member of Group, each with the meta that the watcher knows.
 type Left struct {
 	Group   string
 	Entries []Entry
@@ -48,19 +48,19 @@ type watcher struct {
 func (w *watcher) key() placeKey { return placeKey{kind: kindWatch, name: w.group.name} }
 func (w *watcher) slot() *int32  { return &w.in }
 
-// Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. It is answered by
-// two messages with what there is, also when that is nothing: [Members], and a [PresenceDiff] with Whole set. Then come
-// [Joined] and [Left] for what changes in the group, and a PresenceDiff for what changes in the topic. There is no gap and
-// nothing twice between them: whoever has read all of its mailbox knows what [Registry.Members] and [Registry.Present]
-// say, or the message that tells it is on its way.
+// Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. The answer is two
+// messages with the whole state, even if it is empty: [Members], and a [PresenceDiff] with Whole set. Then come
+// [Joined] and [Left] for what changes in the group, and a PresenceDiff for what changes in the topic. Between the two
+// there is no gap and nothing comes twice: a watcher that has handled all of its mailbox knows what [Registry.Members]
+// and [Registry.Present] say, or the message that tells it is on its way.
 //
-// What happens while such a message waits in the mailbox of pid becomes part of it, so that one about the group and one about
-// the topic wait at most. What came and went meanwhile is not told of at all. So a watcher that is
-// busy, or a change of thousands at once, means few messages with much in them; they do not count against MailboxLimit and
+// What happens while such a message waits in the mailbox of pid becomes part of it, so at most one about the group and
+// one about the topic wait. What has both come and gone meanwhile is not reported at all. So for a busy watcher, or
+// when thousands change at once, there are few messages with much in them; they do not count against MailboxLimit and
 // are never refused. A watcher that has not looked for more than 16,384 changes is told the whole state again.
 //
-// pid need not be a member, the group need not exist, and a second Watch changes nothing. A watcher that ends watches no
-// more. The error is [ErrNoProcess]. All watchers share what they get: it is read only.
+// pid need not be a member, the group need not exist, and a second Watch changes nothing. A watch ends with its
+// watcher. The error is [ErrNoProcess]. All watchers share what they get: it is read-only.
 func (r *Registry) Watch(group string, pid actor.PID) error {
 	p := r.process(pid)
 	if p == nil {
@@ -87,7 +87,7 @@ func (r *Registry) Watch(group string, pid actor.PID) error {
 	return nil
 }
 
-// Unwatch ends a Watch. When it has returned, nothing more is told to pid, not even what has happened before. It does
+// Unwatch ends a Watch. Once it has returned, nothing more is told to pid, not even what has happened before. It does
 // nothing when pid does not watch the group.
 func (r *Registry) Unwatch(group string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindWatch, name: group}, pid)
@@ -131,7 +131,7 @@ func (r *reader) Due(actor.PID) (msg any, ok bool) {
 	return msg, msg != nil
 }
 
-// readMembers reads on in the journal, or, at first, everything.
+// readMembers reads on in the journal or, the first time, everything.
 func (r *reader) readMembers() any {
 	if r.begun {
 		j := r.journal
@@ -148,9 +148,9 @@ func (r *reader) readMembers() any {
 	return Members{r.group.name, r.allMembers()}
 }
 
-// changed makes messages of changes: it returns the first and keeps the second.
+// changed turns changes into messages: it returns the first and keeps the second.
 func (r *reader) changed(came, went []Entry) any {
-	if len(came) > 0 && len(went) > 0 { // who is there with new meta has not left
+	if len(came) > 0 && len(went) > 0 { // a member with new meta has not left
 		there := make(map[actor.PID]struct{}, len(came))
 		for _, e := range came {
 			there[e.PID] = struct{}{}
@@ -185,8 +185,8 @@ func entries(members []*member) []Entry {
 	return list
 }
 
-// allMembers looks at the group part by part. What changes meanwhile stands in the journal, so that all of it is seen as
-// it was at the end.
+// allMembers looks at the group part by part. What changes meanwhile is in the journal, so the result is the state at
+// the end.
 func (r *reader) allMembers() []Entry {
 	j := r.journal
 	for {
@@ -209,7 +209,7 @@ func (r *reader) allMembers() []Entry {
 	}
 }
 
-// amend adds to a list, which may have some of them, what came, and takes out what went.
+// amend adds what came to a list, which may have some of it already, and takes out what went.
 func amend[T comparable](list, came, went []T) []T {
 	set := make(map[T]struct{}, len(list)+len(came))
 	for _, all := range [][]T{list, came} {
@@ -227,7 +227,7 @@ func amend[T comparable](list, came, went []T) []T {
 	return list
 }
 
-// readPresent is readMembers of the other half.
+// readPresent is readMembers for the other half.
 func (r *reader) readPresent() any {
 	j := r.journal
 	if r.begun {
@@ -275,7 +275,7 @@ func byKey(tracks []*track) map[string][]Meta {
 	return m
 }
 
-// allPresent is allMembers of the other half.
+// allPresent is allMembers for the other half.
 func (r *reader) allPresent() map[string][]Meta {
 	j := r.journal
 	for {

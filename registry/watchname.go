@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// NameTaken tells a watcher of Name who holds it now, with the meta of its [Registry.Register]: somebody else than it was
-// told last, or the same with new meta.
+// NameTaken tells a watcher of Name who holds it now, with the meta of its [Registry.Register]: another process than it
+// was told last, or the same with new meta.
 type NameTaken struct {
 	Name string
 	PID  actor.PID
@@ -19,10 +19,10 @@ type NameTaken struct {
 // NameFree tells a watcher that nobody holds Name.
 type NameFree struct{ Name string }
 
-// nameWatcher is a process that watches a name. It is a host.Deferred, as reader is: one message waits at most, and says at
-// its turn how things are then.
+// nameWatcher is a process that watches a name. Like reader it is a host.Deferred: at most one message waits, and at
+// its turn it says how things are then.
 //
-// Its process alone, in its turn, uses begun and told; at and waiting are guarded by the name's shard.
+// Only its process uses begun and told, in its turn; at and waiting are guarded by the name's shard.
 type nameWatcher struct {
 	r       *Registry
 	ref     host.Ref
@@ -38,13 +38,13 @@ type nameWatcher struct {
 func (w *nameWatcher) key() placeKey { return placeKey{kind: kindNameWatch, name: w.name} }
 func (w *nameWatcher) slot() *int32  { return &w.in }
 
-// WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever it has
-// changed. There is no gap. One of them waits in the mailbox at most, beyond any MailboxLimit, and says how things are
-// when its turn comes: of a name that has been free for a moment the watcher is told only who has it now.
+// WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever
+// that has changed. There is no gap. At most one of them waits in the mailbox, beyond any MailboxLimit, and says how
+// things are when its turn comes: when a name was free for a moment, the watcher may be told only who has it now.
 //
-// With it a member of a room learns that the room is there again after a crash, and a standby that it is its turn, for
-// which it calls [Registry.Register]: of several one gets the name. A second WatchName of that name changes nothing. A
-// watcher that ends watches no more. The error is [ErrNoProcess].
+// With it a member of a room learns that the room is back after a crash, and a standby that it is its turn: it calls
+// [Registry.Register], and of several standbys one gets the name. A second WatchName of that name changes nothing. A
+// watch ends with its watcher. The error is [ErrNoProcess].
 func (r *Registry) WatchName(name string, pid actor.PID) error {
 	p := r.process(pid)
 	if p == nil {
@@ -67,8 +67,8 @@ func (r *Registry) WatchName(name string, pid actor.PID) error {
 	return nil
 }
 
-// UnwatchName ends a WatchName. When it has returned, nothing more is told to pid. It does nothing when pid does not watch
-// the name.
+// UnwatchName ends a WatchName. Once it has returned, nothing more is told to pid. It does nothing when pid does not
+// watch the name.
 func (r *Registry) UnwatchName(name string, pid actor.PID) {
 	r.vacate(placeKey{kind: kindNameWatch, name: name}, pid)
 }
@@ -94,7 +94,7 @@ func (w *nameWatcher) vacate(r *Registry) news {
 // Content implements host.Deferred.
 func (w *nameWatcher) Content() any { return NameTaken{Name: w.name} }
 
-// Due implements host.Deferred: it says who holds the name, unless that is what was said last.
+// Due implements host.Deferred: it tells who holds the name, unless that is what it told last.
 func (w *nameWatcher) Due(actor.PID) (msg any, ok bool) {
 	s := w.r.nameShard(w.name)
 	s.mu.Lock()

@@ -144,8 +144,8 @@ type incarnation struct {
 	reason  error
 }
 
-// giveUp is for a spawn that has failed, because its ctx was done perhaps, while Init runs. True: late will be called at the
-// end of the process, as ended would be. False: that is over, or the actor's Init will not be called.
+// giveUp is for a spawn that has failed, perhaps because its ctx was done while Init runs. True: late will be called at
+// the end of the process, as ended would be. False: that is over, or the actor's Init will not be called.
 func (p *incarnation) giveUp(late func(reason error)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +157,7 @@ func (p *incarnation) giveUp(late func(reason error)) bool {
 	return true
 }
 
-// hook has exited called at the end of the process; else it says with what its Init fails.
+// hook has exited called at the end of the process; otherwise it returns the error with which Init fails.
 func (p *incarnation) hook(pid actor.PID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

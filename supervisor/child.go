@@ -132,7 +132,8 @@ func (t *tree) tell(c *child, now time.Time) {
 	c.life.stop(t.causeFor(c))
 }
 
-// causeFor is why c is told to stop: it comes back when it is swept to be started again, or when the whole tree is restarted.
+// causeFor is why c is told to stop: ErrRestarting when it will be started again, because it is stopped with its
+// siblings or because the whole tree is restarted.
 func (t *tree) causeFor(c *child) error {
 	if !t.stopping && c.swept && c.want ||
 		t.stopping && t.err == nil && errors.Is(context.Cause(t.base), ErrRestarting) {

@@ -53,9 +53,9 @@ func (s *Supervisor) failed(id string, err error) error {
 	return fmt.Errorf("supervisor %s: child %q: %w", s.rep.name, id, err)
 }
 
-// StartChild adds a child behind the others and starts it, at once: it waits neither for a start nor for a restart that is
-// going on. It returns when the child is ready, with a [*StartError] when the start failed; the child is forgotten then.
-// ctx bounds the wait, not the child.
+// StartChild adds a child after the others and starts it, at once: it waits neither for a start nor for a restart that
+// is going on. It returns when the child is ready, with a [*StartError] when the start failed; the child is forgotten
+// then. ctx bounds the wait, not the child.
 //
 // ErrAlreadyPresent: there is a child of that ID (ErrRunning or ErrRestarting tell more). ErrNotRunning: the supervisor is
 // not served, or is stopping. ErrTerminated: somebody terminated it meanwhile.

@@ -48,7 +48,7 @@ func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor
 	}
 	handedOver := false
 	defer func() {
-		if !handedOver { // newActor may have left the goroutine
+		if !handedOver { // newActor may have ended the goroutine
 			c.finish()
 		}
 	}()
@@ -56,8 +56,8 @@ func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor
 	return pid, err
 }
 
-// start spawns an incarnation. owned says that ended, or late, has the child from then on: when it succeeds, and when ctx was
-// done before an Init that has begun has returned.
+// start spawns an incarnation. When owned is true, ended or late has the child from then on: it is when the spawn
+// succeeds, and when ctx was done while an Init was running.
 func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err error) {
 	var begun atomic.Pointer[actor.PID]
 	i := &incarnation{
@@ -82,8 +82,8 @@ func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err erro
 	return actor.PID{}, owned, &StartError{Supervisor: c.p.d.rep.name, Child: cmp.Or(c.name(), c.o.Label, "actor"), Err: err}
 }
 
-// late is for the end of an incarnation whose Spawn was given up while its Init was running. Until then it is a child as any
-// other: its id is in use, and the shutdown waits for it.
+// late is for the end of an incarnation whose Spawn was given up while its Init was running. Until then it is a child
+// like any other: its id is in use, and the shutdown waits for it.
 func (c *dynActor) late(reason error) {
 	c.mu.Lock()
 	c.alive = false
@@ -133,7 +133,7 @@ func (c *dynActor) takeIn(pid actor.PID) error {
 	return nil
 }
 
-// gone notes that an incarnation is on its way out.
+// gone notes that an incarnation is about to end.
 func (c *dynActor) gone(pid actor.PID) { partOf(c.p, pid).gone(pid) }
 
 // ended decides what comes after an incarnation. It runs in the exit hook, and so must not wait for anything.
@@ -156,8 +156,8 @@ func (c *dynActor) ended(reason error) {
 	c.finish()
 }
 
-// restart starts the child again, after an incarnation or a start that failed. The pool waits for the goroutine, since
-// the child is counted until finish.
+// restart starts the child again, after an incarnation or after a failed start. The pool waits for the goroutine, since
+// the child counts until finish.
 func (c *dynActor) restart(old actor.PID) {
 	handedOver := false
 	defer func() {
@@ -228,7 +228,7 @@ func (c *dynActor) sweep(kill bool) {
 	pid.Exit(exit.ErrShutdown)
 }
 
-// end is Dynamic.Stop. The process keeps to its shutdown time by itself.
+// end implements Dynamic.Stop. The process keeps to its shutdown time by itself.
 func (c *dynActor) end() error {
 	c.sweep(c.p.d.cfg.Shutdown == Kill)
 	ctx := context.Background()

@@ -27,21 +27,21 @@ type DynamicConfig struct {
 	// Shutdown is how long a child may take to end. 0: what it asks for (SpawnOptions.Shutdown, ShutdownTime), or 5 s; for
 	// supervisors, no limit. Infinity: no limit. Kill: none.
 	Shutdown time.Duration
-	// MaxRestarts is how many restarts of one child there may be within Within; when one more is needed, that child alone is
-	// given up: reported, and forgotten. A restart whose start fails does not count: it is tried again after 0.1 s, doubled
-	// each time up to 5 s, with up to half taken off at random. 0: 3; negative: none.
+	// MaxRestarts is how many restarts of one child there may be within Within. When one more is needed, that child
+	// alone is given up: reported, and forgotten. A restart whose start fails does not count: it is tried again after
+	// 0.1 s, doubled each time up to 5 s, with up to half taken off at random. 0: 3; negative: none.
 	//
-	// (OTP's DynamicSupervisor counts for all together and takes all down: with a thousand rooms, three bad ones in five
-	// seconds would end the others.)
+	// (OTP's DynamicSupervisor counts the restarts of all children together and ends all of them: with a thousand
+	// rooms, three bad ones in five seconds would end the others.)
 	MaxRestarts int
-	// MaxRestartsAll is how many restarts of all children together there may be within Within; when one more is needed, the
-	// Dynamic gives up, as in OTP. 0: no limit; negative: none.
+	// MaxRestartsAll is how many restarts of all children together there may be within Within. When one more is needed,
+	// the Dynamic gives up, as in OTP. 0: no limit; negative: none.
 	MaxRestartsAll int
 	// Within is the period of MaxRestarts and MaxRestartsAll. 0: 5 s.
 	Within time.Duration
 	// Logger gets events; each EventKind says at which level. nil: slog.Default().
 	Logger *slog.Logger
-	// OnEvent is called for each event, as that of Config is: those of one child in order.
+	// OnEvent is called for each event, like that of Config; the events of one child are in order.
 	OnEvent func(Event)
 }
 
@@ -89,10 +89,10 @@ func NewDynamic(cfg DynamicConfig) (*Dynamic, error) {
 	return d, nil
 }
 
-// Serve takes in children until ctx is done, or until it has to give up, and then stops them, all at once. It returns nil when
-// ctx is done and all have ended, an [*IntensityError] when it gave up, and, alone or joined to it, a [*AbandonedError] that
-// names the children that are still running. It is a [Service], ready at once, and may be served again, without children then.
-// ErrServing: it is being served.
+// Serve accepts children until ctx is done, or until it has to give up, and then stops them, all at once. It returns
+// nil when ctx is done and all have ended, an [*IntensityError] when it gave up, and, alone or joined to it, a
+// [*AbandonedError] that names the children that are still running. It is a [Service], ready at once, and may be served
+// again, without children then. ErrServing: it is being served.
 func (d *Dynamic) Serve(ctx context.Context) error {
 	p := newPool(d, ctx)
 	if !d.pool.CompareAndSwap(nil, p) {
@@ -118,16 +118,18 @@ func (d *Dynamic) ShutdownTime() time.Duration {
 	return d.cfg.Shutdown
 }
 
-// Spawn starts a process under an id, and returns when its Init has returned, with its error as a [*StartError]. newActor is
-// called for it, and again for each restart; it must not block. id "": it is the text of the first PID. Without o.Label the
-// label is the id. ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process
-// ends, and the error is a [*StartError] of the cause; until it has ended its id is in use.
+// Spawn starts a process under an id, and returns when its Init has returned, with its error as a [*StartError].
+// newActor is called for it, and again for each restart; it must not block. An empty id stands for the text of the
+// first PID. Without o.Label the label is the id. ctx bounds the wait, and is not that of the process: when it is done
+// before Init has returned, the process ends, and the error is a [*StartError] of the cause; the id is in use until the
+// process has ended.
 //
-// An Init that returns actor.ErrIgnore, or an error with a method Holder() actor.PID, as *registry.TakenError, says that the
-// process is not needed: the child is forgotten, and the error is ErrIgnore. So is one that says so at a restart.
+// An Init that returns actor.ErrIgnore, or an error with a method Holder() actor.PID, such as *registry.TakenError,
+// says that the process is not needed: the child is forgotten, and the error is ErrIgnore. The same holds at a restart.
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
-// ErrAlreadyPresent: it has one of that id, which may be waiting for a restart; the PID is that of it, if it runs.
+// ErrAlreadyPresent: it has one with that id, which may be waiting for a restart; the PID is that of this child, if it
+// runs.
 func (d *Dynamic) Spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
 	if sys == nil || newActor == nil {
 		panic("supervisor: Spawn: nil System or nil newActor")
@@ -140,8 +142,8 @@ func (d *Dynamic) Spawn(ctx context.Context, id string, sys *actor.System, newAc
 	return pid, d.failed(id, err)
 }
 
-// Whereis is the PID of the actor of that id; its Init may not have returned yet. ok is false when there is none, or it waits
-// for a restart.
+// Whereis returns the PID of the actor with that id; its Init may not have returned yet. ok is false when there is
+// none, or when it waits for a restart.
 func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
 	p := d.pool.Load()
 	if p == nil {
@@ -172,7 +174,8 @@ func (d *Dynamic) Start(id string, s Service) error {
 	return d.failed(id, p.startService(id, s))
 }
 
-// Stop ends a child and returns when it has ended, for good whatever its restart type. ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
+// Stop ends a child for good, whatever its restart type, and returns when it has ended. ErrNotFound: there is no such
+// child. A [*AbandonedError]: it did not end in time, and was abandoned.
 //
 // A child that wants to end returns; it must not wait for its own end in Stop.
 func (d *Dynamic) Stop(id string) error {

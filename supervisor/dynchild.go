@@ -10,23 +10,24 @@ import (
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
-// The wait before a restart whose predecessor failed in its start: doubled each time, up to half of it is taken off at random.
+// The wait before a restart whose predecessor failed to start: it is doubled each time, and up to half of it is taken
+// off at random.
 const (
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 5 * time.Second
 )
 
-// dynChild is what all children of a Dynamic have in common: the place under an id, and what comes after an end.
+// dynChild is what all children of a Dynamic have in common: their place under an id, and what comes after an end.
 type dynChild struct {
 	p *pool
 
 	mu       sync.Mutex
-	id       string // "" before the first PID of an actor whose id is to be that; does not change after it
+	id       string // "" before the first PID of an actor that takes its id from it; does not change after that
 	restarts int
 	recent   intensity // restarts that count
 	failures int       // starts in a row that failed
 	retry    *time.Timer
-	stopped  bool // no life is to begin any more
+	stopped  bool // no further life is to begin
 	over     bool
 	done     chan struct{} // closed at the end
 }
@@ -52,8 +53,8 @@ const (
 	retry                  // after the wait
 )
 
-// after decides what comes after a life of which nobody has asked for the end: reason has started and ended it, or, when
-// ready is false, has failed a restart.
+// after decides what comes after a life whose end nobody has asked for: it was ready and ended with reason or, when
+// ready is false, a restart failed with reason.
 func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, wait time.Duration) {
 	switch {
 	case c.p.closed.Load() || errors.Is(reason, exit.ErrIgnore):
@@ -89,7 +90,7 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 	return restart, 0
 }
 
-// later has f run after d, unless the child is stopped before. False: it is.
+// later has f run after d, unless the child is stopped before. False: it is stopped already.
 func (c *dynChild) later(d time.Duration, f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -105,7 +106,8 @@ func (c *dynChild) later(d time.Duration, f func()) bool {
 	return true
 }
 
-// stop notes that no life is to begin any more. resting says that the child waited for its next one, and is over now.
+// stop notes that no further life is to begin. resting says that the child was waiting for its next one, and is over
+// now.
 func (c *dynChild) stop() (resting bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -124,7 +126,7 @@ func (c *dynChild) started() {
 	c.mu.Unlock()
 }
 
-// finish strikes the child off, once.
+// finish removes the child, once.
 func (c *dynChild) finish() {
 	c.mu.Lock()
 	over, id := c.over, c.id
@@ -158,13 +160,13 @@ func (p *pool) enter(id string, m member) (present member, err error) {
 	return nil, nil
 }
 
-// holder is what the error of a registry has for a name that is taken: the process is there already.
+// holder is implemented by the error of a registry for a name that is taken: the process exists already.
 type holder interface {
 	error
 	Holder() actor.PID
 }
 
-// ignoredError is an error of an Init that a Dynamic takes for ErrIgnore.
+// ignoredError is an error of an Init that a Dynamic treats like ErrIgnore.
 type ignoredError struct{ error }
 
 func (e ignoredError) Unwrap() error { return e.error }
@@ -173,7 +175,7 @@ func (ignoredError) Is(target error) bool {
 }
 func (ignoredError) ExitKind() exit.Kind { return exit.Normal }
 
-// ignoreTaken makes an error that is ErrIgnore of one that says that the process is there already.
+// ignoreTaken turns an error that says that the process exists already into one that is ErrIgnore.
 func ignoreTaken(err error) error {
 	if _, ok := errors.AsType[holder](err); ok && !errors.Is(err, exit.ErrIgnore) {
 		return ignoredError{err}

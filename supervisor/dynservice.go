@@ -21,8 +21,8 @@ type dynService struct {
 	told    bool // to stop
 	killed  bool
 	clock   *time.Timer  // of its end
-	waits   chan<- error // what Start says; nil when it has
-	left    error        // what Stop says
+	waits   chan<- error // for the error of Start; nil when Start has returned
+	left    error        // the error of Stop
 }
 
 // startService is Dynamic.Start.
@@ -147,7 +147,7 @@ func (c *dynService) noteLeft(reason error) {
 	}
 }
 
-// strikeOff ends the child's time with the Dynamic. err is for a Start that still waits.
+// strikeOff removes the child from the Dynamic. err is for a Start that still waits.
 func (c *dynService) strikeOff(err error) {
 	c.mu.Lock()
 	over := c.over
@@ -188,7 +188,7 @@ func (c *dynService) sweep(kill bool) {
 		return
 	}
 	c.told = true
-	if c.life == nil || c.resting { // what comes next sees stopped
+	if c.life == nil || c.resting { // what comes next looks at stopped
 		return
 	}
 	if kill || c.shutdown == Kill {
@@ -243,7 +243,7 @@ func (c *dynService) leave() {
 	c.strikeOff(err)
 }
 
-// end is Dynamic.Stop.
+// end implements Dynamic.Stop.
 func (c *dynService) end() error {
 	c.sweep(false)
 	<-c.done

@@ -28,11 +28,11 @@ var (
 	// ErrMaxChildren says that a Dynamic has DynamicConfig.MaxChildren children.
 	ErrMaxChildren = errors.New("DynamicConfig.MaxChildren reached")
 
-	// ErrRestarting says, as the error of a command, that the child waits for its start or restart: terminate it first.
+	// ErrRestarting, as the error of a command, says that the child waits for its start or restart: terminate it first.
 	//
-	// It is the cause of the end of a service's ctx when its supervisor will start it again, because the strategy
-	// says so or because the supervisor is being restarted itself. It is actor.ErrShutdown, too, which is the cause when the
-	// service is to end.
+	// It is also the cause of the end of a service's ctx when its supervisor will start the service again, because the
+	// strategy says so or because the supervisor itself is being restarted. It is actor.ErrShutdown, too, which is the
+	// cause when the service is to end for good.
 	ErrRestarting = fmt.Errorf("the child is restarting: %w", exit.ErrShutdown)
 
 	errEarly = errors.New("a permanent child ended before it was ready")

@@ -53,7 +53,7 @@ type Event struct {
 	Remaining  int       // with EventShutdown
 }
 
-// reporter takes events to the log and to OnEvent. It blocks nobody who has something to report.
+// reporter gives events to the log and to OnEvent. It blocks nobody who has something to report.
 type reporter struct {
 	name    string
 	log     *host.Log
@@ -69,15 +69,17 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent}
 }
 
-// wait waits until OnEvent and the Logger have taken in what was reported, as long as they do; ctx is as in [lastWords].
+// wait waits until OnEvent and the Logger have taken what was reported, as long as they make progress; for ctx see
+// [lastWords].
 func (r *reporter) wait(ctx context.Context) {
 	r.calls.Wait(ctx)
 	r.log.Wait(ctx)
 }
 
-// lastWords is the ctx to wait with for what takes in the reports of the service of ctx, at its end. The service of a
-// supervisor has no time for a Logger that is slow: it would be waited for within its shutdown time, and others stop after
-// it. So its ctx is done, and a Queue waits no longer than for one report that is not stuck. What is still on its way then goes on.
+// lastWords is the ctx with which the service of ctx waits, at its end, until its reports are taken. A service of a
+// supervisor has no time for a slow Logger: its supervisor waits for it within its shutdown time, and stops others only
+// after it. So its ctx is done, and a Queue then waits only for one report that is not stuck. What is still on its way
+// goes on after that.
 func lastWords(ctx context.Context) context.Context {
 	if l := lifeOf(ctx); l == nil || l.owner == nil {
 		return context.Background()
@@ -92,7 +94,7 @@ func (r *reporter) wants(level slog.Level) bool {
 	return r.onEvent != nil || r.log.Enabled(context.Background(), level)
 }
 
-// report has e logged and OnEvent called.
+// report has e logged, and OnEvent called with it.
 func (r *reporter) report(e Event) {
 	e.Supervisor = r.name
 	if e.Time.IsZero() {

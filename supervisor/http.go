@@ -22,14 +22,14 @@ import (
 // listen makes the listener, and should give up when its ctx is done; nil: TCP on srv.Addr. The service is ready when
 // that has returned. It speaks TLS when srv.TLSConfig is set, which must then have the certificates.
 //
-// To stop it, its http.Server.Shutdown is called, which closes the listener and waits for the requests in progress; when the
-// shutdown time is over (outside of a supervisor: after 5 s) connections are closed under them, and Serve says so. Connections
-// that have sent no whole request yet, half a second after they came or more, are closed at once: browsers open some in advance.
-// Hijacked connections, WebSockets too, are not its business.
+// To stop it, its http.Server.Shutdown is called, which closes the listener and waits for the requests in progress.
+// When the shutdown time is over (outside of a supervisor: after 5 s), their connections are closed all the same, and
+// Serve returns an error that says so. Connections that have sent no whole request yet are closed once they are half a
+// second old: browsers open some in advance. It leaves hijacked connections, WebSockets included, alone.
 //
-// What http.Server itself has to say, a TLS handshake that failed for example, goes to srv.ErrorLog; without one, to the
-// Logger of the supervisor at Debug. Nothing waits for either, and what they do not take in time is dropped. HTTP panics
-// when srv is nil.
+// What http.Server itself logs, such as a TLS handshake that failed, goes to srv.ErrorLog; without one, to the Logger
+// of the supervisor at Debug. Nothing waits for either, and what they do not take in time is dropped. HTTP panics when
+// srv is nil.
 func HTTP(srv *http.Server, listen func(context.Context) (net.Listener, error)) Service {
 	if srv == nil {
 		panic("supervisor: HTTP: nil Server")
@@ -93,7 +93,7 @@ func (h *httpService) Serve(ctx context.Context) error {
 	return nil
 }
 
-// logOf is the log of the supervisor to which ctx belongs; else one of its own.
+// logOf is the log of the supervisor that ctx belongs to; without one, a new log.
 func logOf(ctx context.Context) *host.Log {
 	if l := lifeOf(ctx); l != nil && l.log != nil {
 		return l.log
@@ -101,7 +101,7 @@ func logOf(ctx context.Context) *host.Log {
 	return host.NewLog(nil)
 }
 
-// toErrorLog is a slog.Handler that writes to an ErrorLog of the user's, so that the server does not.
+// toErrorLog is a slog.Handler that writes to the user's ErrorLog, so that the server does not do so itself.
 type toErrorLog struct{ to *log.Logger }
 
 func (e toErrorLog) Enabled(context.Context, slog.Level) bool { return true }

@@ -47,7 +47,7 @@ type partition struct {
 	_        [64]byte    // keeps neighbours off the cache line
 }
 
-// gone notes that an actor is on its way out, in its exit hook.
+// gone notes, in the exit hook of an actor, that it is about to end.
 func (q *partition) gone(pid actor.PID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,7 +79,7 @@ func (q *partition) waitDead(ctx context.Context) (alive int64) {
 type member interface {
 	info() ChildInfo
 	sweep(kill bool)         // tells it to stop, for good, or kills it
-	end() error              // Dynamic.Stop
+	end() error              // implements Dynamic.Stop
 	patience() time.Duration // its shutdown time
 }
 
@@ -270,7 +270,7 @@ func (p *pool) kill() {
 	}
 }
 
-// find is the child of that id; nil: there is none.
+// find returns the child with that id; nil: there is none.
 func (p *pool) find(id string) member {
 	q := partOf(p, id)
 	q.mu.Lock()

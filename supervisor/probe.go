@@ -6,9 +6,9 @@ import (
 )
 
 // Probe answers 200 when the whole tree of s is up, else 503 with the first reason why not: a health endpoint for load
-// balancers. s is served and does not stop, each child is ready, in supervisors below it, too, and each child's
-// Service that has a method Ready() error, as *socket.Server, returns nil. A child that is stopped because it has
-// finished, is not needed or was terminated does not count.
+// balancers. The tree is up when s is served and does not stop, each child is ready, in supervisors below it too, and
+// the method Ready() error of each child's Service that has one, such as *socket.Server, returns nil. A child that is
+// stopped because it has finished, is not needed or was terminated does not count.
 //
 // s need not be served yet: make it with [New], mount the Probe, and then call [Supervisor.Run].
 func Probe(s *Supervisor) http.Handler {
@@ -24,7 +24,7 @@ func Probe(s *Supervisor) http.Handler {
 	})
 }
 
-// up is nil when the tree is up.
+// up returns nil when the tree is up.
 func (s *Supervisor) up() error {
 	t := s.running()
 	if t == nil {
@@ -48,7 +48,7 @@ func (s *Supervisor) up() error {
 	return nil
 }
 
-// up returns the services of the children that run, when all that are to run do.
+// up returns the services of the running children, if all that are to run do.
 func (t *tree) up() (services []Service, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// sameSignal is how long after the first signal another one says the same: timeout, and a shell that forwards to its group,
-// send two.
+// sameSignal is how long after the first signal another one counts as the same: timeout, and a shell that forwards to
+// its group, send two.
 const sameSignal = time.Second
 
 // Run is [New] and [Supervisor.Run], for a main that needs nothing between the two.

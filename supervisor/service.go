@@ -4,11 +4,11 @@ import "context"
 
 // Service is what a supervisor supervises.
 //
-// Serve runs the service on the caller's goroutine until ctx is done or there is nothing more to do. It returns when all
-// that it has started is over, since its successor may start at once. ctx ends when the supervisor wants the service to
-// stop, and for no other reason: it has the values of the supervisor's ctx, but neither its deadline nor its end, because
-// siblings stop one after the other. context.Cause(ctx) is actor.ErrShutdown, as ErrRestarting when the service will be started
-// again, or actor.ErrKilled.
+// Serve runs the service on the caller's goroutine until ctx is done or there is nothing more to do. It returns when
+// all that it has started is over, since its successor may start at once. ctx ends when the supervisor wants the
+// service to stop, and for no other reason: it has the values of the supervisor's ctx, but neither its deadline nor its
+// end, because siblings stop one after the other. context.Cause(ctx) is actor.ErrShutdown, ErrRestarting (which is
+// ErrShutdown, too) when the service will be started again, or actor.ErrKilled.
 //
 // What Serve returns is the exit reason; see the package comment. A panic ends the service, not the program. A
 // supervisor calls Serve again for each restart, on the same value, but never twice at once, unless a Serve before did
@@ -34,9 +34,9 @@ func Ready(ctx context.Context) {
 	}
 }
 
-// Killed returns a context that is done when the service to which ctx belongs has no time left: its shutdown time is over, or
-// it is being killed, by a second signal to [Run] for example. A service that can cut its stop short waits for it, after
-// ctx itself is done. Of a ctx that belongs to no service it is never done.
+// Killed returns a context that is done when the service to which ctx belongs has no time left: its shutdown time is
+// over, or it is being killed, by a second signal to [Run] for example. A service that can cut its stop short waits for
+// it, after ctx itself is done. When ctx belongs to no service, it is never done.
 func Killed(ctx context.Context) context.Context {
 	if l := lifeOf(ctx); l != nil {
 		return l.killed

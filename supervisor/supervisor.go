@@ -26,12 +26,12 @@ type Config struct {
 	Backoff time.Duration
 	// Logger gets events; each EventKind says at which level. nil: slog.Default().
 	Logger *slog.Logger
-	// OnEvent is called for each event, in order, one call at a time, on a goroutine of its own that exists while there are
-	// events. All methods of the supervisor may be called.
+	// OnEvent is called for each event, in order, one call at a time, on a goroutine of its own that exists while there
+	// are events. It may call all methods of the supervisor.
 	//
-	// Nothing waits for it or for Logger, but for New and Serve, which return when all was taken in, and give up after
-	// 300 ms when one call or line takes longer. What is not taken in in time is dropped: 65,536 events may wait, 1,024
-	// while one call has taken longer than 300 ms; the log says how many. A panic is logged.
+	// Only New and Serve wait for it and for Logger, at their end, and give up when one call or line takes longer than
+	// 300 ms. What is not taken in time is dropped, and the log says how many: 65,536 events may wait, or 1,024 while
+	// one call has taken longer than 300 ms. A panic is logged.
 	OnEvent func(Event)
 }
 
@@ -60,10 +60,11 @@ type Supervisor struct {
 	tree *tree // nil: not served
 }
 
-// New makes a Supervisor that [Supervisor.Serve] runs. The error lists all that is wrong with cfg and the children: IDs that are
-// empty or given twice, Services that are nil, values that mean nothing. A child that gets less Shutdown than its
-// Service's ShutdownTime asks for is an EventWarning. So are children that restart together and may, by their Shutdown, take
-// longer to stop than Within / MaxRestarts: they could be restarted for ever, because too few restarts fall into the period.
+// New makes a Supervisor that [Supervisor.Serve] runs. The error lists all that is wrong with cfg and the children: IDs
+// that are empty or given twice, Services that are nil, values that mean nothing. A child that gets less Shutdown than
+// its Service's ShutdownTime asks for is an EventWarning. So is a group of children that restart together and may, by
+// their Shutdown, take longer to stop than Within / MaxRestarts: they could be restarted for ever, because too few
+// restarts fall into the period.
 func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	s := &Supervisor{cfg: cfg, rep: newReporter(cfg.Name, "supervisor", "Config.OnEvent", cfg.Logger, cfg.OnEvent)}
 	err := cfg.check()
@@ -94,8 +95,8 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 	return s, nil
 }
 
-// tooSlow says when a stop of those that restart together may take so long that MaxRestarts is never reached. What has the
-// default Shutdown is not counted.
+// tooSlow returns an error when those that restart together may take so long to stop that MaxRestarts is never reached.
+// A child with the default Shutdown does not count.
 func (s *Supervisor) tooSlow(children []ChildSpec) error {
 	i := newIntensity(s.cfg.MaxRestarts, s.cfg.Within)
 	if s.cfg.Strategy == OneForOne || i.max == 0 {

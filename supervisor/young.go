@@ -13,8 +13,8 @@ import (
 // youth is how long a connection may take to send its first request when the server stops.
 const youth = 500 * time.Millisecond
 
-// young knows the connections of an http.Server that have sent no whole request yet. http.Server.Shutdown would wait 5 s
-// for them.
+// young knows the connections of an http.Server that have sent no whole request yet. http.Server.Shutdown would wait 5
+// s for them.
 type young struct {
 	log   *host.Log
 	state func(net.Conn, http.ConnState) // of the user's; nil: none
@@ -64,7 +64,7 @@ func (y *young) close(t time.Time) {
 	}
 }
 
-// closeAll closes the connections, those that are younger than youth when they are not any more. stop ends that, and waits for it.
+// closeAll closes the connections, each when it is no longer younger than youth. stop ends that, and waits for it.
 func (y *young) closeAll() (stop func()) {
 	now := time.Now()
 	y.close(now.Add(-youth))
