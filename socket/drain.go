@@ -319,7 +319,7 @@ func (r *drainRun) ask() {
 	r.s.mu.Unlock()
 	for c := range r.s.all() {
 		if c.drains() {
-			c.pid().Send(drainBegins{r.by})
+			c.askDrain(r.by)
 		}
 	}
 }

@@ -108,3 +108,37 @@ func TestDrain_drainerThatGoesOn(t *testing.T) {
 		}
 	})
 }
+
+// A socket whose mailbox is full is asked, too, and does not end by it.
+func TestDrain_drainerWhoseMailboxIsFull(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{MailboxLimit: 2})
+		a := &asker{handler: echo()}
+		release := make(chan struct{})
+		a.info = func(_ context.Context, msg any) websock.Result {
+			if msg == "block" {
+				<-release
+			}
+			return websock.OK()
+		}
+		c := r.dial(a)
+		var pid actor.PID
+		for pid = range r.srv.Sockets() {
+		}
+		for _, msg := range []string{"block", "wait", "wait"} {
+			if !pid.Send(msg) {
+				t.Fatalf("Send(%q): false", msg)
+			}
+			synctest.Wait()
+		}
+		done := make(chan error, 1)
+		go func() { done <- r.srv.Drain(t.Context(), socket.Drain{Timeout: 10 * time.Second}) }()
+		synctest.Wait()
+		close(release)
+		c.want(closeFrame(1001, ""))
+		c.conn.Close()
+		if err := <-done; err != nil || a.begun != 1 {
+			t.Errorf("Drain: %v, and HandleDrain was called %d times, want once", err, a.begun)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
@@ -46,8 +47,19 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 // The functions below are as many as there are kinds of messages, so that each has a small frame on the stack: when there
 // are many sockets, theirs are in no cache.
 
-// drainBegins tells a socket whose handler is a Drainer that a drain has begun.
+// drainBegins tells a socket whose handler is a Drainer that a drain has begun. It is a host.Deferred, which a full mailbox
+// takes, too: a busy socket must not end by it.
 type drainBegins struct{ by time.Time }
+
+func (m drainBegins) Content() any              { return m }
+func (m drainBegins) Due(actor.PID) (any, bool) { return m, true }
+
+// askDrain has HandleDrain called in its turn.
+func (c *conn) askDrain(by time.Time) {
+	if ref, ok := host.Reach(c.pid()); ok {
+		ref.Notify(drainBegins{by})
+	}
+}
 
 func (c *conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	d, ok := c.handler.(websock.Drainer)

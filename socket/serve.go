@@ -100,7 +100,7 @@ func (s *Server) reopen(ctx context.Context) error {
 		}
 		s.sys, s.sysEnded = sys, false
 	}
-	s.phase, s.drain, s.killing = phaseOpen, nil, false
+	s.phase, s.drain, s.drainBy, s.killing = phaseOpen, nil, time.Time{}, false
 	return nil
 }
 

@@ -220,7 +220,7 @@ func (s *Server) add(c *conn) {
 	delaying, by := s.phase == phaseDraining, s.drainBy
 	s.mu.Unlock()
 	if delaying && !by.IsZero() && c.drains() {
-		c.pid().Send(drainBegins{by})
+		c.askDrain(by)
 	}
 	if !closed {
 		return
