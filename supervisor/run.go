@@ -21,11 +21,12 @@ func Run(ctx context.Context, cfg Config, children ...ChildSpec) error {
 	return s.Run(ctx)
 }
 
-// Run is Serve for main, where it is called once, on the outermost Supervisor. SIGINT and SIGTERM end it in order, as the
-// end of ctx does, and Run returns nil. A second signal, a second or more after the first, kills: actors are killed, HTTP
-// servers closed, sockets get their Close frame and are killed, for other services [Killed] is done. Run waits a second for that
-// at most, whatever signals come then, since whoever sends one twice sends the second twice, too, and returns a
-// [*SignalError]; what still runs is left to the end of the program. Other errors are those of [Supervisor.Serve].
+// Run is Serve for main, where it is called once, on the outermost Supervisor. SIGINT and SIGTERM end it in order, as
+// the end of ctx does, and Run returns nil. A second signal, a second or more after the first, kills: actors are
+// killed, HTTP servers closed, sockets get their Close frame and are killed, and for other services [Killed] is done.
+// Run waits a second for that at most and then returns a [*SignalError]; what still runs is left to the end of the
+// program. Signals during that second change nothing, since whoever sends a signal twice also sends the second one
+// twice. Other errors are those of [Supervisor.Serve].
 //
 // While it runs, these signals do not end the program.
 func (s *Supervisor) Run(ctx context.Context) error {

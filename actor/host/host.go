@@ -221,8 +221,8 @@ func Unhandled(err error) bool {
 	return ok
 }
 
-// Present tells whether err is supervisor.ErrAlreadyPresent: what was to be started is a child already, which may be waiting for
-// a restart, so that a later look finds it or a later start works.
+// Present tells whether err is supervisor.ErrAlreadyPresent: what was to be started is a child already, which may be
+// waiting for a restart. A later look finds it, or a later start works.
 func Present(err error) bool {
 	_, ok := errors.AsType[hook.Present](err)
 	return ok

@@ -102,7 +102,7 @@ func (c *Conn) unsent() int {
 	return 0
 }
 
-// innermost is what conn wraps, as far as it tells.
+// innermost returns what conn wraps, as far as conn says.
 func innermost(conn net.Conn) net.Conn {
 	for {
 		inner, ok := conn.(interface{ NetConn() net.Conn })

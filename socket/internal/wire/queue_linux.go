@@ -25,9 +25,10 @@ func sendQueue(conn syscall.Conn) (n int) {
 	return n
 }
 
-// hasten has the kernel say that conn is writable as soon as half of mostUnsent has not been sent. Else it says so when a
-// third of the send buffer is free: of 4 MiB, that takes a slow peer longer than WriteTimeout, and a write that has
-// met its deadline cannot go on with TLS. What was sent and is not acknowledged does not count, so nobody gets slower.
+// hasten has the kernel say that conn is writable as soon as no more than half of mostUnsent is unsent. Otherwise it says
+// so when a third of the send buffer is free: with 4 MiB that takes a slow peer longer than WriteTimeout, and with TLS a
+// write that has met its deadline cannot go on. What was sent and is not acknowledged does not count, so nobody gets
+// slower.
 func hasten(conn syscall.Conn) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
