@@ -82,7 +82,8 @@ var (
 )
 
 // PanicError is the exit reason after a panic in a callback, and the Err of a Done whose function panicked. A callback
-// that calls runtime.Goexit ends the same way. It does not unwrap to a Value that is an error: a panic is not an orderly end, whatever it panics with.
+// that calls runtime.Goexit ends the same way. It does not unwrap to a Value that is an error: a panic is not an
+// orderly end, whatever it panics with.
 type PanicError struct {
 	Value any
 	Stack []byte // of the goroutine that panicked, as runtime/debug.Stack formats it

@@ -167,8 +167,8 @@ func TestAsync_isBounded(t *testing.T) {
 	}
 }
 
-// Who gets a Done may start the next: its place is free by then. Others ask for the process meanwhile, so that the goroutine of
-// the Async, and the one that handles its Done, wait for each other.
+// Who gets a Done may start the next: its place is free by then. Others ask for the process meanwhile, so that the
+// goroutine of the Async, and the one that handles its Done, wait for each other.
 func TestStress_asyncsOneAfterTheOther(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{})
 	n := rounds()

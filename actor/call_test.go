@@ -463,7 +463,7 @@ func TestCall_aLateAnswerReachesNoOtherCall(t *testing.T) {
 		case 2:
 			from, _ := actor.Caller(ctx)
 			answers.Go(func() { time.Sleep(time.Duration(n%100) * time.Microsecond); from.Reply(n) })
-		case 3: // no answer, and one behind that
+		case 3: // no answer, and one after that
 			answers.Go(func() { actor.Reply(ctx, -n) })
 		case 4:
 			from, _ := actor.Caller(ctx)

@@ -138,7 +138,7 @@ func ExampleCaller() {
 	defer sys.Shutdown(ctx)
 	waiting := make(chan actor.From, 1)
 	pid, _ := sys.Spawn(context.Background(), receiveFunc(func(ctx context.Context, _ any) error {
-		from, _ := actor.Caller(ctx) // keeps the Call open behind the callback
+		from, _ := actor.Caller(ctx) // keeps the Call open after the callback
 		waiting <- from
 		return nil
 	}), actor.SpawnOptions{})

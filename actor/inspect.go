@@ -11,7 +11,7 @@ type ProcessInfo struct {
 	Since    time.Time // when it was spawned
 	Mailbox  int       // messages that wait
 	Handled  uint64    // messages whose handling has begun
-	Dropped  uint64    // messages that the limit refused or that waited when the process ended
+	Dropped  uint64    // messages that the limit refused, that waited when the end overtook them, or that came after it
 	Ending   bool      // its exit reason is decided
 	Parent   PID       // zero for a root
 	Children []PID

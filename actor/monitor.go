@@ -51,8 +51,8 @@ func (m *monitor) begin() bool {
 	return true
 }
 
-// Stop ends the monitoring (of the zero MonitorRef: nothing): no Down of it reaches the process any more, not even one that waits in the mailbox. It may be
-// called from any goroutine and more than once.
+// Stop ends the monitoring (of the zero MonitorRef: nothing): no Down of it reaches the process any more, not even one
+// that waits in the mailbox. It may be called from any goroutine and more than once.
 func (r MonitorRef) Stop() {
 	if r.m == nil || r.m.stopped.Swap(true) {
 		return

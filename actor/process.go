@@ -177,7 +177,7 @@ const (
 	postFull
 )
 
-// post puts it behind what waits, or, at rest, gives it to the worker that it hires. It never blocks and never runs the
+// post puts it after what waits, or, at rest, gives it to the worker that it hires. It never blocks and never runs the
 // actor.
 func (p *process) post(it item) postResult {
 	p.mu.Lock()

@@ -50,7 +50,7 @@ func TestQueue_countsWhatTheLimitCounts(t *testing.T) {
 	for i, kind := range []itemKind{kindUser, kindDown, kindCall, kindTimer, kindFrame} {
 		q.push(item{kind, i})
 	}
-	for _, want := range []int32{1, 1, 0, 0, 0} { // left behind each
+	for _, want := range []int32{1, 1, 0, 0, 0} { // left after each
 		if _, ok := q.pop(); !ok || q.counted != want {
 			t.Errorf("pop: %t, %d are counted, want %d", ok, q.counted, want)
 		}
@@ -304,8 +304,8 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	}
 }
 
-// TestSpawn_whileShutdownSweeps: a process that was let in before Shutdown, and is known only after it has swept the table, is
-// told to end all the same.
+// TestSpawn_whileShutdownSweeps: a process that was let in before Shutdown, and is known only after it has swept the
+// table, is told to end all the same.
 func TestSpawn_whileShutdownSweeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := quietSystem(t, Config{})
@@ -335,8 +335,8 @@ func TestSpawn_whileShutdownSweeps(t *testing.T) {
 	})
 }
 
-// TestMonitor_ofAWatcherThatIsKilledMeanwhile: between the two books that a Monitor is written into its watcher may die, and
-// then nobody takes it out of the other.
+// TestMonitor_ofAWatcherThatIsKilledMeanwhile: between the two books that a Monitor is written into its watcher may
+// die, and then nobody takes it out of the other.
 func TestMonitor_ofAWatcherThatIsKilledMeanwhile(t *testing.T) {
 	s := quietSystem(t, Config{})
 	spawn := func() *process {
@@ -362,8 +362,8 @@ func TestMonitor_ofAWatcherThatIsKilledMeanwhile(t *testing.T) {
 	}
 }
 
-// TestCaller_afterTheEnd: a goroutine that asks for Caller at the very end of the process is too late to keep the Call open:
-// nobody would fail it.
+// TestCaller_afterTheEnd: a goroutine that asks for Caller at the very end of the process is too late to keep the Call
+// open: nobody would fail it.
 func TestCaller_afterTheEnd(t *testing.T) {
 	s := quietSystem(t, Config{})
 	pid, err := s.Spawn(context.Background(), nop{}, SpawnOptions{})
@@ -548,7 +548,8 @@ func TestFindStack(t *testing.T) {
 	}
 }
 
-// TestGoexit_keepsTheBooks: a callback that leaves its goroutine takes the rest of the end with it, and may be killed in it.
+// TestGoexit_keepsTheBooks: a callback that leaves its goroutine takes the rest of the end with it, and may be killed
+// in it.
 func TestGoexit_keepsTheBooks(t *testing.T) {
 	for _, hosted := range []bool{false, true} {
 		s := quietSystem(t, Config{})
@@ -653,7 +654,7 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 	}
 }
 
-// TestSendEvery_doesNotDrift: a timer fires late, as all do, and the ticks behind it come at their time all the same.
+// TestSendEvery_doesNotDrift: a timer fires late, as all do, and the ticks after it come at their time all the same.
 func TestSendEvery_doesNotDrift(t *testing.T) {
 	for _, tt := range []struct {
 		late time.Duration // how late the tick of 100 ms fires

@@ -285,7 +285,8 @@ func TestSpawn_childrenOfAKilledProcessAreTold(t *testing.T) {
 	})
 }
 
-// Spawn waits for an Init no longer than its ctx lives; the process ends then, with a Terminate, as soon as Init has returned.
+// Spawn waits for an Init no longer than its ctx lives; the process ends then, with a Terminate, as soon as Init has
+// returned.
 func TestSpawn_ctx(t *testing.T) {
 	for name, spawn := range map[string]func(t *testing.T, sys *actor.System, ctx func(context.Context) context.Context, a actor.Actor) error{
 		"System.Spawn": func(t *testing.T, sys *actor.System, ctx func(context.Context) context.Context, a actor.Actor) error {

@@ -104,8 +104,8 @@ func (t *timer) stop() {
 	}
 }
 
-// Stop ends the timer (the zero Timer: nothing, and says false): no message of it reaches the process any more, not even one that waits in the mailbox. True: it
-// was this call that ended it. It may be called from any goroutine.
+// Stop ends the timer (the zero Timer: nothing, and says false): no message of it reaches the process any more, not
+// even one that waits in the mailbox. True: it was this call that ended it. It may be called from any goroutine.
 func (t Timer) Stop() bool {
 	if t.t == nil {
 		return false

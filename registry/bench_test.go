@@ -71,8 +71,8 @@ func BenchmarkWhereis(b *testing.B) {
 	})
 }
 
-// BenchmarkJoin is Join and Leave of processes that the registry knows, at once: in a group each, all in one, and in a group that
-// is watched.
+// BenchmarkJoin is Join and Leave of processes that the registry knows, at once: in a group each, all in one, and in a
+// group that is watched.
 func BenchmarkJoin(b *testing.B) {
 	for _, bb := range []struct {
 		name    string

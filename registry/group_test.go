@@ -190,7 +190,7 @@ func TestOnGroup_largeGroup(t *testing.T) {
 	events.want(t, "g true", "g false", "g true")
 }
 
-// What f does with the registry is done, and told behind what is being told.
+// What f does with the registry is done, and told after what is being told.
 func TestOnGroup_usesTheRegistry(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)

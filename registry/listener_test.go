@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// After cancel no call begins, also not one of those that waited behind the call which runs.
+// After cancel no call begins, also not one of those that waited after the call which runs.
 func TestOnGroup_cancelWhileCallsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)

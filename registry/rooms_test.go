@@ -121,7 +121,8 @@ func (tw *town) ask(ctx context.Context, name string, request any) (actor.PID, e
 	return registry.Ask[actor.PID](ctx, tw.reg, name, tw.start(name), request)
 }
 
-// check is at rest: of each name one room lives, which is found by it; and the rooms that nobody crashed are the first ones.
+// check is at rest: of each name one room lives, which is found by it; and the rooms that nobody crashed are the first
+// ones.
 func (tw *town) check(names []string, calm map[string]actor.PID) {
 	tw.t.Helper()
 	living := map[string][]actor.PID{}

@@ -151,7 +151,7 @@ func TestAbandonAfter(t *testing.T) {
 	}
 }
 
-// The peer's Close keeps its place behind the messages that wait, each of which may take AbandonAfter; only a callback that
+// The peer's Close keeps its place after the messages that wait, each of which may take AbandonAfter; only a callback that
 // does not return is abandoned.
 func TestAbandonAfter_isForEachCallback(t *testing.T) {
 	for _, test := range []struct {

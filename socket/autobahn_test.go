@@ -540,7 +540,7 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 	}
 }
 
-// Group 7.1 once more: nothing is read into the handler behind the peer's Close, or behind ours (inventory 289, 290).
+// Group 7.1 once more: nothing is read into the handler after the peer's Close, or after ours (inventory 289, 290).
 func TestAutobahn_7_nothingBehindTheClose(t *testing.T) {
 	bubble(t, "289", func(t *testing.T) {
 		hd := &controlHandler{}

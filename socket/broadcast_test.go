@@ -119,12 +119,12 @@ func (h *heard) read(conn *pipe.Conn) {
 	conn.Close()
 }
 
-// One of many receivers, 10,000 with TROUPE_STRESS=1, does not read. The others get all that several publishers broadcast, in order, once, and nobody
-// waits for the slow one, which ends with ErrOverload when its mailbox is full.
+// One of many receivers, 10,000 with TROUPE_STRESS=1, does not read. The others get all that several publishers
+// broadcast, in order, once, and nobody waits for the slow one, which ends with ErrOverload when its mailbox is full.
 func TestBroadcast_oneSlowReceiver(t *testing.T) {
 	n := thousands()
 	const (
-		burst     = 3                             // messages of each publisher in a round, behind which the bubble settles
+		burst     = 3                             // messages of each publisher in a round, after which the bubble settles
 		limit     = burst*len(volley{}) + 2*burst // who reads has room for a round
 		maxRounds = 20
 	)
@@ -398,8 +398,8 @@ func TestBroadcast_mixedAudience(t *testing.T) {
 		}
 		return c.level
 	}
-	// wantText reads one text frame of each client, in its form, and checks that those of one form are the same bytes. It returns
-	// them, and what the large ones were written from.
+	// wantText reads one text frame of each client, in its form, and checks that those of one form are the same bytes.
+	// It returns them, and what the large ones were written from.
 	wantText := func(t *testing.T, clients []*client, text string) (written map[int]*byte) {
 		t.Helper()
 		raw := map[int]string{}

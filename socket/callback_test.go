@@ -178,7 +178,7 @@ func TestPush_bytes(t *testing.T) {
 	})
 }
 
-// 266: all that Init returns comes behind the 101.
+// 266: all that Init returns comes after the 101.
 func TestInit_runsBehindThe101(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		h := &handler{init: func(context.Context) websock.Result { return websock.Close(4555, "", first, second) }}

@@ -473,7 +473,7 @@ func TestClose_nothingIsReadBehindThePeersClose(t *testing.T) {
 	})
 }
 
-// 290: behind our Close nothing is written and no callback runs; the matrix shows the callbacks.
+// 290: after our Close nothing is written and no callback runs; the matrix shows the callbacks.
 func TestClose_nothingIsWrittenBehindIt(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})

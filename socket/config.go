@@ -40,9 +40,9 @@ type Config struct {
 	// warning when it is not below the limit of descriptors at that time.
 	MaxSockets int
 
-	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from the
-	// peer counts as life, our own writes and messages of other processes do not; the time counts only while the socket
-	// is read, and not while a ping waits for a peer that takes slowly what was written before it. 0: 60 s.
+	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte
+	// from the peer counts as life, our own writes and messages of other processes do not; the time counts only while
+	// the socket is read, and not while a ping waits for a peer that takes slowly what was written before it. 0: 60 s.
 	IdleTimeout time.Duration
 
 	// IdleClose is the Close frame for IdleTimeout and MessageTimeout. Zero: 1002, as Bandit sends it.

@@ -67,7 +67,7 @@ type frame struct {
 	msg websock.Message // its Opcode is not changed before the process has done with it
 	end error           // nor is this
 
-	// other is the place for the frame behind this. A Deliver returns when its frame is taken out of the mailbox, and so the
+	// other is the place for the frame after this. A Deliver returns when its frame is taken out of the mailbox, and so the
 	// handling of the one before is over: two are enough.
 	other *frame
 }
@@ -216,7 +216,7 @@ func (c *conn) OnControl(m websock.Message) bool {
 	return c.deliver(&m)
 }
 
-// met passes on why reading has ended. What the peer has done keeps its place behind the frames that were read; a
+// met passes on why reading has ended. What the peer has done keeps its place after the frames that were read; a
 // transport that is lost overtakes what waits.
 func (c *conn) met(err error) {
 	if remote, ok := errors.AsType[*websock.RemoteCloseError](err); ok {
@@ -253,8 +253,8 @@ func (c *conn) gone() error {
 	return l
 }
 
-// BeforeWait implements wire.Hooks, on the reader goroutine before it blocks for bytes: what its turns have pushed leaves now.
-// Mostly read has seen to that, from where the stack is less deep.
+// BeforeWait implements wire.Hooks, on the reader goroutine before it blocks for bytes: what its turns have pushed
+// leaves now. Mostly read has seen to that, from where the stack is less deep.
 func (c *conn) BeforeWait() { c.flush() }
 
 // Corked implements host.Corked: the reader leaves its writes to when it is about to wait, so that the answers to frames

@@ -255,7 +255,7 @@ func TestDrain_terminate(t *testing.T) {
 	}
 }
 
-// A callback in progress finishes, what it pushed goes before the Close frame, and what waits behind is dropped.
+// A callback in progress finishes, what it pushed goes before the Close frame, and what still waits is dropped.
 func TestDrain_inFlight(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})

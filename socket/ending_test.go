@@ -32,7 +32,8 @@ func TestEnding_takesNothingWhileTheLastMessagesAreWritten(t *testing.T) {
 	})
 }
 
-// A flush that is on its way when the socket ends is waited for: OnClose is called when no goroutine of the socket is at work.
+// A flush that is on its way when the socket ends is waited for: OnClose is called when no goroutine of the socket is
+// at work.
 func TestEnd_waitsForAFlushOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newSite(t, socket.Config{PingInterval: -1})

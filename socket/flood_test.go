@@ -186,7 +186,8 @@ func TestTurn_flood(t *testing.T) {
 	}
 }
 
-// Inventory 355: a callback that blocks holds up its own socket alone, and what its peer sends meanwhile stays with the peer.
+// Inventory 355: a callback that blocks holds up its own socket alone, and what its peer sends meanwhile stays with the
+// peer.
 func TestTurn_blockedCallbackHoldsUpItsSocketAlone(t *testing.T) {
 	bubble(t, "backpressure", func(t *testing.T) {
 		proceed := make(chan struct{})
@@ -228,8 +229,8 @@ func TestTurn_blockedCallbackHoldsUpItsSocketAlone(t *testing.T) {
 	})
 }
 
-// A peer that sends frames faster than they are handled keeps neither messages nor the end from its socket, and is itself held
-// back by TCP. Not in a bubble: its clock would stand still.
+// A peer that sends frames faster than they are handled keeps neither messages nor the end from its socket, and is
+// itself held back by TCP. Not in a bubble: its clock would stand still.
 func TestTurn_floodOfFramesDoesNotHideMessages(t *testing.T) {
 	for name, newOne := range map[string]func(testing.TB, socket.Config, func() websock.Handler) *site{"memory": memorySite, "tcp": tcpSite} {
 		ends := map[string]func(h *site, pid actor.PID){

@@ -17,7 +17,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// FuzzServer sends arbitrary bytes behind a good handshake. They never panic the server or raise an alarm, what comes back
+// FuzzServer sends arbitrary bytes after a good handshake. They never panic the server or raise an alarm, what comes back
 // is what RFC 6455 allows, and when the client has closed, TCP is closed and no process is left.
 func FuzzServer(f *testing.F) {
 	frames := func(fs ...rawclient.Frame) []byte { return masked(fs...) }

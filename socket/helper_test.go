@@ -168,8 +168,8 @@ type request struct {
 	err  error
 }
 
-// serve starts a rig and ends it with the test, also outside a bubble. cfg.System and cfg.Logger are made when they are nil; cfg.OnClose is
-// called behind the rig's own.
+// serve starts a rig and ends it with the test, also outside a bubble. cfg.System and cfg.Logger are made when they are
+// nil; cfg.OnClose is called after the rig's own.
 func serve(t testing.TB, cfg socket.Config) *rig {
 	t.Helper()
 	r := &rig{
@@ -314,7 +314,7 @@ func (c *client) end() socket.Closed {
 	}
 }
 
-// coarse tells whether what is due behind want has come then: never early, and late by 1/32 at most.
+// coarse tells whether what is due after want has come then: never early, and late by 1/32 at most.
 func coarse(got, want time.Duration) bool {
 	return got >= want && got <= want+want/32+time.Millisecond
 }

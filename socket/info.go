@@ -93,7 +93,8 @@ type Closed struct {
 	Reason error
 	// Sent and Received are the Close frames; nil: none. An empty one has the code 1005.
 	Sent, Received *websock.CloseDetail
-	// Dropped is how many messages of other processes were refused by MailboxLimit or stood behind the end.
+	// Dropped is how many messages of other processes were refused by MailboxLimit, waited when the end overtook them,
+	// or came after it.
 	Dropped uint64
 }
 

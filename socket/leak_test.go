@@ -238,7 +238,7 @@ func cycle(h *site, i int) error {
 	return nil
 }
 
-// heap is how much is in use behind a full collection.
+// heap is how much is in use after a full collection.
 func heap() uint64 {
 	var m runtime.MemStats
 	for range 3 { // cleanups and pools need more than one

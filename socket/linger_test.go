@@ -49,7 +49,8 @@ func closesWithALastMessage() *handler {
 	return h
 }
 
-// A peer that is slow gets the last message and the Close frame, whatever it sends meanwhile: CloseTimeout begins when its kernel has all.
+// A peer that is slow gets the last message and the Close frame, whatever it sends meanwhile: CloseTimeout begins when
+// its kernel has all.
 func TestClose_slowPeer(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -97,8 +98,8 @@ func TestClose_slowPeer(t *testing.T) {
 	}
 }
 
-// What ends the wait for a peer that has not taken everything: nothing taken for CloseTimeout, the end of Shutdown's ctx, a kill, and the end
-// of a drain.
+// What ends the wait for a peer that has not taken everything: nothing taken for CloseTimeout, the end of Shutdown's
+// ctx, a kill, and the end of a drain.
 func TestClose_slowPeerEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name  string

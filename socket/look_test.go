@@ -109,7 +109,7 @@ func (deafWriter) Header() http.Header         { return http.Header{} }
 func (deafWriter) Write(p []byte) (int, error) { return len(p), nil }
 func (deafWriter) WriteHeader(int)             {}
 
-// smallThenLarge pushes a little, and behind it what takes long to compress.
+// smallThenLarge pushes a little, and after it what takes long to compress.
 type smallThenLarge struct{ blocker }
 
 func (smallThenLarge) HandleIn(context.Context, websock.Message) websock.Result {

@@ -32,8 +32,8 @@ import (
 const (
 	// millionMemory is the limit that the collector works against, so that a million connections stay below 8 GB.
 	millionMemory = 7 << 30
-	// millionAtLeast is how many connections each size has to open in one iteration, in several rounds if need be: fewer say
-	// little.
+	// millionAtLeast is how many connections each size has to open in one iteration, in several rounds if need be:
+	// fewer say little.
 	millionAtLeast = 100_000
 	// millionPatience is how long one step may take.
 	millionPatience = 2 * time.Minute

@@ -253,7 +253,7 @@ func TestEnd_order(t *testing.T) {
 	}
 }
 
-// Exit keeps its place in the mailbox, the first one decides, and what stands behind it is dropped and counted.
+// Exit keeps its place in the mailbox, the first one decides, and what stands after it is dropped and counted.
 func TestEnd_exitKeepsItsPlace(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})
@@ -299,7 +299,7 @@ func TestEnd_exitIsNotRefusedByTheLimit(t *testing.T) {
 	})
 }
 
-// What the reader meets keeps its place behind the frames it read, and in front of the messages that come later.
+// What the reader meets keeps its place after the frames it read, and in front of the messages that come later.
 func TestEnd_peersCloseKeepsItsPlace(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})
@@ -369,8 +369,8 @@ func TestTerminate_hasWhatIsLeftOfShutdownTimeout(t *testing.T) {
 	})
 }
 
-// 277, 321, 331: ShutdownTimeout over with a callback that does not return: TCP is closed, Down comes and OnClose is called, at
-// once; the goroutine is left, and logged with its stack; what it returns is dropped.
+// 277, 321, 331: ShutdownTimeout over with a callback that does not return: TCP is closed, Down comes and OnClose is
+// called, at once; the goroutine is left, and logged with its stack; what it returns is dropped.
 func TestEnd_stuckCallback(t *testing.T) {
 	for _, where := range []struct {
 		name   string

@@ -311,7 +311,7 @@ func TestProcess_kill(t *testing.T) {
 	})
 }
 
-// 359: what is sent as soon as Upgrade has returned, is handled behind Init.
+// 359: what is sent as soon as Upgrade has returned, is handled after Init.
 func TestProcess_messagesDuringTheUpgrade(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		h := said(func(context.Context) { time.Sleep(time.Second) }, nil)

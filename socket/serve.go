@@ -24,7 +24,7 @@ var (
 	ErrClosed = errors.New("socket: the server is closed")
 )
 
-// drainGrace is what ShutdownTime adds for the steps behind the drain's own time.
+// drainGrace is what ShutdownTime adds for the steps after the drain's own time.
 const drainGrace = time.Second
 
 // Serve is for a supervision tree (it is a supervisor.Service) and for the like of errgroup: it waits until ctx is done,

@@ -138,7 +138,7 @@ func TestServer_Info(t *testing.T) {
 			t.Errorf("LastRead %v, LastWrite %v, want %v", info.LastRead, info.LastWrite, want)
 		}
 
-		op, p, err := c.ReadMessage() // ours, behind 10 s of silence
+		op, p, err := c.ReadMessage() // ours, after 10 s of silence
 		if op != rawclient.OpPing || err != nil || !coarse(time.Since(start)-2*time.Second, 10*time.Second) {
 			t.Fatalf("got opcode %d, %v, after %v, want a ping behind 12s", op, err, time.Since(start))
 		}
@@ -266,7 +266,7 @@ func TestServer_Sockets(t *testing.T) {
 	})
 }
 
-// OnClose comes once, behind everything: TCP is closed, the process is dead, the server knows it no more. A panic in it is
+// OnClose comes once, after everything: TCP is closed, the process is dead, the server knows it no more. A panic in it is
 // logged and costs nothing.
 func TestServer_OnClose(t *testing.T) {
 	stuck := make(chan struct{})

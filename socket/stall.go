@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// stallAfter is how long pushes wait for a callback that runs behind them.
+// stallAfter is how long pushes wait for a callback that runs after them.
 const stallAfter = time.Millisecond
 
-// stall sends what was pushed when a callback behind it takes its time. It is armed before a callback that runs with
+// stall sends what was pushed when a callback after it takes its time. It is armed before a callback that runs with
 // pushes waiting, so a socket that is asked and answers never touches it.
 type stall struct {
 	c *conn

@@ -39,7 +39,8 @@ func (c *stubborn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// What was pushed and is flushed while a callback takes its time is waited for by the end: nothing of a socket runs after OnClose.
+// What was pushed and is flushed while a callback takes its time is waited for by the end: nothing of a socket runs
+// after OnClose.
 func TestClose_waitsForAFlushOnItsWay(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		h := newSite(t, socket.Config{})
@@ -98,9 +99,9 @@ func upgradeRequest() *http.Request {
 	}
 }
 
-// What was pushed leaves within about a millisecond also when messages that are compressed follow it, in the same turn or in the same
-// Result. What takes its time here is the processor, which no fake clock knows: the test looks at what is left to do when the first
-// message comes.
+// What was pushed leaves within about a millisecond also when messages that are compressed follow it, in the same turn
+// or in the same Result. What takes its time here is the processor, which no fake clock knows: the test looks at what
+// is left to do when the first message comes.
 func TestForward_compressionHoldsUpNobody(t *testing.T) {
 	const messages = 900 // they compress to less than what is flushed for its size
 	slow := func(i int) websock.Message { return websock.Text(fmt.Sprintf("%d", i) + strings.Repeat("x", 15<<10)) }

@@ -20,7 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// exclusive notices callbacks that overlap, or come behind Terminate or before Init. count is touched without a lock, so
+// exclusive notices callbacks that overlap, or come after Terminate or before Init. count is touched without a lock, so
 // that the race detector sees what the counter does not.
 type exclusive struct {
 	t          *testing.T
@@ -233,7 +233,7 @@ func asked(way int) websock.Handler {
 	switch way % 6 {
 	case 0: // by the reader
 		hd.in = func(context.Context, websock.Message) websock.Result { return websock.Push(answer) }
-	case 1: // by the turn behind it
+	case 1: // by the turn after it
 		hd.in = func(ctx context.Context, _ websock.Message) websock.Result {
 			actor.Self(ctx).Send("answer")
 			return websock.OK()

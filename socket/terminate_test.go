@@ -39,7 +39,7 @@ func TestTerminate_isOptional(t *testing.T) {
 	}
 }
 
-// 275: once, though more happens behind the stop. What it gets is in the matrix (268, 269, 274) and in the close table
+// 275: once, though more happens after the stop. What it gets is in the matrix (268, 269, 274) and in the close table
 // (270 to 273, 278).
 func TestTerminate_once(t *testing.T) {
 	stop := func(c *client, reason error) {
@@ -118,7 +118,7 @@ func TestTerminate_panics(t *testing.T) {
 	}
 }
 
-// It runs without waiting for the peer's Close, but behind ours, and its ctx is still that of the process.
+// It runs without waiting for the peer's Close, but after ours, and its ctx is still that of the process.
 func TestTerminate_ctx(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})

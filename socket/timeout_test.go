@@ -302,8 +302,8 @@ func TestPingInterval(t *testing.T) {
 	})
 }
 
-// A ping comes after what was written before it. The time that it waits, for a peer that takes that slowly, is no silence of the peer: WriteTimeout
-// is for one that takes nothing.
+// A ping comes after what was written before it. The time that it waits, for a peer that takes that slowly, is no
+// silence of the peer: WriteTimeout is for one that takes nothing.
 func TestIdleTimeout_slowDownload(t *testing.T) {
 	const size, rate = 10_000_000, 125_000 // 1 Mbit/s: 80 s
 	download := func(t *testing.T) (*client, time.Time) {
@@ -340,7 +340,8 @@ func TestIdleTimeout_slowDownload(t *testing.T) {
 		if err != nil || f.Opcode != rawclient.OpClose {
 			t.Fatalf("got %v, %v, want a Close frame", f, err)
 		}
-		// The first ping was due after 25 s, or up to 1/32 later, and was written when all but what the pipe holds was taken.
+		// The first ping was due after 25 s, or up to 1/32 later, and was written when all but what the pipe holds was
+		// taken.
 		if got, want := time.Since(start), (size-64<<10)*time.Second/rate+35*time.Second; got < want-time.Second || got > want+4*time.Second {
 			t.Errorf("the end came after %v, want about %v", got, want)
 		}

@@ -69,9 +69,9 @@ func (m *mixed) Terminate(_ context.Context, reason error) {
 	}
 }
 
-// The end of a tree with thousands of sockets: each gets its Close frame, each Terminate ErrShutdown once, callbacks in flight
-// finish, and the whole takes as long as the slowest socket, not the sum. Those that are stuck, do not answer or panic
-// end within their own time, are in the log, and change nothing for the others.
+// The end of a tree with thousands of sockets: each gets its Close frame, each Terminate ErrShutdown once, callbacks in
+// flight finish, and the whole takes as long as the slowest socket, not the sum. Those that are stuck, do not answer or
+// panic end within their own time, are in the log, and change nothing for the others.
 func TestTree_manySockets(t *testing.T) {
 	n := thousands()
 	for _, test := range []struct {
@@ -327,7 +327,7 @@ func (j *journal) add(format string, args ...any) {
 	j.lines = append(j.lines, fmt.Sprintf(format, args...))
 }
 
-// The sockets stand behind the HTTP server in the tree, so they are drained while it still answers: the probe says no,
+// The sockets stand after the HTTP server in the tree, so they are drained while it still answers: the probe says no,
 // upgrades get their 503. Then it stops.
 func TestTree_drainsBeforeHTTPStops(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
@@ -394,7 +394,7 @@ func TestTree_drainsBeforeHTTPStops(t *testing.T) {
 			c := upgrade(101)
 			closes.Go(func() { readAll(c); c.Conn().Close() })
 		}
-		synctest.Wait() // behind its 101 a socket is added
+		synctest.Wait() // after its 101 a socket is added
 		v.stop(nil)
 		synctest.Wait()
 		probe(503)

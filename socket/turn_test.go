@@ -133,7 +133,7 @@ func TestTurn_neverRunsOnTheSender(t *testing.T) {
 	})
 }
 
-// What a callback pushed leaves within a millisecond, whatever runs behind it.
+// What a callback pushed leaves within a millisecond, whatever runs after it.
 func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 	tests := []struct {
 		name    string

@@ -311,7 +311,7 @@ func TestServer_Handler_newHandlerRefuses(t *testing.T) {
 	}
 }
 
-// newHandler runs behind the checks, on the HTTP goroutine, with the whole request: inventory 21 and 36.
+// newHandler runs after the checks, on the HTTP goroutine, with the whole request: inventory 21 and 36.
 func TestServer_Handler_newHandlerSeesTheRequest(t *testing.T) {
 	bubble(t, "path and query", func(t *testing.T) {
 		h := newSite(t, socket.Config{})
@@ -327,7 +327,7 @@ func TestServer_Handler_newHandlerSeesTheRequest(t *testing.T) {
 	})
 }
 
-// Inventory 359: what is sent to the PID before Init has run is handled behind it.
+// Inventory 359: what is sent to the PID before Init has run is handled after it.
 func TestServer_Upgrade_pidCanBeUsedAtOnce(t *testing.T) {
 	bubble(t, "send, label and exit", func(t *testing.T) {
 		h := newSite(t, socket.Config{})
@@ -458,7 +458,7 @@ func TestServer_holdsToMaxSockets(t *testing.T) {
 			seen[pid] = true
 			test.end(c, pid)
 			h.wantEnds(i + 1)
-			synctest.Wait() // the place is given back behind OnClose
+			synctest.Wait() // the place is given back after OnClose
 		}
 		wantEcho(t, keep, "still here")
 		goodbye(t, keep)

@@ -53,8 +53,8 @@ func connected(t *testing.T, cfg Config) (*conn, *rawclient.Client) {
 	return nil, nil
 }
 
-// TestSleep_notWhenReadingIsToEnd: the reader has found nothing to read, and before it lies down somebody says that reading is
-// to end. Nobody would wake the socket then.
+// TestSleep_notWhenReadingIsToEnd: the reader has found nothing to read, and before it lies down somebody says that
+// reading is to end. Nobody would wake the socket then.
 func TestSleep_notWhenReadingIsToEnd(t *testing.T) {
 	for name, tell := range map[string]func(s *sleep){
 		"reading is to end":     (*sleep).rouse,
@@ -74,8 +74,8 @@ func TestSleep_notWhenReadingIsToEnd(t *testing.T) {
 	}
 }
 
-// TestPulse_looksAheadOnly: what was due and has been done does not make the timer come again and again. A deadline in the past
-// would be one of each millisecond, for each quiet socket.
+// TestPulse_looksAheadOnly: what was due and has been done does not make the timer come again and again. A deadline in
+// the past would be one of each millisecond, for each quiet socket.
 func TestPulse_looksAheadOnly(t *testing.T) {
 	for name, tt := range map[string]struct {
 		cfg  Config

@@ -69,8 +69,8 @@ func (cfg DynamicConfig) check() error {
 // Dynamic supervises children that come and go: rooms, games, sessions. They are in no order, are independent of each
 // other, and are stopped all at once. OTP's DynamicSupervisor and PartitionSupervisor.
 //
-// An actor costs no goroutine, a service one. There is no goroutine or lock that all starts and ends would have to pass. All
-// methods may be called from any goroutine, those of the children included.
+// An actor costs no goroutine, a service one. There is no goroutine or lock that all starts and ends would have to
+// pass. All methods may be called from any goroutine, those of the children included.
 type Dynamic struct {
 	cfg DynamicConfig
 	rep reporter
@@ -157,9 +157,9 @@ func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
 	return pid, pid != actor.PID{}
 }
 
-// Start starts a service, on a goroutine of its own. It returns when the service is ready: an HTTP server when it listens, an
-// actor when its Init has returned, a supervisor when its last child is ready, any other when its Serve runs. When it ends
-// before that, the error is a [*StartError].
+// Start starts a service, on a goroutine of its own. It returns when the service is ready: an HTTP server when it
+// listens, an actor when its Init has returned, a supervisor when its last child is ready, any other when its Serve
+// runs. When it ends before that, the error is a [*StartError].
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
 // ErrAlreadyPresent: it has one of that id.

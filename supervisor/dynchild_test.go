@@ -205,7 +205,8 @@ type takenError struct{ by actor.PID }
 func (takenError) Error() string       { return "taken" }
 func (e takenError) Holder() actor.PID { return e.by }
 
-// An Init that is not needed says so: at the start, and at a restart. The child is forgotten, nothing counts, no alarm is raised.
+// An Init that is not needed says so: at the start, and at a restart. The child is forgotten, nothing counts, no alarm
+// is raised.
 func TestDynamic_ignore(t *testing.T) {
 	for name, not := range map[string]error{"ErrIgnore": actor.ErrIgnore, "wrapped": fmt.Errorf("room 7: %w", actor.ErrIgnore),
 		"the name is taken": takenError{}, "taken, wrapped": fmt.Errorf("room 7: %w", takenError{})} {

@@ -66,7 +66,8 @@ func TestKilled(t *testing.T) {
 	}
 }
 
-// A connection that has sent nothing, or half a request, holds the stop for half a second at most; a request in progress is waited for.
+// A connection that has sent nothing, or half a request, holds the stop for half a second at most; a request in
+// progress is waited for.
 func TestHTTP_stopWithoutRequests(t *testing.T) {
 	for _, test := range []struct {
 		name   string

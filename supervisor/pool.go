@@ -17,8 +17,8 @@ import (
 // pool is one run of a Dynamic, from the call of Serve to its return.
 //
 // What children have in common is one counter, and the intensity, which only restarts touch. Each partition says for
-// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: who is not in the
-// partition when it is closed does not get in.
+// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: who is not
+// in the partition when it is closed does not get in.
 type pool struct {
 	d     *Dynamic
 	base  context.Context // that of Serve
@@ -194,9 +194,9 @@ func (p *pool) serve() error {
 	return errors.Join(err, left)
 }
 
-// shutdown ends all children and waits for them. Each is gone or left at the end of its shutdown time, by a clock of its own:
-// that of the process, or of the service. What no clock bounds is a newActor or an exit hook that does not return;
-// shutdown says how many it has not waited for.
+// shutdown ends all children and waits for them. Each is gone or left at the end of its shutdown time, by a clock of
+// its own: that of the process, or of the service. What no clock bounds is a newActor or an exit hook that does not
+// return; shutdown says how many it has not waited for.
 func (p *pool) shutdown(err error) (unnamed int64) {
 	var killed <-chan struct{}
 	l := lifeOf(p.base)

@@ -40,8 +40,8 @@ func TestDay(t *testing.T) {
 // An edit is a fault: another text in one file of the chat.
 type edit struct{ file, old, new string }
 
-// TestDay_findsFaults breaks the chat in ways that its users would notice, and wants the day to see each of them. Faults that
-// let it go on to its end are in one chat.
+// TestDay_findsFaults breaks the chat in ways that its users would notice, and wants the day to see each of them.
+// Faults that let it go on to its end are in one chat.
 func TestDay_findsFaults(t *testing.T) {
 	const (
 		all       = "\tr.chat.reg.Broadcast(members(r.name), websock.JSON(said))\n"

@@ -22,8 +22,8 @@ type violation struct {
 	Rule, Impact, Help, Element, Why string
 }
 
-// violations has axe look at the page as it is now, and returns what is serious or critical for people who cannot see it, or
-// not well.
+// violations has axe look at the page as it is now, and returns what is serious or critical for people who cannot see
+// it, or not well.
 func (b *tab) violations(what string) []violation {
 	b.t.Helper()
 	source, err := axe()

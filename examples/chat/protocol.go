@@ -59,7 +59,7 @@ type (
 		Room     string    `json:"room"`
 		Life     string    `json:"life"`
 		People   []string  `json:"people"`
-		Messages []message `json:"messages"` // those behind request.After, oldest first
+		Messages []message `json:"messages"` // those after request.After, oldest first
 		Gap      bool      `json:"gap"`      // there may have been more that the room does not have any more
 	}
 	message struct {

@@ -89,8 +89,8 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 	return nil
 }
 
-// enter answers with the past. The caller is a member already, and what was said since then waits in its mailbox, behind the
-// callback that waits for this answer: nothing is missed. What it gets twice has a number that its page knows.
+// enter answers with the past. The caller is a member already, and what is said since then waits in its mailbox until the
+// callback that waits for this answer has returned: nothing is missed. What it gets twice has a number that its page knows.
 func (r *room) enter(ctx context.Context, from actor.From, m enter) {
 	answer := joined{Type: "joined", Room: r.name, Life: r.life, People: []string{}, Messages: []message{}} // never null in JSON
 	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))

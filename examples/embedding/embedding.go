@@ -1,5 +1,5 @@
-// Package embedding shows how a tree of ours runs inside suture, errgroup and fx. docs/how-to/run-inside-suture-errgroup-fx.md
-// says what differs.
+// Package embedding shows how a tree of ours runs inside suture, errgroup and fx.
+// docs/how-to/run-inside-suture-errgroup-fx.md says what differs.
 package embedding
 
 import (
@@ -63,7 +63,8 @@ func Once(s supervisor.Service) suture.Service {
 	})
 }
 
-// FromSuture makes a service written for suture a Transient child of ours: for us ErrDoNotRestart is an error like any other.
+// FromSuture makes a service written for suture a Transient child of ours: for us ErrDoNotRestart is an error like any
+// other.
 func FromSuture(s suture.Service) supervisor.Service {
 	return supervisor.ServiceFunc(func(ctx context.Context) error {
 		err := s.Serve(ctx)

@@ -73,8 +73,8 @@ func dial(addr string) (c *websocket.Conn, name string, status int) {
 }
 
 // handOver has clients on an old process, starts a new one beside it, ends the old one, and dials all the while. It
-// returns how many upgrades were refused, and how many connections were lost before an answer. The network is the kernel's: what is looked at is
-// how it spreads connections over two processes.
+// returns how many upgrades were refused, and how many connections were lost before an answer. The network is the
+// kernel's: what is looked at is how it spreads connections over two processes.
 func handOver(t *testing.T, flags string) (refused, lost int64) {
 	const clients = 40
 	old, addr := start(t, "-name old -drain-over 1s -addr 127.0.0.1:0 "+flags)
@@ -158,7 +158,8 @@ func TestHandover(t *testing.T) {
 	}
 }
 
-// HTTP stops last, as a load balancer wants it: the kernel goes on giving connections to the old process, which refuses them.
+// HTTP stops last, as a load balancer wants it: the kernel goes on giving connections to the old process, which refuses
+// them.
 func TestHandover_balanced(t *testing.T) {
 	refused, lost := handOver(t, "-balanced")
 	t.Logf("%d upgrades refused, %d connections lost", refused, lost)

@@ -169,9 +169,11 @@ func TestService_secondSignal(t *testing.T) {
 	}
 }
 
-// When clients have taken all descriptors, the probe is answered all the same, again and again, and says that the process lives.
+// When clients have taken all descriptors, the probe is answered all the same, again and again, and says that the
+// process lives.
 func TestService_noDescriptorLeft(t *testing.T) {
-	// The port is taken from the system and given back, since the process says its address only where the test does not look.
+	// The port is taken from the system and given back, since the process says its address only where the test does not
+	// look.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

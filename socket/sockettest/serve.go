@@ -142,7 +142,7 @@ func listen(t testing.TB, h http.Handler) *httpServer {
 	done := sync.OnceFunc(func() { close(s.done) })
 	s.http.ErrorLog = slog.NewLogLogger(newLogger(t).Handler(), slog.LevelError)
 	s.http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer done() // behind a hijack net/http says nothing any more
+		defer done() // after a hijack net/http says nothing any more
 		h.ServeHTTP(w, r)
 	})
 	s.http.ConnState = func(_ net.Conn, state http.ConnState) {

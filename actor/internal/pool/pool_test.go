@@ -19,7 +19,7 @@ type task func()
 
 func (f task) Run() { f() }
 
-// TestPool_blockedTasksHoldNobodyUp: a thousand tasks that block, and one behind them.
+// TestPool_blockedTasksHoldNobodyUp: a thousand tasks that block, and one after them.
 func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
@@ -39,7 +39,7 @@ func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
 	})
 }
 
-// TestPool_tasksWaitForEachOther: each task waits for the one behind it.
+// TestPool_tasksWaitForEachOther: each task waits for the one after it.
 func TestPool_tasksWaitForEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool

@@ -71,7 +71,7 @@ func TestAccept_head(t *testing.T) {
 	}
 }
 
-// panicky panics when its headers are asked for behind Hijack.
+// panicky panics when its headers are asked for after Hijack.
 type panicky struct {
 	*hijackable
 	hijacked bool

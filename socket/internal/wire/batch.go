@@ -31,7 +31,7 @@ type batch struct {
 	raw   rawWriter
 }
 
-// insert is a payload that stands behind buf[:at].
+// insert is a payload that stands after buf[:at].
 type insert struct {
 	at      int
 	payload []byte

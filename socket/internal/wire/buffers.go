@@ -82,7 +82,7 @@ func (c *Conn) Recycle(m []byte) {
 	if !c.u.opts.ReuseBuffers || cap(m) < smallestBuffer {
 		return
 	}
-	if cap(m) < largePayload { // Append has copied what was pushed of it, and behind it
+	if cap(m) < largePayload { // Append has copied what was pushed of it, and after it
 		freeBuffer(m)
 		return
 	}

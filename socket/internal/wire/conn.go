@@ -29,7 +29,7 @@ type Conn struct {
 	interrupt atomic.Pointer[error]
 	ended     bool // readErr is set
 	closed    bool // the peer's Close frame was read
-	finished  bool // and nothing behind it
+	finished  bool // and nothing after it
 	draining  bool // Interrupt and Discard have no effect any more
 	impatient bool // SetPatient(false)
 	waiting   bool // whether clock.waiting is not 0

@@ -56,7 +56,7 @@ func (c *Conn) controlPayload(h header) ([]byte, error) {
 	return p, nil
 }
 
-// peerClosed takes the payload of the peer's Close frame. What stands behind it
+// peerClosed takes the payload of the peer's Close frame. What stands after it
 // is ignored (RFC 6455 section 5.5.1).
 func (c *Conn) peerClosed(p []byte) error {
 	c.finished = len(c.source.data) == 0

@@ -16,8 +16,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// TestRecycle_whileItIsWritten: a buffer that was pushed and given back is not read into before it is written, or one client's bytes would be
-// in another client's message.
+// TestRecycle_whileItIsWritten: a buffer that was pushed and given back is not read into before it is written, or one
+// client's bytes would be in another client's message.
 func TestRecycle_whileItIsWritten(t *testing.T) {
 	for _, size := range []int{16 << 10, 60_000, 200_000, 1 << 20} {
 		for _, more := range []bool{false, true} {
@@ -32,8 +32,8 @@ func TestRecycle_whileItIsWritten(t *testing.T) {
 	}
 }
 
-// recycledWhileWritten pushes a message of one client back to it, which does not read, and has another connection read messages of the
-// same size meanwhile. more: a message waits for the write after it.
+// recycledWhileWritten pushes a message of one client back to it, which does not read, and has another connection read
+// messages of the same size meanwhile. more: a message waits for the write after it.
 func recycledWhileWritten(t *testing.T, size int, more bool) {
 	t.Helper()
 	o := wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: true}
@@ -128,8 +128,8 @@ func TestNext_headerAloneCostsNothing(t *testing.T) {
 	}
 }
 
-// TestUpgrader_Accept_deadlinesOfTheServer: whatever deadlines an HTTP server had on its connection, they do not meet the WebSocket. (net/http
-// takes its own away in its own Hijack; another Hijacker may not.)
+// TestUpgrader_Accept_deadlinesOfTheServer: whatever deadlines an HTTP server had on its connection, they do not meet
+// the WebSocket. (net/http takes its own away in its own Hijack; another Hijacker may not.)
 func TestUpgrader_Accept_deadlinesOfTheServer(t *testing.T) {
 	for name, set := range map[string]func(*pipe.Conn, time.Time) error{
 		"read": (*pipe.Conn).SetReadDeadline, "write": (*pipe.Conn).SetWriteDeadline,

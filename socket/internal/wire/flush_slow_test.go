@@ -26,7 +26,8 @@ var slowWrites = map[string]struct {
 	"compressed":        {true, []int{60_000}},
 }
 
-// TestFlush_slowPeer: WriteTimeout is for a peer that takes nothing. One that is slow, and takes many times as long for one write, gets all.
+// TestFlush_slowPeer: WriteTimeout is for a peer that takes nothing. One that is slow, and takes many times as long for
+// one write, gets all.
 func TestFlush_slowPeer(t *testing.T) {
 	for name, tt := range slowWrites {
 		t.Run(name, func(t *testing.T) {
@@ -83,8 +84,8 @@ func slowAccept(t *testing.T, far, near *pipe.Conn, o wire.Options, deflate bool
 	return c
 }
 
-// TestFlush_peerThatStops: who has taken something, and then nothing more for WriteTimeout, is cut. The pipe does not say when it was last
-// read, so it may take an eighth longer.
+// TestFlush_peerThatStops: who has taken something, and then nothing more for WriteTimeout, is cut. The pipe does not
+// say when it was last read, so it may take an eighth longer.
 func TestFlush_peerThatStops(t *testing.T) {
 	for name, tt := range slowWrites {
 		t.Run(name, func(t *testing.T) {
@@ -129,8 +130,9 @@ func (d *deadlines) SetWriteDeadline(t time.Time) error {
 	return d.Conn.SetWriteDeadline(t)
 }
 
-// TestFlush_tlsPeerThatStops: TLS writes no more after a deadline, and says so without waiting. One that met it between two of the small
-// records with which TLS begins is at its end then, and does not ask again until WriteTimeout is over once more.
+// TestFlush_tlsPeerThatStops: TLS writes no more after a deadline, and says so without waiting. One that met it between
+// two of the small records with which TLS begins is at its end then, and does not ask again until WriteTimeout is over
+// once more.
 func TestFlush_tlsPeerThatStops(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil) // for its certificate
 	server.StartTLS()

@@ -27,7 +27,7 @@ import (
 type hijackable struct {
 	conn     net.Conn
 	header   http.Header
-	leftover []byte // what the server read behind the head
+	leftover []byte // what the server read after the head
 }
 
 func (h *hijackable) Header() http.Header         { return h.header }

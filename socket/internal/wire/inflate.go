@@ -166,7 +166,7 @@ func (f *inflater) bomb(inflated, ratio int) bool {
 	return ratio > 0 && inflated > freeInflation && int64(inflated)/int64(ratio) > max(used, 0)
 }
 
-// atEnd checks what stands behind a block with BFINAL: nothing, or the byte 00
+// atEnd checks what stands after a block with BFINAL: nothing, or the byte 00
 // (RFC 7692 section 7.2.3.4). More would be data that is silently lost. At the
 // end of a message without such a block nothing is left.
 func (f *inflater) atEnd() error {
@@ -192,7 +192,7 @@ func (f *inflater) failure(err error) error {
 	return e
 }
 
-// growInflated makes place for more behind data, up to one byte more than a
+// growInflated makes place for more after data, up to one byte more than a
 // message may have.
 func (c *Conn) growInflated(data []byte) []byte {
 	if len(data) < cap(data) {

@@ -10,7 +10,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// ErrCloseSent is what writing returns behind a Close frame.
+// ErrCloseSent is what writing returns after a Close frame.
 var ErrCloseSent = errors.New("wire: the Close frame was the last")
 
 // outbound is the one gate to the network. Frames are encoded into a batch
@@ -32,7 +32,7 @@ type outbound struct {
 
 	counts [2]Count // of text and binary frames
 
-	// What stands behind this is not needed for most messages.
+	// What stands after this is not needed for most messages.
 
 	err    error // why the gate is shut; nil: it is open
 	limit  int64 // of LimitWrites; 0: none
@@ -45,12 +45,12 @@ type outbound struct {
 func (o *outbound) close(err error) { o.err, o.shut = err, true }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
-// frame behind what is pending. When 64 KiB wait it flushes. m.Data must not
+// frame after what is pending. When 64 KiB wait it flushes. m.Data must not
 // change any more.
 //
 // The caller has validated m; what cannot be a frame is refused all the same,
 // with a [*websock.ResultError], and leaves the gate open. Every other error
-// stays: behind a Close frame [ErrCloseSent], else that of the write that
+// stays: after a Close frame [ErrCloseSent], else that of the write that
 // failed, or [net.ErrClosed] after [Conn.Abort].
 func (c *Conn) Append(m websock.Message) error { return c.append(&m) }
 
@@ -124,7 +124,7 @@ func (o *outbound) waiting() *batch {
 	return o.batch
 }
 
-// AppendClose encodes a Close frame behind what is pending and shuts the gate:
+// AppendClose encodes a Close frame after what is pending and shuts the gate:
 // it is the last. Code 0 stands for an empty payload. A detail that cannot be
 // sent is refused with a [*websock.ResultError] and leaves the gate open.
 func (c *Conn) AppendClose(d websock.CloseDetail) error {
@@ -247,7 +247,7 @@ func (o *outbound) discard() {
 
 // CloseWrite ends our side of the stream: FIN, or close_notify with TLS. It
 // does not flush, what waits is dropped; it waits for a write in progress.
-// Nothing can be appended behind it. Where the transport cannot half close it
+// Nothing can be appended after it. Where the transport cannot half close it
 // returns [errors.ErrUnsupported].
 func (c *Conn) CloseWrite() error {
 	o := &c.out

@@ -14,8 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// TestWrite_overTLSDeadlineFollowsProgress: also where a write cannot be tried once more at its deadline, a peer that takes a part of what the
-// kernel holds, and less than the third of it of which the kernel tells by itself, starts WriteTimeout anew.
+// TestWrite_overTLSDeadlineFollowsProgress: also where a write cannot be tried once more at its deadline, a peer that
+// takes a part of what the kernel holds, and less than the third of it of which the kernel tells by itself, starts
+// WriteTimeout anew.
 func TestWrite_overTLSDeadlineFollowsProgress(t *testing.T) {
 	server := httptest.NewUnstartedServer(nil) // for its certificate
 	server.StartTLS()

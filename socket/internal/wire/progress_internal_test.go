@@ -26,8 +26,8 @@ func (w *watched) SetWriteDeadline(t time.Time) error {
 	return w.TCPConn.SetWriteDeadline(t)
 }
 
-// watch returns a Conn over loopback whose descriptor is written to, and its peer. The kernel holds much less than 512 KiB of what is
-// on its way.
+// watch returns a Conn over loopback whose descriptor is written to, and its peer. The kernel holds much less than 512
+// KiB of what is on its way.
 func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched, c *Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -68,8 +68,8 @@ func (w *watched) next(t *testing.T) time.Time {
 	}
 }
 
-// TestRawWrite_deadlineFollowsProgress: the deadline of a write to a descriptor is set anew whenever the kernel has taken something. It needs
-// a descriptor, and looks at the deadlines rather than at a clock.
+// TestRawWrite_deadlineFollowsProgress: the deadline of a write to a descriptor is set anew whenever the kernel has
+// taken something. It needs a descriptor, and looks at the deadlines rather than at a clock.
 func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
 	const size = 4 << 20
 	for name, payloads := range map[string][]int{

@@ -8,7 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
-// TestInflate_maxRatio: beyond a MiB a message may be so many times as large as it was on the wire; a peer that sends 19 KB does not cost 20 MB.
+// TestInflate_maxRatio: beyond a MiB a message may be so many times as large as it was on the wire; a peer that sends
+// 19 KB does not cost 20 MB.
 func TestInflate_maxRatio(t *testing.T) {
 	zeros := func(n int) string { return string(make([]byte, n)) }
 	halves := func(s string) []byte {

@@ -48,7 +48,7 @@ var rawReaders = sync.Pool{New: func() any {
 	return r
 }}
 
-// rawRead waits until bytes are there and reads them behind source.data, in a
+// rawRead waits until bytes are there and reads them after source.data, in a
 // pooled buffer that it takes then.
 func (c *Conn) rawRead() (int, error) {
 	r := rawReaders.Get().(*rawReader)

@@ -14,9 +14,9 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// TestConn_descriptorThatBlocks: whoever asks a connection's File for its Fd takes O_NONBLOCK off the connection, too. Reads
-// and writes must not block even then, with a peer that is silent or does not read: those of which the scheduler is not
-// told, and the longer ones.
+// TestConn_descriptorThatBlocks: whoever asks a connection's File for its Fd takes O_NONBLOCK off the connection, too.
+// Reads and writes must not block even then, with a peer that is silent or does not read: those of which the scheduler
+// is not told, and the longer ones.
 func TestConn_descriptorThatBlocks(t *testing.T) {
 	for name, tt := range map[string]struct{ messages, size int }{ // in one write
 		"short": {1, 8 << 10}, "long": {5, 8 << 10}, "not copied": {1, 64 << 10},

@@ -70,7 +70,7 @@ func (c *Conn) receive(inside bool) error {
 	return c.woke(n, err)
 }
 
-// fill reads once behind data, into a pooled buffer.
+// fill reads once after data, into a pooled buffer.
 func (c *Conn) fill() error {
 	have := c.source.take()
 	c.wait(restNone)
@@ -87,7 +87,7 @@ func (c *Conn) receiveInto(p []byte) (int, error) {
 	return n, c.woke(n, err)
 }
 
-// add adds the n bytes that were read behind data to it.
+// add adds the n bytes that were read after data to it.
 func (c *Conn) add(n int, err error) error {
 	if s := &c.source; n > 0 {
 		s.data = s.store[:len(s.data)+n]

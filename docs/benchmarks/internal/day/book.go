@@ -180,8 +180,8 @@ func (b *book) message(m answer) {
 	}
 }
 
-// again says whether the history had this message, and it may come once more: a page is a member before it gets the history.
-// Those that come again do so at once, in order, and up to the history's last.
+// again says whether the history had this message, and it may come once more: a page is a member before it gets the
+// history. Those that come again do so at once, in order, and up to the history's last.
 func (s *stay) again(id int64) bool {
 	if id > s.history || s.overlap > 0 && id != s.overlap {
 		return false

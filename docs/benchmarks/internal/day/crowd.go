@@ -83,9 +83,9 @@ func (c *crowd) some(part float64) []*page {
 	return pages[:int(part*float64(len(pages)))]
 }
 
-// settle has everybody be silent, and waits until all books are right: everybody is where it wants to be, has been shown all,
-// and knows who is here. What is not right after limit is a fault, and errUnsettled the end of the day: all that follows would be
-// wrong, too.
+// settle has everybody be silent, and waits until all books are right: everybody is where it wants to be, has been
+// shown all, and knows who is here. What is not right after limit is a fault, and errUnsettled the end of the day: all
+// that follows would be wrong, too.
 func (c *crowd) settle(when string, limit time.Duration) error {
 	pace := c.pace.Swap(0)
 	defer c.pace.Store(pace)

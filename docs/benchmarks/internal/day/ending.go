@@ -46,8 +46,9 @@ func (p *page) vanish(c *conn, how what, ended <-chan error) {
 	<-ended
 }
 
-// reopen connects once more before the server knows that the older connection is not needed any more. It returns nil when
-// the page stays where it is: also when the server does not know the older connection yet, which could be the newer one for it.
+// reopen connects once more before the server knows that the older connection is not needed any more. It returns nil
+// when the page stays where it is: also when the server does not know the older connection yet, which could be the
+// newer one for it.
 func (p *page) reopen(c *conn, ended <-chan error) (*conn, <-chan error) {
 	p.mu.Lock()
 	known := p.book.list != nil

@@ -113,8 +113,9 @@ func (l *ledger) seen(room, lifeName string, m answer) {
 	delete(one.texts, m.ID-textsKept)
 }
 
-// audit holds each life of each room to what its people have said: each saying once, and those of one page in their order. What
-// a page says again after a reconnect is recognized as long as the room remembers it, and counts anew after that.
+// audit holds each life of each room to what its people have said: each saying once, and those of one page in their
+// order. What a page says again after a reconnect is recognized as long as the room remembers it, and counts anew after
+// that.
 func (l *ledger) audit() (sayings int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -128,8 +128,8 @@ func (p *page) occupied(yes bool) {
 	p.busy = yes
 }
 
-// buffer is what the kernel may hold for the page. With less a page would be slow for ever: an interface of this machine sends
-// 64 KiB at once.
+// buffer is what the kernel may hold for the page. With less a page would be slow for ever: an interface of this
+// machine sends 64 KiB at once.
 func (p *page) buffer() int {
 	if p.slow {
 		return 64 << 10

@@ -82,7 +82,7 @@ type round struct {
 	checked []byte // the last message on the wire that was found to be right: all others are compared with it
 }
 
-// join broadcasts until one has reached all: most servers put a connection into the group behind its handshake.
+// join broadcasts until one has reached all: most servers put a connection into the group after its handshake.
 func (r *round) join() error {
 	end := time.Now().Add(r.loop.patience)
 	for r.got < len(r.loop.conns) {

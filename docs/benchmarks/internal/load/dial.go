@@ -65,7 +65,7 @@ func (t Target) dialEach(l *loop, n int, request func(i int) []byte) error {
 	return nil
 }
 
-// connect returns a blocking socket behind the handshake.
+// connect returns a blocking socket after the handshake.
 func (t Target) connect(request []byte) (int, error) {
 	addr, err := netip.ParseAddrPort(t.Addr)
 	if err != nil {
@@ -170,7 +170,7 @@ func writeAll(fd int, b []byte) error {
 	return nil
 }
 
-// readUntil reads up to where end says, and not more: nothing may come behind it before the client sends.
+// readUntil reads up to where end says, and not more: nothing may come after it before the client sends.
 func readUntil(fd int, end func([]byte) (int, bool)) ([]byte, error) {
 	var b []byte
 	chunk := make([]byte, 1024)

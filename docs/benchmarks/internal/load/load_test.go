@@ -119,8 +119,8 @@ func TestBroadcast_detects(t *testing.T) {
 	}
 }
 
-// together serves a room of three: each message goes to all of them. The fifth one that is said when all are there goes to the
-// second member as fix says.
+// together serves a room of three: each message goes to all of them. The fifth one that is said when all are there goes
+// to the second member as fix says.
 func together(t *testing.T, echo bool, fix func(p []byte) [][]byte) (load.Target, func([]byte) error) {
 	var mu sync.Mutex
 	var conns []net.Conn

@@ -2,8 +2,8 @@ package load
 
 import "fmt"
 
-// numbers checks the broadcasts that one connection gets: each above what was sent when it joined, once and in order, and none
-// after it was told that it has left.
+// numbers checks the broadcasts that one connection gets: each above what was sent when it joined, once and in order,
+// and none after it was told that it has left.
 type numbers struct {
 	state numbersState
 	last  uint64   // the last that came

@@ -28,8 +28,8 @@ type talkingRoom struct {
 	begun  time.Time
 }
 
-// Run drives the server and checks that each member gets each message of its room once, in order, with its bytes, and none of
-// another one. Latency is from sending to the arrival, for each delivery.
+// Run drives the server and checks that each member gets each message of its room once, in order, with its bytes, and
+// none of another one. Latency is from sending to the arrival, for each delivery.
 func (r Rooms) Run(t Target) (Sample, error) {
 	l, err := newLoop(t, r.Size)
 	if err != nil {

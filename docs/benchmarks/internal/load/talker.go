@@ -186,7 +186,7 @@ func (k *talker) reset(sizes []int) error {
 	return err
 }
 
-// halfClose sends FIN in the middle of a frame behind a burst; the server has to end the connection.
+// halfClose sends FIN in the middle of a frame after a burst; the server has to end the connection.
 func (k *talker) halfClose(sizes []int) error {
 	k.mu.Lock()
 	k.leaving = true

@@ -12,7 +12,8 @@ import (
 //go:embed bun.js
 var bunScript string
 
-// bun is a runtime of JavaScript with a server in C++ (uWebSockets). Its compression has no level, so it is not compared there.
+// bun is a runtime of JavaScript with a server in C++ (uWebSockets). Its compression has no level, so it is not
+// compared there.
 var bun = Peer{Name: "bun", NoDeflate: true, NoTLS: true, Command: bunCommand, Version: bunVersion}
 
 // findBun looks at $BUN, on PATH, and where npm puts it.

@@ -11,8 +11,8 @@ import (
 
 var gwsPeer = Peer{Name: "gws", Module: "github.com/lxzan/gws", Serve: serveGws}
 
-// gwsCopy copies each message before it gives it back, so that its handler may keep the copy, as a handler of Troupe may keep
-// what it gets.
+// gwsCopy copies each message before it gives it back, so that its handler may keep the copy, as a handler of Troupe
+// may keep what it gets.
 var gwsCopy = Peer{
 	Name: "gws-copy", Module: gwsPeer.Module, Variant: Large,
 	Serve: func(ln net.Listener, o Options) (Broadcast, error) {

@@ -32,7 +32,7 @@ func serveRaw(ln net.Listener, o Options) (Broadcast, error) {
 	}, nil
 }
 
-// accept runs serve for each connection on a goroutine of its own, and closes it behind that.
+// accept runs serve for each connection on a goroutine of its own, and then closes it.
 func accept(ln net.Listener, serve func(net.Conn)) {
 	for {
 		c, err := ln.Accept()

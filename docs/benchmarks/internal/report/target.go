@@ -85,7 +85,8 @@ type Verdict struct {
 	AimMet   Met
 }
 
-// Judge holds the runs to a target. Ratios are those of one round: what a shared machine does from minute to minute hits both.
+// Judge holds the runs to a target. Ratios are those of one round: what a shared machine does from minute to minute
+// hits both.
 func (t Target) Judge(runs []Run) Verdict {
 	if t.Server == "" {
 		t.Server = troupe
