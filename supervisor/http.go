@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -28,8 +29,8 @@ import (
 // second old: browsers open some in advance. It leaves hijacked connections, WebSockets included, alone.
 //
 // What http.Server itself logs, such as a TLS handshake that failed, goes to srv.ErrorLog; without one, to the Logger
-// of the supervisor at Debug. Nothing waits for either, and what they do not take in time is dropped. HTTP panics when
-// srv is nil.
+// of the supervisor at Debug, a panic of a handler at Error. Nothing waits for either, and what they do not take in
+// time is dropped. HTTP panics when srv is nil.
 func HTTP(srv *http.Server, listen func(context.Context) (net.Listener, error)) Service {
 	if srv == nil {
 		panic("supervisor: HTTP: nil Server")
@@ -67,7 +68,7 @@ func (h *httpService) Serve(ctx context.Context) error {
 		to = host.NewLog(slog.New(toErrorLog{own}))
 		defer to.Wait(lastWords(ctx))
 	}
-	srv.ErrorLog = slog.NewLogLogger(to.Handler(), slog.LevelDebug)
+	srv.ErrorLog = log.New(errorLines{to}, "", 0)
 	young := watchYoung(srv, ours)
 	served := make(chan error, 1)
 	go func() { served <- serveHTTP(srv, l) }()
@@ -99,6 +100,18 @@ func logOf(ctx context.Context) *host.Log {
 		return l.log
 	}
 	return host.NewLog(nil)
+}
+
+// errorLines takes what http.Server logs. Strangers decide how often most of it happens, but a handler that panics is ours.
+type errorLines struct{ to *host.Log }
+
+func (e errorLines) Write(line []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.HasPrefix(line, []byte("http: panic serving")) {
+		level = slog.LevelError
+	}
+	e.to.Log(context.Background(), level, string(bytes.TrimSuffix(line, []byte("\n"))))
+	return len(line), nil
 }
 
 // toErrorLog is a slog.Handler that writes to the user's ErrorLog, so that the server does not do so itself.

@@ -137,13 +137,17 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
-// What http.Server has to say goes to the supervisor's Logger at Debug, or to its own ErrorLog; one that does not return
-// holds up nothing.
+// What http.Server has to say goes to the supervisor's Logger at Debug, a panic of a handler at Error, or to its own ErrorLog;
+// one that does not return holds up nothing.
 func TestHTTP_errorLog(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {
 			var to, ownTo locked
-			srv := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("in a handler") })}
+			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusOK)
+				w.WriteHeader(http.StatusOK) // which http.Server complains of
+				panic("in a handler")
+			})}
 			if own {
 				srv.ErrorLog = log.New(&ownTo, "mine: ", 0)
 			}
@@ -161,8 +165,11 @@ func TestHTTP_errorLog(t *testing.T) {
 			}
 			cancel()
 			wantErr(t, "Serve", <-served, nil)
-			if got := strings.Contains(to.String(), "level=DEBUG msg=\"http: panic serving"); got == own {
+			if got := strings.Contains(to.String(), "level=ERROR msg=\"http: panic serving"); got == own {
 				t.Errorf("own ErrorLog %v, the Logger has the panic: %v\n%s", own, got, to.String())
+			}
+			if got := strings.Contains(to.String(), "level=DEBUG msg=\"http: superfluous"); got == own {
+				t.Errorf("own ErrorLog %v, the Logger has the complaint: %v\n%s", own, got, to.String())
 			}
 			if got := strings.Contains(ownTo.String(), "mine: http: panic serving"); got != own {
 				t.Errorf("own ErrorLog %v, it has the panic: %v\n%s", own, got, ownTo.String())
