@@ -57,7 +57,8 @@ func (w *watcher) slot() *int32  { return &w.in }
 // What happens while such a message waits in the mailbox of pid becomes part of it, so at most one about the group and
 // one about the topic wait. What has both come and gone meanwhile is not reported at all. So for a busy watcher, or
 // when thousands change at once, there are few messages with much in them; they do not count against MailboxLimit and
-// are never refused. A watcher that has not looked for more than 16,384 changes is told the whole state again.
+// are never refused. A watcher that is more than 8,192 changes behind, new meta counted
+// twice, may be told the whole state again.
 //
 // pid need not be a member, the group need not exist, and a second Watch changes nothing. A watch ends with its
 // watcher. The error is [ErrNoProcess]. All watchers share what they get: it is read-only.
