@@ -22,10 +22,10 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// beside is the command: echoes of Troupe with its own system calls and with those of package net, alone on a core,
-// beside a busy program in one scheduling group, and beside one in a group of its own. The kernel shares a core between
-// groups first, and then between the programs of a group; a session is a group (autogroup, sched(7)), as a container or
-// a unit of systemd is.
+// beside is the command: it measures echoes of Troupe with its own system calls and with those of package net, alone on
+// a core, beside a busy program in the same scheduling group, and beside one in a group of its own. The kernel shares a
+// core first between groups, and then between the programs of a group. A session is a group (autogroup, sched(7)), and
+// so is a container or a unit of systemd.
 func beside(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("beside", flag.ContinueOnError)
 	rounds := flags.Int("rounds", 7, "how often")

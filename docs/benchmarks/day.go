@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/day"
 )
 
-// errDay is the end of a day on which a promise was broken.
+// errDay ends a day on which a promise was broken.
 var errDay = errors.New("the day has broken promises")
 
 // The short day, for every change, and the long one.

@@ -161,7 +161,7 @@ func (c *client) enter(me actor.PID, room string) {
 	c.chat.reg.Track(present(room), me, c.name, nil)
 }
 
-// leave takes it back. What the room has said and waits in the mailbox is not written any more.
+// leave undoes enter. What the room has said and still waits in the mailbox is not written any more.
 func (c *client) leave(me actor.PID, room string) {
 	c.chat.reg.Leave(members(room), me)
 	c.chat.reg.Untrack(present(room), me, c.name)

@@ -9,15 +9,15 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// A change is told at once when it has been quiet, and else no sooner than these times after what was told before: so what
-// a client hears of comings and goings does not grow with the number of people.
+// A change is told at once when it has been quiet, and otherwise no sooner than this long after the last news: so what
+// a client is told of comings and goings does not grow with the number of people.
 const (
 	roomsEvery  = time.Second            // to everyone, which rooms there are
 	peopleEvery = 500 * time.Millisecond // to the members of a room, who is there
 )
 
-// directory tells everyone how many people are in which room, of those that have changed. A room that is again as it was is
-// told, too: somebody may have been welcomed in between.
+// directory tells everyone how many people are in the rooms that have changed. A room that is again as it was is told,
+// too: somebody may have been welcomed in between.
 type directory struct {
 	chat    *chat
 	now     map[string][]registry.Meta // a room's number of people is the meta of its name

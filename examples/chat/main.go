@@ -36,9 +36,9 @@ func main() {
 	}
 }
 
-// How long a shutdown takes: the sockets are closed over drainOver, a client that does not answer its close frame costs 5 s
-// more, and HTTP waits for httpShutdown for connections that browsers have opened in advance. Who comes back meanwhile is
-// refused, so clients are asked to take longer.
+// How long a shutdown takes: the sockets are closed over drainOver, a client that does not answer its Close frame takes
+// 5 s more, and HTTP waits for httpShutdown for connections that browsers have opened in advance. Whoever comes back
+// meanwhile is refused, so clients are asked to wait longer.
 const (
 	drainOver    = time.Second
 	httpShutdown = 2 * time.Second

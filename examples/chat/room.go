@@ -34,7 +34,7 @@ type (
 		life  string
 		after int64
 	}
-	// entered is for the client, and which process of that name has said it.
+	// entered is what the client gets, and which process of that name has answered.
 	entered struct {
 		joined
 		room actor.PID

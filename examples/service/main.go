@@ -155,7 +155,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	// The probe looks at the tree that the servers are a part of, so they get their handlers when it is there.
+	// The probe looks at the tree that the servers are a part of, so they get their handlers after it is made.
 	probes := probes(service)
 	prober.Handler = probes
 	server.Handler = routes(o, sys, sockets, jobs, workers, probes)

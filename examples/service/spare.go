@@ -11,9 +11,9 @@ import (
 // spares is how many connections the probes' listener takes when the process has no descriptor left.
 const spares = 8
 
-// sparing is a listener that keeps some descriptors: when the process has no more, Accept gives one of them up for the
-// connection, which gives it back at its end. So a probe is answered however many clients have come. Without that the
-// orchestrator would hear nothing, take the process for dead, and kill the sockets that are there.
+// sparing is a listener that keeps some descriptors in reserve. When the process has no more, Accept gives one of them
+// up for the connection, which gives it back at its end. So a probe is answered however many clients have come.
+// Otherwise the orchestrator would get no answer, take the process for dead, and kill the sockets that are there.
 type sparing struct {
 	net.Listener
 
@@ -47,7 +47,7 @@ func (s *sparing) Close() error {
 	return err
 }
 
-// save opens what is missing, as far as there are descriptors.
+// save refills the reserve, as far as there are descriptors.
 func (s *sparing) save() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *sparing) save() {
 	}
 }
 
-// spend makes a descriptor free.
+// spend frees a descriptor.
 func (s *sparing) spend() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

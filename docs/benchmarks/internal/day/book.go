@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A book is what one page has been told, and with that, what it has to be told next. Its owner locks it.
+// A book is what one page has been told and, from that, what it must be told next. Its owner locks it.
 type book struct {
 	ledger *ledger
 	faults *faults
@@ -20,7 +20,7 @@ type book struct {
 	count  counts
 }
 
-// counts are no verdict.
+// counts are figures, not a verdict.
 type counts struct {
 	shown   int // messages
 	news    int // of people and rooms
@@ -39,13 +39,13 @@ type stay struct {
 
 func (b *book) who() string { return fmt.Sprintf("page %d of %s", b.page, b.name) }
 
-// connects begins a connection. What the last one was not told is not told any more.
+// connects begins a connection. What was not told on the last one will not be told any more.
 func (b *book) connects() {
 	b.gone(&b.here)
 	b.asked, b.list = "", nil
 }
 
-// gone is the end of a stay: what is missing does not come any more.
+// gone is the end of a stay: what is missing will not come any more.
 func (b *book) gone(s *stay) {
 	for _, id := range s.missing {
 		b.faults.add(NothingLost, "%s in %s: message %d did not come, but later ones up to %d", b.who(), s.room, id, s.last)
@@ -53,7 +53,7 @@ func (b *book) gone(s *stay) {
 	s.missing = nil
 }
 
-// asks is the request to join a room: back to where it was, or anew.
+// asks notes the request to join a room: to go back to it, or to begin anew.
 func (b *book) asks(room string) request {
 	b.asked, b.again = room, room == b.here.room
 	r := request{Type: "join", Room: room, Ref: "join"}
@@ -63,7 +63,7 @@ func (b *book) asks(room string) request {
 	return r
 }
 
-// got is what the server says, but for errors.
+// got takes what the server says, except errors.
 func (b *book) got(a answer) {
 	switch a.Type {
 	case "welcome":
@@ -180,8 +180,8 @@ func (b *book) message(m answer) {
 	}
 }
 
-// again says whether the history had this message, and it may come once more: a page is a member before it gets the
-// history. Those that come again do so at once, in order, and up to the history's last.
+// again says whether the history had this message and it may come once more, since a page becomes a member before it
+// gets the history. Messages that come again do so at once, in order, and up to the history's last.
 func (s *stay) again(id int64) bool {
 	if id > s.history || s.overlap > 0 && id != s.overlap {
 		return false
@@ -197,7 +197,7 @@ func (b *book) answered(s saying) {
 	}
 }
 
-// settled returns what is wrong when everybody has been silent for a while, or "".
+// settled returns what is wrong when everybody has been silent for a while; "" when nothing is.
 func (b *book) settled(room string, people map[string]bool, rooms map[string]int) (Promise, string) {
 	switch {
 	case b.asked != "" || b.here.room != room || b.list == nil:

@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
-// patience is how long a client waits for what the server owes it at once. It is far beyond what a busy machine takes.
+// patience is how long a client waits for what the server must send at once. It is far longer than a busy machine
+// takes.
 const patience = 20 * time.Second
 
 // A conn is the client's end of one connection. One goroutine reads it; any may write.
@@ -52,7 +53,8 @@ func handshake(addr string, deflate bool) string {
 	return r + "\r\n"
 }
 
-// connect is TCP only. buffer is what the kernel may hold for a client that does not read; 0: as much as it likes.
+// connect opens TCP only. buffer is how much the kernel may hold for a client that does not read; 0: as much as it
+// likes.
 func connect(ctx context.Context, addr string, buffer int) (*conn, error) {
 	dialer := net.Dialer{Timeout: patience}
 	c, err := dialer.DialContext(ctx, "tcp", addr)
@@ -69,7 +71,7 @@ func connect(ctx context.Context, addr string, buffer int) (*conn, error) {
 	return &conn{tcp: tcp, in: bufio.NewReaderSize(tcp, 4<<10)}, nil
 }
 
-// dial is a connection after its handshake.
+// dial returns a connection after its handshake.
 func dial(ctx context.Context, addr string, deflate bool, buffer int) (*conn, error) {
 	c, err := connect(ctx, addr, buffer)
 	if err != nil {
@@ -133,7 +135,8 @@ func (c *conn) message(data []byte) []byte {
 	return b
 }
 
-// next is the next text message, valid until the next call. It answers pings, and a Close, which is its error then.
+// next returns the next text message, which is valid until the next call. It answers pings, and a Close, which it
+// returns as its error.
 func (c *conn) next() ([]byte, error) {
 	for {
 		h, p, err := c.frame()
@@ -166,7 +169,7 @@ func (c *conn) next() ([]byte, error) {
 	}
 }
 
-// frame reads one. The server sends each message in one.
+// frame reads one frame. The server sends each message in one.
 func (c *conn) frame() (frame.Header, []byte, error) {
 	b, err := c.in.Peek(2)
 	if err != nil {

@@ -48,7 +48,7 @@ func (c *crowd) trouble(a answer) {
 	c.mistakes[fmt.Sprintf("%s %q", a.Code, a.Text)]++
 }
 
-// person comes with so many tabs, each to one of the rooms.
+// person adds a person with so many tabs, each in one of the rooms.
 func (c *crowd) person(i, tabs int, slow bool, rooms []string) {
 	name := fmt.Sprintf("Person %d", i)
 	if slow {
@@ -66,7 +66,7 @@ func (c *crowd) person(i, tabs int, slow bool, rooms []string) {
 	}
 }
 
-// tell gives an order to some pages. One that has eight to carry out gets no more.
+// tell gives an order to some pages. A page that has eight to carry out gets no more.
 func (c *crowd) tell(pages []*page, o func(*page) order) {
 	for _, p := range pages {
 		select {
@@ -76,7 +76,7 @@ func (c *crowd) tell(pages []*page, o func(*page) order) {
 	}
 }
 
-// some are so many of all pages, at random.
+// some returns so many of all pages, at random.
 func (c *crowd) some(part float64) []*page {
 	pages := slices.Clone(c.pages)
 	c.rand.Shuffle(len(pages), func(i, j int) { pages[i], pages[j] = pages[j], pages[i] })
@@ -84,8 +84,8 @@ func (c *crowd) some(part float64) []*page {
 }
 
 // settle has everybody be silent, and waits until all books are right: everybody is where it wants to be, has been
-// shown all, and knows who is here. What is not right after limit is a fault, and errUnsettled the end of the day: all
-// that follows would be wrong, too.
+// shown everything, and knows who is here. What is not right after limit is a fault, and errUnsettled ends the day,
+// since everything after it would be wrong, too.
 func (c *crowd) settle(when string, limit time.Duration) error {
 	pace := c.pace.Swap(0)
 	defer c.pace.Store(pace)
@@ -113,7 +113,7 @@ func (c *crowd) settle(when string, limit time.Duration) error {
 // errUnsettled is the end of a day whose books do not become right.
 var errUnsettled = errors.New("day: the books do not become right")
 
-// first is what is wrong with the first page that is not right, or "".
+// first returns what is wrong with the first page that is not right; "" when all are.
 func (c *crowd) first(people map[string]map[string]bool, rooms map[string]int) (Promise, string) {
 	for _, p := range c.pages {
 		if n := len(p.orders); n > 0 {
@@ -126,7 +126,7 @@ func (c *crowd) first(people map[string]map[string]bool, rooms map[string]int) (
 	return "", ""
 }
 
-// truth is who wants to be where.
+// truth returns who wants to be where.
 func (c *crowd) truth() (people map[string]map[string]bool, rooms map[string]int) {
 	people, rooms = map[string]map[string]bool{}, map[string]int{}
 	for _, p := range c.pages {
@@ -142,7 +142,7 @@ func (c *crowd) truth() (people map[string]map[string]bool, rooms map[string]int
 	return people, rooms
 }
 
-// arrived waits until all pages are in, for so long at most.
+// arrived waits until all pages are in, but no longer than the given time.
 func (c *crowd) arrived(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if !slices.ContainsFunc(c.pages, func(p *page) bool {

@@ -26,7 +26,7 @@ type Day struct {
 	Out    io.Writer // a line for each part
 }
 
-// A Verdict is what became of the promises.
+// A Verdict says which promises were broken.
 type Verdict struct {
 	Broken map[Promise]string // how, in one line
 	Figure []string           // what is no promise
@@ -49,7 +49,7 @@ type run struct {
 	figure []string
 }
 
-// Run lives the day. The error says why it could not be lived, not what was wrong with the chat.
+// Run carries out the day. The error says why that was not possible, not what was wrong with the chat.
 func (d Day) Run(ctx context.Context) (Verdict, error) {
 	log, err := os.Create(filepath.Join(d.Dir, "chat.log"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
-// vanish ends the connection in a way of its own, and waits for its reader.
+// vanish ends the connection in one of the ways, and waits for its reader.
 func (p *page) vanish(c *conn, how what, ended <-chan error) {
 	p.mu.Lock()
 	p.away, p.in = true, false
@@ -95,7 +95,7 @@ func (p *page) reopen(c *conn, ended <-chan error) (*conn, <-chan error) {
 
 var retryAfter = regexp.MustCompile(`(?:^|\s)retry-after=(\d{1,3})$`)
 
-// lost is the end of a connection that the page has not ended. It returns how long to wait.
+// lost handles the end of a connection that the page has not ended. It returns how long to wait.
 func (p *page) lost(c *conn, err error) time.Duration {
 	c.end(true)
 	p.mu.Lock()
@@ -131,7 +131,7 @@ func gone(err error) bool {
 	return op || strings.Contains(err.Error(), "EOF")
 }
 
-// refused is a connection that did not come about. It returns how long to wait: full jitter, as client.js does it.
+// refused handles a connection that was not made. It returns how long to wait: full jitter, as client.js does it.
 func (p *page) refused(err error, attempt *int) time.Duration {
 	restarts := p.crowd.mayClose.Load()
 	status, answered := errors.AsType[statusError](err)

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// A ledger is what all pages have seen together. One number in one life of a room is one saying, for everybody.
+// A ledger is what all pages together have seen. One number in one life of a room is one message, for everybody.
 type ledger struct {
 	faults *faults
 
@@ -23,7 +23,7 @@ type lives struct {
 	latest *life
 }
 
-// A life is one of a room: its numbers count from 1.
+// A life is one life of a room: its numbers count from 1.
 type life struct {
 	server  int // in which one
 	sayings map[int64]saying
@@ -43,14 +43,14 @@ func (l *ledger) page(name string) int {
 	return len(l.names) - 1
 }
 
-// start says that another server runs: rooms may have another life.
+// start notes that another server runs: rooms may have another life.
 func (l *ledger) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.started++
 }
 
-// says is the next saying of a page.
+// says returns the next saying of a page.
 func (l *ledger) says(page int) saying {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,7 +58,8 @@ func (l *ledger) says(page int) saying {
 	return saying{page, l.said[page]}
 }
 
-// lives says that a page was told this life of the room. A room that nobody has left alone may have only one in one server.
+// lives notes that a page was told this life of the room. A room that always has people in it may have only one life in
+// one server.
 func (l *ledger) lives(room, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -113,9 +114,9 @@ func (l *ledger) seen(room, lifeName string, m answer) {
 	delete(one.texts, m.ID-textsKept)
 }
 
-// audit holds each life of each room to what its people have said: each saying once, and those of one page in their
-// order. What a page says again after a reconnect is recognized as long as the room remembers it, and counts anew after
-// that.
+// audit compares each life of each room with what its people have said: each saying must be there once, and those of
+// one page in their order. What a page says again after a reconnect is recognised as long as the room remembers it, and
+// counts as new after that.
 func (l *ledger) audit() (sayings int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

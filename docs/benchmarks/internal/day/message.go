@@ -72,7 +72,7 @@ func parseRef(ref string) (s saying, ok bool) {
 	return s, err1 == nil && err2 == nil && s.ref() == ref
 }
 
-// text is what is said: anybody can tell from it who said it, where, and whether a byte of it is another one.
+// text is what is said: it shows who said it and where, and whether a byte of it has changed.
 func (s saying) text(room string) string {
 	length := 10 + (s.page*31+s.n*17)%90
 	if s.n%10 == 0 {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// dayBefore sees what a server holds that some people have used and left: that is what it is to come back to.
+// dayBefore measures what a server holds that some people have used and left: it has to come back to that.
 func (r *run) dayBefore(ctx context.Context) error {
 	if err := r.start(); err != nil {
 		return err
@@ -29,8 +29,8 @@ func (r *run) dayBefore(ctx context.Context) error {
 	return r.start()
 }
 
-// quiet has visitors come and go, one after the other, until the garbage collector has run so many times. With a large heap
-// it may not: then the last time counts.
+// quiet has visitors come and go, one after the other, until the garbage collector has run so many times. With a large
+// heap it may not run that often: then the last time counts.
 func (r *run) quiet(ctx context.Context, times int) error {
 	first, _ := r.server.collected()
 	for end := time.Now().Add(r.Limit); ; {
@@ -56,7 +56,7 @@ func (r *run) quiet(ctx context.Context, times int) error {
 	}
 }
 
-// leave has all go, in all ways. Somebody who looks in afterwards must find nobody.
+// leave has everybody go, in all ways. Somebody who looks in afterwards must find nobody.
 func (r *run) leave(ctx context.Context) error {
 	r.crowd.pace.Store(0)
 	r.crowd.tell(r.crowd.pages, func(*page) order { return order{what: ways[r.crowd.rand.IntN(len(ways))], away: -1} })
@@ -132,7 +132,7 @@ const (
 	slackGoroutines  = 12
 )
 
-// night holds what the server holds to what it held the day before.
+// night compares what the server holds with what it held the day before.
 func (r *run) night(ctx context.Context) error {
 	var now look
 	limit := r.limits()
@@ -184,13 +184,13 @@ func (r *run) limits() look {
 	heap := r.before.heap + int((history+names)/1_000_000) + slackMB
 	return look{
 		heap: heap,
-		// The collector lets the heap grow to twice what is in use, and stacks, tables and freed pages come to it.
+		// The collector lets the heap grow to twice what is in use. Stacks, tables and freed pages come on top.
 		rss:         r.before.rss + int64(2*heap)*1_000_000 + r.before.rss/4,
 		descriptors: r.before.descriptors + slackDescriptors,
 	}
 }
 
-// checkLog holds what the server has logged against it.
+// checkLog looks for errors in the server's log, for a crash, and for an end with an error.
 func (r *run) checkLog() {
 	for _, line := range r.server.logged() {
 		r.faults.add(NoCrash, "it has logged an error: %.300s", line)

@@ -13,13 +13,13 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
-// A nuisance is a client that does something wrong, and what has to become of it.
+// A nuisance is a client that does something wrong, and what must become of it.
 type nuisance struct {
 	name string
 	do   func(ctx context.Context, addr string) error
 }
 
-// floods is how many messages a client sends that takes no notice of refusals. The chat closes it after a hundred.
+// floods is how many messages are sent by a client that ignores refusals. The chat closes it after a hundred.
 const floods = 2000
 
 func nuisances() []nuisance {
@@ -105,7 +105,7 @@ func visit(ctx context.Context, addr string, deflate bool) (*conn, error) {
 	return nil, err
 }
 
-// wantClose reads up to the end, which has to be a Close with this code.
+// wantClose reads up to the end, which must be a Close with this code.
 func (c *conn) wantClose(code int) error {
 	for {
 		_, err := c.next()
@@ -172,7 +172,7 @@ func pings(ctx context.Context, addr string) error {
 	return nil
 }
 
-// raw sends bytes instead of a handshake, and wants an answer that begins so.
+// raw sends bytes instead of a handshake, and expects an answer that begins like this.
 func raw(send, want string) func(context.Context, string) error {
 	return func(ctx context.Context, addr string) error {
 		c, err := connect(ctx, addr, 0)

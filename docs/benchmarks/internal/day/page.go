@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// mostUnsaid is how many sayings of a page wait to be shown before it says the next.
+// mostUnsaid is how many sayings of a page may wait to be shown; with as many it says nothing more for the moment.
 const mostUnsaid = 3
 
 // A page is one tab of somebody's browser. One goroutine lives its life, a second one reads the connection that it has.
@@ -128,7 +128,7 @@ func (p *page) occupied(yes bool) {
 	p.busy = yes
 }
 
-// buffer is what the kernel may hold for the page. With less a page would be slow for ever: an interface of this
+// buffer is how much the kernel may hold for the page. With less a page would be slow for ever: an interface of this
 // machine sends 64 KiB at once.
 func (p *page) buffer() int {
 	if p.slow {
@@ -194,7 +194,7 @@ func (p *page) got(a answer) {
 	}
 }
 
-// no is a request that was not carried out.
+// no handles a request that was not carried out.
 func (p *page) no(a answer) {
 	if s, ok := parseRef(a.Ref); ok {
 		if a.Code != "rate" { // a page that comes back in a storm may be fast for a moment
@@ -227,7 +227,7 @@ func (p *page) enter(c *conn) {
 	c.send(r)
 }
 
-// repeat says once more what was said and not shown: the server may not have got it on another connection.
+// repeat says again what was said and not shown: the server may not have got it on the other connection.
 func (p *page) repeat(c *conn) {
 	p.mu.Lock()
 	p.owes = false
@@ -254,7 +254,7 @@ func (p *page) move(c *conn) {
 	}
 }
 
-// again asks once more for what was refused.
+// again repeats a request that was refused.
 func (p *page) again(c *conn) {
 	p.mu.Lock()
 	welcome, wanting := p.book.list != nil, p.book.asked == "" && !p.in

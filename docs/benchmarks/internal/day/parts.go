@@ -129,7 +129,7 @@ func (r *run) bigRoom(context.Context) error {
 		return err
 	}
 	pace := r.Pace
-	// A history of 200 is to cover a storm, and the clients have to keep up with what all of them are shown.
+	// A history of 200 must cover a storm, and the clients must keep up with what they are all shown.
 	pages := time.Duration(len(r.crowd.pages))
 	r.Pace = max(pace, pages*time.Second/60, pages*pages*time.Second/20_000)
 	defer func() { r.Pace = pace }()

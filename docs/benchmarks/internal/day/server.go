@@ -36,7 +36,8 @@ type server struct {
 	errors []string
 }
 
-// freeAddr is one on which the chat can listen again after a restart: below the ports that the kernel gives to clients.
+// freeAddr returns an address on which the chat can listen again after a restart: its port is below those that the
+// kernel gives to clients.
 func freeAddr() (string, error) {
 	for range 100 {
 		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
@@ -103,7 +104,7 @@ func (s *server) readLog(out io.Reader, log io.Writer, listens chan struct{}) {
 	}
 }
 
-// collection is a line of GODEBUG=gctrace=1: the heap before, at the end of marking, and what of it is in use.
+// collection is a line of GODEBUG=gctrace=1: the heap before and at the end of marking, and how much of it is in use.
 var collection = regexp.MustCompile(`^gc \d+ @.* (\d+)->(\d+)->(\d+) MB, `)
 
 func (s *server) readTrace(in io.Reader) {
@@ -130,7 +131,7 @@ func (s *server) collected() (cycles, heap int) {
 	return s.cycles, s.heap
 }
 
-// crash is the first of what a process has written before it died.
+// crash is the beginning of what a process wrote before it died.
 func (s *server) crash() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

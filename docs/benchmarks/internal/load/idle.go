@@ -18,8 +18,8 @@ type Idle struct {
 	Now    func() (int64, error) // the same as it is; nil: the look is by Memory
 }
 
-// Footprint is what a connection costs in bytes: before its first message, and after it. With Idle.Now there is no look
-// before, and nobody asks for a garbage collection from the first connection on: that is what a program really holds.
+// Footprint is what a connection costs in bytes: before its first message, and after it. With Idle.Now it is measured
+// only after it, and no garbage collection is forced from the first connection on: that is what a program really holds.
 type Footprint struct {
 	Fresh, Used float64
 }

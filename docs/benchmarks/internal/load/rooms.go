@@ -83,8 +83,8 @@ type roomsRun struct {
 	latency    *Histogram
 }
 
-// join has each room say something until one of it has reached all members: servers put a connection into its room after
-// the handshake.
+// join has each room say something until one message has reached all members: servers put a connection into its room
+// after the handshake.
 func (d *roomsRun) join() error {
 	for end := time.Now().Add(d.loop.patience); d.in < len(d.rooms); {
 		if time.Now().After(end) {

@@ -16,7 +16,8 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/frame"
 )
 
-// A tlsConn is one connection over TLS, which has a goroutine: it costs the load more than one of a loop.
+// A tlsConn is one connection over TLS. It has a goroutine, so it costs the load generator more than a connection of a
+// loop.
 type tlsConn struct {
 	*tls.Conn
 	in  *bufio.Reader

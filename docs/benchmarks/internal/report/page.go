@@ -220,7 +220,7 @@ func (s section) table(p *strings.Builder, runs []Run, servers []string) {
 // busyCore is from where on a server's core counts as busy.
 const busyCore = 0.97
 
-// idleCore says whether the server was not the limit.
+// idleCore says whether something other than the server was the limit.
 func idleCore(runs []Run, workload, server string) bool {
 	cores, ok := figure(runs, workload, server, Cores)
 	return ok && cores.Median < busyCore
