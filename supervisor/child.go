@@ -45,12 +45,9 @@ type ChildInfo struct {
 type child struct {
 	spec ChildSpec
 
-	life     *life // nil: it does not run
-	isReady  bool
-	told     bool      // to stop
-	killed   bool      // its time to stop was over
-	failed   error     // why it was told to stop, when that makes its start a failure
-	deadline time.Time // of the start; once told, of the stop; zero: none
+	life   *life // nil: it does not run
+	course       // of the life
+	failed error // why it was told to stop, when that makes its start a failure
 
 	want       bool      // it is to run, now or when its turn comes
 	initial    bool      // its first start is not over
@@ -83,9 +80,9 @@ func (c *child) state() State {
 		return StateWaiting
 	case c.life == nil:
 		return StateStopped
-	case c.told, c.terminated:
+	case c.stage != alive, c.terminated:
 		return StateStopping
-	case c.isReady:
+	case c.ready:
 		return StateRunning
 	}
 	return StateStarting
@@ -106,7 +103,7 @@ func (t *tree) start(c *child, now time.Time) {
 		c.restarts++
 	}
 	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown, t.rep.log)
-	c.isReady, c.told, c.killed, c.failed, c.deadline = false, false, false, nil, time.Time{}
+	c.course, c.failed = courseOf(c.spec.Service, c.spec.Shutdown), nil
 	c.again, c.alone, c.swept, c.terminated = false, false, false, false
 	c.upFor = 0
 	c.starts++
@@ -118,19 +115,7 @@ func (t *tree) start(c *child, now time.Time) {
 }
 
 // tell tells c to stop; it has its shutdown time from now on.
-func (t *tree) tell(c *child, now time.Time) {
-	c.told = true
-	c.deadline = time.Time{}
-	switch d := c.spec.Shutdown; d {
-	case Infinity:
-	case Kill:
-		t.kill(c, now)
-		return
-	default:
-		c.deadline = now.Add(d)
-	}
-	c.life.stop(t.causeFor(c))
-}
+func (t *tree) tell(c *child, now time.Time) { c.life.tell(c.course.tell(t.causeFor(c), now)) }
 
 // causeFor is why c is told to stop: ErrRestarting when it will be started again, because it is stopped with its
 // siblings or because the whole tree is restarted.
@@ -142,49 +127,27 @@ func (t *tree) causeFor(c *child) error {
 	return exit.ErrShutdown
 }
 
-// kill ends c's time to stop.
-func (t *tree) kill(c *child, now time.Time) {
-	c.killed = true
-	c.life.kill()
-	c.deadline = now.Add(killGrace)
-	if supervises(c.spec.Service) { // it has that much for its children, and ends then
-		c.deadline = time.Time{}
-	}
-}
-
-// expire does what is due at the deadline of c.
+// expire does what is due at the deadline of c: when Serve does not return, the tree goes on without it.
 func (t *tree) expire(c *child, now time.Time) {
-	switch {
-	case !c.told:
+	if c.stage == alive {
 		c.failed = fmt.Errorf("%w %v", ErrStartTimeout, c.spec.StartTimeout)
 		t.tell(c, now)
-	case !c.killed && announces(c.spec.Service):
-		t.kill(c, now)
-	default:
-		t.leave(c, now)
+		return
 	}
-}
-
-// leave goes on without c, whose Serve does not return.
-func (t *tree) leave(c *child, now time.Time) {
-	l := c.life
-	l.left = true
-	if !c.killed {
-		l.kill() // the cause of ctx stays ErrShutdown
+	c.life.tell(c.course.expire(now))
+	if c.stage == abandoned {
+		err := t.abandoned.add(c.life, c.spec.ID)
+		t.event(c, Event{Kind: EventAbandoned, Reason: err, PID: c.life.currentPID()})
+		t.over(c, err, exit.Abnormal, err, now)
 	}
-	t.left[l] = struct{}{}
-	err := &AbandonedError{Supervisor: t.rep.name, Children: []string{c.spec.ID}}
-	t.event(c, Event{Kind: EventAbandoned, Reason: err, PID: l.currentPID()})
-	t.over(c, err, exit.Abnormal, err, now)
 }
 
 // becameReady notes that c is ready.
 func (t *tree) becameReady(c *child, now time.Time) {
-	if c.isReady || c.told {
+	if !c.course.becameReady() {
 		return
 	}
-	c.isReady, c.readyAt, c.deadline = true, now, time.Time{}
-	c.initial, c.fresh = false, false
+	c.readyAt, c.initial, c.fresh = now, false, false
 	t.event(c, Event{Kind: EventReady, PID: c.life.currentPID()})
 	answer(&c.starting, nil)
 }
@@ -192,28 +155,20 @@ func (t *tree) becameReady(c *child, now time.Time) {
 // exited notes that the Serve of c has returned.
 func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
 	t.event(c, Event{Kind: EventExited, Reason: reason, ExitKind: kind, PID: c.life.currentPID()})
-	var below *AbandonedError
-	if c.told && errors.As(reason, &below) {
-		left := &AbandonedError{Supervisor: t.rep.name}
-		for _, id := range below.Children {
-			left.Children = append(left.Children, c.spec.ID+"/"+id)
-		}
-		if t.stopping {
-			t.leftBelow = append(t.leftBelow, left.Children...)
-		}
-		t.over(c, reason, kind, left, now)
-		return
+	var below error
+	if c.stage != alive {
+		below = t.abandoned.of(c.spec.ID, reason, t.stopping)
 	}
-	t.over(c, reason, kind, nil, now)
+	t.over(c, reason, kind, below, now)
 }
 
-// over decides what comes after a life of c. left is what TerminateChild says.
-func (t *tree) over(c *child, reason error, kind exit.Kind, left error, now time.Time) {
-	c.life, c.deadline = nil, time.Time{}
-	if c.isReady {
+// over decides what comes after a life of c. incomplete is what TerminateChild says.
+func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, now time.Time) {
+	c.life = nil
+	if c.ready {
 		c.upFor = now.Sub(c.readyAt)
 	}
-	answer(&c.ending, left)
+	answer(&c.ending, incomplete)
 	failed, swept, terminated := c.failed, c.swept, c.terminated
 	c.failed, c.swept, c.terminated = nil, false, false
 	switch {
@@ -227,12 +182,12 @@ func (t *tree) over(c *child, reason error, kind exit.Kind, left error, now time
 		t.startFailed(c, failed, now)
 	case errors.Is(reason, exit.ErrIgnore): // it is not needed
 		t.retire(c, nil)
-	case !c.isReady && (kind != exit.Normal || c.spec.Restart == Permanent):
+	case !c.ready && (kind != exit.Normal || c.spec.Restart == Permanent):
 		if kind == exit.Normal {
 			reason = fmt.Errorf("%w: %w", errEarly, reason)
 		}
 		t.startFailed(c, reason, now)
-	case c.isReady && c.spec.Restart.wants(kind):
+	case c.ready && c.spec.Restart.wants(kind):
 		t.restart(c, reason, now)
 	default:
 		t.retire(c, nil)

@@ -131,7 +131,7 @@ func (s *Supervisor) RestartChild(ctx context.Context, id string) error {
 		case c == nil:
 			return nil, ErrNotFound
 		case c.life != nil && c.terminated && !c.want && c.spec.Restart != Temporary: // as soon as it has ended
-		case c.life != nil && c.want && (c.told || c.swept):
+		case c.life != nil && c.want && (c.stage != alive || c.swept):
 			return nil, ErrRestarting
 		case c.life != nil:
 			return nil, ErrRunning

@@ -5,21 +5,19 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
-// dynActor is a process of a Dynamic, through all its incarnations. It runs on goroutines of the System; only a restart,
-// which waits for an Init, has one of its own, while it lasts.
+// dynActor is a process of a Dynamic, through all its incarnations. It runs on goroutines of the System; only a
+// restart, which waits for an Init, has one of its own, while it lasts.
 type dynActor struct {
 	dynChild // whose mu guards pid, too
 	sys      *actor.System
 	newActor func() actor.Actor
 	o        actor.SpawnOptions
 	pid      actor.PID // of the last incarnation
-	alive    bool      // it runs, or is about to
 }
 
 // spawn is Dynamic.Spawn.
@@ -27,19 +25,24 @@ func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor
 	if err = p.reserve(); err != nil {
 		return pid, err
 	}
-	c := &dynActor{dynChild: p.newChild(id), sys: sys, newActor: newActor, o: o}
+	c := &dynActor{sys: sys, newActor: newActor, o: o}
 	switch d := p.d.cfg.Shutdown; {
 	case d == Infinity || d > 0:
 		c.o.Shutdown = d
 	case d == 0 && o.Shutdown == 0:
 		c.o.Shutdown = defaultShutdown
 	}
+	shutdown := max(c.o.Shutdown, Infinity)
+	if p.d.cfg.Shutdown == Kill {
+		shutdown = Kill
+	}
+	c.dynChild = dynChild{p: p, self: c, id: id, course: course{yields: true, shutdown: shutdown}}
 	if c.o.Label == "" {
 		c.o.Label = id
 	}
 	if id != "" {
-		if present, err := p.enter(id, c); err != nil {
-			p.release()
+		if present, err := p.enter(id, &c.dynChild); err != nil {
+			p.release(false)
 			if present != nil {
 				pid = present.info().PID
 			}
@@ -49,7 +52,7 @@ func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor
 	handedOver := false
 	defer func() {
 		if !handedOver { // newActor may have ended the goroutine
-			c.finish()
+			c.strikeOff()
 		}
 	}()
 	pid, handedOver, err = c.start(ctx)
@@ -62,16 +65,27 @@ func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err erro
 	var begun atomic.Pointer[actor.PID]
 	i := &incarnation{
 		judge: ignoreTaken,
-		begun: func(pid actor.PID) error { begun.Store(&pid); return c.begun(pid) },
+		begun: func(pid actor.PID) error {
+			err := c.begun(pid)
+			if err == nil {
+				begun.Store(&pid)
+			}
+			return err
+		},
 		gone:  c.gone,
 		ended: c.ended,
 	}
 	if err = i.spawn(ctx, c.sys, c.newActor, c.o); err == nil {
-		c.started()
-		return *begun.Load(), true, nil
+		pid := *begun.Load()
+		c.mu.Lock()
+		if c.pid == pid && !c.resting { // else that life is over already
+			c.becameReady()
+		}
+		c.mu.Unlock()
+		return pid, true, nil
 	}
 	if owned = i.giveUp(c.late); owned {
-		c.dynChild.stop()
+		c.sweep(false)
 	}
 	switch pid := begun.Load(); {
 	case errors.Is(err, ErrNotRunning):
@@ -86,21 +100,22 @@ func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err erro
 // like any other: its id is in use, and the shutdown waits for it.
 func (c *dynActor) late(reason error) {
 	c.mu.Lock()
-	c.alive = false
-	pid := c.pid
+	pid, wasAbandoned := c.pid, c.stage == abandoned
 	c.mu.Unlock()
-	c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kindOfTold(reason)})
-	c.finish()
+	if !wasAbandoned {
+		c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kindOfTold(reason)})
+	}
+	c.strikeOff()
 }
 
-// begun takes an incarnation in, before its Init. A Stop or a shutdown at the same moment finds the new PID, or is found
-// here: each has said what it wants before it looks.
+// begun takes an incarnation in, before its Init. A Stop or a shutdown at the same moment finds the new PID, or is
+// found here: each has said what it wants before it looks.
 func (c *dynActor) begun(pid actor.PID) error {
 	if err := c.takeIn(pid); err != nil {
 		return err
 	}
 	c.mu.Lock()
-	stopped, restarts := c.stopped, c.restarts
+	stopped, restarts := c.stage != alive, c.restarts
 	c.mu.Unlock()
 	switch {
 	case c.p.closed.Load():
@@ -121,15 +136,19 @@ func (c *dynActor) takeIn(pid actor.PID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case c.stage == abandoned && c.p.closed.Load(): // newActor has taken too long
+		return ErrNotRunning
+	case c.stage == abandoned:
+		return ErrTerminated
 	case c.over: // it was killed at this moment
 		return exit.ErrKilled
 	case c.id == "":
-		if _, err := c.p.enter(pid.String(), c); err != nil {
+		if _, err := c.p.enter(pid.String(), &c.dynChild); err != nil {
 			return err
 		}
 		c.id = pid.String()
 	}
-	c.pid, c.alive = pid, true
+	c.pid, c.resting = pid, false
 	return nil
 }
 
@@ -139,35 +158,39 @@ func (c *dynActor) gone(pid actor.PID) { partOf(c.p, pid).gone(pid) }
 // ended decides what comes after an incarnation. It runs in the exit hook, and so must not wait for anything.
 func (c *dynActor) ended(reason error) {
 	c.mu.Lock()
-	c.alive = false
-	pid, restarts, told := c.pid, c.restarts, c.stopped
+	pid := c.pid
 	c.mu.Unlock()
+	was, restarts := c.rest()
+	if was.stage == abandoned {
+		c.strikeOff()
+		return
+	}
 	kind := exit.KindOf(reason)
-	if told || c.p.closed.Load() {
+	if was.stage != alive || c.p.closed.Load() {
 		kind = kindOfTold(reason)
 	}
 	c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kind, Restarts: restarts})
-	if !told {
+	if was.stage == alive {
 		if v, _ := c.after(reason, kind, true); v == restart {
 			go c.restart(pid)
 			return
 		}
 	}
-	c.finish()
+	c.strikeOff()
 }
 
 // restart starts the child again, after an incarnation or after a failed start. The pool waits for the goroutine, since
-// the child counts until finish.
+// the child counts until strikeOff.
 func (c *dynActor) restart(old actor.PID) {
 	handedOver := false
 	defer func() {
 		if !handedOver {
-			c.finish()
+			c.strikeOff()
 		}
 	}()
 	_, _ = actor.Wait(context.Background(), old) // for the exit hooks that free the names it will want
 	c.mu.Lock()
-	stopped := c.stopped
+	stopped := c.stage != alive
 	c.mu.Unlock()
 	if stopped {
 		return
@@ -177,7 +200,7 @@ func (c *dynActor) restart(old actor.PID) {
 		return
 	}
 	c.mu.Lock()
-	c.alive = false
+	c.resting = true
 	c.mu.Unlock()
 	if errors.Is(err, ErrNotRunning) || errors.Is(err, ErrTerminated) {
 		return
@@ -191,62 +214,30 @@ func (c *dynActor) restart(old actor.PID) {
 	}
 }
 
-func (c *dynActor) info() ChildInfo {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	state, pid := StateRunning, c.pid
-	switch {
-	case c.stopped || c.p.closed.Load():
-		state = StateStopping
-	case !c.alive && pid == actor.PID{}:
-		state = StateStarting
-	case !c.alive:
-		state, pid = StateRestarting, actor.PID{}
-	}
-	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
-}
+// finish implements member. Whoever waits for a start is Spawn, which hears of it from its own.
+func (c *dynActor) finish(error) { c.strikeOff() }
 
-func (c *dynActor) patience() time.Duration {
-	if d := c.p.d.cfg.Shutdown; d != 0 {
-		return d
-	}
-	return max(c.o.Shutdown, Infinity)
-}
-
-func (c *dynActor) sweep(kill bool) {
-	if c.dynChild.stop() {
-		c.finish()
+// tell implements member. The process keeps to its shutdown time by itself; the clock of the child is for one that is
+// stuck.
+func (c *dynActor) tell(reason error) {
+	if reason == nil {
 		return
 	}
 	c.mu.Lock()
 	pid := c.pid
 	c.mu.Unlock()
-	if kill {
-		pid.Exit(exit.ErrKilled)
-		return
-	}
-	pid.Exit(exit.ErrShutdown)
+	pid.Exit(reason)
 }
 
-// end implements Dynamic.Stop. The process keeps to its shutdown time by itself.
-func (c *dynActor) end() error {
-	c.sweep(c.p.d.cfg.Shutdown == Kill)
-	ctx := context.Background()
-	if d := c.patience(); d != Infinity {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, max(d, 0)+2*killGrace)
-		defer cancel()
-	}
-	select {
-	case <-c.done:
-		c.mu.Lock()
-		pid := c.pid
-		c.mu.Unlock()
-		_, _ = actor.Wait(ctx, pid)
-	case <-ctx.Done():
-	}
-	if ctx.Err() != nil {
-		return &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.id}}
-	}
-	return nil
+func (c *dynActor) process() actor.PID { return c.pid }
+
+// awaitDead waits for the exit hooks, which free names.
+func (c *dynActor) awaitDead() bool {
+	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	defer cancel()
+	c.mu.Lock()
+	pid := c.pid
+	c.mu.Unlock()
+	_, _ = actor.Wait(ctx, pid)
+	return ctx.Err() == nil
 }

@@ -133,23 +133,37 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 
 // What newActor or an exit hook holds up does not hold up the end for ever.
 func TestDynamic_stuckConstructor(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		sys := newSystem(t)
-		d := serveDynamic(t, supervisor.DynamicConfig{})
-		release := make(chan struct{})
-		spawned := make(chan error)
-		go func() {
-			_, err := d.Spawn(context.Background(), "", sys, func() actor.Actor { <-release; return &worker{} }, actor.SpawnOptions{})
-			spawned <- err
-		}()
-		synctest.Wait()
-		var left *supervisor.AbandonedError
-		if err := d.end(); !errors.As(err, &left) || left.Children[0] != "1 actors" {
-			t.Errorf("Serve: %v, want a *AbandonedError of 1 actors", err)
-		}
-		close(release)
-		wantErr(t, "Spawn", <-spawned, supervisor.ErrNotRunning)
-	})
+	for id, name := range map[string]string{"": "1 actors", "a": "a"} {
+		bubble(t, func(t *testing.T) {
+			sys := newSystem(t)
+			d := serveDynamic(t, supervisor.DynamicConfig{})
+			release := make(chan struct{})
+			spawned := make(chan error)
+			spawn := func() {
+				_, err := d.Spawn(context.Background(), id, sys, func() actor.Actor { <-release; return &worker{} }, actor.SpawnOptions{})
+				spawned <- err
+			}
+			wantAbandoned := func(what string, err error, name string) {
+				t.Helper()
+				if left, ok := errors.AsType[*supervisor.AbandonedError](err); !ok || !slices.Equal(left.Children, []string{name}) {
+					t.Errorf("%s: %v, want an *AbandonedError of %s", what, err, name)
+				}
+			}
+			if id != "" {
+				go spawn()
+				synctest.Wait()
+				wantAbandoned("Stop", d.Stop(id), id)
+				release <- struct{}{}
+				wantErr(t, "Spawn of what was stopped", <-spawned, supervisor.ErrTerminated)
+				d.wantIDs("after Stop")
+			}
+			go spawn()
+			synctest.Wait()
+			wantAbandoned("Serve", d.end(), name)
+			close(release)
+			wantErr(t, "Spawn", <-spawned, supervisor.ErrNotRunning)
+		})
+	}
 }
 
 // Actors cost no goroutine, and mass ends are one sweep: what they take does not add up. 10,000 actors; 100,000 with

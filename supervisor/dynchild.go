@@ -17,23 +17,35 @@ const (
 	lastRetry  = 5 * time.Second
 )
 
-// dynChild is what all children of a Dynamic have in common: their place under an id, and what comes after an end.
+// dynChild is what all children of a Dynamic have in common: their place under an id, the course of each life, and what
+// comes after it. An actor and a service differ in how a life is begun and what tells it to end.
+//
+// Nothing is told, reported or finished while mu is held: an actor may end in the call that tells it, and then comes
+// back here.
 type dynChild struct {
-	p *pool
+	p    *pool
+	self member // the dynActor or dynService that this is part of
 
 	mu       sync.Mutex
 	id       string // "" before the first PID of an actor that takes its id from it; does not change after that
 	restarts int
-	recent   intensity // restarts that count
-	failures int       // starts in a row that failed
-	retry    *time.Timer
-	stopped  bool // no further life is to begin
+	recent   []time.Time // restarts that count
+	failures int         // starts in a row that failed
+	course               // of this life, or of the one to come
+	resting  bool        // between two lives
+	waiting  bool        // for timer, to begin the next
 	over     bool
-	done     chan struct{} // closed at the end
+	timer    *time.Timer   // of the deadline, or of that wait
+	done     chan struct{} // closed at the end; nil: nobody waits for it
+	left     error         // the error of Stop
 }
 
-func (p *pool) newChild(id string) dynChild {
-	return dynChild{p: p, id: id, recent: newIntensity(p.d.cfg.MaxRestarts, p.d.cfg.Within), done: make(chan struct{})}
+// member is what differs.
+type member interface {
+	tell(reason error)        // tells the present life to end, if there is one; nil: nothing
+	process() actor.PID       // of the present life, if it is an actor; mu is held
+	finish(err error)         // removes it; err is for whoever waits for its start
+	awaitDead() (inTime bool) // waits for what is left of the last life once it is removed
 }
 
 func (c *dynChild) name() string {
@@ -73,7 +85,11 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 		return retry, d - rand.N(d/2+1)
 	}
 	c.mu.Lock()
-	ok := c.recent.add(time.Now())
+	each := c.p.each
+	each.times = c.recent
+	ok := each.add(time.Now())
+	c.recent = each.times
+	c.failures = 0
 	if ok {
 		c.restarts++
 	}
@@ -81,7 +97,7 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 	c.mu.Unlock()
 	if !ok {
 		c.event(Event{Kind: EventGaveUp, Restarts: restarts, Reason: &IntensityError{Supervisor: c.p.d.rep.name, Child: c.id,
-			MaxRestarts: c.recent.max, Within: c.recent.within, Err: reason}})
+			MaxRestarts: each.max, Within: each.within, Err: reason}})
 		return forget, 0
 	}
 	if !c.p.mayRestart(c.id, reason) {
@@ -90,49 +106,112 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 	return restart, 0
 }
 
-// later has f run after d, unless the child is stopped before. False: it is stopped already.
+// later has f run after d, unless the child is told to end before. False: it is told already.
 func (c *dynChild) later(d time.Duration, f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stopped {
+	if c.stage != alive {
 		return false
 	}
-	c.retry = time.AfterFunc(d, func() {
+	c.waiting = true
+	c.timer = time.AfterFunc(d, func() {
 		c.mu.Lock()
-		c.retry = nil
+		c.waiting = false
 		c.mu.Unlock()
 		f()
 	})
 	return true
 }
 
-// stop notes that no further life is to begin. resting says that the child was waiting for its next one, and is over
-// now.
-func (c *dynChild) stop() (resting bool) {
+// sweep has the child end for good: its life is told, or killed, and the clock runs. Between two lives it runs, too,
+// for code that is stuck in the start of the next one, which is called off.
+func (c *dynChild) sweep(kill bool) {
+	c.mu.Lock()
+	waiting := c.waiting
+	c.waiting = false
+	if waiting && c.timer.Stop() { // else the next life is about to be called off
+		c.stage = ended
+		c.mu.Unlock()
+		c.self.finish(ErrTerminated)
+		return
+	}
+	var reason error
+	if now := time.Now(); kill {
+		reason = c.course.kill(now)
+	} else {
+		reason = c.course.tell(exit.ErrShutdown, now)
+	}
+	if reason != nil {
+		c.setTimer()
+	}
+	c.mu.Unlock()
+	c.self.tell(reason)
+}
+
+// setTimer sets the timer for the deadline; c.mu is held.
+func (c *dynChild) setTimer() {
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+	if !c.deadline.IsZero() {
+		c.timer = time.AfterFunc(time.Until(c.deadline), c.expire)
+	}
+}
+
+// expire does what is due at the deadline.
+func (c *dynChild) expire() {
+	now := time.Now()
+	c.mu.Lock()
+	if !c.due(now) { // it has ended, or this is the timer of an earlier deadline
+		c.mu.Unlock()
+		return
+	}
+	reason := c.course.expire(now)
+	givenUp, err := c.stage == abandoned, error(nil)
+	if givenUp {
+		err = c.p.abandon(c)
+		c.left = err
+	}
+	pid := c.self.process()
+	c.setTimer()
+	c.mu.Unlock()
+	c.self.tell(reason)
+	if givenUp {
+		c.event(Event{Kind: EventAbandoned, PID: pid, Reason: err})
+		c.self.finish(err)
+	}
+}
+
+// rest notes the end of a life, whose course it was. If nobody has asked for that end, the child rests until the next
+// life begins or it is removed.
+func (c *dynChild) rest() (was course, restarts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopped = true
-	if c.retry != nil && c.retry.Stop() {
-		c.retry = nil
-		return true
+	was = c.course
+	switch was.stage {
+	case alive:
+		c.course, c.resting = c.next(), true
+	case told, killed:
+		c.stage, c.deadline = ended, time.Time{}
+		c.setTimer()
 	}
-	return false
+	return was, c.restarts
 }
 
-// started notes that a start has succeeded.
-func (c *dynChild) started() {
+// strikeOff removes the child, once. A second time says that what was given up has returned.
+func (c *dynChild) strikeOff() {
 	c.mu.Lock()
-	c.failures = 0
-	c.mu.Unlock()
-}
-
-// finish removes the child, once.
-func (c *dynChild) finish() {
-	c.mu.Lock()
-	over, id := c.over, c.id
-	c.over = true
+	over, id, done := c.over, c.id, c.done
+	if !over {
+		c.over, c.deadline = true, time.Time{}
+		if c.stage != abandoned {
+			c.stage = ended
+		}
+		c.setTimer()
+	}
 	c.mu.Unlock()
 	if over {
+		c.p.returned(c)
 		return
 	}
 	if id != "" {
@@ -141,12 +220,51 @@ func (c *dynChild) finish() {
 		q.children.Delete(id)
 		q.mu.Unlock()
 	}
-	close(c.done)
-	c.p.release()
+	if done != nil {
+		close(done)
+	}
+	c.p.release(id != "")
 }
 
-// enter takes m in under its id.
-func (p *pool) enter(id string, m member) (present member, err error) {
+// end implements Dynamic.Stop.
+func (c *dynChild) end() error {
+	c.mu.Lock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.over {
+			close(c.done)
+		}
+	}
+	done := c.done
+	c.mu.Unlock()
+	c.sweep(false)
+	<-done
+	c.mu.Lock()
+	err := c.left
+	c.mu.Unlock()
+	if err == nil && !c.self.awaitDead() {
+		err = &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.name()}}
+	}
+	return err
+}
+
+func (c *dynChild) info() ChildInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	state, pid := StateStarting, c.self.process()
+	switch {
+	case c.stage != alive || c.p.closed.Load():
+		state = StateStopping
+	case c.resting:
+		state, pid = StateRestarting, actor.PID{}
+	case c.ready:
+		state = StateRunning
+	}
+	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
+}
+
+// enter takes c in under its id.
+func (p *pool) enter(id string, c *dynChild) (present *dynChild, err error) {
 	q := partOf(p, id)
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -156,7 +274,8 @@ func (p *pool) enter(id string, m member) (present member, err error) {
 	case present != nil:
 		return present, ErrAlreadyPresent
 	}
-	q.children.Put(id, m)
+	q.children.Put(id, c)
+	p.named.Add(1)
 	return nil, nil
 }
 

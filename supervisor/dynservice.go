@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"errors"
-	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
@@ -13,16 +12,8 @@ import (
 type dynService struct {
 	dynChild // whose mu guards what follows
 	service  Service
-	shutdown time.Duration
-
-	life    *life // nil before the first one
-	resting bool  // between two lives, or after the last
-	isReady bool
-	told    bool // to stop
-	killed  bool
-	clock   *time.Timer  // of its end
-	waits   chan<- error // for the error of Start; nil when Start has returned
-	left    error        // the error of Stop
+	life     *life        // nil before the first one
+	waits    chan<- error // for the error of Start; nil when Start has returned
 }
 
 // startService is Dynamic.Start.
@@ -31,11 +22,10 @@ func (p *pool) startService(id string, s Service) error {
 		return err
 	}
 	started := make(chan error, 1)
-	c := &dynService{dynChild: p.newChild(id), service: s, shutdown: shutdownOf(s, p.d.cfg.Shutdown), waits: started}
-	p.services.Add(1)
-	if _, err := p.enter(id, c); err != nil {
-		p.services.Add(-1)
-		p.release()
+	c := &dynService{service: s, waits: started}
+	c.dynChild = dynChild{p: p, self: c, id: id, course: courseOf(s, shutdownOf(s, p.d.cfg.Shutdown))}
+	if _, err := p.enter(id, &c.dynChild); err != nil {
+		p.release(false)
 		return err
 	}
 	c.start()
@@ -45,13 +35,13 @@ func (p *pool) startService(id string, s Service) error {
 // start begins a life, or ends the child when it is to stop.
 func (c *dynService) start() {
 	c.mu.Lock()
-	if c.stopped {
+	if c.stage != alive {
 		c.mu.Unlock()
-		c.strikeOff(ErrTerminated)
+		c.finish(ErrTerminated)
 		return
 	}
 	l := newLife(c.p.base, c.id, c, c.shutdown, c.p.d.rep.log)
-	c.life, c.isReady, c.resting = l, false, false
+	c.life, c.resting = l, false
 	restarts := c.restarts
 	c.mu.Unlock()
 	kind := EventStarted
@@ -73,9 +63,8 @@ func (c *dynService) answer(err error) {
 // ready implements owner.
 func (c *dynService) ready(l *life) {
 	c.mu.Lock()
-	first := !c.over && c.life == l && !c.isReady && !c.told
+	first := c.life == l && !c.resting && c.becameReady()
 	if first {
-		c.isReady, c.failures = true, 0
 		c.answer(nil)
 	}
 	c.mu.Unlock()
@@ -86,168 +75,63 @@ func (c *dynService) ready(l *life) {
 
 // ended implements owner.
 func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
-	c.mu.Lock()
-	if l.left {
-		c.mu.Unlock()
-		c.p.mu.Lock()
-		delete(c.p.left, c)
-		c.p.mu.Unlock()
+	was, restarts := c.rest()
+	if was.stage == abandoned {
+		c.p.returned(&c.dynChild)
 		return
 	}
-	if c.clock != nil {
-		c.clock.Stop()
-	}
-	c.resting = true
-	ready, first, told, restarts := c.isReady, c.waits != nil, c.told, c.restarts
+	wasTold := was.stage != alive
+	c.mu.Lock()
+	first := c.waits != nil
 	c.mu.Unlock()
-	if judged := ignoreTaken(reason); !told && judged != reason {
+	if judged := ignoreTaken(reason); !wasTold && judged != reason {
 		reason, kind = judged, exit.Normal
 	}
 	c.event(Event{Kind: EventExited, PID: l.currentPID(), Reason: reason, ExitKind: kind, Restarts: restarts})
 	ignored := errors.Is(reason, exit.ErrIgnore)
 	switch {
-	case told:
-		c.noteLeft(reason)
-		c.strikeOff(ErrTerminated)
+	case wasTold:
+		below := c.p.abandonedBelow(c.id, reason)
+		c.mu.Lock()
+		c.left = below
+		c.mu.Unlock()
+		c.finish(ErrTerminated)
 		return
 	case first && (kind != exit.Normal || c.p.d.cfg.Restart == Permanent || ignored):
 		if kind == exit.Normal && !ignored {
 			reason = errors.Join(errEarly, reason)
 		}
-		c.strikeOff(&StartError{Supervisor: c.p.d.rep.name, Child: c.id, Err: reason})
+		c.finish(&StartError{Supervisor: c.p.d.rep.name, Child: c.id, Err: reason})
 		return
 	}
-	v, wait := c.after(reason, kind, ready || first)
+	v, wait := c.after(reason, kind, was.ready || first)
 	switch {
 	case v == restart:
 		c.start()
 	case v == retry && c.later(wait, c.start):
 	default:
-		c.strikeOff(nil)
+		c.finish(nil)
 	}
 }
 
-// noteLeft notes who was abandoned below a supervisor.
-func (c *dynService) noteLeft(reason error) {
-	var below *AbandonedError
-	if !errors.As(reason, &below) {
-		return
-	}
-	left := &AbandonedError{Supervisor: c.p.d.rep.name}
-	for _, id := range below.Children {
-		left.Children = append(left.Children, c.id+"/"+id)
-	}
+// finish implements member.
+func (c *dynService) finish(err error) {
 	c.mu.Lock()
-	c.left = left
-	c.mu.Unlock()
-	if c.p.closed.Load() {
-		c.p.mu.Lock()
-		c.p.leftBelow = append(c.p.leftBelow, left.Children...)
-		c.p.mu.Unlock()
-	}
-}
-
-// strikeOff removes the child from the Dynamic. err is for a Start that still waits.
-func (c *dynService) strikeOff(err error) {
-	c.mu.Lock()
-	over := c.over
 	c.answer(err)
 	c.mu.Unlock()
-	if !over {
-		c.p.services.Add(-1)
-		c.finish()
-	}
+	c.strikeOff()
 }
 
-func (c *dynService) info() ChildInfo {
+// tell implements member. No life begins once the child has been told.
+func (c *dynService) tell(reason error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	state, pid := StateStarting, c.life.currentPID()
-	switch {
-	case c.told:
-		state = StateStopping
-	case c.resting:
-		state, pid = StateRestarting, actor.PID{}
-	case c.isReady:
-		state = StateRunning
-	}
-	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
-}
-
-func (c *dynService) patience() time.Duration { return c.shutdown }
-
-// sweep tells the service to stop, or kills it, and sets the clock.
-func (c *dynService) sweep(kill bool) {
-	if c.stop() {
-		c.strikeOff(ErrTerminated)
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.over || c.killed || c.told && !kill {
-		return
-	}
-	c.told = true
-	if c.life == nil || c.resting { // what comes next looks at stopped
-		return
-	}
-	if kill || c.shutdown == Kill {
-		c.kill()
-		return
-	}
-	if c.shutdown != Infinity {
-		c.clock = time.AfterFunc(c.shutdown, c.due)
-	}
-	c.life.stop(exit.ErrShutdown)
-}
-
-// kill ends its time to stop; c.mu is held.
-func (c *dynService) kill() {
-	c.killed = true
-	if c.clock != nil {
-		c.clock.Stop()
-	}
-	if !supervises(c.service) { // that ends in time, since its children do
-		c.clock = time.AfterFunc(killGrace, c.due)
-	}
-	c.life.kill()
-}
-
-// due is called when the clock has run out.
-func (c *dynService) due() {
-	c.mu.Lock()
-	if c.over || c.resting || c.life.left {
-		c.mu.Unlock()
-		return
-	}
-	if !c.killed && announces(c.service) {
-		c.kill()
-		c.mu.Unlock()
-		return
-	}
-	c.leave() // unlocks
-}
-
-// leave goes on without the service, whose Serve does not return; it unlocks c.mu.
-func (c *dynService) leave() {
 	l := c.life
-	l.left = true
-	err := &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.id}}
-	c.left = err
-	c.p.mu.Lock()
-	c.p.left[c] = struct{}{}
-	c.p.mu.Unlock()
 	c.mu.Unlock()
-	l.kill()
-	c.event(Event{Kind: EventAbandoned, PID: l.currentPID(), Reason: err})
-	c.strikeOff(err)
+	if l != nil {
+		l.tell(reason)
+	}
 }
 
-// end implements Dynamic.Stop.
-func (c *dynService) end() error {
-	c.sweep(false)
-	<-c.done
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.left
-}
+func (c *dynService) process() actor.PID { return c.life.currentPID() }
+
+func (c *dynService) awaitDead() bool { return true } // Serve has returned

@@ -14,9 +14,6 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// killGrace is how long what was killed has to return. It is only waited for when code is stuck.
-const killGrace = time.Second
-
 // life is one run of a Service, from its start to the return of Serve. Its ctx says stop; killed says that the time for
 // it is over, to the services of this package only.
 type life struct {
@@ -30,8 +27,6 @@ type life struct {
 	shutdown time.Duration
 	log      *host.Log                 // the supervisor's
 	pid      atomic.Pointer[actor.PID] // of an Actor
-
-	left bool // given up; its owner's lock guards it
 }
 
 // owner hears of a life from the goroutine of the service. Neither method waits for anything but a short lock.
@@ -55,13 +50,16 @@ func newLife(base context.Context, id string, o owner, shutdown time.Duration, l
 	return l
 }
 
-// stop tells the service to stop; cause is ErrShutdown or ErrRestarting.
-func (l *life) stop(cause error) { l.end(cause) }
-
-// kill tells the service to stop, if it was not told, and that no time is left for it.
-func (l *life) kill() {
-	l.end(exit.ErrKilled)
-	l.noTime()
+// tell tells the service to stop, if it was not told: cause is ErrShutdown or ErrRestarting. ErrKilled says that no
+// time is left for it, too; nil says nothing.
+func (l *life) tell(cause error) {
+	if cause == nil {
+		return
+	}
+	l.end(cause)
+	if cause == exit.ErrKilled {
+		l.noTime()
+	}
 }
 
 // within tells whether ctx belongs to l or to a service below it.

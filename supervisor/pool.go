@@ -25,23 +25,23 @@ type pool struct {
 	parts []partition
 	seed  maphash.Seed
 
-	count    atomic.Int64 // children, from the reservation of their place to their end
-	services atomic.Int64 // those of them that are services
-	closed   atomic.Bool
-	change   chan struct{} // holds a token when count has fallen while closed
-	failed   chan error    // holds the first IntensityError
+	count  atomic.Int64 // children, from the reservation of their place to their end
+	named  atomic.Int64 // those of them that are in a partition; it does not fall before count has
+	closed atomic.Bool
+	change chan struct{} // holds a token when count has fallen while closed
+	failed chan error    // holds the first IntensityError
+	each   intensity     // what is allowed to one child
 
 	mu        sync.Mutex
 	intensity intensity // of all children together: DynamicConfig.MaxRestartsAll
-	left      map[*dynService]struct{}
-	leftBelow []string
+	abandoned abandonments
 }
 
 // partition holds a part of the children, from their start to their end, restarts included.
 type partition struct {
 	mu       sync.Mutex
 	closed   bool
-	children host.Map[string, member]
+	children host.Map[string, *dynChild]
 	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
 	tidyAt   int         // how many of these are too many
 	_        [64]byte    // keeps neighbours off the cache line
@@ -75,14 +75,6 @@ func (q *partition) waitDead(ctx context.Context) (alive int64) {
 	return alive
 }
 
-// member is a child of a Dynamic.
-type member interface {
-	info() ChildInfo
-	sweep(kill bool)         // tells it to stop, for good, or kills it
-	end() error              // implements Dynamic.Stop
-	patience() time.Duration // its shutdown time
-}
-
 func newPool(d *Dynamic, ctx context.Context) *pool {
 	p := &pool{
 		d:         d,
@@ -92,7 +84,8 @@ func newPool(d *Dynamic, ctx context.Context) *pool {
 		change:    make(chan struct{}, 1),
 		failed:    make(chan error, 1),
 		intensity: newIntensity(d.cfg.MaxRestartsAll, d.cfg.Within),
-		left:      make(map[*dynService]struct{}),
+		each:      newIntensity(d.cfg.MaxRestarts, d.cfg.Within),
+		abandoned: newAbandonments(d.rep.name),
 	}
 	return p
 }
@@ -102,10 +95,10 @@ func partOf[K comparable](p *pool, key K) *partition {
 }
 
 // members is who is there now.
-func (q *partition) members() []member {
+func (q *partition) members() []*dynChild {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	all := make([]member, 0, q.children.Len())
+	all := make([]*dynChild, 0, q.children.Len())
 	for _, c := range q.children.All() {
 		all = append(all, c)
 	}
@@ -128,15 +121,18 @@ func (p *pool) reserve() error {
 		p.count.Add(1)
 	}
 	if p.closed.Load() {
-		p.release()
+		p.release(false)
 		return ErrNotRunning
 	}
 	return nil
 }
 
-// release gives a place back.
-func (p *pool) release() {
+// release gives a place back; named says whether the child was in a partition.
+func (p *pool) release(named bool) {
 	p.count.Add(-1)
+	if named {
+		p.named.Add(-1)
+	}
 	if p.closed.Load() {
 		select {
 		case p.change <- struct{}{}:
@@ -174,29 +170,39 @@ func (p *pool) serve() error {
 	case err = <-p.failed:
 	}
 	unnamed := p.shutdown(err)
-	p.mu.Lock()
-	names := p.leftBelow
-	for c := range p.left {
-		names = append(names, c.id)
-	}
-	p.mu.Unlock()
-	slices.Sort(names)
+	var others []string
 	if unnamed > 0 {
-		names = append(names, fmt.Sprintf("%d actors", unnamed))
+		others = append(others, fmt.Sprintf("%d actors", unnamed))
 	}
-	if len(names) == 0 {
-		return err
-	}
-	left := &AbandonedError{Supervisor: p.d.rep.name, Children: names}
-	if err == nil {
-		return left
-	}
-	return errors.Join(err, left)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.abandoned.result(err, others...)
 }
 
-// shutdown ends all children and waits for them. Each is gone or left at the end of its shutdown time, by a clock of
-// its own: that of the process, or of the service. What no clock bounds is a newActor or an exit hook that does not
-// return; shutdown says how many it has not waited for.
+// abandon notes that c is given up. Its mu is held.
+func (p *pool) abandon(c *dynChild) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.abandoned.add(c, c.id)
+}
+
+// returned notes that c, which was given up, has returned after all.
+func (p *pool) returned(c *dynChild) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.abandoned.returned(c)
+}
+
+// abandonedBelow is who was given up below the child of that ID, a supervisor that has ended with reason.
+func (p *pool) abandonedBelow(id string, reason error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.abandoned.of(id, reason, p.closed.Load())
+}
+
+// shutdown ends all children and waits for them. Each is gone or abandoned at the end of its shutdown time, by a clock
+// of its own. What no clock bounds is a newActor that does not return, of an actor that has no id yet, and the exit
+// hooks of actors that are gone; shutdown says how many it has not waited for.
 func (p *pool) shutdown(err error) (unnamed int64) {
 	var killed <-chan struct{}
 	l := lifeOf(p.base)
@@ -204,7 +210,7 @@ func (p *pool) shutdown(err error) (unnamed int64) {
 		killed = l.killed.Done()
 	}
 	p.closed.Store(true)
-	var all []member
+	var all []*dynChild
 	for i := range p.parts {
 		p.parts[i].mu.Lock()
 		p.parts[i].closed = true
@@ -218,25 +224,15 @@ func (p *pool) shutdown(err error) (unnamed int64) {
 	}
 	p.d.rep.report(Event{Kind: EventShutdown, Reason: cause, Remaining: int(total)})
 
-	kill := p.d.cfg.Shutdown == Kill || l != nil && l.killed.Err() != nil
-	longest := time.Duration(0)
-	for _, m := range all {
-		if d := m.patience(); longest != Infinity && d != Kill {
-			longest = max(longest, d)
-			if d == Infinity {
-				longest = Infinity
-			}
-		}
-		m.sweep(kill)
+	kill := l != nil && l.killed.Err() != nil
+	for _, c := range all {
+		c.sweep(kill)
 	}
 	all = nil
-	final := time.NewTimer(longest + 2*killGrace)
-	defer final.Stop()
-	if longest == Infinity && !kill {
-		final.Stop()
-	}
+	constructing := time.NewTimer(defaultShutdown)
+	defer constructing.Stop()
 	overtime, reported := false, total
-	for p.count.Load() > 0 && !(overtime && p.services.Load() == 0) {
+	for p.count.Load() > 0 && !(overtime && p.named.Load() == 0) {
 		select {
 		case <-p.change:
 			if n := p.count.Load(); n > 0 && reported-n >= max(total/10, 1) {
@@ -246,8 +242,8 @@ func (p *pool) shutdown(err error) (unnamed int64) {
 		case <-killed:
 			killed = nil
 			p.kill()
-			final.Reset(2 * killGrace)
-		case <-final.C:
+			constructing.Reset(killGrace)
+		case <-constructing.C:
 			overtime = true
 		}
 	}
@@ -264,14 +260,14 @@ func (p *pool) shutdown(err error) (unnamed int64) {
 // kill kills who is still there.
 func (p *pool) kill() {
 	for i := range p.parts {
-		for _, m := range p.parts[i].members() {
-			m.sweep(true)
+		for _, c := range p.parts[i].members() {
+			c.sweep(true)
 		}
 	}
 }
 
 // find returns the child with that id; nil: there is none.
-func (p *pool) find(id string) member {
+func (p *pool) find(id string) *dynChild {
 	q := partOf(p, id)
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -79,7 +79,7 @@ func (t *tree) backoff(c *child) time.Duration {
 // rules of its own.
 func (t *tree) reconcile(now time.Time) {
 	for _, c := range t.children {
-		if c.life != nil && c.terminated && !c.told {
+		if c.life != nil && c.terminated && c.stage == alive {
 			t.tell(c, now)
 		}
 	}
@@ -103,7 +103,7 @@ func (t *tree) reconcile(now time.Time) {
 			}
 		}
 		firstStarts = firstStarts || c.initial
-		down = down || c.want && (c.life == nil || !c.isReady || c.told)
+		down = down || c.want && (c.life == nil || !c.up())
 	}
 }
 
@@ -115,15 +115,13 @@ func (t *tree) sweep(now time.Time) bool {
 		if c.life == nil || !c.swept {
 			continue
 		}
-		if !c.told {
+		if c.stage == alive {
 			t.tell(c, now)
 		}
 		if !t.killing {
 			return true
 		}
-		if !c.killed {
-			t.kill(c, now)
-		}
+		c.life.tell(c.course.kill(now))
 		sweeping = true
 	}
 	return sweeping

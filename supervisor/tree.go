@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -12,9 +11,9 @@ import (
 
 // tree is one run of a Supervisor, from the call of Serve to its return.
 //
-// Its rules run on the goroutine of Serve alone: commands and the goroutines of the children only note under mu what they
-// want or what has happened, and wake it. So commands never wait for a start or a stop that is going on, but for the child
-// they are about. mu is not held while events are reported and while user code runs.
+// Its rules run on the goroutine of Serve alone: commands and the goroutines of the children only note under mu what
+// they want or what has happened, and wake it. So commands never wait for a start or a stop that is going on, but for
+// the child they are about. mu is not held while events are reported and while user code runs.
 type tree struct {
 	cfg  Config
 	rep  reporter
@@ -31,8 +30,7 @@ type tree struct {
 	killing   bool  // at once
 	finished  bool  // Serve returns
 	err       error // what Serve returns
-	left      map[*life]struct{}
-	leftBelow []string // by supervisors among the children
+	abandoned abandonments
 }
 
 // happening is what a life has to tell: that it is ready, or that it has ended.
@@ -51,7 +49,7 @@ func newTree(s *Supervisor, ctx context.Context) *tree {
 		wake:      make(chan struct{}, 1),
 		byID:      make(map[string]*child),
 		intensity: newIntensity(s.cfg.MaxRestarts, s.cfg.Within),
-		left:      make(map[*life]struct{}),
+		abandoned: newAbandonments(s.rep.name),
 	}
 	for _, spec := range s.specs {
 		t.insert(&child{spec: spec, want: true, initial: true})
@@ -90,9 +88,7 @@ func (t *tree) ready(l *life) {
 // ended implements owner, for a life that may have been given up meanwhile.
 func (t *tree) ended(l *life, reason error, kind exit.Kind) {
 	t.mu.Lock()
-	if l.left {
-		delete(t.left, l)
-	} else {
+	if !t.abandoned.returned(l) {
 		t.happened = append(t.happened, happening{life: l, ended: true, reason: reason, kind: kind})
 	}
 	t.mu.Unlock()
@@ -144,8 +140,8 @@ func (t *tree) serve() error {
 	}
 }
 
-// step takes in what has happened and does what follows. It says when it has to be called again at the latest (zero: not
-// by the clock), whether all first starts are over, and whether the tree has ended.
+// step takes in what has happened and does what follows. It says when it has to be called again at the latest (zero:
+// not by the clock), whether all first starts are over, and whether the tree has ended.
 func (t *tree) step() (next time.Time, ready, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -161,7 +157,7 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	for _, h := range happened {
 		c := t.byID[h.life.id]
 		switch {
-		case c == nil || c.life != h.life: // it was left
+		case c == nil || c.life != h.life: // it was given up
 		case h.ended:
 			t.exited(c, h.reason, h.kind, now)
 		default:
@@ -169,7 +165,7 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 		}
 	}
 	for _, c := range t.children {
-		if c.life != nil && !c.deadline.IsZero() && !now.Before(c.deadline) {
+		if c.life != nil && c.due(now) {
 			t.expire(c, now)
 		}
 	}
@@ -195,7 +191,8 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	return next, ready, over
 }
 
-// stop has all children stopped, because of err or, when it is nil, because the ctx of Serve is done. The first decides.
+// stop has all children stopped, because of err or, when it is nil, because the ctx of Serve is done. The first
+// decides.
 func (t *tree) stop(err error) {
 	if t.stopping {
 		return
@@ -250,17 +247,5 @@ func (t *tree) report() {
 func (t *tree) result() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	names := t.leftBelow
-	for l := range t.left {
-		names = append(names, l.id)
-	}
-	if len(names) == 0 {
-		return t.err
-	}
-	slices.Sort(names)
-	left := &AbandonedError{Supervisor: t.rep.name, Children: names}
-	if t.err == nil {
-		return left
-	}
-	return errors.Join(t.err, left)
+	return t.abandoned.result(t.err)
 }

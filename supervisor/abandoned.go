@@ -1,0 +1,65 @@
+package supervisor
+
+import (
+	"errors"
+	"slices"
+)
+
+// abandonments is who was given up in one run of a supervisor and has not returned. Its owner's lock guards it.
+type abandonments struct {
+	supervisor string
+	running    map[any]string // the ID of each, under whatever tells it apart
+	below      []string       // those of supervisors among the children that have ended since
+}
+
+func newAbandonments(supervisor string) abandonments {
+	return abandonments{supervisor: supervisor, running: make(map[any]string)}
+}
+
+// add notes that the child of that ID is given up. The error is what is said about it.
+func (a *abandonments) add(key any, id string) error {
+	a.running[key] = id
+	return &AbandonedError{Supervisor: a.supervisor, Children: []string{id}}
+}
+
+// returned notes that what was given up has returned after all; false: it was not given up.
+func (a *abandonments) returned(key any) bool {
+	_, ok := a.running[key]
+	delete(a.running, key)
+	return ok
+}
+
+// of says who was given up below the child of that ID, which was told to stop and has ended with reason; nil: nobody.
+// last: the supervisor itself is stopping, and says so at its end.
+func (a *abandonments) of(id string, reason error, last bool) error {
+	below, ok := errors.AsType[*AbandonedError](reason)
+	if !ok {
+		return nil
+	}
+	e := &AbandonedError{Supervisor: a.supervisor}
+	for _, child := range below.Children {
+		e.Children = append(e.Children, id+"/"+child)
+	}
+	if last {
+		a.below = append(a.below, e.Children...)
+	}
+	return e
+}
+
+// result is what Serve returns: err, and who is given up and still runs. others are such that have no ID.
+func (a *abandonments) result(err error, others ...string) error {
+	names := slices.Clone(a.below)
+	for _, id := range a.running {
+		names = append(names, id)
+	}
+	slices.Sort(names)
+	names = append(names, others...)
+	if len(names) == 0 {
+		return err
+	}
+	e := &AbandonedError{Supervisor: a.supervisor, Children: names}
+	if err == nil {
+		return e
+	}
+	return errors.Join(err, e)
+}
