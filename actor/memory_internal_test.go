@@ -142,7 +142,7 @@ func TestTable_spread(t *testing.T) {
 	}
 }
 
-// TestInspect_foundBeforeItsEnd: who has found a process before its end gets no description of a dead one.
+// TestInspect_foundBeforeItsEnd: whoever has found a process before its end gets no description of a dead one.
 func TestInspect_foundBeforeItsEnd(t *testing.T) {
 	s := quietSystem(t, Config{})
 	pid, err := s.Spawn(context.Background(), nop{}, SpawnOptions{})

@@ -19,7 +19,7 @@ const (
 
 // group is what there is under one name: members, persons, who watches. It exists while there is any of it.
 //
-// The lock of its shard comes before those of its parts and its feed. Who has it for reading may add and remove
+// The lock of its shard comes before those of its parts and its journal. Whoever has it for reading may add and remove
 // members by the lock of their part, but for the first and the last one; making, dividing and dropping a group, and
 // whatever else is in it, needs it for writing. So most joins and leaves of one large group do not meet.
 type group struct {

@@ -321,7 +321,7 @@ func TestRooms_crash(t *testing.T) {
 	}
 }
 
-// Rooms whose name is their id in the Dynamic, too: who asks while one is being restarted waits for it.
+// Rooms whose name is their id in the Dynamic, too: whoever asks while one is being restarted waits for it.
 func TestAsk_roomsThatAreChildrenUnderTheirName(t *testing.T) {
 	for restarts, restart := range roomRestarts {
 		t.Run(restarts, func(t *testing.T) {

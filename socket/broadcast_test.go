@@ -474,7 +474,7 @@ func TestBroadcast_mixedAudience(t *testing.T) {
 		if first[1] == first[9] {
 			t.Error("levels 1 and 9 have got the same")
 		}
-		// The control: who does not prepare has it made again.
+		// The control: without Prepare it is made again.
 		broadcast(t, reg, clients, m)
 		if second := wantText(t, clients, large); second[1] == first[1] || second[9] == first[9] {
 			t.Errorf("a message that is not prepared is written from %v, and again from %v", first, second)

@@ -61,7 +61,8 @@ type Config struct {
 	// WriteTimeout is how long a write to the peer may wait without progress. The time starts anew whenever the kernel
 	// has taken bytes, so a slow peer gets everything, however long it takes. A peer that takes nothing is cut off: the
 	// socket ends without a Close frame, which could not be written either. With TLS it is the time for 64 KiB on Linux,
-	// and elsewhere for as much as the system reports, such as a third of its send buffer. 0: 10 s.
+	// and elsewhere for as much as the system reports, such as a third of its send buffer; where a net.Conn wraps TCP
+	// without TLS, it is the time for 16 KiB at most. 0: 10 s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all

@@ -336,7 +336,7 @@ func (c *conn) Gone() {
 	}
 }
 
-// leftBy is called when TCP is closed, by the reader or by who gives it up.
+// leftBy is called when TCP is closed, by the reader or by whoever gives it up.
 func (c *conn) leftBy() {
 	if !c.left.Swap(true) && c.settled.Add(1) == 2 {
 		c.report()

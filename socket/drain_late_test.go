@@ -109,7 +109,7 @@ func TestDrain_upgradeInFlight(t *testing.T) {
 	})
 }
 
-// Drains and upgrades at once: who has got a 101 before gets the Close frame of the Drain, who comes later gets 503, nobody
+// Drains and upgrades at once: a 101 before it means the Close frame of the Drain, whoever comes later gets 503, nobody
 // is forgotten. It is not on a fake clock, where nothing happens at the same time.
 func TestDrain_whileUpgrading(t *testing.T) {
 	for round := range 30 {

@@ -36,7 +36,8 @@ func (g *guest) HandleIn(ctx context.Context, msg websock.Message) websock.Resul
 	return websock.Push(websock.Text("still here"))
 }
 
-// Who has left a group, and has been told so, reads nothing more of it: not even what was broadcast before and waited.
+// A client that has left a group, and has been told so, reads nothing more of it: not even what was broadcast before
+// and waited.
 func TestLeave_nothingOfTheGroupComesAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := sockettest.NewSystem(t)

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// TestClose_slowPeerOverTCP is TestClose_slowPeer over TCP, whose kernels hold what was written, where a close that meets unread bytes resets the connection. Linux alone tells
-// what has not arrived.
+// TestClose_slowPeerOverTCP is TestClose_slowPeer over TCP, whose kernels hold what was written, where a close that
+// meets unread bytes resets the connection. Linux alone tells what has not arrived.
 func TestClose_slowPeerOverTCP(t *testing.T) {
 	h := newSite(t, socket.Config{CloseTimeout: time.Second})
 	h.overTCP(h.sockets(func() websock.Handler {

@@ -151,7 +151,7 @@ func (s *Server) room() error {
 	return nil
 }
 
-// open is room for who does not need the place yet.
+// open returns why there is no room; it does not take a place.
 func (s *Server) open() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

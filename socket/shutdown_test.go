@@ -184,7 +184,7 @@ func TestServer_Shutdown(t *testing.T) {
 	})
 }
 
-// Shutdowns and upgrades at once: who has got a 101 before gets its 1001, who comes later gets 503, nobody is forgotten.
+// Shutdowns and upgrades at once: a 101 before it means a 1001, whoever comes later gets 503, nobody is forgotten.
 func TestServer_Shutdown_whileUpgrading(t *testing.T) {
 	for round := range 30 {
 		h := memorySite(t, socket.Config{CloseTimeout: 10 * time.Millisecond}, func() websock.Handler { return echo() })

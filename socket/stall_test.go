@@ -145,8 +145,8 @@ func firstOf(t *testing.T, send func(actor.PID, chan<- struct{})) (early bool) {
 	for p := range h.srv.Sockets() {
 		pid = p
 	}
-	// When an answer has come, Init and what followed it are over, and the process rests. A callback that ran on the reader would
-	// be given away, and the reader would write what was pushed, whatever the turn does.
+	// When an answer has come, Init and what followed it are over, and the process rests. A callback that ran on the
+	// reader would be given away, and the reader would write what was pushed, whatever the turn does.
 	if err := c.Text("ready"); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,8 @@ func firstOf(t *testing.T, send func(actor.PID, chan<- struct{})) (early bool) {
 	send(pid, done)
 	close(start)
 	wantMessage(t, c, rawclient.OpText, "first")
-	// The last of what was sent is for HandleInfo, which has pushes leave that wait. It is out of the mailbox when that begins.
+	// The last of what was sent is for HandleInfo, which has pushes leave that wait. It is out of the mailbox when that
+	// begins.
 	info, err := actor.Inspect(pid)
 	if err != nil {
 		t.Fatal(err)

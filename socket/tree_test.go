@@ -80,7 +80,7 @@ func TestTree_manySockets(t *testing.T) {
 		took  time.Duration
 	}{
 		{"the slowest handler decides", false, 7 * time.Second},
-		// A peer that never answers has CloseTimeout 5 s from its Close frame; who is stuck has ShutdownTimeout 12 s.
+		// A peer that never answers has CloseTimeout 5 s from its Close frame; one that is stuck has ShutdownTimeout 12 s.
 		{"with some that misbehave", true, 12 * time.Second},
 	} {
 		bubble(t, test.name, func(t *testing.T) {

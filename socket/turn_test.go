@@ -315,7 +315,8 @@ func TestTurn_answersPipelinedFramesInFewWrites(t *testing.T) {
 	}
 }
 
-// countingListener counts what the server writes. Its connections are no *pipe.Conn, so they show that nothing depends on that.
+// countingListener counts what the server writes. Its connections are no *pipe.Conn, so they show that nothing depends
+// on that.
 type countingListener struct {
 	*pipe.Listener
 	writes atomic.Int64

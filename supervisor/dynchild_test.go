@@ -199,7 +199,7 @@ func TestDynamic_restartsThatFailBackOff(t *testing.T) {
 	})
 }
 
-// takenError is *registry.TakenError for who must not import it.
+// takenError stands for *registry.TakenError, which must not be imported here.
 type takenError struct{ by actor.PID }
 
 func (takenError) Error() string       { return "taken" }
@@ -373,7 +373,7 @@ func TestDynamic_spawnGivenUp(t *testing.T) {
 	}
 }
 
-// Whenever ctx is done in the course of a Spawn: who does not run is no child.
+// Whenever ctx is done in the course of a Spawn: a process that does not run is no child.
 func TestDynamic_spawnGivenUpAtAnyMoment(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := newSystem(t)

@@ -137,8 +137,8 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
-// What http.Server has to say goes to the supervisor's Logger at Debug, a panic of a handler at Error, or to its own ErrorLog;
-// one that does not return holds up nothing.
+// What http.Server has to say goes to the supervisor's Logger at Debug, a panic of a handler at Error, or to its own
+// ErrorLog; one that does not return holds up nothing.
 func TestHTTP_errorLog(t *testing.T) {
 	for _, own := range []bool{false, true} {
 		bubble(t, func(t *testing.T) {

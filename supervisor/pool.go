@@ -17,7 +17,7 @@ import (
 // pool is one run of a Dynamic, from the call of Serve to its return.
 //
 // What children have in common is one counter, and the intensity, which only restarts touch. Each partition says for
-// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: who is not
+// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: whoever is not
 // in the partition when it is closed does not get in.
 type pool struct {
 	d     *Dynamic

@@ -30,7 +30,7 @@ func Prepare(m Message) Message {
 // Encoded returns m in one form of a host's choice. It is for hosts: form names
 // the form, and encode makes it. Without a cache, or when it no longer fits
 // (see [Prepare]), Encoded returns what encode returns. Otherwise encode runs
-// once for each form: who asks for the same form meanwhile waits for it, and
+// once for each form: whoever asks for the same form meanwhile waits for it, and
 // who asks later gets it without waiting. What encode returned, which may be
 // nil, is shared and read-only from then on.
 //

@@ -23,7 +23,7 @@ type request struct {
 
 	// hello
 	Name    string `json:"name"`
-	Key     string `json:"key"`     // the user's secret: who has it, has the name
+	Key     string `json:"key"`     // the user's secret: whoever has it has the name
 	Session string `json:"session"` // the page's secret: a new socket of the same page replaces the old one
 
 	// join

@@ -40,7 +40,7 @@ func TestMap_Delete_roomFor(t *testing.T) {
 		peak, left int
 		room       int // at most
 	}{
-		{8, 0, 8}, // kept: who comes and goes alone makes no new map each time
+		{8, 0, 8}, // kept: one entry that comes and goes makes no new map each time
 		{9, 0, 0},
 		{64, 1, 64},
 		{65, 1, 64},
@@ -69,7 +69,7 @@ func TestMap_Delete_roomFor(t *testing.T) {
 	}
 }
 
-// TestMap_keepsASmallOne: no allocation for who comes and goes alone.
+// TestMap_keepsASmallOne: no allocation for one entry that comes and goes.
 func TestMap_keepsASmallOne(t *testing.T) {
 	var m shrink.Map[int, int]
 	if n := testing.AllocsPerRun(100, func() { m.Put(1, 1); m.Delete(1) }); n != 0 {

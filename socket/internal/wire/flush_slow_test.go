@@ -84,8 +84,8 @@ func slowAccept(t *testing.T, far, near *pipe.Conn, o wire.Options, deflate bool
 	return c
 }
 
-// TestFlush_peerThatStops: who has taken something, and then nothing more for WriteTimeout, is cut. The pipe does not
-// say when it was last read, so it may take an eighth longer.
+// TestFlush_peerThatStops: a peer that takes something, and then nothing more for WriteTimeout, is cut off. The pipe
+// does not say when it was last read, so it may take an eighth longer.
 func TestFlush_peerThatStops(t *testing.T) {
 	for name, tt := range slowWrites {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ type Reader struct {
 	book   book
 }
 
-// NewReader is page 1; page 0 is somebody else, who has said n things in a room.
+// NewReader is page 1; page 0 is somebody else, and has said n things in a room.
 func NewReader(n int) *Reader {
 	f := &faults{}
 	l := newLedger(f)
