@@ -78,7 +78,7 @@ type ControlHandler interface {
 // Drainer is implemented by a Handler that has a say in a drain, for example because it waits for an answer and wants
 // to send it before the socket ends.
 type Drainer interface {
-	// HandleDrain is called once when the drain begins, or when a socket opens that was on its way then. Its Result is
+	// HandleDrain is called once when the drain begins, or when a socket opens in its Delay. Its Result is
 	// taken as that of HandleIn. The socket is not closed when its turn comes, but is to stop by itself with [Close] or
 	// [Stop], in HandleDrain or later, by the given time at the latest: half of the drain's Timeout after its Delay and
 	// Over. After that it is ended like the others. HandleDrain is not called by a shutdown without a drain, nor when a
