@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// abandonments is who was given up in one run of a supervisor and has not returned. Its owner's lock guards it.
+// abandonments is who was abandoned in one run of a supervisor and has not returned. Its owner's lock guards it.
 type abandonments struct {
 	supervisor string
 	running    map[any]string // the ID of each, under whatever tells it apart
@@ -16,20 +16,20 @@ func newAbandonments(supervisor string) abandonments {
 	return abandonments{supervisor: supervisor, running: make(map[any]string)}
 }
 
-// add notes that the child of that ID is given up. The error is what is said about it.
+// add notes that the child of that ID is abandoned. The error is what is reported about it.
 func (a *abandonments) add(key any, id string) error {
 	a.running[key] = id
 	return &AbandonedError{Supervisor: a.supervisor, Children: []string{id}}
 }
 
-// returned notes that what was given up has returned after all; false: it was not given up.
+// returned notes that an abandoned child has returned after all; false: it was not abandoned.
 func (a *abandonments) returned(key any) bool {
 	_, ok := a.running[key]
 	delete(a.running, key)
 	return ok
 }
 
-// of says who was given up below the child of that ID, which was told to stop and has ended with reason; nil: nobody.
+// of returns who was abandoned below the child of that ID, which was told to stop and has ended with reason; nil: nobody.
 // last: the supervisor itself is stopping, and says so at its end.
 func (a *abandonments) of(id string, reason error, last bool) error {
 	below, ok := errors.AsType[*AbandonedError](reason)
@@ -46,7 +46,7 @@ func (a *abandonments) of(id string, reason error, last bool) error {
 	return e
 }
 
-// result is what Serve returns: err, and who is given up and still runs. others are such that have no ID.
+// result is what Serve returns: err, and who was abandoned and still runs. others are those that have no ID.
 func (a *abandonments) result(err error, others ...string) error {
 	names := slices.Clone(a.below)
 	for _, id := range a.running {

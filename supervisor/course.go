@@ -6,7 +6,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
-// killGrace is how long what was killed has to return. It is only waited for when code is stuck.
+// killGrace is how long a killed child has to return. It is waited for only when code is stuck.
 const killGrace = time.Second
 
 // course is how a life comes to its end, and when something is due: the one implementation for the children of a tree
@@ -18,7 +18,7 @@ const killGrace = time.Second
 type course struct {
 	stage      stage
 	ready      bool
-	yields     bool // it ends at once when it is killed, so it is before it is given up
+	yields     bool // it ends at once when it is killed, so it is killed before it is abandoned
 	supervises bool // killed, it has as much time as its children need, which is bounded
 	shutdown   time.Duration
 	deadline   time.Time // of the start; once told, of the stop; zero: none
@@ -35,7 +35,7 @@ const (
 	ended           // it has, or there is none to come
 )
 
-// courseOf is that of a new life of s.
+// courseOf returns the course of a new life of s.
 func courseOf(s Service, shutdown time.Duration) course {
 	return course{yields: announces(s), supervises: supervises(s), shutdown: shutdown}
 }
@@ -82,12 +82,13 @@ func (c *course) kill(now time.Time) error {
 // due tells whether the deadline has come.
 func (c *course) due(now time.Time) bool { return !c.deadline.IsZero() && !now.Before(c.deadline) }
 
-// next is the course of the life that comes after this one, which nobody has told to end.
+// next returns the course of the life that comes after this one, which nobody has told to end.
 func (c *course) next() course {
 	return course{yields: c.yields, supervises: c.supervises, shutdown: c.shutdown}
 }
 
-// expire is for a life that was told and whose deadline has come: it is killed, if that helps, and given up otherwise.
+// expire is for a life that was told to stop and whose deadline has come: it is killed, if that helps, and abandoned
+// otherwise.
 func (c *course) expire(now time.Time) error {
 	if c.stage == told && c.yields {
 		return c.kill(now)
