@@ -133,9 +133,10 @@ type Config struct {
 
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
 	// time, in the order of the ends, on a goroutine of its own that exists while there are calls. It should not take
-	// long. Only Shutdown, Drain and Serve wait for it, at their end, and for 300 ms at most. Calls that it does not
-	// take in time are dropped, and the log says how many: as many as twice the sockets there have been may wait, or
-	// 1,024 while one call has taken longer than 300 ms. A panic in it is logged.
+	// long. Only Shutdown, Drain and Serve wait for it, at their end: while no call takes longer than 300 ms, and for
+	// 5 s at most; for 300 ms at most when their own time is over. Calls that it does not take in time are dropped, and
+	// the log says how many: as many as twice the sockets there have been may wait, or 1,024 while one call has taken
+	// longer than 300 ms. A panic in it is logged.
 	OnClose func(Closed)
 
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
