@@ -25,7 +25,8 @@ type DynamicConfig struct {
 	// Restart says when a child is restarted. Zero: Temporary. An actor's restart is by newActor, and has a new PID.
 	Restart Restart
 	// Shutdown is how long a child may take to end. 0: what it asks for (SpawnOptions.Shutdown, ShutdownTime), or 5 s; for
-	// supervisors, no limit. Infinity: no limit. Kill: none.
+	// supervisors, no limit. Infinity: no limit. Kill: none. A child that has not ended then is abandoned, as under New,
+	// and its id is free again: an actor whose newActor hangs in a restart, for example, which has a second more.
 	Shutdown time.Duration
 	// MaxRestarts is how many restarts of one child there may be within Within. When one more is needed, that child
 	// alone is given up: reported, and forgotten. A restart whose start fails does not count: it is tried again after
