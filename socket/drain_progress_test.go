@@ -81,7 +81,7 @@ func TestDrain_progress(t *testing.T) {
 	bubble(t, "Left follows the sockets", func(t *testing.T) {
 		r := serve(t, socket.Config{})
 		r.peers(10)
-		run := r.drain(t.Context(), socket.Drain{Over: 10 * time.Second, OnProgress: func(socket.DrainProgress) { synctest.Wait() }})
+		run := r.drain(t.Context(), socket.Drain{Over: 10 * time.Second})
 		<-run.done
 		for i, p := range run.steps[1:11] {
 			// Those of this step may still be on their way.
