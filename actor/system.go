@@ -62,6 +62,7 @@ type System struct {
 	slots, waiters  sync.Pool // of chan bool and *waiter
 
 	closed     atomic.Bool
+	door       door
 	live       atomic.Int64  // processes, from before they are in the table to after their end
 	goroutines atomic.Int64  // that run turns and tasks, without the abandoned ones
 	abandoned  atomic.Int64  // goroutines abandoned with their process
@@ -87,6 +88,7 @@ func NewSystem(cfg Config) (*System, error) {
 		shutdownTimeout: orDefault(cfg.ShutdownTimeout, defaultShutdownTimeout),
 		log:             report.NewLog(cfg.Logger),
 		quiet:           make(chan struct{}, 1),
+		door:            door{clear: make(chan struct{}, 1)},
 		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
@@ -321,15 +323,15 @@ func (s *System) goroutineDone() {
 func (s *System) gone() {
 	if s.live.Add(-1) == 0 {
 		s.poke()
+		if s.closed.Load() {
+			offer(s.door.clear)
+		}
 	}
 }
 
 func (s *System) poke() {
 	if s.closed.Load() {
-		select {
-		case s.quiet <- struct{}{}:
-		default:
-		}
+		offer(s.quiet)
 	}
 }
 
@@ -360,7 +362,8 @@ func (s *System) Shutdown(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "shutdown"); err != nil {
 		return err
 	}
-	s.closed.Store(true)
+	s.shut()
+	defer s.unshut() // last
 	for p := range s.table.spread() {
 		if p.parent == nil {
 			p.exit(ErrShutdown)
@@ -418,6 +421,9 @@ func (s *System) waitQuiet(ctx context.Context) error {
 // that was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
 // restarted with (OneForOne), or is shut down after the tree.
 func (s *System) Serve(ctx context.Context) error {
+	if ctx.Value(hook.ReopenKey{}) != nil {
+		return s.reopen(ctx)
+	}
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -29,10 +30,10 @@ const drainGrace = time.Second
 
 // Serve is for a supervision tree (it is a supervisor.Service) and for the like of errgroup: it waits until ctx is done,
 // drains the sockets by Config.Drain, and returns nil, or how many had to be killed. A System of the Server's own is
-// shut down then.
+// shut down then, and opened again by the next Serve: see [Server.System].
 //
 // Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
-// Server that was shut down or drained, too; a Drain that runs is waited for. Serve says so at once when it runs already.
+// Server that was shut down or drained, too; a Drain or Shutdown that runs is waited for. Serve says so at once when it runs already.
 //
 // With the ctx of a socket's callback Serve would wait for itself: it returns an error at once.
 //
@@ -57,9 +58,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.serving = false
 		s.mu.Unlock()
 	}()
-	if err := s.reopen(ctx); err != nil {
-		return err
-	}
+	s.reopen(ctx)
 	supervisor.Ready(ctx)
 	<-ctx.Done()
 	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), errOver(s.cfg.Drain.time()))
@@ -85,23 +84,31 @@ func (s *Server) Serve(ctx context.Context) error {
 	return err
 }
 
-// reopen lets sockets in again, unless ctx is done before the Drain that runs has ended.
-func (s *Server) reopen(ctx context.Context) error {
-	if !s.takeTurn(ctx) {
-		return nil
+// reopen lets sockets in again, and processes into a System of the Server's own, unless ctx is done before the Drain or
+// Shutdown that runs has ended. A Shutdown that comes in between closes both again, so it begins anew.
+func (s *Server) reopen(ctx context.Context) {
+	for {
+		begun, ok := s.waitShutdowns(ctx)
+		if !ok || !s.takeTurn(ctx) {
+			return
+		}
+		opened := (!s.ownSystem || host.Reopen(ctx, s.sys) == nil) && s.openUnlessShut(begun)
+		s.giveTurn()
+		if opened || ctx.Err() != nil {
+			return
+		}
 	}
-	defer s.giveTurn()
+}
+
+// openUnlessShut opens s, if no Shutdown has begun since begun had.
+func (s *Server) openUnlessShut(begun int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ownSystem && s.sysEnded {
-		sys, err := s.newSystem()
-		if err != nil {
-			return err
-		}
-		s.sys, s.sysEnded = sys, false
+	if s.shutdowns.begun != begun {
+		return false
 	}
 	s.phase, s.drain, s.drainBy, s.killing = phaseOpen, nil, time.Time{}, false
-	return nil
+	return true
 }
 
 // ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over (10 s when it is 0) +

@@ -179,28 +179,39 @@ func mustEnd(t *testing.T, end func(context.Context) error) {
 	}
 }
 
-// A System of the Server's own ends with Serve, within its time, and the next Serve makes another.
+// What runs in a System of the Server's own ends with Serve, within its time, and the next Serve opens the same System again.
 func TestServer_Serve_ownSystem(t *testing.T) {
-	bubble(t, "a new one each time", func(t *testing.T) {
+	bubble(t, "the same each time", func(t *testing.T) {
 		h := ownSite(t, socket.Config{})
-		seen := map[*actor.System]bool{}
+		sys := h.srv.System()
+		seen := map[actor.PID]bool{}
 		for range 3 {
 			v := runService(t, h.srv)
-			sys := h.srv.System()
-			if seen[sys] {
-				t.Error("the System of a Serve before is used again")
+			if h.srv.System() != sys {
+				t.Error("System: another than before the first Serve")
 			}
-			seen[sys] = true
 			other, err := sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{})
 			if err != nil {
 				t.Fatalf("Spawn: %v", err)
+			}
+			if seen[other] {
+				t.Errorf("the PID %v is used again", other)
+			}
+			seen[other] = true
+			for pid := range seen {
+				if pid.Alive() != (pid == other) || pid.Send("x") != (pid == other) {
+					t.Errorf("%v, of this Serve %v: Alive is %v, want that", pid, pid == other, pid.Alive())
+				}
 			}
 			c := h.connect(rawclient.HandshakeOptions{})
 			wantEcho(t, c, "hello")
 			background(t, func() { wantClosed(t, c, 1001); c.Close(1001, "") })
 			v.wantEnd(0)
 			if other.Alive() {
-				t.Error("the System lives on")
+				t.Error("what runs in the System lives on")
+			}
+			if _, err := sys.Spawn(context.Background(), idle{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
+				t.Errorf("Spawn after Serve: got %v, want ErrShutdown", err)
 			}
 			if resp, _ := h.refused(rawclient.HandshakeOptions{}); resp.StatusCode != 503 {
 				t.Errorf("an upgrade: got %d, want 503", resp.StatusCode)

@@ -26,6 +26,7 @@ type Server struct {
 	logger    *slog.Logger // the user's
 	log       *host.Log
 	closes    *host.Calls // of Config.OnClose
+	sys       *actor.System
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
@@ -38,17 +39,16 @@ type Server struct {
 	wheel     wheel.Wheel
 	upgrader  *wire.Upgrader
 
-	mu       sync.Mutex
-	sys      *actor.System
-	sysEnded bool // the Server's own System was shut down
-	serving  bool
-	phase    phase
-	drainBy  time.Time     // until when a Drainer may go on; zero: none is asked
-	drain    *Drain        // that runs or has run last; nil: none since Serve or Shutdown
-	killing  bool          // a socket that opens now is killed
-	places   int           // taken: sockets, and upgrades on their way
-	reports  int           // for how many reports there is room
-	emptied  chan struct{} // closed when places comes to 0; nil while nobody waits for that
+	mu        sync.Mutex
+	serving   bool
+	shutdowns shutdowns
+	phase     phase
+	drainBy   time.Time     // until when a Drainer may go on; zero: none is asked
+	drain     *Drain        // that runs or has run last; nil: none since Serve or Shutdown
+	killing   bool          // a socket that opens now is killed
+	places    int           // taken: sockets, and upgrades on their way
+	reports   int           // for how many reports there is room
+	emptied   chan struct{} // closed when places comes to 0; nil while nobody waits for that
 }
 
 const serverShards = 64
@@ -93,40 +93,25 @@ func New(cfg Config) (*Server, error) {
 			"max_sockets", cfg.MaxSockets, "descriptors", n)
 	}
 	if s.sys == nil {
-		if s.sys, err = s.newSystem(); err != nil {
-			return nil, err
+		if s.sys, err = actor.NewSystem(actor.Config{Logger: s.logger}); err != nil {
+			return nil, fmt.Errorf("socket: %w", err)
 		}
 		s.ownSystem = true
 	}
 	return s, nil
 }
 
-func (s *Server) newSystem() (*actor.System, error) {
-	sys, err := actor.NewSystem(actor.Config{Logger: s.logger})
-	if err != nil {
-		return nil, fmt.Errorf("socket: %w", err)
-	}
-	return sys, nil
-}
-
-// System is the actor system that runs the sockets. A System of the Server's own ends with Shutdown or Serve; the next
-// Serve makes another.
-func (s *Server) System() *actor.System {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sys
-}
+// System is the actor system that runs the sockets, the same as long as the Server. When it is the Server's own, Shutdown and
+// the end of Serve end all its processes, and Spawn says ErrShutdown until the next Serve opens it again. So what was built on
+// it, a Registry for example, works on; a PID of before stays dead, and is never used again.
+func (s *Server) System() *actor.System { return s.sys }
 
 // endOwnSystem shuts the System down if it is the Server's own.
 func (s *Server) endOwnSystem(ctx context.Context) error {
 	if !s.ownSystem {
 		return nil
 	}
-	s.mu.Lock()
-	sys := s.sys
-	s.sysEnded = true
-	s.mu.Unlock()
-	return sys.Shutdown(ctx)
+	return s.sys.Shutdown(ctx)
 }
 
 func (s *Server) setPhase(p phase, d *Drain) {
@@ -327,6 +312,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return err
 	}
 	defer s.reported(ctx)
+	s.beginShutdown()
+	defer s.endShutdown()
 	s.setPhase(phaseClosed, nil)
 	for _, c := range s.byAge() {
 		c.pid().Exit(actor.ErrShutdown)
@@ -356,7 +343,7 @@ func (s *Server) waitsForItself(ctx context.Context, what string) error {
 	}
 	waits := false
 	if s.ownSystem {
-		own, err := s.System().ParsePID(self.String())
+		own, err := s.sys.ParsePID(self.String())
 		waits = err == nil && own == self && self.Alive()
 	}
 	for pid := self; !waits && pid != (actor.PID{}); {

@@ -257,6 +257,13 @@ func Outlives(ctx context.Context, p actor.PID) bool {
 // Calling tells whether ctx is that of a callback that handles a Call.
 func Calling(ctx context.Context) bool { return ctx.Value(hook.CallKey{}) != nil }
 
+// Reopen lets processes into sys again, after System.Shutdown, for one who owns it and is served again. What was there before
+// stays dead: a PID of it is never used again. It waits until the Shutdown that runs has returned, and the error is the cause of
+// ctx's end. A System that was not shut down stays as it is.
+func Reopen(ctx context.Context, sys *actor.System) error {
+	return sys.Serve(context.WithValue(ctx, hook.ReopenKey{}, true))
+}
+
 // OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any Down.
 // Hooks run in the order of registration, on the goroutine that ends p, and must not block. ok is false, and f does not
 // run, when p is dead or its hooks have run. cancel takes f back.

@@ -88,5 +88,8 @@ type Unhandled interface {
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
 
+// ReopenKey is the context key by which System.Serve is host.Reopen.
+type ReopenKey struct{}
+
 // CallKey is the context key that is set, to true, while a Call is handled.
 type CallKey struct{}

@@ -60,11 +60,11 @@ func (p *Pool) Go(t Task) {
 	p.sendScoutAndUnlock()
 }
 
-// Close ends the workers that rest, and lets none rest from now on. Tasks are run as before.
+// Close ends the workers that rest, and lets none rest from now on, or until Open. Tasks are run as before.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	idle := p.idle
-	p.idle, p.low, p.closed = nil, 0, true
+	p.idle, p.low, p.closed, p.timed = nil, 0, true, false
 	if p.sweeps != nil {
 		p.sweeps.Stop()
 	}
@@ -72,6 +72,13 @@ func (p *Pool) Close() {
 	for _, w := range idle {
 		w.wake <- false
 	}
+}
+
+// Open lets workers rest again, after Close.
+func (p *Pool) Open() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = false
 }
 
 // sendScoutAndUnlock appoints the next scout; it unlocks p.mu. The warmest worker is woken, so that the others keep

@@ -167,6 +167,36 @@ func TestPool_keepsTheWorkersThatAreNeeded(t *testing.T) {
 	})
 }
 
+// After Open it is as before Close: workers rest, and go when they are not needed.
+func TestPool_Open(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p Pool
+		defer p.Close()
+		for range 3 {
+			for range 10 {
+				p.Go(task(func() { time.Sleep(time.Millisecond) }))
+			}
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			if n := workers(); n == 0 {
+				t.Error("no worker rests")
+			}
+			p.Close()
+			synctest.Wait()
+			if n := workers(); n != 0 {
+				t.Errorf("%d workers after Close", n)
+			}
+			p.Open()
+		}
+		p.Go(task(func() {}))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if n := workers(); n != 0 {
+			t.Errorf("%d workers rest a second after the last task", n)
+		}
+	})
+}
+
 func TestPool_survivesGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p Pool
