@@ -421,8 +421,9 @@ func (s *System) waitQuiet(ctx context.Context) error {
 // that was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
 // restarted with (OneForOne), or is shut down after the tree.
 func (s *System) Serve(ctx context.Context) error {
-	if ctx.Value(hook.ReopenKey{}) != nil {
-		return s.reopen(ctx)
+	if inside, ok := ctx.Value(hook.SystemKey{}).(*hook.System); ok {
+		*inside = hook.System{Log: s.log, Reopen: s.reopen}
+		return nil
 	}
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err

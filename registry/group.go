@@ -125,7 +125,7 @@ func (r *Registry) Count(group string) int {
 
 // Members yields the members of the group and their meta, in no order. Each range over it is a new look: a small group is
 // seen as it was at one moment, a large one part by part, and a member that was there all the time is seen once. No lock
-// is held while the loop body runs, which may use the registry.
+// is held while the loop body runs, which may use the registry, and may panic.
 func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 	return func(yield func(actor.PID, any) bool) {
 		r.everyMember(group, func(list []*member) bool {

@@ -1,14 +1,18 @@
 package registry_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
 )
 
 // sizes are those of a group that is empty, small, divided, and large.
@@ -212,25 +216,149 @@ func TestOnGroup_usesTheRegistry(t *testing.T) {
 	events.want(t, "g true", "h true", "g false", "g true", "g false", "g true", "g false")
 }
 
-// A panic in f reaches who joined, and leaves the registry, and the other listeners, as they should be.
+// An f that panics, or ends its goroutine, is in the log of the System, and nobody else's business: not that of the goroutine
+// that joined or left, of the process whose callback or end it was, or of the other listeners.
 func TestOnGroup_panics(t *testing.T) {
+	for name, fail := range map[string]func(){"panic": func() { panic(errBoom) }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			var log lines
+			sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			reg := registry.New(sys)
+			var events groupEvents
+			cancels := []func(){reg.OnGroup(func(string, bool) { fail() }), reg.OnGroup(events.add)}
+			m := spawn(t, sys)
+			returned := false
+			ended := make(chan struct{})
+			go func() { // a plain one: nobody recovers there
+				defer close(ended)
+				if err := reg.Join("g", m.pid, nil); err != nil {
+					t.Errorf("Join: %v", err)
+				}
+				returned = true
+			}()
+			<-ended
+			if !returned {
+				t.Error("Join did not return, since f has ended its goroutine")
+			}
+			events.want(t, "g true")
+			wantMembers(t, reg, "g", map[actor.PID]any{m.pid: nil})
+
+			joins, err := sys.Spawn(t.Context(), &joiner{reg: reg}, actor.SpawnOptions{})
+			if err != nil || !joins.Alive() {
+				t.Errorf("a process whose Init joins: %v, alive %v", err, joins.Alive())
+			}
+			events.want(t, "of its own true")
+			cancels = append(cancels, reg.OnGroup(func(string, bool) { fail() })) // for the groups that are there
+			end(t, joins, actor.ErrNormal)
+			end(t, m.pid, actor.ErrNormal)
+			events.want(t, "of its own false", "g false")
+			for _, cancel := range cancels {
+				cancel()
+			}
+			if p, n, g := reg.Records(); p+n+g != 0 {
+				t.Errorf("records of %d processes, %d names and %d groups are left", p, n, g)
+			}
+			if err := sys.Shutdown(t.Context()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+			// Two calls of the first f when the groups open, two of the third at its OnGroup, two of each when they close.
+			if n := strings.Count(log.String(), "level=ERROR msg=\"panic in a callback\" callback=Registry.OnGroup"); n != 8 ||
+				strings.Contains(log.String(), "process ended") {
+				t.Errorf("%d lines about f, want 8, and none about a process; the log:\n%s", n, log.String())
+			}
+		})
+	}
+}
+
+// lines is a log.
+type lines struct {
+	mu  sync.Mutex
+	all strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// joiner joins a group in its Init.
+type joiner struct{ reg *registry.Registry }
+
+func (j *joiner) Init(ctx context.Context) error {
+	return j.reg.Join("of its own", actor.Self(ctx), nil)
+}
+
+func (j *joiner) Receive(context.Context, any) error { return nil }
+
+// What the caller itself gives, and what runs on its goroutine, is its own: a panic reaches it, and leaves no lock behind.
+func TestRegistry_callersPanics(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)
-	var events groupEvents
-	cancel := reg.OnGroup(func(string, bool) { panic(errBoom) })
-	reg.OnGroup(events.add)
-	if v := mustPanic(t, "Join", func() { reg.Join("g", m.pid, nil) }); v != errBoom {
-		t.Errorf("Join panicked with %v", v)
+	use := func() {
+		reg.Register("n", m.pid, nil)
+		reg.Join("g", m.pid, nil)
+		reg.Track("t", m.pid, "k", nil)
 	}
-	events.want(t, "g true")
-	wantMembers(t, reg, "g", map[actor.PID]any{m.pid: nil})
-	for _, group := range []string{"h", "i", "j"} {
-		mustPanic(t, "Join", func() { reg.Join(group, m.pid, nil) })
+	use()
+	for name, f := range map[string]func(){
+		"BroadcastWhere": func() { reg.BroadcastWhere("g", func(actor.PID, any) bool { panic(errBoom) }, 1) },
+		"Ensure": func() {
+			reg.Ensure(t.Context(), "new", func(context.Context) (actor.PID, error) { panic(errBoom) })
+		},
+		"Ask": func() {
+			registry.Ask[int](t.Context(), reg, "new", func(context.Context) (actor.PID, error) { panic(errBoom) }, 1)
+		},
+		"Members": func() {
+			for range reg.Members("g") {
+				panic(errBoom)
+			}
+		},
+		"Present": func() {
+			for range reg.Present("t") {
+				panic(errBoom)
+			}
+		},
+		"Names": func() {
+			for range reg.Names() {
+				panic(errBoom)
+			}
+		},
+		"Groups": func() {
+			for range reg.Groups() {
+				panic(errBoom)
+			}
+		},
+		"Topics": func() {
+			for range reg.Topics() {
+				panic(errBoom)
+			}
+		},
+		"Of": func() {
+			for range reg.Of(m.pid) {
+				panic(errBoom)
+			}
+		},
+	} {
+		if v := mustPanic(t, name, f); v != errBoom {
+			t.Errorf("%s panicked with %v, want %v", name, v, errBoom)
+		}
+		use()
+		reg.Leave("g", m.pid)
+		reg.Untrack("t", m.pid, "k")
+		reg.Unregister("n", m.pid)
+		use()
 	}
-	events.want(t, "h true", "i true", "j true")
-	end(t, m.pid, actor.ErrNormal) // the hook panics, and has done its work
-	events.want(t, "g false", "h false", "i false", "j false")
-	cancel()
+	end(t, m.pid, actor.ErrNormal)
 	if p, n, g := reg.Records(); p+n+g != 0 {
 		t.Errorf("records of %d processes, %d names and %d groups are left", p, n, g)
 	}

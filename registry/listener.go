@@ -1,9 +1,12 @@
 package registry
 
 import (
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // listener is one OnGroup.
@@ -17,9 +20,10 @@ type listener struct {
 // before OnGroup returns, or at the same time by another goroutine. The calls for one group come one after the other, in
 // order, and open alternates, true first.
 //
-// f runs on the goroutine that joined or left, or that ended the process which was a member, or on that of another
-// such change of the same group. It may use the registry, and must not block: what it holds up is the caller of a Join, or
-// the end of a process. A panic in f is that goroutine's.
+// f runs while whoever joined or left waits, or the end of the process that was a member, or another such change of the same
+// group, on a goroutine of its own. It may use the registry, and must not block: what it holds up is the caller of a Join, or
+// the end of a process. A panic in f, or a runtime.Goexit, is an Error in the Logger of the System and nothing else: it does
+// not reach whoever joined, and what comes later is told to f and to the others all the same.
 //
 // After cancel no call of f begins; one that has begun may still run. cancel may be called more than once.
 func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
@@ -65,10 +69,29 @@ type announcement struct {
 	open  bool
 }
 
-func (a announcement) make() {
-	if !a.l.stopped.Load() {
-		a.l.f(a.group, a.open)
+// make calls f, on a goroutine of its own: nobody who joins a group has to do with what f does to the goroutine it runs on.
+func (a announcement) make(log *host.Log) {
+	if a.l.stopped.Load() {
+		return
 	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		returned := false
+		defer func() {
+			if returned {
+				return
+			}
+			v := recover()
+			if v == nil {
+				v = "runtime.Goexit"
+			}
+			log.Error("panic in a callback", "callback", "Registry.OnGroup", "panic", v, "stack", string(debug.Stack()))
+		}()
+		a.l.f(a.group, a.open)
+		returned = true
+	}()
+	<-done
 }
 
 // announce adds calls; the shard of g is locked for writing.
@@ -107,24 +130,12 @@ func (a *announcements) next(own bool) []announcement {
 	return queue
 }
 
-// deliver makes the calls until none waits, or leaves them to the goroutine that is making calls. After a panic or a
-// runtime.Goexit in one call, the rest are made all the same.
-func (a *announcements) deliver() {
-	queue, i := a.next(false), 0
-	defer func() {
-		if len(queue) > 0 {
-			a.mu.Lock()
-			a.queue, a.busy = append(queue[i:], a.queue...), false
-			a.mu.Unlock()
-			a.deliver()
+// deliver makes the calls until none waits, or leaves them to the goroutine that is making calls.
+func (a *announcements) deliver(log *host.Log) {
+	for queue := a.next(false); len(queue) > 0; queue = a.next(true) {
+		for _, call := range queue {
+			call.make(log)
 		}
-	}()
-	for len(queue) > 0 {
-		for i = 0; i < len(queue); {
-			i++
-			queue[i-1].make()
-		}
-		queue = a.next(true)
 	}
 }
 
@@ -149,20 +160,13 @@ func (r *Registry) deliver(n news) {
 	if n.announcements == nil {
 		return
 	}
-	defer r.settle(n.group)
-	n.announcements.deliver()
+	n.announcements.deliver(r.log)
+	r.settle(n.group)
 }
 
 func (r *Registry) deliverAll(all []news) {
-	i := 0
-	defer func() {
-		if i < len(all) { // after a panic
-			r.deliverAll(all[i:])
-		}
-	}()
-	for i < len(all) {
-		i++
-		r.deliver(all[i-1])
+	for _, n := range all {
+		r.deliver(n)
 	}
 }
 

@@ -20,6 +20,7 @@ var ErrNoProcess = actor.ErrNoProcess
 // says so and changes nothing, and what would take it out does nothing.
 type Registry struct {
 	sys         *actor.System
+	log         *host.Log // of sys
 	seed        maphash.Seed
 	seats       atomic.Uint32
 	refs        atomic.Uint64
@@ -56,6 +57,7 @@ func New(sys *actor.System) *Registry {
 	}
 	r := &Registry{
 		sys:  sys,
+		log:  host.LogOf(sys),
 		seed: maphash.MakeSeed(),
 
 		memberLists: sync.Pool{New: func() any { return new([]*member) }},

@@ -261,7 +261,15 @@ func Calling(ctx context.Context) bool { return ctx.Value(hook.CallKey{}) != nil
 // stays dead: a PID of it is never used again. It waits until the Shutdown that runs has returned, and the error is the cause of
 // ctx's end. A System that was not shut down stays as it is.
 func Reopen(ctx context.Context, sys *actor.System) error {
-	return sys.Serve(context.WithValue(ctx, hook.ReopenKey{}, true))
+	return inside(sys).Reopen(ctx)
+}
+
+// LogOf is the Log of sys, for code that runs with it and has no Logger of its own. System.Shutdown waits for it.
+func LogOf(sys *actor.System) *Log { return inside(sys).Log }
+
+func inside(sys *actor.System) (s hook.System) {
+	_ = sys.Serve(context.WithValue(context.Background(), hook.SystemKey{}, &s)) // never fails then
+	return s
 }
 
 // OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any Down.

@@ -3,8 +3,11 @@
 package hook
 
 import (
+	"context"
 	"log/slog"
 	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/report"
 )
 
 // Hosted is what host.Spawn hands to System.Spawn in place of an actor.
@@ -88,8 +91,14 @@ type Unhandled interface {
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
 
-// ReopenKey is the context key by which System.Serve is host.Reopen.
-type ReopenKey struct{}
+// SystemKey is the context key by which System.Serve only fills in the *System that is its value.
+type SystemKey struct{}
+
+// System is a System as host sees it.
+type System struct {
+	Log    *report.Log
+	Reopen func(ctx context.Context) error
+}
 
 // CallKey is the context key that is set, to true, while a Call is handled.
 type CallKey struct{}
