@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/exit"
 	"github.com/troupe-dev/troupe/websock"
@@ -159,6 +160,62 @@ func ExampleTerminator() {
 	// the client is to come back
 	// done
 	// failed: disk full
+}
+
+// Asker puts its client's questions to a model, whose answers take a while and come as messages.
+type Asker struct {
+	waiting  int // answers on their way
+	draining bool
+}
+
+// Answer is what comes.
+type Answer string
+
+func (a *Asker) Init(ctx context.Context) websock.Result { return websock.OK() }
+
+func (a *Asker) HandleIn(ctx context.Context, question websock.Message) websock.Result {
+	if a.draining {
+		return websock.Push(websock.Text("ask again when you are back"))
+	}
+	a.waiting++ // and start an actor.Async, whose answer is an Answer
+	return websock.OK()
+}
+
+func (a *Asker) HandleInfo(ctx context.Context, msg any) websock.Result {
+	answer, ok := msg.(Answer)
+	if !ok {
+		return websock.OK()
+	}
+	a.waiting--
+	if a.draining && a.waiting == 0 {
+		return websock.Close(websock.CloseServiceRestart, "", websock.Text(string(answer)))
+	}
+	return websock.Push(websock.Text(string(answer)))
+}
+
+// HandleDrain closes a socket that waits for nothing. The others go on until the last answer, or until by.
+func (a *Asker) HandleDrain(ctx context.Context, by time.Time) websock.Result {
+	a.draining = true
+	if a.waiting == 0 {
+		return websock.Close(websock.CloseServiceRestart, "")
+	}
+	return websock.OK()
+}
+
+// In a drain no answer is lost, and nobody is held up who does not wait for one.
+func ExampleDrainer() {
+	ctx, by := context.Background(), time.Now().Add(10*time.Second)
+	var idle, busy Asker
+	busy.HandleIn(ctx, websock.Text("why?"))
+	for _, d := range []websock.Drainer{&idle, &busy} {
+		fmt.Println("stops:", d.HandleDrain(ctx, by).Stop)
+	}
+	r := busy.HandleInfo(ctx, Answer("because"))
+	fmt.Println(r.Push, "stops:", r.Stop)
+	// Output:
+	// stops: websock: closed with 1012 Service Restart
+	// stops: <nil>
+	// [text, 7 bytes: "because"] stops: websock: closed with 1012 Service Restart
 }
 
 // Counter counts what its client sends. Another process may ask it to close.
