@@ -213,7 +213,7 @@ func TestActor_successorAfterDeath(t *testing.T) {
 		if n := len(d.journal.take()); n != 3 || d.Count() != 1 {
 			t.Errorf("%d events, %d children, want started, exited, restarted", n, d.Count())
 		}
-		wantErr(t, "Stop", d.Stop("a"), nil)
+		wantErr(t, "Stop", d.Stop(context.Background(), "a"), nil)
 		pid, err := d.Spawn(context.Background(), "", sys, newActor, actor.SpawnOptions{})
 		wantErr(t, "Spawn after Stop", err, nil)
 		wantErr(t, "Serve", d.end(), nil)

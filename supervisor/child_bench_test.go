@@ -32,7 +32,7 @@ func BenchmarkDynamic_child(b *testing.B) {
 			return err
 		}},
 		{"service", func(d *supervisor.Dynamic, _ *actor.System, id string) error {
-			return d.Start(id, supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil }))
+			return d.Start(context.Background(), id, supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil }))
 		}},
 	} {
 		b.Run(kind.name, func(b *testing.B) {
@@ -48,7 +48,7 @@ func BenchmarkDynamic_child(b *testing.B) {
 				ctx, cancel := context.WithCancel(ctx)
 				served := make(chan error)
 				go func() { served <- d.Serve(ctx) }()
-				for d.Start("first", supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil })) != nil {
+				for d.Start(context.Background(), "first", supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil })) != nil {
 					runtime.Gosched()
 				}
 				before, goroutines := inUse(), runtime.NumGoroutine()

@@ -34,13 +34,13 @@ func TestDynamic_stopsServicesAtOnce(t *testing.T) {
 				seen[id] = at{told, time.Now()}
 				return nil
 			}
-			wantErr(t, "Start", d.Start(id, asking{s, time.Duration(i+1) * time.Millisecond}), nil)
+			wantErr(t, "Start", d.Start(context.Background(), id, asking{s, time.Duration(i+1) * time.Millisecond}), nil)
 		}
 		free := make(chan struct{})
 		hangs := newService()
 		hangs.stop = func(context.Context) error { <-free; return nil }
-		wantErr(t, "Start", d.Start("hangs", asking{hangs, 30 * time.Second}), nil)
-		wantErr(t, "Start", d.Start("hangs, and has less time", asking{hangs, time.Second / 2}), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "hangs", asking{hangs, 30 * time.Second}), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "hangs, and has less time", asking{hangs, time.Second / 2}), nil)
 		d.journal.take()
 		start := time.Now()
 		err := d.end()
@@ -91,7 +91,7 @@ func TestDynamic_abandons(t *testing.T) {
 		"a service": {func(d *dynamic, _ *actor.System, free <-chan struct{}) error {
 			s := newService()
 			s.stop = func(context.Context) error { <-free; return nil }
-			return d.Start("a", s)
+			return d.Start(context.Background(), "a", s)
 		}, shutdown},
 		"newActor of a restart": {func(d *dynamic, sys *actor.System, free <-chan struct{}) error {
 			n := 0
@@ -106,7 +106,7 @@ func TestDynamic_abandons(t *testing.T) {
 		}, shutdown + time.Second},
 		"newActor of a restart, as a service": {func(d *dynamic, sys *actor.System, free <-chan struct{}) error {
 			n := 0
-			err := d.Start("a", supervisor.Actor(sys, func() actor.Actor {
+			err := d.Start(context.Background(), "a", supervisor.Actor(sys, func() actor.Actor {
 				if n++; n == 2 {
 					<-free
 				}
@@ -136,12 +136,12 @@ func TestDynamic_abandons(t *testing.T) {
 					}
 					d.want("events of "+what, "abandoned a")
 				}
-				wantAbandoned("Stop", func() error { return d.Stop("a") })
+				wantAbandoned("Stop", func() error { return d.Stop(context.Background(), "a") })
 				d.wantIDs("after Stop")
 				close(free)
 				d.want("events of the late return", "")
-				wantErr(t, "Start of another under its id", d.Start("a", newService()), nil)
-				wantErr(t, "Stop of that", d.Stop("a"), nil)
+				wantErr(t, "Start of another under its id", d.Start(context.Background(), "a", newService()), nil)
+				wantErr(t, "Stop of that", d.Stop(context.Background(), "a"), nil)
 				free = make(chan struct{})
 				wantAbandoned("Serve", d.end) // and not of the one that has returned
 				close(free)
@@ -160,7 +160,7 @@ func TestDynamic_readyTooLate(t *testing.T) {
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent})
 		var first net.Listener
 		var failed context.Context
-		wantErr(t, "Start", d.Start("a", supervisor.HTTP(&http.Server{}, func(ctx context.Context) (net.Listener, error) {
+		wantErr(t, "Start", d.Start(context.Background(), "a", supervisor.HTTP(&http.Server{}, func(ctx context.Context) (net.Listener, error) {
 			if first == nil {
 				first = newPipes()
 				return first, nil

@@ -160,11 +160,13 @@ func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
 
 // Start starts a service, on a goroutine of its own. It returns when the service is ready: an HTTP server when it
 // listens, an actor when its Init has returned, a supervisor when its last child is ready, any other when its Serve
-// runs. When it ends before that, the error is a [*StartError].
+// runs. When it ends before that, the error is a [*StartError]. ctx bounds the wait, and is not that of the service: when
+// it is done first, the service is stopped, and the error is a [*StartError] of the cause; the id is in use until the
+// service has ended.
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
 // ErrAlreadyPresent: it has one of that id.
-func (d *Dynamic) Start(id string, s Service) error {
+func (d *Dynamic) Start(ctx context.Context, id string, s Service) error {
 	if id == "" || isNil(s) {
 		return fmt.Errorf("supervisor %s: child %q: the id is empty or the Service is nil", d.rep.name, id)
 	}
@@ -172,14 +174,15 @@ func (d *Dynamic) Start(id string, s Service) error {
 	if p == nil {
 		return d.failed(id, ErrNotRunning)
 	}
-	return d.failed(id, p.startService(id, s))
+	return d.failed(id, p.startService(ctx, id, s))
 }
 
 // Stop ends a child for good, whatever its restart type, and returns when it has ended. ErrNotFound: there is no such
-// child. A [*AbandonedError]: it did not end in time, and was abandoned.
+// child. A [*AbandonedError]: it did not end in time, and was abandoned. ctx bounds the wait alone: when it is done first,
+// the error is its cause, and the child goes on stopping.
 //
 // A child that wants to end returns; it must not wait for its own end in Stop.
-func (d *Dynamic) Stop(id string) error {
+func (d *Dynamic) Stop(ctx context.Context, id string) error {
 	p := d.pool.Load()
 	if p == nil {
 		return d.failed(id, ErrNotRunning)
@@ -188,7 +191,7 @@ func (d *Dynamic) Stop(id string) error {
 	if m == nil {
 		return d.failed(id, ErrNotFound)
 	}
-	return d.failed(id, m.end())
+	return d.failed(id, m.end(ctx))
 }
 
 func (d *Dynamic) failed(id string, err error) error {

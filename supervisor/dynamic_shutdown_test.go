@@ -33,14 +33,16 @@ func TestDynamic_shutdown(t *testing.T) {
 		}
 	}
 	service := func(d time.Duration) func(*supervisor.Dynamic, *actor.System) error {
-		return func(dyn *supervisor.Dynamic, _ *actor.System) error { return dyn.Start("s", lingering(d)) }
+		return func(dyn *supervisor.Dynamic, _ *actor.System) error {
+			return dyn.Start(context.Background(), "s", lingering(d))
+		}
 	}
 	nested := func(dyn *supervisor.Dynamic, _ *actor.System) error {
 		s, err := supervisor.New(supervisor.Config{Logger: quiet}, supervisor.ChildSpec{ID: "x", Service: lingering(never), Shutdown: time.Minute})
 		if err != nil {
 			return err
 		}
-		return dyn.Start("tree", s)
+		return dyn.Start(context.Background(), "tree", s)
 	}
 	for _, test := range []struct {
 		name     string
@@ -115,8 +117,8 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 			return &worker{terminate: func(context.Context, error) { <-stuck }}
 		}, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
-		wantErr(t, "Start", d.Start("s", lingering(59*time.Second)), nil)
-		wantErr(t, "Start", d.Start("never", lingering(time.Hour)), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", lingering(59*time.Second)), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "never", lingering(time.Hour)), nil)
 		start := time.Now()
 		err = r.end()
 		if took := time.Since(start); took != time.Minute+time.Second {
@@ -152,7 +154,7 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 			if id != "" {
 				go spawn()
 				synctest.Wait()
-				wantAbandoned("Stop", d.Stop(id), id)
+				wantAbandoned("Stop", d.Stop(context.Background(), id), id)
 				release <- struct{}{}
 				wantErr(t, "Spawn of what was stopped", <-spawned, supervisor.ErrTerminated)
 				d.wantIDs("after Stop")

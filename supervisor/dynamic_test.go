@@ -70,9 +70,9 @@ func TestDynamic_children(t *testing.T) {
 			pids = append(pids, pid.String())
 		}
 		s := newService()
-		wantErr(t, "Start", d.Start("s", s), nil)
-		wantErr(t, "Start again", d.Start("s", newService()), supervisor.ErrAlreadyPresent)
-		wantErr(t, "Start actor", d.Start("a", supervisor.Actor(sys, newWorker, actor.SpawnOptions{})), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", s), nil)
+		wantErr(t, "Start again", d.Start(context.Background(), "s", newService()), supervisor.ErrAlreadyPresent)
+		wantErr(t, "Start actor", d.Start(context.Background(), "a", supervisor.Actor(sys, newWorker, actor.SpawnOptions{})), nil)
 		d.wantIDs("all", append(pids, "s", "a")...)
 		for c := range d.Dynamic.Children() {
 			if isActor := c.ID != "s"; c.State != supervisor.StateRunning || (c.PID != actor.PID{}) != isActor {
@@ -84,11 +84,11 @@ func TestDynamic_children(t *testing.T) {
 		d.wantIDs("an actor has crashed", append(pids[1:], "s", "a")...)
 		s.end(nil)
 		d.wantIDs("a service has ended", append(pids[1:], "a")...)
-		wantErr(t, "Stop actor", d.Stop(pids[1]), nil)
-		wantErr(t, "Stop service", d.Stop("a"), nil)
+		wantErr(t, "Stop actor", d.Stop(context.Background(), pids[1]), nil)
+		wantErr(t, "Stop service", d.Stop(context.Background(), "a"), nil)
 		d.wantIDs("after Stop", pids[2:]...)
 		for _, id := range []string{pids[1], "a", "s", "nobody", ""} {
-			wantErr(t, "Stop "+id, d.Stop(id), supervisor.ErrNotFound)
+			wantErr(t, "Stop "+id, d.Stop(context.Background(), id), supervisor.ErrNotFound)
 		}
 		wantErr(t, "Serve again", d.Dynamic.Serve(t.Context()), supervisor.ErrServing)
 		wantErr(t, "Serve", d.end(), nil)
@@ -109,10 +109,10 @@ func TestDynamic_notRunning(t *testing.T) {
 			t.Helper()
 			_, err := d.Spawn(context.Background(), "", sys, func() actor.Actor { t.Error("newActor runs " + when); return nil }, actor.SpawnOptions{})
 			wantErr(t, "Spawn "+when, err, supervisor.ErrNotRunning)
-			wantErr(t, "Start "+when, d.Start("s", newService()), supervisor.ErrNotRunning)
+			wantErr(t, "Start "+when, d.Start(context.Background(), "s", newService()), supervisor.ErrNotRunning)
 		}
 		check("before Serve")
-		wantErr(t, "Stop before Serve", d.Stop("s"), supervisor.ErrNotRunning)
+		wantErr(t, "Stop before Serve", d.Stop(context.Background(), "s"), supervisor.ErrNotRunning)
 		for range 2 {
 			ctx, cancel := context.WithCancel(t.Context())
 			served := make(chan error)
@@ -127,7 +127,7 @@ func TestDynamic_notRunning(t *testing.T) {
 			cancel()
 			synctest.Wait()
 			check("while it stops")
-			wantErr(t, "Stop while it stops", d.Stop(slow.String()), nil)
+			wantErr(t, "Stop while it stops", d.Stop(context.Background(), slow.String()), nil)
 			wantErr(t, "Serve", <-served, nil)
 			check("after Serve")
 		}
@@ -148,8 +148,8 @@ func TestDynamic_restarts(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					d := serveDynamic(t, supervisor.DynamicConfig{Restart: restart})
 					s := newService()
-					wantErr(t, "Start", d.Start("s", s), nil)
-					wantErr(t, "Start", d.Start("other", newService()), nil)
+					wantErr(t, "Start", d.Start(context.Background(), "s", s), nil)
+					wantErr(t, "Start", d.Start(context.Background(), "other", newService()), nil)
 					s.orders <- end.end
 					if when[end.kind] {
 						d.want("all", "+s +other -s:"+end.kind.String()+" +s")
@@ -230,7 +230,7 @@ func TestDynamic_startFails(t *testing.T) {
 			if _, err := d.Spawn(context.Background(), "", sys, newActor, actor.SpawnOptions{}); !errors.As(err, &start) {
 				t.Errorf("Spawn, %s: %v, want a *StartError", name, err)
 			}
-			if err := d.Start("a", supervisor.Actor(sys, newActor, actor.SpawnOptions{})); !errors.As(err, &start) {
+			if err := d.Start(context.Background(), "a", supervisor.Actor(sys, newActor, actor.SpawnOptions{})); !errors.As(err, &start) {
 				t.Errorf("Start, %s: %v, want a *StartError", name, err)
 			}
 			d.wantIDs(name)
@@ -242,13 +242,13 @@ func TestDynamic_startFails(t *testing.T) {
 		}()
 		<-gone
 		d.wantIDs("Goexit")
-		if err := d.Start("", newService()); err == nil {
+		if err := d.Start(context.Background(), "", newService()); err == nil {
 			t.Error("Start without an id has no error")
 		}
-		if err := d.Start("s", supervisor.ServiceFunc(nil)); err == nil {
+		if err := d.Start(context.Background(), "s", supervisor.ServiceFunc(nil)); err == nil {
 			t.Error("Start of a nil Service has no error")
 		}
-		wantErr(t, "Start", d.Start("s", newService()), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", newService()), nil)
 		d.wantIDs("the failures have cost no place", "s")
 	})
 }
@@ -271,7 +271,7 @@ func TestDynamic_maxChildren(t *testing.T) {
 						pids.Store(pid.String(), err == nil)
 					} else {
 						id := fmt.Sprint(i)
-						err = d.Start(id, newService())
+						err = d.Start(context.Background(), id, newService())
 						pids.Store(id, err == nil)
 					}
 					if n := int64(d.Count()); n > most.Load() {
@@ -294,7 +294,7 @@ func TestDynamic_maxChildren(t *testing.T) {
 			}
 			pids.Range(func(id, started any) bool {
 				if started.(bool) {
-					wg.Go(func() { wantErr(t, "Stop", d.Stop(id.(string)), nil) })
+					wg.Go(func() { wantErr(t, "Stop", d.Stop(context.Background(), id.(string)), nil) })
 				}
 				return true
 			})
@@ -326,7 +326,7 @@ func TestDynamic_stopDuringRestart(t *testing.T) {
 			second = c.ID
 		}
 		start := time.Now()
-		wantErr(t, "Stop during Init of the restart", d.Stop(second), nil)
+		wantErr(t, "Stop during Init of the restart", d.Stop(context.Background(), second), nil)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("Stop took %v, want what Init takes", took)
 		}
@@ -339,11 +339,11 @@ func TestDynamic_stopDuringRestart(t *testing.T) {
 			}
 			return errCarryOn
 		}
-		wantErr(t, "Start", d.Start("s", s), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", s), nil)
 		s.end(errCrash)
-		wantErr(t, "Stop of a service", d.Stop("s"), nil)
+		wantErr(t, "Stop of a service", d.Stop(context.Background(), "s"), nil)
 		d.wantIDs("then")
-		wantErr(t, "Start", d.Start("s", s), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", s), nil)
 		s.end(errCrash)
 		wantErr(t, "Serve", d.end(), nil)
 	})
@@ -356,9 +356,9 @@ func TestDynamic_stopCountsNothing(t *testing.T) {
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent, MaxRestarts: -1})
 		pid, err := d.Spawn(context.Background(), "", sys, newWorker, actor.SpawnOptions{})
 		wantErr(t, "Spawn", err, nil)
-		wantErr(t, "Stop", d.Stop(pid.String()), nil)
-		wantErr(t, "Start", d.Start("s", newService()), nil)
-		wantErr(t, "Stop", d.Stop("s"), nil)
+		wantErr(t, "Stop", d.Stop(context.Background(), pid.String()), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", newService()), nil)
+		wantErr(t, "Stop", d.Stop(context.Background(), "s"), nil)
 		wantErr(t, "Serve", d.end(), nil)
 	})
 }
@@ -369,7 +369,7 @@ func TestDynamic_serviceRestartFails(t *testing.T) {
 		sys := newSystem(t)
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Transient})
 		n := 0
-		wantErr(t, "Start", d.Start("a", supervisor.Actor(sys, func() actor.Actor {
+		wantErr(t, "Start", d.Start(context.Background(), "a", supervisor.Actor(sys, func() actor.Actor {
 			return &worker{init: func(ctx context.Context) error {
 				if n++; n == 2 {
 					return actor.ErrShutdown
@@ -388,10 +388,10 @@ func TestDynamic_serviceRestartFails(t *testing.T) {
 func TestDynamic_stopLeavesBehind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := serveDynamic(t, supervisor.DynamicConfig{MaxChildren: 1})
-		wantErr(t, "Start", d.Start("s", lingering(time.Hour)), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", lingering(time.Hour)), nil)
 		stops := make(chan error, 2)
 		for range 2 {
-			go func() { stops <- d.Stop("s") }()
+			go func() { stops <- d.Stop(context.Background(), "s") }()
 		}
 		for range 2 {
 			var left *supervisor.AbandonedError
@@ -399,7 +399,7 @@ func TestDynamic_stopLeavesBehind(t *testing.T) {
 				t.Errorf("Stop: %v, want a *AbandonedError of s", err)
 			}
 		}
-		wantErr(t, "Start of a successor", d.Start("s", newService()), nil)
+		wantErr(t, "Start of a successor", d.Start(context.Background(), "s", newService()), nil)
 		d.want("all", "+s abandoned s +s")
 		time.Sleep(time.Hour)
 		d.wantIDs("the late return changes nothing", "s")
@@ -423,7 +423,7 @@ func TestDynamic_givesMemoryBackAfterACrowd(t *testing.T) {
 		}
 		for i := range services {
 			services[i] = newService()
-			wantErr(t, "Start", d.Start(fmt.Sprint(i), services[i]), nil)
+			wantErr(t, "Start", d.Start(context.Background(), fmt.Sprint(i), services[i]), nil)
 		}
 		synctest.Wait()
 		if n := supervisor.Room(d.Dynamic); n < len(pids)+len(services) {
@@ -443,5 +443,46 @@ func TestDynamic_givesMemoryBackAfterACrowd(t *testing.T) {
 		if most := 16 * stay; n > most {
 			t.Errorf("%d children are there: room for %d, want at most %d", 2*stay, n, most)
 		}
+	})
+}
+
+// A ctx bounds how long Start and Stop wait, and nothing else: what was started is stopped, and what is being stopped goes
+// on stopping.
+func TestDynamic_ctxBoundsTheWait(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		sys := newSystem(t)
+		d := serveDynamic(t, supervisor.DynamicConfig{Shutdown: time.Minute})
+		within := func(limit time.Duration, f func(context.Context) error) (err error) {
+			t.Helper()
+			cause := errors.New("enough")
+			ctx, cancel := context.WithTimeoutCause(t.Context(), limit, cause)
+			defer cancel()
+			start := time.Now()
+			if err = f(ctx); time.Since(start) != limit || !errors.Is(err, cause) {
+				t.Errorf("got %v after %v, want the cause after %v", err, time.Since(start), limit)
+			}
+			return err
+		}
+		initialized := make(chan struct{})
+		slow := func() actor.Actor {
+			return &worker{init: func(context.Context) error { <-initialized; return nil }}
+		}
+		err := within(time.Second, func(ctx context.Context) error {
+			return d.Start(ctx, "slow", supervisor.Actor(sys, slow, actor.SpawnOptions{}))
+		})
+		if _, ok := errors.AsType[*supervisor.StartError](err); !ok {
+			t.Errorf("Start: got %v, want a *StartError", err)
+		}
+		wantErr(t, "Start under its id", d.Start(context.Background(), "slow", newService()), supervisor.ErrAlreadyPresent)
+		close(initialized)
+		d.wantIDs("after the Init of what was given up")
+		wantErr(t, "Start under the free id", d.Start(context.Background(), "slow", newService()), nil)
+
+		wantErr(t, "Start", d.Start(context.Background(), "lingers", lingering(10*time.Second)), nil)
+		_ = within(time.Second, func(ctx context.Context) error { return d.Stop(ctx, "lingers") })
+		d.wantIDs("while it goes on stopping", "lingers", "slow")
+		wantErr(t, "Stop again", d.Stop(context.Background(), "lingers"), nil)
+		d.wantIDs("after that", "slow")
+		wantErr(t, "Serve", d.end(), nil)
 	})
 }

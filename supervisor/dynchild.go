@@ -1,7 +1,9 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -227,7 +229,7 @@ func (c *dynChild) strikeOff() {
 }
 
 // end implements Dynamic.Stop.
-func (c *dynChild) end() error {
+func (c *dynChild) end(ctx context.Context) error {
 	c.mu.Lock()
 	if c.done == nil {
 		c.done = make(chan struct{})
@@ -238,7 +240,11 @@ func (c *dynChild) end() error {
 	done := c.done
 	c.mu.Unlock()
 	c.sweep(false)
-	<-done
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return fmt.Errorf("it is still stopping: %w", context.Cause(ctx))
+	}
 	c.mu.Lock()
 	err := c.left
 	c.mu.Unlock()

@@ -23,7 +23,7 @@ var kinds = map[string]func(d *dynamic, sys *actor.System, id string, init func(
 		return err
 	},
 	"service": func(d *dynamic, sys *actor.System, id string, init func() error, run <-chan error) error {
-		return d.Start(id, supervisor.Actor(sys, func() actor.Actor { return crasher(init, run) }, actor.SpawnOptions{}))
+		return d.Start(context.Background(), id, supervisor.Actor(sys, func() actor.Actor { return crasher(init, run) }, actor.SpawnOptions{}))
 	},
 }
 
@@ -182,7 +182,7 @@ func TestDynamic_restartsThatFailBackOff(t *testing.T) {
 			t.Error("the child was given up")
 		}
 		at := time.Now()
-		wantErr(t, "Stop between tries", d.Stop("a"), nil)
+		wantErr(t, "Stop between tries", d.Stop(context.Background(), "a"), nil)
 		if n := d.Count(); n != 0 || time.Since(at) != 0 {
 			t.Errorf("after Stop %d children, after %v, want 0 at once", n, time.Since(at))
 		}
@@ -280,7 +280,7 @@ func TestDynamic_ids(t *testing.T) {
 		if pid != before || !pid.Alive() {
 			t.Errorf("Spawn says that %v is there, want %v", pid, before)
 		}
-		wantErr(t, "Start", d.Start("a", newService()), supervisor.ErrAlreadyPresent)
+		wantErr(t, "Start", d.Start(context.Background(), "a", newService()), supervisor.ErrAlreadyPresent)
 		crash <- errCrash
 		d.wantRunning("a")
 		if after, _ := d.Whereis("a"); after == before {
@@ -292,12 +292,12 @@ func TestDynamic_ids(t *testing.T) {
 				t.Errorf("Whereis(%q) = %v", id, pid)
 			}
 		}
-		wantErr(t, "Start", d.Start("s", newService()), nil)
+		wantErr(t, "Start", d.Start(context.Background(), "s", newService()), nil)
 		if pid, ok := d.Whereis("s"); ok {
 			t.Errorf("Whereis of a service that is no actor = %v", pid)
 		}
-		wantErr(t, "Stop", d.Stop("a"), nil)
-		wantErr(t, "Stop", d.Stop("a"), supervisor.ErrNotFound)
+		wantErr(t, "Stop", d.Stop(context.Background(), "a"), nil)
+		wantErr(t, "Stop", d.Stop(context.Background(), "a"), supervisor.ErrNotFound)
 		d.wantIDs("after Stop", "s")
 		wantErr(t, "Serve", d.end(), nil)
 		if pid, ok := d.Whereis("s"); ok {

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -17,7 +18,7 @@ type dynService struct {
 }
 
 // startService is Dynamic.Start.
-func (p *pool) startService(id string, s Service) error {
+func (p *pool) startService(ctx context.Context, id string, s Service) error {
 	if err := p.reserve(); err != nil {
 		return err
 	}
@@ -29,7 +30,13 @@ func (p *pool) startService(id string, s Service) error {
 		return err
 	}
 	c.start()
-	return <-started
+	select {
+	case err := <-started:
+		return err
+	case <-ctx.Done():
+		c.sweep(false)
+		return &StartError{Supervisor: p.d.rep.name, Child: id, Err: context.Cause(ctx)}
+	}
 }
 
 // start begins a life, or ends the child when it is to stop.

@@ -388,10 +388,10 @@ func ExampleDynamic_Spawn() {
 }
 
 func ExampleDynamic_Start() {
-	startedDynamic(func(_ context.Context, d *supervisor.Dynamic, _ *actor.System) {
+	startedDynamic(func(ctx context.Context, d *supervisor.Dynamic, _ *actor.System) {
 		game := supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil })
-		fmt.Println(d.Start("game-1", game))
-		fmt.Println(d.Start("game-1", game))
+		fmt.Println(d.Start(ctx, "game-1", game))
+		fmt.Println(d.Start(ctx, "game-1", game))
 	})
 	// Output:
 	// <nil>
@@ -399,20 +399,20 @@ func ExampleDynamic_Start() {
 }
 
 func ExampleDynamic_Stop() {
-	startedDynamic(func(_ context.Context, d *supervisor.Dynamic, sys *actor.System) {
-		pid, err := d.Spawn(context.Background(), "", sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
+	startedDynamic(func(ctx context.Context, d *supervisor.Dynamic, sys *actor.System) {
+		pid, err := d.Spawn(ctx, "", sys, func() actor.Actor { return greeter{} }, actor.SpawnOptions{})
 		if err != nil {
 			panic(err)
 		}
-		fmt.Println(d.Stop(pid.String()), pid.Alive(), d.Count())
+		fmt.Println(d.Stop(ctx, pid.String()), pid.Alive(), d.Count())
 	})
 	// Output:
 	// <nil> false 0
 }
 
 func ExampleDynamic_Children() {
-	startedDynamic(func(_ context.Context, d *supervisor.Dynamic, _ *actor.System) {
-		_ = d.Start("game-1", supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil }))
+	startedDynamic(func(ctx context.Context, d *supervisor.Dynamic, _ *actor.System) {
+		_ = d.Start(ctx, "game-1", supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil }))
 		for c := range d.Children() {
 			fmt.Println(c.ID, c.State)
 		}

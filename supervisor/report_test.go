@@ -69,7 +69,7 @@ func TestReports_stuck(t *testing.T) {
 				if got := s.Children(); got[0].State != supervisor.StateRunning || got[0].Restarts != 1 {
 					t.Errorf("after a crash: %+v, want it running again", got[0])
 				}
-				wantErr(t, "Start", d.Start("c", c), nil)
+				wantErr(t, "Start", d.Start(context.Background(), "c", c), nil)
 				start := time.Now()
 				cancel()
 				select {
@@ -126,7 +126,7 @@ func TestReports_slow(t *testing.T) {
 				synctest.Wait()
 				for i := range 50 { // each is reported several times
 					answer(t, p)
-					wantErr(t, "Start", d.Start(fmt.Sprint(i), newService()), nil)
+					wantErr(t, "Start", d.Start(context.Background(), fmt.Sprint(i), newService()), nil)
 					wantErr(t, "StartChild", inner.StartChild(ctx, spec(fmt.Sprint(i), newService(), 0)), nil)
 				}
 				start := time.Now()
@@ -183,7 +183,7 @@ func TestReports_panic(t *testing.T) {
 					synctest.Wait()
 					a.end(errCrash)
 					synctest.Wait()
-					wantErr(t, "Start", d.Start("b", supervisor.Actor(newSystem(t), newWorker, actor.SpawnOptions{})), nil)
+					wantErr(t, "Start", d.Start(context.Background(), "b", supervisor.Actor(newSystem(t), newWorker, actor.SpawnOptions{})), nil)
 					cancel()
 					wantErr(t, "Serve", <-served, nil)
 					if n := len(calls); n < 10 {

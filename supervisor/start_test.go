@@ -126,8 +126,8 @@ func TestSupervisor_shutdownBeforeReady(t *testing.T) {
 					return &worker{init: func(context.Context) error { return err }}
 				}, actor.SpawnOptions{})
 			}
-			wantErr(t, "Start", d.Start("a", init(exit.ErrShutdown)), exit.ErrShutdown)
-			wantErr(t, "Start of one that has nothing to do", d.Start("a", init(exit.ErrNormal)), nil)
+			wantErr(t, "Start", d.Start(context.Background(), "a", init(exit.ErrShutdown)), exit.ErrShutdown)
+			wantErr(t, "Start of one that has nothing to do", d.Start(context.Background(), "a", init(exit.ErrNormal)), nil)
 			d.wantIDs("then")
 		})
 	}

@@ -131,10 +131,10 @@ func TestStress_dynamic(t *testing.T) {
 											terminate: func(context.Context, error) { live.Add(-1) },
 										}
 									}, actor.SpawnOptions{}); err == nil && rand.IntN(2) == 0 {
-										_ = d.Stop(pid.String())
+										_ = d.Stop(context.Background(), pid.String())
 									}
 								case 1:
-									_ = d.Start(id, supervisor.ServiceFunc(func(ctx context.Context) error {
+									_ = d.Start(context.Background(), id, supervisor.ServiceFunc(func(ctx context.Context) error {
 										live.Add(1)
 										defer live.Add(-1)
 										select {
@@ -144,7 +144,7 @@ func TestStress_dynamic(t *testing.T) {
 										return errCrash
 									}))
 								case 2:
-									_ = d.Stop(id)
+									_ = d.Stop(context.Background(), id)
 								}
 								for range d.Children() {
 								}

@@ -27,7 +27,7 @@ func (v *visitor) HandleIn(ctx context.Context, msg websock.Message) websock.Res
 		return v.start(ctx, text == "bad job")
 	case "stop":
 		for pid := range v.mine {
-			v.jobs.Stop(pid.String()) // ErrNotFound: it has ended meanwhile; Down tells
+			v.jobs.Stop(ctx, pid.String()) // ErrNotFound: it has ended meanwhile; Down tells
 		}
 		return websock.OK()
 	default:

@@ -180,7 +180,7 @@ func TestRun_dynamic(t *testing.T) {
 				t.Fatalf("NewDynamic: %v", err)
 			}
 			sockettest.Run(t, rooms)
-			if err := rooms.Start("room", supervisor.ServiceFunc(func(ctx context.Context) error {
+			if err := rooms.Start(t.Context(), "room", supervisor.ServiceFunc(func(ctx context.Context) error {
 				<-ctx.Done()
 				reason = context.Cause(ctx)
 				return nil
