@@ -212,8 +212,15 @@ func TestOverflowExit_duringInit(t *testing.T) {
 				for range 3 {
 					pid.Send("broadcast")
 				}
+				var reason, err error
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					reason, err = actor.Wait(context.Background(), pid)
+				}()
+				synctest.Wait() // or the process may have ended before it is waited for
 				close(release)
-				reason, err := actor.Wait(context.Background(), pid)
+				<-ended
 				if err != nil {
 					t.Fatal(err)
 				}
