@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,11 +15,11 @@ import (
 )
 
 // tiny is a day of seconds, with a process for the chat and a real network, as every day.
-func tiny(t *testing.T, bin string) day.Verdict {
+func tiny(t *testing.T, bin string, seed uint64) day.Verdict {
 	t.Helper()
 	d := day.Day{
 		Bin: bin, Dir: t.TempDir(), People: 20, Rooms: 2, Hour: 600 * time.Millisecond, Pace: 300 * time.Millisecond,
-		Stop: 200 * time.Millisecond, Storms: 1, Back: time.Second, Limit: 15 * time.Second, Seed: 1, Out: t.Output(),
+		Stop: 200 * time.Millisecond, Storms: 1, Back: time.Second, Limit: 15 * time.Second, Seed: seed, Out: t.Output(),
 	}
 	v, err := d.Run(t.Context())
 	if err != nil {
@@ -31,7 +33,7 @@ func TestDay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := tiny(t, bin)
+	v := tiny(t, bin, 1)
 	for promise, how := range v.Broken {
 		t.Errorf("%s: %s", promise, how)
 	}
@@ -39,6 +41,9 @@ func TestDay(t *testing.T) {
 
 // An edit is a fault: another text in one file of the chat.
 type edit struct{ file, old, new string }
+
+// maxDays is how many days may pass until a fault is seen: in one of so few people it may do no harm.
+const maxDays = 5
 
 // TestDay_findsFaults breaks the chat in ways that its users would notice, and wants the day to see each of them.
 // Faults that let it go on to its end are in one chat.
@@ -106,11 +111,14 @@ var kept [][]byte
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			v := tiny(t, broken(t, tt.edits))
-			for _, want := range tt.want {
-				if _, ok := v.Broken[want]; !ok {
-					t.Errorf("%+v: got broken promises %q, want %q, too", tt.edits, v.Broken, want)
-				}
+			bin, found := broken(t, tt.edits), make(map[day.Promise]string)
+			missing := tt.want
+			for seed := uint64(1); len(missing) > 0 && seed <= maxDays; seed++ {
+				maps.Copy(found, tiny(t, bin, seed).Broken)
+				missing = slices.DeleteFunc(slices.Clone(tt.want), func(p day.Promise) bool { _, ok := found[p]; return ok })
+			}
+			if len(missing) > 0 {
+				t.Errorf("%+v: in %d days the broken promises are %q, want %q, too", tt.edits, maxDays, found, missing)
 			}
 		})
 	}
