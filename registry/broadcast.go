@@ -24,8 +24,8 @@ func (r *Registry) BroadcastFrom(group string, from actor.PID, msg any) int {
 }
 
 // BroadcastWhere is [Registry.Broadcast] to the members for which match, called with the PID and the meta of Join, says
-// true. match runs on the caller's goroutine and may use the registry; a
-// panic in it is the caller's, and those members whom match was asked about before have got msg.
+// true. match runs on the caller's goroutine and may use the registry. A panic in it is the caller's; the members that
+// match has accepted before it have got msg.
 func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool, msg any) int {
 	return r.broadcast(group, msg, actor.PID{}, match)
 }
