@@ -161,7 +161,7 @@ func (c *conn) serve() {
 // read hands over what the peer sends. True: the socket sleeps, and this goroutine has nothing to do with it any more.
 func (c *conn) read() (asleep bool) {
 	for {
-		if c.wire.Drained() && c.wire.Pending() { // Next is about to wait
+		if !c.wire.Buffered() && c.wire.Pending() { // Next is about to wait
 			c.flush()
 		}
 		msg, err := c.wire.Next()

@@ -77,9 +77,9 @@ func (c *Conn) failed(err error) error {
 // end is the error of Next from now on.
 func (c *Conn) end(err error) { c.readErr, c.ended = err, true }
 
-// Drained reports whether everything that was read has been used, so that Next
-// will wait. It is for the reading goroutine.
-func (c *Conn) Drained() bool { return len(c.source.data) == 0 }
+// Buffered reports whether bytes that were read wait to be used. If not, Next
+// will wait for the transport. It is for the reading goroutine.
+func (c *Conn) Buffered() bool { return len(c.source.data) > 0 }
 
 // message returns the payload of the next message; in.opcode is its opcode.
 func (c *Conn) message() ([]byte, error) {
