@@ -77,11 +77,11 @@ func (c *cast) Due(to actor.PID) (any, bool) {
 
 // reaches tells whether a process is a member and has been since before c was sent.
 func (c *cast) reaches(pid actor.PID) bool {
-	p := c.r.known(pid)
-	if p == nil {
+	e := c.r.known(pid)
+	if e == nil {
 		return false
 	}
-	defer p.mu.Unlock()
-	m, ok := p.find(placeKey{kind: kindMember, name: c.group.name}).(*member)
+	defer e.mu.Unlock()
+	m, ok := e.find(registrationKey{kind: RegisteredMember, name: c.group.name}).(*member)
 	return ok && m.group == c.group && int32(c.since-m.since) >= 0
 }

@@ -39,7 +39,7 @@ func ending(t *testing.T, reg *registry.Registry, sys *actor.System, name string
 }
 
 // A member that is ending takes nothing, and keeps its place until Terminate has returned.
-func TestEnding_keepsItsPlacesAndTakesNothing(t *testing.T) {
+func TestEnding_keepsWhatItHasAndTakesNothing(t *testing.T) {
 	for name, inCallback := range map[string]bool{"in Terminate": false, "an Exit waits": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -64,14 +64,14 @@ func (r *Registry) KeptPresent(topic string) (n int) {
 	return n
 }
 
-// Places counts what the registry has noted for a process.
-func (r *Registry) Places(pid actor.PID) int {
-	p := r.known(pid)
-	if p == nil {
+// Entries counts what the registry has noted for a process.
+func (r *Registry) Entries(pid actor.PID) int {
+	e := r.known(pid)
+	if e == nil {
 		return 0
 	}
-	defer p.mu.Unlock()
-	return len(p.places)
+	defer e.mu.Unlock()
+	return len(e.list)
 }
 
 // Holder is who holds the name, also one that is ending.

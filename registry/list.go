@@ -91,16 +91,16 @@ func (k RegistrationKind) String() string {
 // [Registry.Names].
 func (r *Registry) Of(pid actor.PID) iter.Seq[Registration] {
 	return func(yield func(Registration) bool) {
-		p := r.known(pid)
-		if p == nil {
+		e := r.known(pid)
+		if e == nil {
 			return
 		}
-		list := make([]Registration, len(p.places))
-		for i, pl := range p.places {
-			k := pl.key()
-			list[i] = Registration{Kind: RegistrationKind(k.kind), Name: k.name, Key: k.key, Meta: metaOf(pl)}
+		list := make([]Registration, len(e.list))
+		for i, reg := range e.list {
+			k := reg.key()
+			list[i] = Registration{Kind: k.kind, Name: k.name, Key: k.key, Meta: metaOf(reg)}
 		}
-		p.mu.Unlock()
+		e.mu.Unlock()
 		for _, reg := range list {
 			if !yield(reg) {
 				return
@@ -109,14 +109,14 @@ func (r *Registry) Of(pid actor.PID) iter.Seq[Registration] {
 	}
 }
 
-func metaOf(pl place) any {
-	switch pl := pl.(type) {
+func metaOf(reg registration) any {
+	switch reg := reg.(type) {
 	case *holding:
-		return pl.meta
+		return reg.meta
 	case *member:
-		return pl.meta
+		return reg.meta
 	case *track:
-		return pl.meta
+		return reg.meta
 	}
 	return nil
 }

@@ -24,14 +24,14 @@ func (e *TakenError) Error() string {
 
 // holding is a name and its holder. It does not change: other meta is another holding.
 type holding struct {
-	who  *process
+	who  *entries
 	name string
 	meta any
 	at   int32
 }
 
-func (h *holding) key() placeKey { return placeKey{kind: kindName, name: h.name} }
-func (h *holding) slot() *int32  { return &h.at }
+func (h *holding) key() registrationKey { return registrationKey{kind: RegisteredName, name: h.name} }
+func (h *holding) slot() *int32         { return &h.at }
 
 func (h *holding) vacate(r *Registry) news {
 	s := r.nameShard(h.name)
@@ -57,16 +57,16 @@ func (r *Registry) Register(name string, pid actor.PID, meta any) error {
 
 // register is Register; without renew a holder keeps its meta.
 func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) error {
-	p := r.process(pid)
-	if p == nil {
+	e := r.entriesOf(pid)
+	if e == nil {
 		return fmt.Errorf("registry: register %q for %v: %w", name, pid, ErrNoProcess)
 	}
-	h := &holding{who: p, name: name, meta: meta}
+	h := &holding{who: e, name: name, meta: meta}
 	held, tell, err := r.nameShard(name).take(h, renew)
 	if held {
-		p.hold(h)
+		e.hold(h)
 	}
-	p.mu.Unlock()
+	e.mu.Unlock()
 	r.deliver(news{names: tell})
 	return err
 }
@@ -103,11 +103,11 @@ func (s *nameShard) changed(name string, h *holding) (tell []*nameWatcher) {
 }
 
 // hold notes h with its process, in place of an older holding of that name.
-func (p *process) hold(h *holding) {
-	if old := p.find(h.key()); old != nil {
-		p.replace(old, h)
+func (e *entries) hold(h *holding) {
+	if old := e.find(h.key()); old != nil {
+		e.replace(old, h)
 	} else {
-		p.add(h)
+		e.add(h)
 	}
 }
 
@@ -120,33 +120,33 @@ func (p *process) hold(h *holding) {
 //
 // The error is [ErrNoProcess]; nothing has changed then.
 func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, err error) {
-	p := r.process(pid)
-	if p == nil {
+	e := r.entriesOf(pid)
+	if e == nil {
 		return actor.PID{}, fmt.Errorf("registry: replace the holder of %q by %v: %w", name, pid, ErrNoProcess)
 	}
-	h := &holding{who: p, name: name, meta: meta}
+	h := &holding{who: e, name: name, meta: meta}
 	s := r.nameShard(name)
 	s.mu.Lock()
 	prev := s.m.Get(name)
 	s.m.Put(name, h)
 	tell := s.changed(name, h)
 	s.mu.Unlock()
-	p.hold(h)
-	p.mu.Unlock()
+	e.hold(h)
+	e.mu.Unlock()
 	r.deliver(news{names: tell})
-	if prev == nil || prev.who == p {
+	if prev == nil || prev.who == e {
 		return actor.PID{}, nil
 	}
-	if q := prev.who.lock(); q != nil {
-		q.remove(prev)
-		q.mu.Unlock()
+	if other := prev.who.lock(); other != nil {
+		other.remove(prev)
+		other.mu.Unlock()
 	}
 	return prev.who.pid, nil
 }
 
 // Unregister takes the name from pid. It does nothing when pid does not hold it.
 func (r *Registry) Unregister(name string, pid actor.PID) {
-	r.vacate(placeKey{kind: kindName, name: name}, pid)
+	r.vacate(registrationKey{kind: RegisteredName, name: name}, pid)
 }
 
 // Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is

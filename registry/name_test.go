@@ -124,8 +124,8 @@ func TestReplace(t *testing.T) {
 	replace(b.pid, 3, a.pid)
 	replace(a.pid, 4, b.pid)
 	replace(b.pid, 5, a.pid)
-	if n := reg.Places(a.pid); n != 0 {
-		t.Errorf("%d places are noted for a process whose name was taken", n)
+	if n := reg.Entries(a.pid); n != 0 {
+		t.Errorf("%d registrations are noted for a process whose name was taken", n)
 	}
 
 	reg.Unregister("x", a.pid)

@@ -1,41 +1,11 @@
 package registry
 
 import (
-	"fmt"
 	"iter"
 	"maps"
-	"strconv"
 
-	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
 )
-
-// Ref names one [Registry.Track]. It stays the same as long as its process is present under its key, whatever its meta,
-// and no other has it, on this node or another. So two sockets of one user can be told apart. It is comparable and has
-// a text form, in JSON too; the zero Ref names none.
-type Ref struct{ id uint64 }
-
-// String is the text form: at most 13 lower case letters and digits.
-func (f Ref) String() string { return strconv.FormatUint(f.id, 36) }
-
-// MarshalText returns the text form.
-func (f Ref) MarshalText() ([]byte, error) { return strconv.AppendUint(nil, f.id, 36), nil }
-
-// UnmarshalText reads the text form.
-func (f *Ref) UnmarshalText(text []byte) error {
-	id, err := strconv.ParseUint(string(text), 36, 64)
-	if err != nil {
-		return fmt.Errorf("registry: malformed Ref %.20q", text)
-	}
-	f.id = id
-	return nil
-}
-
-// Meta is what one [Registry.Track] says about a key: usually about one of a user's sockets.
-type Meta struct {
-	Ref  Ref `json:"ref"`
-	Meta any `json:"meta"`
-}
 
 // PresenceDiff tells a watcher of Topic how [Registry.Present] has changed since it was told last.
 //
@@ -96,56 +66,6 @@ func (ps *persons) get(key string) *person {
 		return nil
 	}
 	return ps.Get(key)
-}
-
-// track is one process's presence under one key. Its part's lock guards at; the rest does not change: new meta makes
-// another track.
-type track struct {
-	group  *group
-	person *person
-	meta   any
-	ref    Ref
-	at     int32 // in person.tracks
-	in     int32 // in process.places
-}
-
-func (tr *track) shown() Meta { return Meta{tr.ref, tr.meta} }
-
-func (tr *track) key() placeKey {
-	return placeKey{kind: kindTrack, name: tr.group.name, key: tr.person.key}
-}
-func (tr *track) slot() *int32 { return &tr.in }
-
-// Track makes pid present under the topic as key, until it ends or Untrack: usually a user's name or id, so that all
-// sockets of one user are one key. meta is what others see of this one: its device, its state. Tracked again under the
-// same key, pid gets the new meta. The error is [ErrNoProcess].
-//
-// [Registry.Present] returns who is there, and whoever watches the group of the same name gets a [PresenceDiff] when
-// that changes; see [Registry.Watch]. Track does not join that group. A diff carries all metas of its keys, so a key
-// should stand for one person, not for all who have no name.
-func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) error {
-	p := r.process(pid)
-	if p == nil {
-		return fmt.Errorf("registry: track %q in %q for %v: %w", key, topic, pid, ErrNoProcess)
-	}
-	var n news
-	if old, ok := p.find(placeKey{kind: kindTrack, name: topic, key: key}).(*track); ok {
-		tr := &track{group: old.group, person: old.person, ref: old.ref, meta: meta}
-		n = r.update(old, tr)
-		p.replace(old, tr)
-	} else {
-		tr := &track{meta: meta, ref: Ref{r.refs.Add(1)}}
-		n = r.appear(topic, key, tr)
-		p.add(tr)
-	}
-	p.mu.Unlock()
-	r.deliver(n)
-	return nil
-}
-
-// Untrack takes back what Track did for pid and key. It does nothing when there is nothing to take back.
-func (r *Registry) Untrack(topic string, pid actor.PID, key string) {
-	r.vacate(placeKey{kind: kindTrack, name: topic, key: key}, pid)
 }
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
@@ -274,95 +194,4 @@ func (g *group) present() bool {
 		}
 	}
 	return false
-}
-
-// appear makes a track known.
-func (r *Registry) appear(topic, key string, tr *track) news {
-	t := r.groupShard(topic)
-	t.mu.RLock()
-	if g := t.m.Get(topic); g != nil {
-		if n, ok := g.appear(r.hash(key), key, tr, false); ok {
-			t.mu.RUnlock()
-			return n
-		}
-	}
-	t.mu.RUnlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	g := t.group(topic)
-	n, _ := g.appear(r.hash(key), key, tr, true)
-	g.divide()
-	return n
-}
-
-// appear adds tr. Without the shard's lock for writing it refuses to make a small group large.
-func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, bool) {
-	pt := g.part(hash)
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	if !writing && g.parts() == nil && pt.persons.len() >= smallGroup {
-		return news{}, false
-	}
-	ps := pt.persons.get(key)
-	if ps == nil {
-		ps = &person{key: key, seat: uint32(hash % partCount)}
-		pt.put(ps)
-	}
-	tr.group, tr.person, tr.at = g, ps, int32(len(ps.tracks))
-	ps.tracks = append(ps.tracks, tr)
-	return g.tracked(ps, nil, tr), true
-}
-
-// update puts tr in the place of old, because of its new meta.
-func (r *Registry) update(old, tr *track) news {
-	g, ps := old.group, old.person
-	t := r.groupShard(g.name)
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	pt := g.part(uint64(ps.seat))
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	tr.at = old.at
-	ps.tracks[tr.at] = tr
-	return g.tracked(ps, old, tr)
-}
-
-func (tr *track) vacate(r *Registry) news {
-	n, empty := tr.disappear(r)
-	if empty {
-		r.settle(tr.group)
-	}
-	return n
-}
-
-// disappear takes tr out. empty says that nobody is present in its part any more.
-func (tr *track) disappear(r *Registry) (n news, empty bool) {
-	g, ps := tr.group, tr.person
-	t := r.groupShard(g.name)
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	pt := g.part(uint64(ps.seat))
-	pt.mu.Lock()
-	defer pt.mu.Unlock()
-	last := len(ps.tracks) - 1
-	ps.tracks[tr.at] = ps.tracks[last]
-	ps.tracks[tr.at].at = tr.at
-	ps.tracks[last] = nil
-	ps.tracks = host.Shrink(ps.tracks[:last])
-	if last == 0 {
-		pt.persons.Delete(ps.key)
-		if pt.persons.Len() == 0 {
-			pt.persons = nil
-		}
-	}
-	return g.tracked(ps, tr, nil), pt.persons == nil
-}
-
-// tracked notes that tr has taken the place of old, also for the watchers, if there are any.
-func (g *group) tracked(ps *person, old, tr *track) news {
-	ps.shown = nil
-	if !g.watched() {
-		return news{}
-	}
-	return news{readers: g.more.journal.tracked(old, tr, ps.key, ps.metas())}
 }

@@ -34,7 +34,7 @@ type Registry struct {
 // No two locks of one table stand in one cache line.
 type (
 	procShard struct {
-		shard[actor.PID, *process]
+		shard[actor.PID, *entries]
 		_ [24]byte
 	}
 	nameShard struct {

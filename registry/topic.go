@@ -33,17 +33,17 @@ func (t Topic[M]) Publish(msg M) int { return t.r.Broadcast(t.name, msg) }
 // Subscribe makes pid get what is published, as messages of type M: it is [Registry.Join] of the group of that name,
 // without meta; a member keeps its meta. The error is [ErrNoProcess].
 func (t Topic[M]) Subscribe(pid actor.PID) error {
-	p := t.r.process(pid)
-	if p == nil {
+	e := t.r.entriesOf(pid)
+	if e == nil {
 		return fmt.Errorf("registry: subscribe to %q by %v: %w", t.name, pid, ErrNoProcess)
 	}
 	var n news
-	if p.find(placeKey{kind: kindMember, name: t.name}) == nil {
-		m := &member{who: p, to: p.ref, seat: p.seat}
+	if e.find(registrationKey{kind: RegisteredMember, name: t.name}) == nil {
+		m := &member{who: e, to: e.ref, seat: e.seat}
 		n = t.r.enter(t.name, m)
-		p.add(m)
+		e.add(m)
 	}
-	p.mu.Unlock()
+	e.mu.Unlock()
 	t.r.deliver(n)
 	return nil
 }

@@ -27,7 +27,7 @@ type nameWatcher struct {
 	r       *Registry
 	ref     host.Ref
 	name    string
-	in      int32 // in process.places
+	in      int32 // in entries.list
 	at      int32 // in its shard's watchers
 	waiting bool  // a message is on its way to it
 	begun   bool
@@ -35,8 +35,10 @@ type nameWatcher struct {
 	stopped atomic.Bool
 }
 
-func (w *nameWatcher) key() placeKey { return placeKey{kind: kindNameWatch, name: w.name} }
-func (w *nameWatcher) slot() *int32  { return &w.in }
+func (w *nameWatcher) key() registrationKey {
+	return registrationKey{kind: RegisteredNameWatch, name: w.name}
+}
+func (w *nameWatcher) slot() *int32 { return &w.in }
 
 // WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever
 // that has changed. There is no gap. At most one of them waits in the mailbox, beyond any MailboxLimit, and says how
@@ -46,23 +48,23 @@ func (w *nameWatcher) slot() *int32  { return &w.in }
 // [Registry.Register], and of several standbys one gets the name. A second WatchName of that name changes nothing. A
 // watch ends with its watcher. The error is [ErrNoProcess].
 func (r *Registry) WatchName(name string, pid actor.PID) error {
-	p := r.process(pid)
-	if p == nil {
+	e := r.entriesOf(pid)
+	if e == nil {
 		return fmt.Errorf("registry: watch name %q by %v: %w", name, pid, ErrNoProcess)
 	}
-	if p.find(placeKey{kind: kindNameWatch, name: name}) != nil {
-		p.mu.Unlock()
+	if e.find(registrationKey{kind: RegisteredNameWatch, name: name}) != nil {
+		e.mu.Unlock()
 		return nil
 	}
-	w := &nameWatcher{r: r, ref: p.ref, name: name, waiting: true}
+	w := &nameWatcher{r: r, ref: e.ref, name: name, waiting: true}
 	s := r.nameShard(name)
 	s.mu.Lock()
 	list := s.watchers.Get(name)
 	w.at = int32(len(list))
 	s.watchers.Put(name, append(list, w))
 	s.mu.Unlock()
-	p.add(w)
-	p.mu.Unlock()
+	e.add(w)
+	e.mu.Unlock()
 	w.ref.Notify(w)
 	return nil
 }
@@ -70,7 +72,7 @@ func (r *Registry) WatchName(name string, pid actor.PID) error {
 // UnwatchName ends a WatchName. Once it has returned, nothing more is told to pid. It does nothing when pid does not
 // watch the name.
 func (r *Registry) UnwatchName(name string, pid actor.PID) {
-	r.vacate(placeKey{kind: kindNameWatch, name: name}, pid)
+	r.vacate(registrationKey{kind: RegisteredNameWatch, name: name}, pid)
 }
 
 func (w *nameWatcher) vacate(r *Registry) news {

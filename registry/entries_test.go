@@ -46,7 +46,7 @@ func where(reg *registry.Registry, pid actor.PID) []string {
 }
 
 // A process is in everything until its Terminate has returned, and in nothing when anybody learns of its end.
-func TestProcess_endsOutOfEverything(t *testing.T) {
+func TestEntries_endsOutOfEverything(t *testing.T) {
 	const all = "[name group typed key]"
 	tests := []struct {
 		name       string
@@ -102,7 +102,7 @@ func TestProcess_endsOutOfEverything(t *testing.T) {
 				t.Errorf("during Terminate it is in %s, want %s", during, all)
 			}
 			if after != "[]" {
-				t.Errorf("behind its exit hook it is in %s", after)
+				t.Errorf("after its exit hook it is in %s", after)
 			}
 			if late != "true true true true true " {
 				t.Errorf("after the exit hook Register, Join, Track, Subscribe and Watch say ErrNoProcess: %s", late)
@@ -115,7 +115,7 @@ func TestProcess_endsOutOfEverything(t *testing.T) {
 }
 
 // What a process enters in its Terminate is taken out, too.
-func TestProcess_entersDuringTerminate(t *testing.T) {
+func TestEntries_entersDuringTerminate(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawnWith(t, sys, &member{terminate: func(ctx context.Context) { everywhere(t, reg, actor.Self(ctx)) }},
 		actor.SpawnOptions{})
@@ -125,8 +125,8 @@ func TestProcess_entersDuringTerminate(t *testing.T) {
 	}
 }
 
-// Whatever a process enters while it is killed, nothing stays behind.
-func TestProcess_entersWhileKilled(t *testing.T) {
+// Whatever a process enters while it is killed, nothing is left.
+func TestEntries_entersWhileKilled(t *testing.T) {
 	reg, sys := newRegistry(t)
 	for range 200 {
 		m := spawn(t, sys)
@@ -151,7 +151,7 @@ func TestProcess_entersWhileKilled(t *testing.T) {
 }
 
 // Entering in Init works, and an Init that fails leaves nothing.
-func TestProcess_initFails(t *testing.T) {
+func TestEntries_initFails(t *testing.T) {
 	reg, sys := newRegistry(t)
 	_, err := sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
 		everywhere(t, reg, actor.Self(ctx))
@@ -166,7 +166,7 @@ func TestProcess_initFails(t *testing.T) {
 }
 
 // A process has one exit hook for each registry, whatever it has entered.
-func TestProcess_manyPlaces(t *testing.T) {
+func TestEntries_many(t *testing.T) {
 	reg, sys := newRegistry(t)
 	other := registry.New(sys)
 	m := spawn(t, sys)

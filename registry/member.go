@@ -1,0 +1,188 @@
+package registry
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+// member is a process in a group. Where it stands is guarded by its part's lock; the rest does not change, other meta is
+// another member.
+type member struct {
+	who   *entries
+	to    host.Ref // this process
+	meta  any
+	group *group
+	seat  uint32
+	at    int32  // in part.members
+	in    int32  // in entries.list
+	since uint32 // group.left when it joined
+}
+
+func (m *member) key() registrationKey {
+	return registrationKey{kind: RegisteredMember, name: m.group.name}
+}
+
+func (m *member) slot() *int32 { return &m.in }
+
+// Join makes pid a member of the group, once; a group exists while it has members. A process may be in many groups. meta
+// is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
+// What is broadcast after Join has returned reaches the process. The error is [ErrNoProcess].
+//
+// What is broadcast from now on waits in the mailbox until the callback that has joined returns. A process that still
+// has slow work to do before it can handle messages does that first, then joins, and then asks for what it has missed.
+func (r *Registry) Join(group string, pid actor.PID, meta any) error {
+	e := r.entriesOf(pid)
+	if e == nil {
+		return fmt.Errorf("registry: join %q by %v: %w", group, pid, ErrNoProcess)
+	}
+	var n news
+	m := &member{who: e, to: e.ref, seat: e.seat, meta: meta}
+	if old, ok := e.find(registrationKey{kind: RegisteredMember, name: group}).(*member); ok {
+		n = r.renew(old, m)
+		e.replace(old, m)
+	} else {
+		n = r.enter(group, m)
+		e.add(m)
+	}
+	e.mu.Unlock()
+	r.deliver(n)
+	return nil
+}
+
+// Leave takes pid out of the group. Once it has returned, the process gets nothing more from it: no broadcast that
+// begins later, and none that was made before and waits in its mailbox, which is dropped when its turn comes. What a
+// socket was given to write before that is written. Leave does nothing when pid is no member.
+func (r *Registry) Leave(group string, pid actor.PID) {
+	r.vacate(registrationKey{kind: RegisteredMember, name: group}, pid)
+}
+
+// enter makes m a member of the group of that name.
+func (r *Registry) enter(name string, m *member) news {
+	t := r.groupShard(name)
+	t.mu.RLock()
+	if g := t.m.Get(name); g != nil {
+		if readers, ok := g.admit(m, false); ok {
+			t.mu.RUnlock()
+			return news{readers: readers}
+		}
+	}
+	t.mu.RUnlock()
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := t.group(name)
+	readers, _ := g.admit(m, true)
+	var n news
+	if g.count() == 1 {
+		n = g.announce(t.listeners, true)
+	}
+	n.readers = readers
+	g.divide()
+	return n
+}
+
+// admit adds m. Without the lock for writing it refuses to be the first, and to make a small group large.
+func (g *group) admit(m *member, writing bool) ([]*reader, bool) {
+	pt := g.part(uint64(m.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	switch {
+	case g.parts() != nil:
+		if !addFrom(&g.more.count, 1, writing) {
+			return nil, false
+		}
+	case !writing && (len(pt.members) == 0 || len(pt.members) >= smallGroup):
+		return nil, false
+	}
+	m.group, m.at, m.since = g, int32(len(pt.members)), g.left.Load()
+	pt.members = append(pt.members, m)
+	if g.watched() {
+		return g.more.journal.joined(m), true
+	}
+	return nil, true
+}
+
+// addFrom adds d, and without force only when the first does not come and the last does not go by it.
+func addFrom(count *atomic.Int64, d int64, force bool) bool {
+	if force {
+		count.Add(d)
+		return true
+	}
+	for {
+		n := count.Load()
+		if n == 0 || n+d == 0 {
+			return false
+		}
+		if count.CompareAndSwap(n, n+d) {
+			return true
+		}
+	}
+}
+
+// renew puts m in the place of old, for its meta.
+func (r *Registry) renew(old, m *member) news {
+	g := old.group
+	t := r.groupShard(g.name)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	pt := g.part(uint64(old.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	m.group, m.at, m.since = g, old.at, old.since
+	pt.members[m.at] = m
+	if g.watched() {
+		return news{readers: g.more.journal.renewed(old, m)}
+	}
+	return news{}
+}
+
+func (m *member) vacate(r *Registry) news {
+	g := m.group
+	t := r.groupShard(g.name)
+	t.mu.RLock()
+	readers, ok := g.release(m, false)
+	t.mu.RUnlock()
+	if ok {
+		return news{readers: readers}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	readers, _ = g.release(m, true)
+	var n news
+	if g.count() == 0 {
+		n = g.announce(t.listeners, false)
+		t.tidy(g)
+	}
+	n.readers = readers
+	return n
+}
+
+// release takes m out. Without the lock for writing it refuses to take out the last one.
+func (g *group) release(m *member, writing bool) ([]*reader, bool) {
+	pt := g.part(uint64(m.seat))
+	pt.mu.Lock()
+	defer pt.mu.Unlock()
+	switch {
+	case g.parts() != nil:
+		if !addFrom(&g.more.count, -1, writing) {
+			return nil, false
+		}
+	case !writing && len(pt.members) == 1:
+		return nil, false
+	}
+	last := len(pt.members) - 1
+	pt.members[m.at] = pt.members[last]
+	pt.members[m.at].at = m.at
+	pt.members[last] = nil
+	pt.members = host.Shrink(pt.members[:last])
+	if !m.who.gone { // what waits in the mailbox of one that ends is dropped anyway
+		g.left.Add(1)
+	}
+	if g.watched() {
+		return g.more.journal.left(m), true
+	}
+	return nil, true
+}
