@@ -44,7 +44,7 @@ const (
 //
 //   - connect-ns, deliver-ns, drain-ns: for each socket, by the wall clock with all cores. Connecting is Server.Upgrade and
 //     Join, with one request for all and a minimal http.Hijacker instead of net/http. A delivery ends when the client can read it.
-//   - heap-B/conn: of the socket asleep with process, group entry, place in the wheel and both ends of its pipe. pipe-B/conn
+//   - heap-B/conn: of the socket asleep with process, group entry, place in the queue of deadlines and both ends of its pipe. pipe-B/conn
 //     is the pipe's part, with 40 B of this benchmark. stack-B/conn is what goroutine stacks the System has more than before.
 //   - goroutines: the most there were, and in which step; 3 of them are of the benchmark itself.
 //   - peak-MB: the most resident memory; where there is no /proc what the runtime has from the system.
@@ -122,7 +122,7 @@ func millionOnce(b *testing.B, n int) map[string]float64 {
 				bad.CompareAndSwap(nil, &c)
 			}
 		},
-		// Nobody answers pings here, and nobody is to give up. IdleTimeout is on, so that all stand in the wheel.
+		// Nobody answers pings here, and nobody is to give up. IdleTimeout is on, so that all stand in the queue.
 		PingInterval: -1, IdleTimeout: time.Hour, CloseTimeout: millionPatience, ShutdownTimeout: millionPatience,
 	})
 	if err != nil {

@@ -6,17 +6,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/socket/internal/wheel"
+	"github.com/troupe-dev/troupe/socket/internal/deadline"
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// pulse watches over the peer's silence with one deadline in the Server's wheel: it pings, it lets the socket sleep, and
+// pulse watches over the peer's silence with one deadline: it pings, it lets the socket sleep, and
 // it ends reading when the peer has been silent, or over one message, for too long. Traffic does not touch the deadline.
 // It comes when something can be due at the earliest, and then looks at what has happened since. Behind the end it
 // is how long the peer's Close is waited for.
 type pulse struct {
 	c     *conn
-	entry wheel.Entry
+	entry deadline.Entry
 
 	mu      sync.Mutex
 	over    bool
@@ -56,7 +56,7 @@ func (p *pulse) schedule(now time.Time) {
 	at := p.since(now)
 	if next, ok := p.next(at); ok {
 		// What became due just now is looked at again.
-		p.c.srv.wheel.Set(&p.entry, p, now, max(next-at, time.Millisecond))
+		p.c.srv.deadlines.Set(&p.entry, p, now, max(next-at, time.Millisecond))
 	}
 }
 
@@ -65,7 +65,7 @@ func (p *pulse) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = true
-	p.c.srv.wheel.Stop(&p.entry)
+	p.c.srv.deadlines.Stop(&p.entry)
 }
 
 // bury is stop when TCP is closed: nothing is waited for any more.
@@ -98,7 +98,7 @@ func (p *pulse) part(wait time.Duration, lingers bool) {
 		return
 	}
 	p.parting, p.lingers = true, lingers
-	p.c.srv.wheel.Set(&p.entry, p, time.Now(), wait)
+	p.c.srv.deadlines.Set(&p.entry, p, time.Now(), wait)
 }
 
 // wait waits for what is on its way.
@@ -164,7 +164,7 @@ func (p *pulse) quietSince(silent time.Duration) time.Duration {
 	return p.quiet
 }
 
-// Due implements wheel.Target.
+// Due implements deadline.Target.
 func (p *pulse) Due(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

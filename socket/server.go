@@ -12,8 +12,8 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/socket/internal/deadline"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
-	"github.com/troupe-dev/troupe/socket/internal/wheel"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
@@ -36,7 +36,7 @@ type Server struct {
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
 	notifier  notify.Notifier
-	wheel     wheel.Wheel
+	deadlines deadline.Queue
 	upgrader  *wire.Upgrader
 
 	mu        sync.Mutex

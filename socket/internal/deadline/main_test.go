@@ -1,4 +1,4 @@
-package wheel_test
+package deadline_test
 
 import (
 	"testing"

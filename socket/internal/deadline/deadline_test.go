@@ -1,4 +1,4 @@
-package wheel_test
+package deadline_test
 
 import (
 	"math/rand/v2"
@@ -9,7 +9,7 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/troupe-dev/troupe/socket/internal/wheel"
+	"github.com/troupe-dev/troupe/socket/internal/deadline"
 )
 
 // due is a Target made of a func.
@@ -20,18 +20,18 @@ func (f due) Due(now time.Time) { f(now) }
 // slack is how late what was set for d may be called.
 func slack(d time.Duration) time.Duration { return max(d/32, time.Millisecond) }
 
-func TestWheel_callsOnceAndInTime(t *testing.T) {
+func TestQueue_callsOnceAndInTime(t *testing.T) {
 	for _, d := range []time.Duration{
 		-time.Second, 0, 1, time.Microsecond, time.Millisecond, 1234567, 31 * time.Millisecond, 32 * time.Millisecond,
 		33 * time.Millisecond, time.Second, 15 * time.Second, time.Minute, time.Hour, 24 * time.Hour, 10000 * time.Hour,
 	} {
 		t.Run(d.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var w wheel.Wheel
-				var e wheel.Entry
+				var q deadline.Queue
+				var e deadline.Entry
 				var calls []time.Duration
 				begin := time.Now()
-				w.Set(&e, due(func(now time.Time) {
+				q.Set(&e, due(func(now time.Time) {
 					if !now.Equal(time.Now()) {
 						t.Errorf("Due was told %v, want the present %v", now, time.Now())
 					}
@@ -45,7 +45,7 @@ func TestWheel_callsOnceAndInTime(t *testing.T) {
 				if late := calls[0] - max(d, 0); late < 0 || late > slack(d) {
 					t.Errorf("called after %v, %v late, want at most %v", calls[0], late, slack(d))
 				}
-				if w.Stop(&e) {
+				if q.Stop(&e) {
 					t.Error("Stop after the call: got true, want false")
 				}
 			})
@@ -53,37 +53,37 @@ func TestWheel_callsOnceAndInTime(t *testing.T) {
 	}
 }
 
-func TestWheel_cutsTheLongestTimes(t *testing.T) {
+func TestQueue_cutsTheLongestTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		var e wheel.Entry
-		w.Set(&e, due(func(time.Time) { t.Error("called") }), time.Now(), 1<<63-1)
+		var q deadline.Queue
+		var e deadline.Entry
+		q.Set(&e, due(func(time.Time) { t.Error("called") }), time.Now(), 1<<63-1)
 		time.Sleep(50 * 365 * 24 * time.Hour)
-		if !w.Stop(&e) {
+		if !q.Stop(&e) {
 			t.Error("Stop after 50 years: got false, want true")
 		}
 	})
 }
 
-func TestWheel_Stop(t *testing.T) {
+func TestQueue_Stop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		var e wheel.Entry
-		if w.Stop(&e) {
+		var q deadline.Queue
+		var e deadline.Entry
+		if q.Stop(&e) {
 			t.Error("Stop of what was never set: got true, want false")
 		}
-		w.Set(&e, due(func(time.Time) { t.Error("called after Stop") }), time.Now(), time.Second)
-		if !w.Stop(&e) {
+		q.Set(&e, due(func(time.Time) { t.Error("called after Stop") }), time.Now(), time.Second)
+		if !q.Stop(&e) {
 			t.Error("Stop: got false, want true")
 		}
-		if w.Stop(&e) {
+		if q.Stop(&e) {
 			t.Error("second Stop: got true, want false")
 		}
 		time.Sleep(time.Minute)
 	})
 }
 
-func TestWheel_SetReplaces(t *testing.T) {
+func TestQueue_SetReplaces(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		first, then time.Duration
@@ -94,12 +94,12 @@ func TestWheel_SetReplaces(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var w wheel.Wheel
-				var e wheel.Entry
+				var q deadline.Queue
+				var e deadline.Entry
 				begin := time.Now()
 				calls := 0
-				w.Set(&e, due(func(time.Time) { t.Error("the replaced Target was called") }), begin, tt.first)
-				w.Set(&e, due(func(time.Time) {
+				q.Set(&e, due(func(time.Time) { t.Error("the replaced Target was called") }), begin, tt.first)
+				q.Set(&e, due(func(time.Time) {
 					calls++
 					if got := time.Since(begin); got < tt.then || got > tt.then+slack(tt.then) {
 						t.Errorf("called after %v, want %v", got, tt.then)
@@ -115,10 +115,10 @@ func TestWheel_SetReplaces(t *testing.T) {
 	}
 }
 
-func TestWheel_SetInDue(t *testing.T) {
+func TestQueue_SetInDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		var e wheel.Entry
+		var q deadline.Queue
+		var e deadline.Entry
 		calls, last := 0, time.Now()
 		var again due
 		again = func(now time.Time) {
@@ -129,9 +129,9 @@ func TestWheel_SetInDue(t *testing.T) {
 				t.Errorf("call %d came after %v, want 10ms", calls, d)
 			}
 			last = now
-			w.Set(&e, again, now, 10*time.Millisecond)
+			q.Set(&e, again, now, 10*time.Millisecond)
 		}
-		w.Set(&e, again, last, 10*time.Millisecond)
+		q.Set(&e, again, last, 10*time.Millisecond)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if calls != 1000 {
@@ -140,11 +140,11 @@ func TestWheel_SetInDue(t *testing.T) {
 	})
 }
 
-func TestWheel_entriesOfTheBucketThatIsFired(t *testing.T) {
+func TestQueue_entriesOfTheBucketThatIsFired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
+		var q deadline.Queue
 		const again = 100 // added to the number of what was set again
-		entries := make([]wheel.Entry, 9)
+		entries := make([]deadline.Entry, 9)
 		var mu sync.Mutex
 		var called []int
 		now := time.Now()
@@ -162,21 +162,21 @@ func TestWheel_entriesOfTheBucketThatIsFired(t *testing.T) {
 				for j := range entries {
 					switch {
 					case j == i:
-						if w.Stop(&entries[j]) {
+						if q.Stop(&entries[j]) {
 							t.Error("Stop of the entry that is called: got true, want false")
 						}
 					case j%3 == 0:
-						if !w.Stop(&entries[j]) {
+						if !q.Stop(&entries[j]) {
 							t.Errorf("Stop of entry %d, which is due: got false, want true", j)
 						}
 					case j%3 == 1:
-						w.Set(&entries[j], target(j+again), now, time.Minute)
+						q.Set(&entries[j], target(j+again), now, time.Minute)
 					}
 				}
 			}
 		}
 		for i := range entries {
-			w.Set(&entries[i], target(i), now, time.Second)
+			q.Set(&entries[i], target(i), now, time.Second)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
@@ -210,21 +210,21 @@ func TestWheel_entriesOfTheBucketThatIsFired(t *testing.T) {
 	})
 }
 
-func TestWheel_StopEmptiesTheBucketThatIsFired(t *testing.T) {
+func TestQueue_StopEmptiesTheBucketThatIsFired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		var entries [2]wheel.Entry
+		var q deadline.Queue
+		var entries [2]deadline.Entry
 		calls := make(chan int, 10)
 		now := time.Now()
 		for i := range entries {
 			other := &entries[1-i]
-			w.Set(&entries[i], due(func(time.Time) {
+			q.Set(&entries[i], due(func(time.Time) {
 				calls <- i
-				if !w.Stop(other) {
+				if !q.Stop(other) {
 					t.Error("Stop of the other, which is due: got false, want true")
 				}
 				// Due in the past, at the very instant that is being fired.
-				w.Set(other, due(func(time.Time) { calls <- 1 - i }), now, time.Second)
+				q.Set(other, due(func(time.Time) { calls <- 1 - i }), now, time.Second)
 			}), now, time.Second)
 		}
 		time.Sleep(time.Minute)
@@ -232,22 +232,22 @@ func TestWheel_StopEmptiesTheBucketThatIsFired(t *testing.T) {
 		if len(calls) != 2 || <-calls+<-calls != 1 {
 			t.Error("want one call for each")
 		}
-		if got := wheel.Buckets(&w); got != 0 {
+		if got := deadline.Buckets(&q); got != 0 {
 			t.Errorf("%d buckets are left, want 0", got)
 		}
 	})
 }
 
-func TestWheel_callsOneAtATime(t *testing.T) {
+func TestQueue_callsOneAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		var first, second wheel.Entry
+		var q deadline.Queue
+		var first, second deadline.Entry
 		calls := make(chan string, 10)
 		now := time.Now()
-		w.Set(&first, due(func(time.Time) {
+		q.Set(&first, due(func(time.Time) {
 			calls <- "begin"
-			w.Set(&second, due(func(time.Time) { calls <- "begin"; calls <- "end" }), now, 0) // due at once
-			wheel.Fire(&w)                                                                    // the timer fires again
+			q.Set(&second, due(func(time.Time) { calls <- "begin"; calls <- "end" }), now, 0) // due at once
+			deadline.Fire(&q)                                                                 // the timer fires again
 			calls <- "end"
 		}), now, time.Second)
 		time.Sleep(time.Minute)
@@ -262,17 +262,17 @@ func TestWheel_callsOneAtATime(t *testing.T) {
 
 // model is an entry and what must happen to it.
 type model struct {
-	entry wheel.Entry
+	entry deadline.Entry
 	set   bool
 	at    time.Time // not before
 	by    time.Time // not after
 }
 
-func TestWheel_againstAModel(t *testing.T) {
+func TestQueue_againstAModel(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
-			var w wheel.Wheel
+			var q deadline.Queue
 			entries := make([]model, 200)
 			var mu sync.Mutex // of rnd and the models
 			calls, sets, stops := 0, 0, 0
@@ -282,7 +282,7 @@ func TestWheel_againstAModel(t *testing.T) {
 				now := time.Now()
 				m.set, m.at, m.by = true, now.Add(d), now.Add(d+slack(d))
 				sets++
-				w.Set(&m.entry, due(func(now time.Time) {
+				q.Set(&m.entry, due(func(now time.Time) {
 					mu.Lock()
 					defer mu.Unlock()
 					calls++
@@ -309,7 +309,7 @@ func TestWheel_againstAModel(t *testing.T) {
 					}
 					set(m)
 				} else {
-					if got := w.Stop(&m.entry); got != m.set {
+					if got := q.Stop(&m.entry); got != m.set {
 						t.Errorf("Stop: got %v, want %v", got, m.set)
 					}
 					if m.set {
@@ -331,7 +331,7 @@ func TestWheel_againstAModel(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			for i := range entries {
-				if entries[i].set && w.Stop(&entries[i].entry) {
+				if entries[i].set && q.Stop(&entries[i].entry) {
 					stops++
 				}
 			}
@@ -342,27 +342,27 @@ func TestWheel_againstAModel(t *testing.T) {
 	}
 }
 
-// TestWheel_concurrent is on the real clock, for the race detector: a Stop
+// TestQueue_concurrent is on the real clock, for the race detector: a Stop
 // that returned true means no call, everything else exactly one.
-func TestWheel_concurrent(t *testing.T) {
+func TestQueue_concurrent(t *testing.T) {
 	const workers, rounds = 4, 3000
-	var w wheel.Wheel
+	var q deadline.Queue
 	var wg sync.WaitGroup
 	for i := range workers {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(i), 2))
-			var e wheel.Entry
+			var e deadline.Entry
 			called := make(chan struct{}, 2)
 			target := due(func(time.Time) { called <- struct{}{} })
 			for range rounds {
-				w.Set(&e, target, time.Now(), time.Duration(rnd.IntN(int(500*time.Microsecond))))
+				q.Set(&e, target, time.Now(), time.Duration(rnd.IntN(int(500*time.Microsecond))))
 				for range rnd.IntN(200) {
 					_ = rnd.Uint64()
 				}
 				if rnd.IntN(20) == 0 {
 					time.Sleep(time.Duration(rnd.IntN(int(time.Millisecond))))
 				}
-				if !w.Stop(&e) {
+				if !q.Stop(&e) {
 					<-called
 				}
 				if len(called) > 0 {
@@ -374,56 +374,56 @@ func TestWheel_concurrent(t *testing.T) {
 	wg.Wait()
 }
 
-func TestWheel_leavesNoTimer(t *testing.T) {
+func TestQueue_leavesNoTimer(t *testing.T) {
 	// A bubble whose timers have all fired or are stopped, and whose goroutines wait
 	// for a channel, is a deadlock: so time that stands still shows that no timer runs.
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		entries := make([]wheel.Entry, 100)
+		var q deadline.Queue
+		entries := make([]deadline.Entry, 100)
 		for i := range entries {
-			w.Set(&entries[i], due(func(time.Time) { t.Error("called") }), time.Now(), time.Duration(i)*time.Second+time.Hour)
+			q.Set(&entries[i], due(func(time.Time) { t.Error("called") }), time.Now(), time.Duration(i)*time.Second+time.Hour)
 		}
 		for i := range entries {
-			if !w.Stop(&entries[i]) {
+			if !q.Stop(&entries[i]) {
 				t.Errorf("Stop of entry %d: got false, want true", i)
 			}
 		}
-		if wheel.Ticking(&w) {
+		if deadline.Ticking(&q) {
 			t.Error("the timer runs while nothing is set")
 		}
-		w.Set(&entries[0], due(func(time.Time) {}), time.Now(), time.Second)
-		if !wheel.Ticking(&w) {
+		q.Set(&entries[0], due(func(time.Time) {}), time.Now(), time.Second)
+		if !deadline.Ticking(&q) {
 			t.Error("the timer does not run while something is set")
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if wheel.Ticking(&w) {
+		if deadline.Ticking(&q) {
 			t.Error("the timer runs after the last call")
 		}
 	})
 }
 
-func TestWheel_hasFewBuckets(t *testing.T) {
+func TestQueue_hasFewBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w wheel.Wheel
-		entries := make([]wheel.Entry, 10_000)
+		var q deadline.Queue
+		entries := make([]deadline.Entry, 10_000)
 		begin := time.Now()
 		for i := range entries {
-			w.Set(&entries[i], due(func(time.Time) {}), begin.Add(time.Duration(i)*6*time.Millisecond), time.Minute)
+			q.Set(&entries[i], due(func(time.Time) {}), begin.Add(time.Duration(i)*6*time.Millisecond), time.Minute)
 		}
-		if got := wheel.Buckets(&w); got > 65 {
+		if got := deadline.Buckets(&q); got > 65 {
 			t.Errorf("%d buckets for times of one length, want at most 65", got)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if got := wheel.Buckets(&w); got != 0 {
+		if got := deadline.Buckets(&q); got != 0 {
 			t.Errorf("%d buckets after all calls, want 0", got)
 		}
 	})
 }
 
 func TestEntry_isSmall(t *testing.T) {
-	if got := unsafe.Sizeof(wheel.Entry{}); got > 48 {
+	if got := unsafe.Sizeof(deadline.Entry{}); got > 48 {
 		t.Errorf("an Entry has %d bytes, want at most 48", got)
 	}
 }

@@ -1,17 +1,17 @@
-// Package wheel keeps coarse deadlines, such as those of a million idle
+// Package deadline keeps coarse deadlines, such as those of a million idle
 // sockets, with one runtime timer.
 //
-//	w.Set(&c.idle, c, now, time.Minute)
+//	q.Set(&c.idle, c, now, time.Minute)
 //	...
-//	w.Stop(&c.idle)
+//	q.Stop(&c.idle)
 //
 // A deadline is rounded up to a multiple of a power of two of nanoseconds which is at most
 // 1/32 of the time until it, and those that meet at one instant share a bucket.
 // So there are few buckets however many deadlines are set: at most 65 for each
 // doubling of the times in use. Setting, replacing and stopping take constant
-// time and, once there is a bucket, no memory. Nothing rotates and nothing is
-// looked at before it is due: an idle Wheel sleeps until its first bucket.
-package wheel
+// time and, once there is a bucket, no memory. Nothing is
+// looked at before it is due: an idle Queue sleeps until its first bucket.
+package deadline
 
 import (
 	"math/bits"
@@ -28,16 +28,16 @@ const longest = time.Duration(1 << 61)
 
 // Target is who is told that a deadline has passed.
 type Target interface {
-	// Due is called on a goroutine of the Wheel, one at a time, with no lock held.
+	// Due is called on a goroutine of the Queue, one at a time, with no lock held.
 	// It must not block, and may call Set and Stop. now is not before the deadline;
 	// it is the present but for the time that other calls of Due have taken.
 	Due(now time.Time)
 }
 
-// Wheel keeps deadlines. The zero value works. All methods may be called from
+// Queue keeps deadlines. The zero value works. All methods may be called from
 // any goroutine at the same time. It has no goroutine but while calls of Due are
 // made, and its one timer is stopped while no deadline is set.
-type Wheel struct {
+type Queue struct {
 	mu      sync.Mutex
 	born    time.Time // from which instants are counted; set by the first Set
 	timer   *time.Timer
@@ -46,13 +46,13 @@ type Wheel struct {
 	buckets buckets
 }
 
-// instant is a time in nanoseconds since the Wheel's first Set.
+// instant is a time in nanoseconds since the Queue's first Set.
 type instant int64
 
 const never = instant(1<<63 - 1)
 
 // Entry is the place of one deadline; embed it. The zero value is ready and not
-// set. An Entry must not be copied, nor be used with two Wheels, while it is set.
+// set. An Entry must not be copied, nor be used with two Queues, while it is set.
 type Entry struct {
 	bucket     *bucket // nil: not set
 	prev, next *Entry  // of bucket
@@ -63,38 +63,38 @@ type Entry struct {
 // millisecond if that is more, after it, apart from what the scheduler and other
 // calls of Due take. It replaces what was set for e: that is not called any more,
 // unless the call has begun. A d below 0 counts as 0.
-func (w *Wheel) Set(e *Entry, t Target, now time.Time, d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.born.IsZero() {
-		w.born, w.alarm = now, never
+func (q *Queue) Set(e *Entry, t Target, now time.Time, d time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.born.IsZero() {
+		q.born, q.alarm = now, never
 	}
-	at := round(now.Sub(w.born), min(max(d, 0), longest))
+	at := round(now.Sub(q.born), min(max(d, 0), longest))
 	switch {
 	case e.bucket == nil:
 	case e.bucket.at == at:
 		e.target = t
 		return
 	default:
-		w.remove(e)
+		q.remove(e)
 	}
 	e.target = t
-	w.buckets.at(at).add(e)
-	w.rouse()
+	q.buckets.at(at).add(e)
+	q.rouse()
 }
 
 // Stop takes the last Set of e back. True: its Due will not be called. False: e
 // was not set, or Due has been or is being called.
-func (w *Wheel) Stop(e *Entry) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (q *Queue) Stop(e *Entry) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	if e.bucket == nil {
 		return false
 	}
-	w.remove(e)
-	if len(w.buckets.heap) == 0 && w.alarm != never {
-		w.timer.Stop()
-		w.alarm = never
+	q.remove(e)
+	if len(q.buckets.heap) == 0 && q.alarm != never {
+		q.timer.Stop()
+		q.alarm = never
 	}
 	return true
 }
@@ -109,65 +109,65 @@ func round(now, d time.Duration) instant {
 }
 
 // remove takes e, which is set, out of its bucket.
-func (w *Wheel) remove(e *Entry) {
+func (q *Queue) remove(e *Entry) {
 	b := e.bucket
 	b.remove(e)
 	if b.first == nil && !b.firing() {
-		w.buckets.drop(b)
+		q.buckets.drop(b)
 	}
 }
 
 // rouse makes sure that the timer does not fire after the first bucket is due.
 // It may fire before, when an earlier one has become empty: that is rarer than
 // that setting the timer each time would pay.
-func (w *Wheel) rouse() {
-	if w.firing || len(w.buckets.heap) == 0 {
+func (q *Queue) rouse() {
+	if q.firing || len(q.buckets.heap) == 0 {
 		return
 	}
-	first := w.buckets.heap[0].at
-	if first >= w.alarm {
+	first := q.buckets.heap[0].at
+	if first >= q.alarm {
 		return
 	}
-	w.alarm = first
-	d := time.Duration(first) - time.Since(w.born)
-	if w.timer == nil {
-		w.timer = time.AfterFunc(d, w.fire)
+	q.alarm = first
+	d := time.Duration(first) - time.Since(q.born)
+	if q.timer == nil {
+		q.timer = time.AfterFunc(d, q.fire)
 	} else {
-		w.timer.Reset(d)
+		q.timer.Reset(d)
 	}
 }
 
 // fire runs on the timer's goroutine. A second one, which a Set has started
 // after the first timer had fired, finds the first at work.
-func (w *Wheel) fire() {
-	w.mu.Lock() // not unlocked by defer: a panic in Due comes without the mutex
-	if w.firing {
-		w.mu.Unlock()
+func (q *Queue) fire() {
+	q.mu.Lock() // not unlocked by defer: a panic in Due comes without the mutex
+	if q.firing {
+		q.mu.Unlock()
 		return
 	}
-	w.firing, w.alarm = true, never
+	q.firing, q.alarm = true, never
 	for {
 		now := time.Now()
-		b := w.buckets.due(instant(now.Sub(w.born)))
+		b := q.buckets.due(instant(now.Sub(q.born)))
 		if b == nil {
 			break
 		}
-		w.call(b, now)
-		w.buckets.recycle(b)
+		q.call(b, now)
+		q.buckets.recycle(b)
 	}
-	w.firing = false
-	w.rouse()
-	w.mu.Unlock()
+	q.firing = false
+	q.rouse()
+	q.mu.Unlock()
 }
 
 // call makes the calls for a bucket that is not among the others any more. What
 // is left in it may be stopped meanwhile.
-func (w *Wheel) call(b *bucket, now time.Time) {
+func (q *Queue) call(b *bucket, now time.Time) {
 	for e := b.first; e != nil; e = b.first {
 		t := e.target
 		b.remove(e)
-		w.mu.Unlock()
+		q.mu.Unlock()
 		t.Due(now)
-		w.mu.Lock()
+		q.mu.Lock()
 	}
 }

@@ -1,4 +1,4 @@
-package wheel
+package deadline
 
 import "container/heap"
 
