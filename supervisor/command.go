@@ -11,11 +11,11 @@ import (
 func (s *Supervisor) command(ctx context.Context, id string, f func(*tree, *child) (<-chan error, error)) error {
 	t := s.running()
 	if t == nil {
-		return s.failed(id, ErrNotRunning)
+		return s.rep.failed(id, ErrNotRunning)
 	}
 	wait, err := t.command(id, f)
 	if err != nil {
-		return s.failed(id, err)
+		return s.rep.failed(id, err)
 	}
 	if wait == nil {
 		return nil
@@ -29,7 +29,7 @@ func (s *Supervisor) command(ctx context.Context, id string, f func(*tree, *chil
 			err = context.Cause(ctx)
 		}
 	}
-	return s.failed(id, err)
+	return s.rep.failed(id, err)
 }
 
 func (t *tree) command(id string, f func(*tree, *child) (<-chan error, error)) (<-chan error, error) {
@@ -41,16 +41,6 @@ func (t *tree) command(id string, f func(*tree, *child) (<-chan error, error)) (
 	wait, err := f(t, t.byID[id])
 	t.poke()
 	return wait, err
-}
-
-// failed is err with the names of the supervisor and the child, if it does not have them.
-func (s *Supervisor) failed(id string, err error) error {
-	var start *StartError
-	var left *AbandonedError
-	if err == nil || errors.As(err, &start) || errors.As(err, &left) {
-		return err
-	}
-	return fmt.Errorf("supervisor %s: child %q: %w", s.rep.name, id, err)
 }
 
 // StartChild adds a child after the others and starts it, at once: it waits neither for a start nor for a restart that

@@ -129,12 +129,12 @@ func TestSupervisor_commandsWithDeadline(t *testing.T) {
 func TestSupervisor_terminateLeavesBehind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := serve(t, supervisor.Config{}, spec("a", lingering(time.Hour), 0))
-		var left *supervisor.AbandonedError
-		if err := r.TerminateChild(t.Context(), "a"); !errors.As(err, &left) {
+		var abandoned *supervisor.AbandonedError
+		if err := r.TerminateChild(t.Context(), "a"); !errors.As(err, &abandoned) {
 			t.Errorf("TerminateChild: %v, want a *AbandonedError", err)
 		}
 		r.wantChildren("then", "a:stopped")
-		if err := r.end(); !errors.As(err, &left) || left.Children[0] != "a" {
+		if err := r.end(); !errors.As(err, &abandoned) || abandoned.Children[0] != "a" {
 			t.Errorf("Serve: %v, want a *AbandonedError that names a", err)
 		}
 		time.Sleep(time.Hour)

@@ -47,8 +47,8 @@ func TestDynamic_stopsServicesAtOnce(t *testing.T) {
 		if took := time.Since(start); took != 30*time.Second {
 			t.Errorf("Serve took %v to end, want the 30s of the one that hangs", took)
 		}
-		left, ok := errors.AsType[*supervisor.AbandonedError](err)
-		if want := []string{"hangs", "hangs, and has less time"}; !ok || !slices.Equal(left.Children, want) {
+		abandoned, ok := errors.AsType[*supervisor.AbandonedError](err)
+		if want := []string{"hangs", "hangs, and has less time"}; !ok || !slices.Equal(abandoned.Children, want) {
 			t.Errorf("Serve returned %v, want an *AbandonedError of %q", err, want)
 		}
 		for i := range n {
@@ -130,8 +130,8 @@ func TestDynamic_abandons(t *testing.T) {
 					d.journal.take()
 					start := time.Now()
 					err := f()
-					left, ok := errors.AsType[*supervisor.AbandonedError](err)
-					if took := time.Since(start); !ok || !slices.Equal(left.Children, []string{"a"}) || took != test.takes {
+					abandoned, ok := errors.AsType[*supervisor.AbandonedError](err)
+					if took := time.Since(start); !ok || !slices.Equal(abandoned.Children, []string{"a"}) || took != test.takes {
 						t.Errorf("%s: %v after %v, want an *AbandonedError of a after %v", what, err, took, test.takes)
 					}
 					d.want("events of "+what, "abandoned a")

@@ -21,28 +21,28 @@ type dynActor struct {
 }
 
 // spawn is Dynamic.Spawn.
-func (p *pool) spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (pid actor.PID, err error) {
-	if err = p.reserve(); err != nil {
+func (r *dynamicRun) spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (pid actor.PID, err error) {
+	if err = r.reserve(); err != nil {
 		return pid, err
 	}
 	c := &dynActor{sys: sys, newActor: newActor, o: o}
-	switch d := p.d.cfg.Shutdown; {
+	switch d := r.d.cfg.Shutdown; {
 	case d == Infinity || d > 0:
 		c.o.Shutdown = d
 	case d == 0 && o.Shutdown == 0:
 		c.o.Shutdown = defaultShutdown
 	}
 	shutdown := max(c.o.Shutdown, Infinity)
-	if p.d.cfg.Shutdown == Kill {
+	if r.d.cfg.Shutdown == Kill {
 		shutdown = Kill
 	}
-	c.dynChild = dynChild{p: p, self: c, id: id, course: course{yields: true, shutdown: shutdown}}
+	c.dynChild = dynChild{run: r, self: c, id: id, course: course{yields: true, shutdown: shutdown}}
 	if c.o.Label == "" {
 		c.o.Label = id
 	}
 	if id != "" {
-		if present, err := p.enter(id, &c.dynChild); err != nil {
-			p.release(false)
+		if present, err := r.enter(id, &c.dynChild); err != nil {
+			r.release(false)
 			if present != nil {
 				pid = present.info().PID
 			}
@@ -78,7 +78,7 @@ func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err erro
 	if err = i.spawn(ctx, c.sys, c.newActor, c.o); err == nil {
 		pid := *begun.Load()
 		c.mu.Lock()
-		if c.pid == pid && !c.resting { // else that life is over already
+		if c.pid == pid && !c.idle { // else that life is over already
 			c.becameReady()
 		}
 		c.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err erro
 	case pid != nil && !owned:
 		c.event(Event{Kind: EventExited, PID: *pid, Reason: err, ExitKind: exit.KindOf(err)})
 	}
-	return actor.PID{}, owned, &StartError{Supervisor: c.p.d.rep.name, Child: cmp.Or(c.name(), c.o.Label, "actor"), Err: err}
+	return actor.PID{}, owned, &StartError{Supervisor: c.run.d.rep.name, Child: cmp.Or(c.name(), c.o.Label, "actor"), Err: err}
 }
 
 // late is for the end of an incarnation whose Spawn was given up while its Init was running. Until then it is a child
@@ -118,7 +118,7 @@ func (c *dynActor) begun(pid actor.PID) error {
 	stopped, restarts := c.stage != alive, c.restarts
 	c.mu.Unlock()
 	switch {
-	case c.p.closed.Load():
+	case c.run.closed.Load():
 		return ErrNotRunning
 	case stopped:
 		return ErrTerminated
@@ -136,37 +136,37 @@ func (c *dynActor) takeIn(pid actor.PID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.stage == abandoned && c.p.closed.Load(): // newActor has taken too long
+	case c.stage == abandoned && c.run.closed.Load(): // newActor has taken too long
 		return ErrNotRunning
 	case c.stage == abandoned:
 		return ErrTerminated
 	case c.over: // it was killed at this moment
 		return exit.ErrKilled
 	case c.id == "":
-		if _, err := c.p.enter(pid.String(), &c.dynChild); err != nil {
+		if _, err := c.run.enter(pid.String(), &c.dynChild); err != nil {
 			return err
 		}
 		c.id = pid.String()
 	}
-	c.pid, c.resting = pid, false
+	c.pid, c.idle = pid, false
 	return nil
 }
 
 // gone notes that an incarnation is about to end.
-func (c *dynActor) gone(pid actor.PID) { partOf(c.p, pid).gone(pid) }
+func (c *dynActor) gone(pid actor.PID) { partOf(c.run, pid).gone(pid) }
 
 // ended decides what comes after an incarnation. It runs in the exit hook, and so must not wait for anything.
 func (c *dynActor) ended(reason error) {
 	c.mu.Lock()
 	pid := c.pid
 	c.mu.Unlock()
-	was, restarts := c.rest()
+	was, restarts := c.lifeOver()
 	if was.stage == abandoned {
 		c.strikeOff()
 		return
 	}
 	kind := exit.KindOf(reason)
-	if was.stage != alive || c.p.closed.Load() {
+	if was.stage != alive || c.run.closed.Load() {
 		kind = kindOfTold(reason)
 	}
 	c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kind, Restarts: restarts})
@@ -200,7 +200,7 @@ func (c *dynActor) restart(old actor.PID) {
 		return
 	}
 	c.mu.Lock()
-	c.resting = true
+	c.idle = true
 	c.mu.Unlock()
 	if errors.Is(err, ErrNotRunning) || errors.Is(err, ErrTerminated) {
 		return

@@ -76,7 +76,7 @@ type Dynamic struct {
 	cfg DynamicConfig
 	rep reporter
 
-	pool atomic.Pointer[pool] // nil: not served
+	run atomic.Pointer[dynamicRun] // nil: not served
 }
 
 // NewDynamic makes a Dynamic that [Dynamic.Serve] runs. The error lists what is wrong with cfg.
@@ -95,14 +95,14 @@ func NewDynamic(cfg DynamicConfig) (*Dynamic, error) {
 // [*AbandonedError] that names the children that are still running. It is a [Service], ready at once, and may be served
 // again, without children then. ErrServing: it is being served.
 func (d *Dynamic) Serve(ctx context.Context) error {
-	p := newPool(d, ctx)
-	if !d.pool.CompareAndSwap(nil, p) {
+	r := newDynamicRun(d, ctx)
+	if !d.run.CompareAndSwap(nil, r) {
 		return fmt.Errorf("supervisor %s: %w", d.rep.name, ErrServing)
 	}
 	defer d.rep.wait(lastWords(ctx))
-	defer d.pool.Store(nil)
+	defer d.run.Store(nil)
 	Ready(ctx)
-	return p.serve()
+	return r.serve()
 }
 
 // String is DynamicConfig.Name, for those who name the services they run.
@@ -135,22 +135,22 @@ func (d *Dynamic) Spawn(ctx context.Context, id string, sys *actor.System, newAc
 	if sys == nil || newActor == nil {
 		panic("supervisor: Spawn: nil System or nil newActor")
 	}
-	p := d.pool.Load()
-	if p == nil {
-		return actor.PID{}, d.failed(id, ErrNotRunning)
+	r := d.run.Load()
+	if r == nil {
+		return actor.PID{}, d.rep.failed(id, ErrNotRunning)
 	}
-	pid, err := p.spawn(ctx, id, sys, newActor, o)
-	return pid, d.failed(id, err)
+	pid, err := r.spawn(ctx, id, sys, newActor, o)
+	return pid, d.rep.failed(id, err)
 }
 
 // Whereis returns the PID of the actor with that id; its Init may not have returned yet. ok is false when there is
 // none, or when it waits for a restart.
 func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
-	p := d.pool.Load()
-	if p == nil {
+	r := d.run.Load()
+	if r == nil {
 		return pid, false
 	}
-	m := p.find(id)
+	m := r.find(id)
 	if m == nil {
 		return pid, false
 	}
@@ -170,11 +170,11 @@ func (d *Dynamic) Start(ctx context.Context, id string, s Service) error {
 	if id == "" || isNil(s) {
 		return fmt.Errorf("supervisor %s: child %q: the id is empty or the Service is nil", d.rep.name, id)
 	}
-	p := d.pool.Load()
-	if p == nil {
-		return d.failed(id, ErrNotRunning)
+	r := d.run.Load()
+	if r == nil {
+		return d.rep.failed(id, ErrNotRunning)
 	}
-	return d.failed(id, p.startService(ctx, id, s))
+	return d.rep.failed(id, r.startService(ctx, id, s))
 }
 
 // Stop ends a child for good, whatever its restart type, and returns when it has ended. ErrNotFound: there is no such
@@ -183,33 +183,21 @@ func (d *Dynamic) Start(ctx context.Context, id string, s Service) error {
 //
 // A child that wants to end returns; it must not wait for its own end in Stop.
 func (d *Dynamic) Stop(ctx context.Context, id string) error {
-	p := d.pool.Load()
-	if p == nil {
-		return d.failed(id, ErrNotRunning)
+	r := d.run.Load()
+	if r == nil {
+		return d.rep.failed(id, ErrNotRunning)
 	}
-	m := p.find(id)
+	m := r.find(id)
 	if m == nil {
-		return d.failed(id, ErrNotFound)
+		return d.rep.failed(id, ErrNotFound)
 	}
-	return d.failed(id, m.end(ctx))
-}
-
-func (d *Dynamic) failed(id string, err error) error {
-	var start *StartError
-	var left *AbandonedError
-	if err == nil || errors.As(err, &start) || errors.As(err, &left) {
-		return err
-	}
-	if id == "" {
-		return fmt.Errorf("supervisor %s: %w", d.rep.name, err)
-	}
-	return fmt.Errorf("supervisor %s: child %q: %w", d.rep.name, id, err)
+	return d.rep.failed(id, m.end(ctx))
 }
 
 // Count is how many children there are, those that start or wait for a restart included.
 func (d *Dynamic) Count() int {
-	if p := d.pool.Load(); p != nil {
-		return int(p.count.Load())
+	if r := d.run.Load(); r != nil {
+		return int(r.count.Load())
 	}
 	return 0
 }
@@ -217,12 +205,12 @@ func (d *Dynamic) Count() int {
 // Children yields the children, in no order: a snapshot of each partition. The loop body may call the Dynamic.
 func (d *Dynamic) Children() iter.Seq[ChildInfo] {
 	return func(yield func(ChildInfo) bool) {
-		p := d.pool.Load()
-		if p == nil {
+		r := d.run.Load()
+		if r == nil {
 			return
 		}
-		for i := range p.parts {
-			for _, m := range p.parts[i].members() {
+		for i := range r.parts {
+			for _, m := range r.parts[i].members() {
 				if !yield(m.info()) {
 					return
 				}

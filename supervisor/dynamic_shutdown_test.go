@@ -45,11 +45,11 @@ func TestDynamic_shutdown(t *testing.T) {
 		return dyn.Start(context.Background(), "tree", s)
 	}
 	for _, test := range []struct {
-		name     string
-		shutdown time.Duration
-		start    []func(*supervisor.Dynamic, *actor.System) error
-		takes    time.Duration
-		left     []string
+		name      string
+		shutdown  time.Duration
+		start     []func(*supervisor.Dynamic, *actor.System) error
+		takes     time.Duration
+		abandoned []string
 	}{
 		{"nobody", 0, nil, 0, nil},
 		{"at rest", 0, slices.Repeat([]func(*supervisor.Dynamic, *actor.System) error{terminating(0)}, 100), 0, nil},
@@ -58,7 +58,7 @@ func TestDynamic_shutdown(t *testing.T) {
 		{"an actor that takes too long, Shutdown", time.Minute, []func(*supervisor.Dynamic, *actor.System) error{terminating(never)}, time.Minute, nil},
 		{"an actor, Infinity", supervisor.Infinity, []func(*supervisor.Dynamic, *actor.System) error{terminating(time.Hour)}, time.Hour, nil},
 		{"an actor, Kill", supervisor.Kill, []func(*supervisor.Dynamic, *actor.System) error{terminating(time.Hour)}, 0, nil},
-		{"a service that takes too long is left", 0, []func(*supervisor.Dynamic, *actor.System) error{service(never), terminating(0)}, 5 * time.Second, []string{"s"}},
+		{"a service that takes too long is abandoned", 0, []func(*supervisor.Dynamic, *actor.System) error{service(never), terminating(0)}, 5 * time.Second, []string{"s"}},
 		{"a service, Infinity", supervisor.Infinity, []func(*supervisor.Dynamic, *actor.System) error{service(time.Hour)}, time.Hour, nil},
 		{"a service, Kill", supervisor.Kill, []func(*supervisor.Dynamic, *actor.System) error{service(never)}, time.Second, []string{"s"}},
 		{"a supervisor has no limit", 0, []func(*supervisor.Dynamic, *actor.System) error{nested}, time.Minute, []string{"tree/x"}},
@@ -76,13 +76,13 @@ func TestDynamic_shutdown(t *testing.T) {
 				if took := time.Since(begin); took != test.takes {
 					t.Errorf("the shutdown took %v, want %v", took, test.takes)
 				}
-				var left *supervisor.AbandonedError
+				var abandoned *supervisor.AbandonedError
 				var names []string
-				if errors.As(err, &left) {
-					names = left.Children
+				if errors.As(err, &abandoned) {
+					names = abandoned.Children
 				}
-				if !slices.Equal(names, test.left) || err != nil && left == nil {
-					t.Errorf("Serve returned %v, want one that names %q", err, test.left)
+				if !slices.Equal(names, test.abandoned) || err != nil && abandoned == nil {
+					t.Errorf("Serve returned %v, want one that names %q", err, test.abandoned)
 				}
 				var kinds []exit.Kind
 				for _, e := range d.journal.take() {
@@ -124,8 +124,8 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 		if took := time.Since(start); took != time.Minute+time.Second {
 			t.Errorf("the end took %v, want a minute, and a second for the stuck", took)
 		}
-		var left *supervisor.AbandonedError
-		if !errors.As(err, &left) || !slices.Equal(left.Children, []string{"rooms/never"}) {
+		var abandoned *supervisor.AbandonedError
+		if !errors.As(err, &abandoned) || !slices.Equal(abandoned.Children, []string{"rooms/never"}) {
 			t.Errorf("Serve returned %v, want a *AbandonedError of rooms/never", err)
 		}
 		close(stuck)
@@ -147,7 +147,7 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 			}
 			wantAbandoned := func(what string, err error, name string) {
 				t.Helper()
-				if left, ok := errors.AsType[*supervisor.AbandonedError](err); !ok || !slices.Equal(left.Children, []string{name}) {
+				if abandoned, ok := errors.AsType[*supervisor.AbandonedError](err); !ok || !slices.Equal(abandoned.Children, []string{name}) {
 					t.Errorf("%s: %v, want an *AbandonedError of %s", what, err, name)
 				}
 			}

@@ -394,8 +394,8 @@ func TestDynamic_stopLeavesBehind(t *testing.T) {
 			go func() { stops <- d.Stop(context.Background(), "s") }()
 		}
 		for range 2 {
-			var left *supervisor.AbandonedError
-			if err := <-stops; !errors.As(err, &left) || left.Children[0] != "s" {
+			var abandoned *supervisor.AbandonedError
+			if err := <-stops; !errors.As(err, &abandoned) || abandoned.Children[0] != "s" {
 				t.Errorf("Stop: %v, want a *AbandonedError of s", err)
 			}
 		}

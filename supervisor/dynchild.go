@@ -25,21 +25,21 @@ const (
 // Nothing is told, reported or finished while mu is held: an actor may end in the call that tells it, and then comes
 // back here.
 type dynChild struct {
-	p    *pool
+	run  *dynamicRun
 	self member // the dynActor or dynService that this is part of
 
-	mu       sync.Mutex
-	id       string // "" before the first PID of an actor that takes its id from it; does not change after that
-	restarts int
-	recent   []time.Time // restarts that count
-	failures int         // starts in a row that failed
-	course               // of this life, or of the one to come
-	resting  bool        // between two lives
-	waiting  bool        // for timer, to begin the next
-	over     bool
-	timer    *time.Timer   // of the deadline, or of that wait
-	done     chan struct{} // closed at the end; nil: nobody waits for it
-	left     error         // the error of Stop
+	mu         sync.Mutex
+	id         string // "" before the first PID of an actor that takes its id from it; does not change after that
+	restarts   int
+	recent     []time.Time // restarts that count
+	failures   int         // starts in a row that failed
+	course                 // of this life, or of the one to come
+	idle       bool        // between two lives
+	waiting    bool        // for timer, to begin the next
+	over       bool
+	timer      *time.Timer   // of the deadline, or of that wait
+	done       chan struct{} // closed at the end; nil: nobody waits for it
+	incomplete error         // the error of Stop
 }
 
 // member is what differs.
@@ -56,7 +56,7 @@ func (c *dynChild) name() string {
 	return c.id
 }
 
-func (c *dynChild) event(e Event) { c.p.event(e, c.name) }
+func (c *dynChild) event(e Event) { c.run.event(e, c.name) }
 
 // verdict is what comes after a life.
 type verdict uint8
@@ -71,9 +71,9 @@ const (
 // ready is false, a restart failed with reason.
 func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, wait time.Duration) {
 	switch {
-	case c.p.closed.Load() || errors.Is(reason, exit.ErrIgnore):
+	case c.run.closed.Load() || errors.Is(reason, exit.ErrIgnore):
 		return forget, 0
-	case !ready && kind == exit.Normal && c.p.d.cfg.Restart != Permanent, ready && !c.p.d.cfg.Restart.wants(kind):
+	case !ready && kind == exit.Normal && c.run.d.cfg.Restart != Permanent, ready && !c.run.d.cfg.Restart.wants(kind):
 		return forget, 0
 	case !ready:
 		c.mu.Lock()
@@ -87,7 +87,7 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 		return retry, d - rand.N(d/2+1)
 	}
 	c.mu.Lock()
-	each := c.p.each
+	each := c.run.each
 	each.times = c.recent
 	ok := each.add(time.Now())
 	c.recent = each.times
@@ -98,11 +98,11 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 	restarts := c.restarts
 	c.mu.Unlock()
 	if !ok {
-		c.event(Event{Kind: EventGaveUp, Restarts: restarts, Reason: &IntensityError{Supervisor: c.p.d.rep.name, Child: c.id,
+		c.event(Event{Kind: EventGaveUp, Restarts: restarts, Reason: &IntensityError{Supervisor: c.run.d.rep.name, Child: c.id,
 			MaxRestarts: each.max, Within: each.within, Err: reason}})
 		return forget, 0
 	}
-	if !c.p.mayRestart(c.id, reason) {
+	if !c.run.mayRestart(c.id, reason) {
 		return forget, 0
 	}
 	return restart, 0
@@ -171,8 +171,8 @@ func (c *dynChild) expire() {
 	reason := c.course.expire(now)
 	givenUp, err := c.stage == abandoned, error(nil)
 	if givenUp {
-		err = c.p.abandon(c)
-		c.left = err
+		err = c.run.abandon(c)
+		c.incomplete = err
 	}
 	pid := c.self.process()
 	c.setTimer()
@@ -184,15 +184,15 @@ func (c *dynChild) expire() {
 	}
 }
 
-// rest notes the end of a life, whose course it was. If nobody has asked for that end, the child rests until the next
+// lifeOver notes the end of a life, whose course it was. If nobody has asked for that end, the child rests until the next
 // life begins or it is removed.
-func (c *dynChild) rest() (was course, restarts int) {
+func (c *dynChild) lifeOver() (was course, restarts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was = c.course
 	switch was.stage {
 	case alive:
-		c.course, c.resting = c.next(), true
+		c.course, c.idle = c.next(), true
 	case told, killed:
 		c.stage, c.deadline = ended, time.Time{}
 		c.setTimer()
@@ -213,11 +213,11 @@ func (c *dynChild) strikeOff() {
 	}
 	c.mu.Unlock()
 	if over {
-		c.p.returned(c)
+		c.run.returned(c)
 		return
 	}
 	if id != "" {
-		q := partOf(c.p, id)
+		q := partOf(c.run, id)
 		q.mu.Lock()
 		q.children.Delete(id)
 		q.mu.Unlock()
@@ -225,7 +225,7 @@ func (c *dynChild) strikeOff() {
 	if done != nil {
 		close(done)
 	}
-	c.p.release(id != "")
+	c.run.release(id != "")
 }
 
 // end implements Dynamic.Stop.
@@ -246,10 +246,10 @@ func (c *dynChild) end(ctx context.Context) error {
 		return fmt.Errorf("it is still stopping: %w", context.Cause(ctx))
 	}
 	c.mu.Lock()
-	err := c.left
+	err := c.incomplete
 	c.mu.Unlock()
 	if err == nil && !c.self.awaitDead() {
-		err = &AbandonedError{Supervisor: c.p.d.rep.name, Children: []string{c.name()}}
+		err = &AbandonedError{Supervisor: c.run.d.rep.name, Children: []string{c.name()}}
 	}
 	return err
 }
@@ -259,51 +259,12 @@ func (c *dynChild) info() ChildInfo {
 	defer c.mu.Unlock()
 	state, pid := StateStarting, c.self.process()
 	switch {
-	case c.stage != alive || c.p.closed.Load():
+	case c.stage != alive || c.run.closed.Load():
 		state = StateStopping
-	case c.resting:
+	case c.idle:
 		state, pid = StateRestarting, actor.PID{}
 	case c.ready:
 		state = StateRunning
 	}
 	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
-}
-
-// enter takes c in under its id.
-func (p *pool) enter(id string, c *dynChild) (present *dynChild, err error) {
-	q := partOf(p, id)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	switch present = q.children.Get(id); {
-	case q.closed:
-		return nil, ErrNotRunning
-	case present != nil:
-		return present, ErrAlreadyPresent
-	}
-	q.children.Put(id, c)
-	p.named.Add(1)
-	return nil, nil
-}
-
-// holder is implemented by the error of a registry for a name that is taken: the process exists already.
-type holder interface {
-	error
-	Holder() actor.PID
-}
-
-// ignoredError is an error of an Init that a Dynamic treats like ErrIgnore.
-type ignoredError struct{ error }
-
-func (e ignoredError) Unwrap() error { return e.error }
-func (ignoredError) Is(target error) bool {
-	return target == exit.ErrIgnore || target == exit.ErrNormal
-}
-func (ignoredError) ExitKind() exit.Kind { return exit.Normal }
-
-// ignoreTaken turns an error that says that the process exists already into one that is ErrIgnore.
-func ignoreTaken(err error) error {
-	if _, ok := errors.AsType[holder](err); ok && !errors.Is(err, exit.ErrIgnore) {
-		return ignoredError{err}
-	}
-	return err
 }

@@ -18,15 +18,15 @@ type dynService struct {
 }
 
 // startService is Dynamic.Start.
-func (p *pool) startService(ctx context.Context, id string, s Service) error {
-	if err := p.reserve(); err != nil {
+func (r *dynamicRun) startService(ctx context.Context, id string, s Service) error {
+	if err := r.reserve(); err != nil {
 		return err
 	}
 	started := make(chan error, 1)
 	c := &dynService{service: s, waits: started}
-	c.dynChild = dynChild{p: p, self: c, id: id, course: courseOf(s, shutdownOf(s, p.d.cfg.Shutdown))}
-	if _, err := p.enter(id, &c.dynChild); err != nil {
-		p.release(false)
+	c.dynChild = dynChild{run: r, self: c, id: id, course: courseOf(s, shutdownOf(s, r.d.cfg.Shutdown))}
+	if _, err := r.enter(id, &c.dynChild); err != nil {
+		r.release(false)
 		return err
 	}
 	c.start()
@@ -35,7 +35,7 @@ func (p *pool) startService(ctx context.Context, id string, s Service) error {
 		return err
 	case <-ctx.Done():
 		c.sweep(false)
-		return &StartError{Supervisor: p.d.rep.name, Child: id, Err: context.Cause(ctx)}
+		return &StartError{Supervisor: r.d.rep.name, Child: id, Err: context.Cause(ctx)}
 	}
 }
 
@@ -47,8 +47,8 @@ func (c *dynService) start() {
 		c.finish(ErrTerminated)
 		return
 	}
-	l := newLife(c.p.base, c.id, c, c.shutdown, c.p.d.rep.log)
-	c.life, c.resting = l, false
+	l := newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log)
+	c.life, c.idle = l, false
 	restarts := c.restarts
 	c.mu.Unlock()
 	kind := EventStarted
@@ -70,7 +70,7 @@ func (c *dynService) answer(err error) {
 // ready implements owner.
 func (c *dynService) ready(l *life) {
 	c.mu.Lock()
-	first := c.life == l && !c.resting && c.becameReady()
+	first := c.life == l && !c.idle && c.becameReady()
 	if first {
 		c.answer(nil)
 	}
@@ -82,9 +82,9 @@ func (c *dynService) ready(l *life) {
 
 // ended implements owner.
 func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
-	was, restarts := c.rest()
+	was, restarts := c.lifeOver()
 	if was.stage == abandoned {
-		c.p.returned(&c.dynChild)
+		c.run.returned(&c.dynChild)
 		return
 	}
 	wasTold := was.stage != alive
@@ -98,17 +98,17 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 	ignored := errors.Is(reason, exit.ErrIgnore)
 	switch {
 	case wasTold:
-		below := c.p.abandonedBelow(c.id, reason)
+		below := c.run.abandonedBelow(c.id, reason)
 		c.mu.Lock()
-		c.left = below
+		c.incomplete = below
 		c.mu.Unlock()
 		c.finish(ErrTerminated)
 		return
-	case first && (kind != exit.Normal || c.p.d.cfg.Restart == Permanent || ignored):
+	case first && (kind != exit.Normal || c.run.d.cfg.Restart == Permanent || ignored):
 		if kind == exit.Normal && !ignored {
 			reason = errors.Join(errEarly, reason)
 		}
-		c.finish(&StartError{Supervisor: c.p.d.rep.name, Child: c.id, Err: reason})
+		c.finish(&StartError{Supervisor: c.run.d.rep.name, Child: c.id, Err: reason})
 		return
 	}
 	v, wait := c.after(reason, kind, was.ready || first)

@@ -102,3 +102,16 @@ func (e *AbandonedError) Error() string {
 type SignalError struct{ Signal os.Signal }
 
 func (e *SignalError) Error() string { return "supervisor: ended by signal: " + e.Signal.String() }
+
+// failed is err with the names of the supervisor and of the child, as far as they are known and err does not have them.
+func (r *reporter) failed(child string, err error) error {
+	var start *StartError
+	var abandoned *AbandonedError
+	switch {
+	case err == nil || errors.As(err, &start) || errors.As(err, &abandoned):
+		return err
+	case child == "":
+		return fmt.Errorf("supervisor %s: %w", r.name, err)
+	}
+	return fmt.Errorf("supervisor %s: child %q: %w", r.name, child, err)
+}

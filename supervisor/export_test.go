@@ -19,9 +19,9 @@ func RunUntil(ctx context.Context, signals <-chan os.Signal, cfg Config, childre
 
 // Room is for how many children a Dynamic has memory.
 func Room(d *Dynamic) (children int) {
-	p := d.pool.Load()
-	for i := range p.parts {
-		q := &p.parts[i]
+	r := d.run.Load()
+	for i := range r.parts {
+		q := &r.parts[i]
 		q.mu.Lock()
 		children += q.children.Room()
 		q.mu.Unlock()

@@ -69,7 +69,7 @@ func (h *httpService) Serve(ctx context.Context) error {
 		defer to.Wait(lastWords(ctx))
 	}
 	srv.ErrorLog = log.New(errorLines{to}, "", 0)
-	young := watchYoung(srv, ours)
+	unused := watchNewConns(srv, ours)
 	served := make(chan error, 1)
 	go func() { served <- serveHTTP(srv, l) }()
 	Ready(ctx)
@@ -80,11 +80,11 @@ func (h *httpService) Serve(ctx context.Context) error {
 		return fmt.Errorf("supervisor: HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	left, cancel := timeLeft(ctx)
+	remaining, cancel := timeRemaining(ctx)
 	defer cancel()
-	defer young.closeAll()()
-	err = srv.Shutdown(left)
-	if left.Err() != nil { // Shutdown may have found nothing to wait for all the same
+	defer unused.closeAll()()
+	err = srv.Shutdown(remaining)
+	if remaining.Err() != nil { // Shutdown may have found nothing to wait for all the same
 		_ = srv.Close()
 	}
 	<-served
@@ -142,8 +142,8 @@ func serveHTTP(srv *http.Server, l net.Listener) (err error) {
 	return err
 }
 
-// timeLeft is done when the shutdown time of the service is over.
-func timeLeft(ctx context.Context) (context.Context, context.CancelFunc) {
+// timeRemaining is done when the shutdown time of the service is over.
+func timeRemaining(ctx context.Context) (context.Context, context.CancelFunc) {
 	if errors.Is(context.Cause(ctx), exit.ErrKilled) {
 		over, cancel := context.WithCancel(context.Background())
 		cancel()

@@ -77,8 +77,8 @@ func TestReports_stuck(t *testing.T) {
 				case <-time.After(time.Hour):
 					t.Fatal("Serve has not returned an hour after the end of its ctx")
 				}
-				var left *supervisor.AbandonedError
-				if !errors.As(err, &left) || len(left.Children) != 1 || left.Children[0] != "b" {
+				var abandoned *supervisor.AbandonedError
+				if !errors.As(err, &abandoned) || len(abandoned.Children) != 1 || abandoned.Children[0] != "b" {
 					t.Errorf("Serve: %v, want b to be given up", err)
 				}
 				if took := time.Since(start); took != time.Second {

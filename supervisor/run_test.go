@@ -60,7 +60,7 @@ func TestRun_signals(t *testing.T) {
 				if pid.Alive() {
 					t.Error("the actor is alive")
 				}
-				time.Sleep(2 * time.Minute) // what was left
+				time.Sleep(2 * time.Minute) // what was abandoned returns
 			})
 		})
 	}

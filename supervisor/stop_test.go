@@ -37,11 +37,11 @@ func TestSupervisor_shutdownTimes(t *testing.T) {
 		return sup
 	}
 	for _, test := range []struct {
-		name     string
-		service  func() supervisor.Service // made in the bubble
-		shutdown time.Duration
-		takes    time.Duration
-		left     []string
+		name      string
+		service   func() supervisor.Service // made in the bubble
+		shutdown  time.Duration
+		takes     time.Duration
+		abandoned []string
 	}{
 		{"default, in time", func() supervisor.Service { return lingering(5*time.Second - 1) }, 0, 5*time.Second - 1, nil},
 		{"default, too long", func() supervisor.Service { return lingering(never) }, 0, 5 * time.Second, []string{"child"}},
@@ -56,7 +56,7 @@ func TestSupervisor_shutdownTimes(t *testing.T) {
 		{"Kill, returns", func() supervisor.Service { return newService() }, supervisor.Kill, 0, nil},
 		{"Kill, does not return", func() supervisor.Service { return lingering(never) }, supervisor.Kill, time.Second, []string{"child"}},
 		{"a supervisor has no limit", func() supervisor.Service { return inner(lingering(time.Hour), supervisor.Infinity) }, 0, time.Hour, nil},
-		{"a supervisor tells who it left", func() supervisor.Service { return inner(lingering(never), time.Minute) }, 0, time.Minute, []string{"child/x"}},
+		{"a supervisor names whom it has abandoned", func() supervisor.Service { return inner(lingering(never), time.Minute) }, 0, time.Minute, []string{"child/x"}},
 		{"a supervisor with a limit kills", func() supervisor.Service { return inner(lingering(never), time.Hour) }, time.Minute, time.Minute + time.Second, []string{"child/x"}},
 		{"a supervisor that is killed kills", func() supervisor.Service { return inner(lingering(never), time.Hour) }, supervisor.Kill, time.Second, []string{"child/x"}},
 	} {
@@ -70,19 +70,19 @@ func TestSupervisor_shutdownTimes(t *testing.T) {
 				if took := time.Since(start); took != test.takes {
 					t.Errorf("the shutdown took %v, want %v", took, test.takes)
 				}
-				var left *supervisor.AbandonedError
+				var abandoned *supervisor.AbandonedError
 				var names []string
-				if errors.As(err, &left) {
-					names = left.Children
+				if errors.As(err, &abandoned) {
+					names = abandoned.Children
 				}
-				if !slices.Equal(names, test.left) || err != nil && left == nil {
-					t.Errorf("Serve returned %v, want one that names %q", err, test.left)
+				if !slices.Equal(names, test.abandoned) || err != nil && abandoned == nil {
+					t.Errorf("Serve returned %v, want one that names %q", err, test.abandoned)
 				}
 				events := r.journal.take()
 				if last := events[len(events)-2]; last.Child != "before" || last.Kind != supervisor.EventExited {
 					t.Errorf("last but one event %v, want the exit of what was started before it", last)
 				}
-				time.Sleep(never) // what was left returns, and nobody minds
+				time.Sleep(never) // what was abandoned returns, and nobody minds
 			})
 		})
 	}
