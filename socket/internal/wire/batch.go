@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"encoding/binary"
 	"slices"
 	"sync"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -63,7 +63,7 @@ func (b *batch) written() {
 // full reports whether the batch is to be written now: 64 KiB wait, or one more
 // payload could make buf larger than the pool keeps.
 func (b *batch) full() bool {
-	return len(b.buf)+b.extra >= flushSize || len(b.buf) > maxScratch-largePayload-maxHeader
+	return len(b.buf)+b.extra >= flushSize || len(b.buf) > maxScratch-largePayload-frame.MaxHeader
 }
 
 // reserve makes place for n bytes in buf. It doubles, so that a batch which is
@@ -81,27 +81,10 @@ func (b *batch) reserve(n int) {
 	b.buf = grown
 }
 
-// header encodes the header of a frame in its shortest form, unmasked and never
-// a fragment (RFC 6455 section 5.2).
-func (b *batch) header(op opcode, rsv1 byte, length int) {
-	b.reserve(maxHeader)
-	n := len(b.buf)
-	p := b.buf[n : n+maxHeader]
-	p[0] = bitFin | rsv1 | byte(op)
-	switch {
-	case length <= maxControlPayload:
-		p[1] = byte(length)
-		n += 2
-	case length <= 0xFFFF:
-		p[1] = 126
-		binary.BigEndian.PutUint16(p[2:], uint16(length))
-		n += 4
-	default:
-		p[1] = 127
-		binary.BigEndian.PutUint64(p[2:], uint64(length))
-		n += 10
-	}
-	b.buf = b.buf[:n]
+// header adds the header of a frame.
+func (b *batch) header(op frame.Opcode, compressed bool, length int) {
+	b.reserve(frame.MaxHeader)
+	b.buf = frame.AppendHeader(b.buf, op, compressed, length)
 }
 
 func (b *batch) payload(p []byte) {
@@ -116,22 +99,13 @@ func (b *batch) payload(p []byte) {
 
 // close encodes a Close frame.
 func (b *batch) close(d websock.CloseDetail) {
-	b.header(opClose, 0, closeLength(d))
+	b.header(frame.Close, false, frame.CloseLength(d))
+	b.reserve(frame.MaxControlPayload)
+	b.buf = frame.AppendClose(b.buf, d)
 	if d.Code == 0 {
 		d.Code = websock.CloseNoStatus // as CloseFrames tells it
-	} else {
-		b.reserve(maxControlPayload)
-		b.buf = binary.BigEndian.AppendUint16(b.buf, uint16(d.Code))
-		b.buf = append(b.buf, d.Reason...)
 	}
 	b.last = &d
-}
-
-func closeLength(d websock.CloseDetail) int {
-	if d.Code == 0 {
-		return 0
-	}
-	return 2 + len(d.Reason)
 }
 
 // segments returns what is to be written, in order. It is valid until release,

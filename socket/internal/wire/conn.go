@@ -36,13 +36,12 @@ type Conn struct {
 	unwakable bool // the read deadline belongs to Linger; under wakeMu
 	discard   atomic.Bool
 
-	clock   clock
-	counts  [2]tally // of text and binary frames that were read
-	decoder *decoder // of the open message, if it needs one
+	clock  clock
+	counts [2]tally         // of text and binary frames that were read
+	small  *[smallSize]byte // what source has of an unfinished frame; nil: nothing
 
 	out outbound
 
-	small       *[smallSize]byte // what source has of an unfinished frame; nil: nothing
 	hooks       Hooks
 	readErr     error      // set with ended
 	wakeMu      sync.Mutex // guards unwakable and the read deadline

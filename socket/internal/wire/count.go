@@ -1,6 +1,10 @@
 package wire
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/socket/internal/frame"
+)
 
 // Counts says what crossed the wire: every frame once, payload bytes as they
 // were on the wire, after compression.
@@ -30,33 +34,33 @@ func (t *tally) load() Count {
 }
 
 // countIn counts a frame that was read, on the reading goroutine.
-func (c *Conn) countIn(op opcode, bytes int64) {
+func (c *Conn) countIn(op frame.Opcode, bytes int64) {
 	t := &c.others[otherCount(op)]
-	if op == opText || op == opBinary {
-		t = &c.counts[op-opText]
+	if op == frame.Text || op == frame.Binary {
+		t = &c.counts[op-frame.Text]
 	}
 	t.frames.Add(1)
 	t.bytes.Add(bytes)
 }
 
 // count counts a frame that was appended; o.mu is held.
-func (o *outbound) count(op opcode, bytes int) {
+func (o *outbound) count(op frame.Opcode, bytes int) {
 	n := &o.others[otherCount(op)]
-	if op == opText || op == opBinary {
-		n = &o.counts[op-opText]
+	if op == frame.Text || op == frame.Binary {
+		n = &o.counts[op-frame.Text]
 	}
 	n.Frames++
 	n.Bytes += int64(bytes)
 }
 
 // otherCount is the place of a frame that is neither text nor binary.
-func otherCount(op opcode) int {
+func otherCount(op frame.Opcode) int {
 	switch op {
-	case opPing:
+	case frame.Ping:
 		return 1
-	case opPong:
+	case frame.Pong:
 		return 2
-	case opClose:
+	case frame.Close:
 		return 3
 	default:
 		return 0 // continuations

@@ -16,17 +16,9 @@
 //   - source brings bytes from the transport. It holds no buffer while it waits.
 //   - inbound finds the frame headers and refuses what RFC 6455, RFC 7692 or a
 //     limit forbid, before any payload is read. It handles control frames.
-//   - coder/websocket gets the data frames that were allowed, header and then
-//     exactly the payload that is there, and unmasks and joins it. So it never
-//     waits, and never sees anything that it would refuse or answer. It does not
-//     get a message that is one frame, not compressed, and all there: for that
-//     there is nothing to join, and most messages are like that.
-//
-// What comes out is inflated and checked as UTF-8 while it arrives.
-//
-// Between two messages coder/websocket has nothing to remember. So a connection
-// takes a decoder, which is a websocket.Conn with its feed, from its Upgrader's
-// pool when such a message begins, and gives it back when that is complete.
+//   - What is left is payload: taken off its mask, joined, inflated and checked as
+//     UTF-8 while it arrives. A message that is one frame, not compressed, and all
+//     there has nothing to join, and most are like that.
 //
 // [Conn.Suspend] makes a Next that waits between two messages return, so that
 // the goroutine can be given up while nothing comes. Then a Conn is one small

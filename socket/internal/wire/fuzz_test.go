@@ -291,3 +291,29 @@ func FuzzExtensions(f *testing.F) {
 		}
 	})
 }
+
+// FuzzSecondOpinion reads the same bytes by coder/websocket. It is less strict (text, the shortest form of a length,
+// what stands after a compressed message), so it may read on where we refuse; what both read is the same, and without
+// deflate it reads all that we do.
+func FuzzSecondOpinion(f *testing.F) {
+	for _, p := range [][]byte{
+		frame(fin, opText, "hello"),
+		join(frame(0, opText, "AB"), frame(fin, opPing, "p"), frame(0, opCont, ""), frame(fin, opCont, "CD"), frame(fin, opPong, ""), closeFrame(1000, "bye")),
+		join(frame(fin|rsv1, opText, deflated(str(1000))), frame(fin|rsv1, opBinary, "\x00"), frame(fin, opText, "")),
+		join(frame(rsv1, opText, deflated("héllo")), frame(fin, opCont, "\x00")),
+		join(frame(fin, opBinary, str(300)), frame(fin, opBinary, str(70_000))),
+		join(frame(0, opText, "\xe2\x82"), frame(fin, opCont, "\xac")),
+		{0x81, 0x01}, frame(fin, opCont, "x"), frame(fin|rsv2, opText, ""), frame(fin, opClose, "\x03"),
+	} {
+		f.Add(p, true, uint64(0))
+		f.Add(p, false, uint64(39))
+	}
+	f.Fuzz(func(t *testing.T, input []byte, deflate bool, seed uint64) {
+		got, err := readAll(accept(t, &script{chunks: cut(input, seed)}, limit(-1), deflate))
+		second := secondOpinion(t, input, deflate)
+		both := min(len(got), len(second))
+		if !slices.Equal(got[:both], second[:both]) || !deflate && both < len(got) {
+			t.Errorf("input %s, deflate %t:\nwe read          %s, %v\ncoder/websocket  %s", show(input), deflate, got, err, second)
+		}
+	})
+}

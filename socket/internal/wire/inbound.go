@@ -3,6 +3,7 @@ package wire
 import (
 	"math"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -12,41 +13,41 @@ type inbound struct {
 	deflate bool // permessage-deflate was negotiated
 	broken  bool // the stream cannot be parsed any further
 
-	open       bool   // a message has begun and is not complete
-	opcode     opcode // of the message: text or binary
+	open       bool         // a message has begun and is not complete
+	opcode     frame.Opcode // of the message: text or binary
 	compressed bool
 	pooled     bool  // its payload is joined in a pooled buffer
 	total      int64 // payload of the message's frames so far, as declared
 
-	frame header // the data frame being read
-	rest  int64  // what is still to come of its payload
+	frame frame.Header // the data frame being read; its mask is that of what is still to come
+	rest  int64        // what is still to come of its payload
 }
 
 // admit takes the header of a data frame over and holds it to the order of
 // fragments (RFC 6455 section 5.4) and to most, MaxMessageSize, before any of
 // its payload is read.
-func (in *inbound) admit(h header, most int64) error {
-	in.frame, in.rest = h, h.length
-	if h.opcode == opContinuation {
+func (in *inbound) admit(h frame.Header, most int64) error {
+	in.frame, in.rest = h, h.Length
+	if h.Opcode == frame.Continuation {
 		if !in.open {
-			return violation(websock.CloseProtocolError, "unexpected continuation frame (RFC 6455 section 5.4)")
+			return frame.Violation(websock.CloseProtocolError, "unexpected continuation frame (RFC 6455 section 5.4)")
 		}
 	} else {
 		if in.open {
-			return violation(websock.CloseProtocolError,
-				"unexpected %s frame inside a fragmented message (RFC 6455 section 5.4)", h.opcode)
+			return frame.Violation(websock.CloseProtocolError,
+				"unexpected %s frame inside a fragmented message (RFC 6455 section 5.4)", h.Opcode)
 		}
-		in.open, in.opcode, in.compressed, in.total = true, h.opcode, h.rsv1, 0
+		in.open, in.opcode, in.compressed, in.total = true, h.Opcode, h.RSV1, 0
 	}
-	if limit := in.allowance(most); h.length > limit-in.total {
-		size := uint64(in.total) + uint64(h.length)
+	if limit := in.allowance(most); h.Length > limit-in.total {
+		size := uint64(in.total) + uint64(h.Length)
 		if in.compressed {
-			return violation(websock.CloseMessageTooBig,
+			return frame.Violation(websock.CloseMessageTooBig,
 				"compressed message of %d bytes exceeds %d, what Config.MaxMessageSize %d allows", size, limit, most)
 		}
 		return tooBig(size, most)
 	}
-	in.total += h.length
+	in.total += h.Length
 	return nil
 }
 
@@ -67,16 +68,16 @@ func (in *inbound) allowance(most int64) int64 {
 }
 
 // complete reports whether all frames of the open message were read.
-func (in *inbound) complete() bool { return in.frame.fin && in.rest == 0 }
+func (in *inbound) complete() bool { return in.frame.Fin && in.rest == 0 }
 
 func tooBig(size uint64, limit int64) error {
-	return violation(websock.CloseMessageTooBig, "message of %d bytes exceeds Config.MaxMessageSize %d", size, limit)
+	return frame.Violation(websock.CloseMessageTooBig, "message of %d bytes exceeds Config.MaxMessageSize %d", size, limit)
 }
 
 // header waits for the next whole frame header. It stays in the buffer.
-func (c *Conn) header() (header, error) {
+func (c *Conn) header() (frame.Header, error) {
 	for {
-		h, need, err := parseHeader(c.source.data, c.in.deflate)
+		h, need, err := frame.Parse(c.source.data, c.in.deflate)
 		if err != nil {
 			c.in.broken = true
 			return h, err
@@ -90,33 +91,28 @@ func (c *Conn) header() (header, error) {
 	}
 }
 
-// nextFrame waits for the next data frame and returns its header as it came,
-// valid until the next read. Control frames before it are handled. An empty frame
-// in the middle of a message is legal and says nothing, so it goes no further.
-func (c *Conn) nextFrame() (raw []byte, err error) {
+// nextFrame waits for the header of the next data frame and takes it. Control
+// frames before it are handled.
+func (c *Conn) nextFrame() error {
 	for {
 		h, err := c.header()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if h.opcode.control() {
+		if h.Opcode.Control() {
 			if err := c.control(h); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
-		raw := c.source.data[:h.size]
-		c.source.data = c.source.data[h.size:]
+		c.source.data = c.source.data[h.Size:]
 		if err := c.in.admit(h, c.u.opts.MaxMessageSize); err != nil {
-			return nil, err
+			return err
 		}
-		if h.length == 0 {
-			c.countIn(h.opcode, 0)
-			if h.opcode == opContinuation && !h.fin {
-				continue
-			}
+		if h.Length == 0 {
+			c.countIn(h.Opcode, 0)
 		}
-		return raw, nil
+		return nil
 	}
 }
 
@@ -133,25 +129,22 @@ func (c *Conn) available() (int, error) {
 			}
 			continue
 		}
-		if c.in.frame.fin {
-			return 0, c.endMessage()
+		if c.in.frame.Fin {
+			c.in.open = false
+			c.clock.opened(0)
+			return 0, errMessageEnd
 		}
-		raw, err := c.nextFrame()
-		if err != nil {
+		if err := c.nextFrame(); err != nil {
 			return 0, err
 		}
-		c.decoder.feed.stage(raw)
 	}
 }
 
 // take moves len(p) buffered payload bytes to p, unmasked.
-func (c *Conn) take(p []byte) error {
-	if err := c.decoder.unmask(p, c.source.data[:len(p)]); err != nil {
-		return err
-	}
+func (c *Conn) take(p []byte) {
+	c.in.frame.Mask = c.in.frame.Mask.Apply(p, c.source.data[:len(p)])
 	c.source.data = c.source.data[len(p):]
 	c.consumed(len(p))
-	return nil
 }
 
 // takeDirect reads payload from the transport straight into p, unmasked.
@@ -163,12 +156,7 @@ func (c *Conn) takeDirect(p []byte) (int, error) {
 	if err != nil {
 		return 0, c.afterRead(err)
 	}
-	if n == 0 {
-		return 0, nil
-	}
-	if err := c.decoder.unmask(p[:n], p[:n]); err != nil {
-		return 0, err
-	}
+	c.in.frame.Mask = c.in.frame.Mask.Apply(p[:n], p[:n])
 	c.consumed(n)
 	return n, nil
 }
@@ -176,6 +164,6 @@ func (c *Conn) takeDirect(p []byte) (int, error) {
 func (c *Conn) consumed(n int) {
 	c.in.rest -= int64(n)
 	if c.in.rest == 0 {
-		c.countIn(c.in.frame.opcode, c.in.frame.length)
+		c.countIn(c.in.frame.Opcode, c.in.frame.Length)
 	}
 }

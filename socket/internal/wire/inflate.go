@@ -9,6 +9,7 @@ import (
 
 	"github.com/klauspost/compress/flate"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -73,9 +74,7 @@ func (d *deflated) Read(p []byte) (int, error) {
 		n, err := d.conn.available()
 		if err == nil {
 			n = min(n, len(p))
-			err = d.conn.take(p[:n])
-		}
-		if err == nil {
+			d.conn.take(p[:n])
 			d.bytes += int64(n)
 			return n, nil
 		}
@@ -107,30 +106,30 @@ func (c *Conn) inflate() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if (c.in.total >= longInflate || !c.in.frame.fin) && c.Pending() && c.hooks != nil {
+	if (c.in.total >= longInflate || !c.in.frame.Fin) && c.Pending() && c.hooks != nil {
 		c.hooks.BeforeWait() // as what it flushes would wait for a millisecond and more
 	}
 	f := newInflater(c)
 	defer f.release()
 
 	most := c.u.opts.MaxMessageSize
-	text := c.in.opcode == opText && !c.u.opts.SkipUTF8Check
+	text := c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check
 	data := f.out[:0]
 	checked := 0
 	for {
 		if f.bomb(len(data), c.u.opts.MaxRatio) {
-			return nil, violation(websock.CloseMessageTooBig,
+			return nil, frame.Violation(websock.CloseMessageTooBig,
 				"message inflates to more than Config.Compression.MaxRatio %d times what it is on the wire", c.u.opts.MaxRatio)
 		}
 		data = c.growInflated(data)
 		n, err := f.r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if most >= 0 && int64(len(data)) > most {
-			return nil, violation(websock.CloseMessageTooBig,
+			return nil, frame.Violation(websock.CloseMessageTooBig,
 				"message inflates to more than Config.MaxMessageSize %d", most)
 		}
 		if text {
-			n, ok := textPrefix(data[checked:])
+			n, ok := frame.TextPrefix(data[checked:])
 			if !ok {
 				return nil, errNotUTF8()
 			}
@@ -175,7 +174,7 @@ func (f *inflater) atEnd() error {
 		return f.in.err
 	}
 	if n := len(rest) - len(deflateTail); err == nil || n == 1 && rest[0] != 0 {
-		return violation(websock.CloseInvalidPayload,
+		return frame.Violation(websock.CloseInvalidPayload,
 			"compressed message goes on behind its last block (RFC 7692 section 7.2.3.4)")
 	}
 	return nil
@@ -187,7 +186,7 @@ func (f *inflater) failure(err error) error {
 	if f.in.err != nil {
 		return f.in.err
 	}
-	e := violation(websock.CloseInvalidPayload, "message does not inflate (RFC 7692 section 7.2.2)")
+	e := frame.Violation(websock.CloseInvalidPayload, "message does not inflate (RFC 7692 section 7.2.2)")
 	e.Err = err
 	return e
 }

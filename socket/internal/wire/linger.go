@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 )
 
 // Linger reads on after Next has failed, and throws away what comes, so that closing TCP does not reset the connection
@@ -125,19 +127,19 @@ func (c *Conn) drain() error {
 		if err != nil {
 			return err
 		}
-		if h.opcode == opClose {
+		if h.Opcode == frame.Close {
 			p, err := c.controlPayload(h)
 			if err != nil {
 				return err
 			}
-			c.countIn(opClose, h.length)
+			c.countIn(frame.Close, h.Length)
 			c.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
 			return nil
 		}
-		c.source.data = c.source.data[h.size:]
-		c.in.frame, c.in.rest = h, h.length
-		if h.length == 0 {
-			c.countIn(h.opcode, 0)
+		c.source.data = c.source.data[h.Size:]
+		c.in.frame, c.in.rest = h, h.Length
+		if h.Length == 0 {
+			c.countIn(h.Opcode, 0)
 		}
 	}
 	for {

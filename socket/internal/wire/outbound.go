@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -59,9 +60,9 @@ func (c *Conn) append(m *websock.Message) error {
 		return err
 	}
 	o := &c.out
-	payload, rsv1 := m.Data, byte(0)
+	payload, compressed := m.Data, false
 	if o.deflate {
-		payload, rsv1 = c.encode(m)
+		payload, compressed = c.encode(m)
 	}
 	o.mu.Lock()
 	if o.shut {
@@ -70,10 +71,10 @@ func (c *Conn) append(m *websock.Message) error {
 		return err
 	}
 	b := o.waiting()
-	b.header(opcode(m.Opcode), rsv1, len(payload))
+	b.header(frame.Opcode(m.Opcode), compressed, len(payload))
 	b.payload(payload)
 	full := b.full()
-	o.count(opcode(m.Opcode), len(payload))
+	o.count(frame.Opcode(m.Opcode), len(payload))
 	o.pending.Store(true)
 	o.mu.Unlock()
 	if full {
@@ -82,18 +83,18 @@ func (c *Conn) append(m *websock.Message) error {
 	return nil
 }
 
-// encode returns the payload of m's frame, and bitRSV1 when it is deflated: a
+// encode returns the payload of m's frame, and whether it is deflated: a
 // data message that is large enough and gets smaller. A prepared message is
 // deflated once for all connections of a level.
-func (c *Conn) encode(m *websock.Message) (payload []byte, rsv1 byte) {
-	if !opcode(m.Opcode).control() && len(m.Data) >= c.u.opts.Threshold {
+func (c *Conn) encode(m *websock.Message) (payload []byte, compressed bool) {
+	if !frame.Opcode(m.Opcode).Control() && len(m.Data) >= c.u.opts.Threshold {
 		level := c.u.level
 		p := m.Encoded(level, func() []byte { return deflate(m.Data, level) })
 		if p != nil {
-			return p, bitRSV1
+			return p, true
 		}
 	}
-	return m.Data, 0
+	return m.Data, false
 }
 
 // checkFrame refuses what cannot be a frame. That text is UTF-8 is the caller's
@@ -103,7 +104,7 @@ func checkFrame(m *websock.Message) error {
 	case websock.OpText, websock.OpBinary:
 		return nil
 	case websock.OpPing, websock.OpPong:
-		if len(m.Data) <= maxControlPayload {
+		if len(m.Data) <= frame.MaxControlPayload {
 			return nil
 		}
 	}
@@ -128,7 +129,7 @@ func (o *outbound) waiting() *batch {
 // it is the last. Code 0 stands for an empty payload. A detail that cannot be
 // sent is refused with a [*websock.ResultError] and leaves the gate open.
 func (c *Conn) AppendClose(d websock.CloseDetail) error {
-	if err := checkClose(d); err != nil {
+	if err := frame.CheckClose(d); err != nil {
 		return err
 	}
 	o := &c.out
@@ -139,17 +140,10 @@ func (c *Conn) AppendClose(d websock.CloseDetail) error {
 	}
 	b := o.waiting()
 	b.close(d)
-	o.count(opClose, closeLength(d))
+	o.count(frame.Close, frame.CloseLength(d))
 	o.close(ErrCloseSent)
 	o.pending.Store(true)
 	return nil
-}
-
-func checkClose(d websock.CloseDetail) error {
-	if d.Code == 0 && d.Reason != "" {
-		return &websock.ResultError{Problem: "close reason without a close code (RFC 6455 section 5.5.1)"}
-	}
-	return websock.Result{Stop: websock.ErrNormal, Close: d}.Check()
 }
 
 // Pending reports whether bytes wait for a Flush.

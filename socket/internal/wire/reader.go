@@ -4,6 +4,7 @@ import (
 	"errors"
 	"unicode/utf8"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -69,7 +70,6 @@ func (c *Conn) failed(err error) error {
 		return err
 	}
 	c.awake()
-	c.decoder = nil // it may be in the middle of a message
 	c.end(err)
 	return err
 }
@@ -83,15 +83,11 @@ func (c *Conn) Buffered() bool { return len(c.source.data) > 0 }
 
 // message returns the payload of the next message; in.opcode is its opcode.
 func (c *Conn) message() ([]byte, error) {
-	raw, err := c.nextFrame()
-	if err != nil {
+	if err := c.nextFrame(); err != nil {
 		return nil, err
 	}
-	if !c.in.compressed && c.in.frame.fin && c.in.rest <= int64(len(c.source.data)) {
+	if !c.in.compressed && c.in.frame.Fin && c.in.rest <= int64(len(c.source.data)) {
 		return c.whole()
-	}
-	if err := c.decode(raw); err != nil {
-		return nil, err
 	}
 	if c.in.compressed {
 		return c.inflate()
@@ -99,9 +95,7 @@ func (c *Conn) message() ([]byte, error) {
 	return c.join()
 }
 
-// whole takes the open message, which is one frame and all there. So most
-// messages are, and there is nothing to join: coder/websocket, which would only
-// unmask, costs half a microsecond for its locks.
+// whole takes the open message, which is one frame and all there, as most are.
 func (c *Conn) whole() ([]byte, error) {
 	n := int(c.in.rest)
 	if n > 0 {
@@ -113,9 +107,9 @@ func (c *Conn) whole() ([]byte, error) {
 	} else {
 		data = make([]byte, n)
 	}
-	unmask(data, c.source.data[:n], c.in.frame.mask)
+	c.in.frame.Mask.Apply(data, c.source.data[:n])
 	c.source.data = c.source.data[n:]
-	if c.in.opcode == opText && !c.u.opts.SkipUTF8Check && !utf8.Valid(data) {
+	if c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check && !utf8.Valid(data) {
 		return nil, errNotUTF8()
 	}
 	c.in.open = false
@@ -123,32 +117,9 @@ func (c *Conn) whole() ([]byte, error) {
 	return data, nil
 }
 
-// decode has coder/websocket read the open message, which begins with the frame
-// header raw.
-func (c *Conn) decode(raw []byte) (err error) {
-	if c.decoder, err = c.u.decoder(); err != nil {
-		return err
-	}
-	c.decoder.feed.stage(raw)
-	return c.decoder.begin()
-}
-
-// endMessage ends the open message and gives its decoder back. It returns
-// errMessageEnd.
-func (c *Conn) endMessage() error {
-	if err := c.decoder.end(); err != nil {
-		return err
-	}
-	c.u.decoders.Put(c.decoder)
-	c.decoder = nil
-	c.in.open = false
-	c.clock.opened(0)
-	return errMessageEnd
-}
-
 // join reads the open message, which is not compressed.
 func (c *Conn) join() ([]byte, error) {
-	text := c.in.opcode == opText && !c.u.opts.SkipUTF8Check
+	text := c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check
 	var data []byte
 	checked := 0
 	for {
@@ -161,7 +132,7 @@ func (c *Conn) join() ([]byte, error) {
 			return nil, err
 		}
 		if text && !c.in.complete() {
-			n, ok := textPrefix(data[checked:])
+			n, ok := frame.TextPrefix(data[checked:])
 			if !ok {
 				return nil, errNotUTF8()
 			}
@@ -189,7 +160,7 @@ func (c *Conn) settled(data []byte) []byte {
 }
 
 func errNotUTF8() error {
-	return violation(websock.CloseInvalidPayload, "text message not UTF-8 (RFC 6455 section 8.1)")
+	return frame.Violation(websock.CloseInvalidPayload, "text message not UTF-8 (RFC 6455 section 8.1)")
 }
 
 // readPayload adds to data what is there of the open message's payload, and
@@ -208,7 +179,8 @@ func (c *Conn) readPayload(data []byte) ([]byte, error) {
 		return data, err
 	}
 	data = c.grow(data, n)
-	return data, c.take(data[have:])
+	c.take(data[have:])
+	return data, nil
 }
 
 // grow returns data with n more bytes. The capacity follows what has arrived,
@@ -226,7 +198,7 @@ func (c *Conn) grow(data []byte, n int) []byte {
 		size *= 2
 	}
 	pooled := size <= largestBuffer
-	if declared := int64(len(data)) + c.in.rest; c.in.frame.fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
+	if declared := int64(len(data)) + c.in.rest; c.in.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
 		size = int(declared)
 		if pooled = c.u.opts.ReuseBuffers && declared >= reusable && size <= largestBuffer; pooled {
 			size = bufferFor(size)

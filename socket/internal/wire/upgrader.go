@@ -3,11 +3,7 @@ package wire
 import (
 	"fmt"
 	"net/http"
-	"runtime"
-	"sync"
 	"time"
-
-	"github.com/coder/websocket"
 )
 
 // Options say how a connection is opened and read.
@@ -25,14 +21,10 @@ type Options struct {
 
 // Upgrader opens connections with the same Options, and holds what they share.
 // Its methods are safe from any goroutine. It needs no closing.
-//
-// Under testing/synctest an Upgrader belongs to the bubble in which it was made
-// or first used, for so do the channels of what it shares.
 type Upgrader struct {
-	opts     Options
-	level    deflatedForm
-	epoch    time.Time // all times of its connections are kept as distance from it
-	decoders sync.Pool // of *decoder
+	opts  Options
+	level deflatedForm
+	epoch time.Time // all times of its connections are kept as distance from it
 }
 
 // NewUpgrader returns an Upgrader. The Options must not change any more.
@@ -97,21 +89,4 @@ func (u *Upgrader) Accept(w http.ResponseWriter, r *http.Request) (*Conn, error)
 	}
 	opened = true
 	return c, nil
-}
-
-// decoder takes one from the pool, or makes one. It is given back when the
-// message that it was taken for is complete, and never after an error.
-func (u *Upgrader) decoder() (*decoder, error) {
-	if d := u.decoders.Get(); d != nil {
-		return d.(*decoder), nil
-	}
-	return newDecoder()
-}
-
-// made takes the Conn over that coder/websocket has made for d.
-func (d *decoder) made(ws *websocket.Conn) {
-	d.ws = ws
-	ws.SetReadLimit(-1)           // the limit is held to from the header
-	runtime.SetFinalizer(ws, nil) // it would keep what is in a cycle for ever
-	d.br.Reset(&d.feed)           // past the io.MultiReader that Accept puts between
 }

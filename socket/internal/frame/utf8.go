@@ -1,12 +1,12 @@
-package wire
+package frame
 
 import "unicode/utf8"
 
-// textPrefix returns how many bytes at the start of p are whole runes, and
+// TextPrefix returns how many bytes at the start of p are whole runes, and
 // whether p can still become UTF-8: false from the first byte on that no
 // continuation can mend (RFC 6455 section 8.1). What stands after the prefix,
 // at most three bytes, is the beginning of a rune.
-func textPrefix(p []byte) (n int, ok bool) {
+func TextPrefix(p []byte) (n int, ok bool) {
 	n = len(p)
 	for i := 1; i < utf8.UTFMax && i <= len(p); i++ {
 		if !utf8.RuneStart(p[len(p)-i]) {

@@ -1,0 +1,137 @@
+package frame
+
+import (
+	"encoding/binary"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+const (
+	// MaxHeader is the size of the longest header: two bytes, eight of length,
+	// four of mask.
+	MaxHeader = 14
+
+	// MaxControlPayload is the most that a control frame carries (RFC 6455 section
+	// 5.5).
+	MaxControlPayload = 125
+
+	bitFin  = 0x80
+	bitRSV1 = 0x40
+	bitMask = 0x80
+)
+
+// Header is the header of one frame from a client.
+type Header struct {
+	Length int64 // of the payload
+	Mask   Mask  // of the payload
+	Fin    bool  // the last fragment of its message, or the only one
+	RSV1   bool  // of the first fragment: the message is compressed (RFC 7692 section 6)
+	Opcode Opcode
+	Size   uint8 // of the header itself
+}
+
+// Parse reads the header at the start of b and checks what the framing itself
+// demands. Before the whole header is there it returns how many bytes it needs
+// to go on, more than len(b); what the bytes already show to be wrong is
+// refused without waiting for more. deflate: permessage-deflate was negotiated.
+func Parse(b []byte, deflate bool) (h Header, need int, err error) {
+	if len(b) < 2 {
+		return h, 2, nil
+	}
+	h.Fin = b[0]&bitFin != 0
+	h.RSV1 = b[0]&bitRSV1 != 0
+	h.Opcode = Opcode(b[0] & 0xF)
+	short := b[1] &^ bitMask
+	if b[1]&bitMask == 0 {
+		return h, 0, broken("client frame without mask (RFC 6455 section 5.1)")
+	}
+	if rsv := b[0] >> 4 & 3; rsv != 0 {
+		return h, 0, broken("unsupported RSV flags %02b, RSV2 and RSV3 (RFC 6455 section 5.2)", rsv)
+	}
+	if err := h.check(short, deflate); err != nil {
+		return h, 0, err
+	}
+
+	h.Size = 6
+	switch short {
+	case 126:
+		h.Size = 8
+		if len(b) < 4 {
+			return h, 4, nil
+		}
+		h.Length = int64(binary.BigEndian.Uint16(b[2:]))
+		if h.Length < 126 {
+			return h, 0, broken("length %d not in its shortest form (RFC 6455 section 5.2)", h.Length)
+		}
+	case 127:
+		h.Size = 14
+		if len(b) < 10 {
+			return h, 10, nil
+		}
+		length := binary.BigEndian.Uint64(b[2:])
+		if length>>63 != 0 {
+			return h, 0, broken("64 bit length %#x with its highest bit set (RFC 6455 section 5.2)", length)
+		}
+		if length < 1<<16 {
+			return h, 0, broken("length %d not in its shortest form (RFC 6455 section 5.2)", length)
+		}
+		h.Length = int64(length)
+	default:
+		h.Length = int64(short)
+	}
+	if len(b) >= int(h.Size) {
+		h.Mask = Mask(binary.LittleEndian.Uint32(b[h.Size-4:]))
+	}
+	return h, int(h.Size), nil
+}
+
+// check holds the first two bytes of a header to the rules of its opcode.
+func (h *Header) check(short byte, deflate bool) error {
+	switch h.Opcode {
+	case Text, Binary:
+		if h.RSV1 && !deflate {
+			return broken("RSV1 set, but permessage-deflate was not negotiated (RFC 6455 section 5.2)")
+		}
+		return nil
+	case Continuation:
+		if h.RSV1 {
+			return broken("compressed continuation frame (RFC 7692 section 6.1)")
+		}
+		return nil
+	case Close, Ping, Pong:
+		if h.RSV1 {
+			return broken("compressed %s frame (RFC 7692 section 6.1)", h.Opcode)
+		}
+		if !h.Fin {
+			return broken("fragmented %s frame (RFC 6455 section 5.5)", h.Opcode)
+		}
+		if short > MaxControlPayload {
+			return broken("%s payload of more than %d bytes (RFC 6455 section 5.5)", h.Opcode, MaxControlPayload)
+		}
+		return nil
+	}
+	return broken("unknown opcode %d (RFC 6455 section 5.2)", byte(h.Opcode))
+}
+
+// broken is a breach after which the stream cannot be parsed any more, or need
+// not be.
+func broken(format string, args ...any) error {
+	return Violation(websock.CloseProtocolError, format, args...)
+}
+
+// AppendHeader appends the header of a server's frame to p, in its shortest
+// form, unmasked and never a fragment (RFC 6455 section 5.2).
+func AppendHeader(p []byte, op Opcode, compressed bool, length int) []byte {
+	first := bitFin | byte(op)
+	if compressed {
+		first |= bitRSV1
+	}
+	switch {
+	case length <= MaxControlPayload:
+		return append(p, first, byte(length))
+	case length <= 0xFFFF:
+		return append(p, first, 126, byte(length>>8), byte(length))
+	default:
+		return binary.BigEndian.AppendUint64(append(p, first, 127), uint64(length))
+	}
+}

@@ -1,0 +1,47 @@
+package frame
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"math/bits"
+)
+
+// Mask is a masking key (RFC 6455 section 5.3), its first byte the lowest.
+type Mask uint32
+
+// maskBlock is how much of a long payload is unmasked at once.
+const maskBlock = 512
+
+// Apply puts src into dst without its mask, or with it, which is the same. It returns the mask of what follows src. Both
+// have the same length; they share no byte, or are the same.
+func (m Mask) Apply(dst, src []byte) Mask {
+	next := Mask(bits.RotateLeft32(uint32(m), -8*(len(src)&3)))
+	if len(src) >= 2*maskBlock {
+		n := m.applyBlocks(dst, src)
+		dst, src = dst[n:], src[n:]
+	}
+	dst = dst[:len(src)]
+	key := uint64(m) | uint64(m)<<32
+	for len(src) >= 8 {
+		binary.LittleEndian.PutUint64(dst, binary.LittleEndian.Uint64(src)^key)
+		dst, src = dst[8:], src[8:]
+	}
+	for i := range src {
+		dst[i] = src[i] ^ byte(key)
+		key >>= 8
+	}
+	return next
+}
+
+// applyBlocks is Apply for whole blocks. It returns how many bytes they have.
+func (m Mask) applyBlocks(dst, src []byte) (n int) {
+	var key [maskBlock]byte
+	binary.LittleEndian.PutUint32(key[:], uint32(m))
+	for done := 4; done < len(key); done *= 2 {
+		copy(key[done:], key[:done])
+	}
+	for ; len(src)-n >= maskBlock; n += maskBlock {
+		subtle.XORBytes(dst[n:], src[n:n+maskBlock], key[:])
+	}
+	return n
+}
