@@ -1,4 +1,4 @@
-// Package fifo is a queue that costs nothing while it is empty.
+// Package fifo is a queue that costs nothing while it is empty, and little while it is short.
 package fifo
 
 import "sync"
@@ -20,19 +20,27 @@ func (s *Segments[T]) get() *segment[T] {
 	return new(segment[T])
 }
 
-// Queue is a FIFO of items in segments. An empty one holds no memory, so a burst costs nothing afterwards, and one that
-// grows copies nothing. The zero value is empty. Its owner locks it, and always gives it the same Segments.
+// Queue is a FIFO. What is put into an empty one stands in the Queue itself, and what comes after it in segments. An empty
+// one holds no memory, so a burst costs nothing afterwards, and one that grows copies nothing. The zero value is empty.
+// Its owner locks it, and always gives it the same Segments.
 type Queue[T any] struct {
-	n           int
+	n           uint32
+	first, last uint8 // index of the oldest item in head, and after the newest in tail
+	alone       bool  // one is the oldest item; those in the segments came after it
+	one         T
 	head, tail  *segment[T]
-	first, last uint32 // index of the oldest item in head, and behind the newest in tail
 }
 
 // Len is the number of items.
-func (q *Queue[T]) Len() int { return q.n }
+func (q *Queue[T]) Len() int { return int(q.n) }
 
 // Push adds v at the end.
 func (q *Queue[T]) Push(s *Segments[T], v T) {
+	q.n++
+	if q.n == 1 {
+		q.one, q.alone = v, true
+		return
+	}
 	if q.tail == nil {
 		q.head = s.get()
 		q.tail, q.first, q.last = q.head, 0, 0
@@ -42,18 +50,21 @@ func (q *Queue[T]) Push(s *Segments[T], v T) {
 	}
 	q.tail.items[q.last] = v
 	q.last++
-	q.n++
 }
 
 // Pop takes the oldest item; false: there is none.
 func (q *Queue[T]) Pop(s *Segments[T]) (v T, ok bool) {
-	if q.n == 0 {
-		return v, false
-	}
 	var zero T
+	if q.n == 0 {
+		return zero, false
+	}
+	q.n--
+	if q.alone {
+		v, q.one, q.alone = q.one, zero, false
+		return v, true
+	}
 	v, q.head.items[q.first] = q.head.items[q.first], zero
 	q.first++
-	q.n--
 	if q.n == 0 {
 		s.pool.Put(q.head)
 		q.head, q.tail = nil, nil

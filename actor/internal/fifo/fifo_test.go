@@ -43,12 +43,18 @@ func TestQueue_isAFIFOThatHoldsNothingWhenItIsEmpty(t *testing.T) {
 func TestQueue_forgetsWhatItGave(t *testing.T) {
 	var segments Segments[*int]
 	var q Queue[*int]
-	for range segmentLen + 1 {
+	for range segmentLen + 2 { // one stands in the Queue itself
 		q.Push(&segments, new(int))
 	}
 	first, last := q.head, q.tail
-	for range segmentLen + 1 {
+	if first == last {
+		t.Fatal("all items are in one segment")
+	}
+	for range segmentLen + 2 {
 		q.Pop(&segments)
+	}
+	if q != (Queue[*int]{first: q.first, last: q.last}) {
+		t.Errorf("an empty queue holds %+v", q)
 	}
 	for _, seg := range []*segment[*int]{first, last} {
 		if seg.next != nil {
@@ -58,6 +64,21 @@ func TestQueue_forgetsWhatItGave(t *testing.T) {
 			if v != nil {
 				t.Errorf("item %d is kept", i)
 			}
+		}
+	}
+}
+
+// TestQueue_ofOneItem: most mailboxes never hold more than one.
+func TestQueue_ofOneItem(t *testing.T) {
+	var segments Segments[int]
+	var q Queue[int]
+	for want := range 3 {
+		q.Push(&segments, want)
+		if q.head != nil {
+			t.Errorf("the only item is in a segment")
+		}
+		if got, ok := q.Pop(&segments); got != want || !ok {
+			t.Errorf("Pop() = %d, %t; want %d, true", got, ok, want)
 		}
 	}
 }
