@@ -39,7 +39,7 @@ type reporter struct {
 // note is about one abandoned goroutine.
 type note struct {
 	p      *process
-	turn   uint64 // which names the goroutine
+	turn   uint32 // which names the goroutine
 	reason error
 	at     int64 // by System.now
 }

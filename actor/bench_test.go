@@ -276,13 +276,13 @@ func BenchmarkSystem_Shutdown(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/process")
 }
 
-// idle is a hosted process that has nothing to do, with the hooks and the exit hook of a socket.
-type idle struct{ port host.Port }
+// idle is a hosted process that has nothing to do, with the exit hook of a socket that is in a group.
+type idle struct {
+	noHooks
+	port host.Port
+}
 
 func (*idle) Receive(context.Context, any) error { return nil }
-func (*idle) TurnEnd(bool)                       {}
-func (*idle) Overflow()                          {}
-func (*idle) Ending(error)                       {}
 func (*idle) exited(error)                       {}
 
 // BenchmarkMemory is what a process at rest costs on the heap, with its entry in the engine's registry.
@@ -298,12 +298,12 @@ func BenchmarkMemory(b *testing.B) {
 		{"hosted", func(sys *actor.System) (any, error) {
 			h := &idle{}
 			var err error
-			h.port, err = host.Spawn(sys, h, actor.SpawnOptions{})
+			h.port, err = host.Spawn(sys, h, actor.SpawnOptions{}, nil)
 			if err != nil {
 				return nil, err
 			}
 			h.port.Start()
-			host.OnExit(h.port.PID(), h.exited)
+			h.port.PID().OnExit(h.exited)
 			return h, nil
 		}},
 	} {

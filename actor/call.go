@@ -55,14 +55,8 @@ func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
 // errCallTimeout never leaves doCall.
 var errCallTimeout = errors.New("timeout")
 
-// unhandled is ErrNoProcess, too: the error of a Call that no callback was given.
-type unhandled struct{}
-
-var errUnhandled error = unhandled{}
-
-func (unhandled) Error() string        { return ErrNoProcess.Error() }
-func (unhandled) Is(target error) bool { return target == ErrNoProcess }
-func (unhandled) TroupeUnhandled()     {}
+// errUnhandled is ErrNoProcess, as the error of a Call that no callback was given.
+var errUnhandled error = hook.Unhandled{Err: ErrNoProcess}
 
 // failure is an answer that the callee's code did not give.
 type failure struct{ err error }
@@ -178,11 +172,8 @@ func (c *call) Done() <-chan struct{}       { return c.context().Done() }
 func (c *call) Err() error                  { return c.context().Err() }
 
 func (c *call) Value(key any) any {
-	switch key.(type) {
-	case callKey:
+	if _, ok := key.(callKey); ok {
 		return c
-	case hook.CallKey:
-		return true
 	}
 	return c.context().Value(key)
 }

@@ -61,15 +61,17 @@ func (c *processContext) Value(key any) any {
 		return (*process)(c)
 	case hook.ActorKey:
 		return c.actor
-	case callKey, hook.CallKey: // not those of a process in whose callback a request was made
+	case callKey: // not that of a process in whose callback a request was made
 		return nil
 	case *int: // the key by which context.Cause, and contexts being derived, find a real one
 		if v := c.std().Value(key); v != nil {
 			return v
 		}
 	}
-	if s, ok := c.hooks.(hook.Scoped); ok {
-		return s.ContextValue(key)
+	if c.hosted {
+		if values, _ := c.host.Scope(); values != nil {
+			return values.Value(key)
+		}
 	}
 	return nil
 }

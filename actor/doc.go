@@ -24,8 +24,8 @@
 //     time runs.
 //  5. The children get Exit(ErrShutdown) and are awaited, each for its own shutdown time.
 //  6. Terminate runs ([Terminator]), once. Its ctx is alive.
-//  7. The ctx of the process is done with the exit reason as its [context.Cause], a [Down] goes to the
-//     monitors, after all that the process has sent them, and then to the parent.
+//  7. The functions of [PID.OnExit] run. Then the ctx of the process is done with the exit reason as its [context.Cause],
+//     a [Down] goes to the monitors, after all that the process has sent them, and then to the parent.
 //
 // An Exit with [ErrKilled], or a shutdown time that is over, skips to step 7, even when a callback is stuck. No
 // goroutine can be killed: one that is stuck is abandoned, counted, and logged with PID, label and, where that is

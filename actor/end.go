@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
-	"runtime/debug"
-
-	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // reasonOf is err, but for a nil pointer in it: code that looks into such an error panics, and an exit reason is looked
@@ -74,10 +69,11 @@ func (p *process) conclude(reason error) {
 		p.step++
 		switch p.step {
 		case 1:
-			if p.hooks != nil && p.enter(phaseEnding) {
-				p.logPanic(phaseEnding, p.protect(func() error { p.hooks.Ending(reason); return nil }))
+			brief := false
+			if p.hosted && p.enter(phaseEnding) {
+				p.logPanic(phaseEnding, p.protect(func() error { brief = p.host.Ending(reason); return nil }))
 			}
-			if p.handOver() {
+			if p.hosted && p.handOver(brief) {
 				return
 			}
 		case 2:
@@ -85,7 +81,7 @@ func (p *process) conclude(reason error) {
 			p.endChildren()
 		case 3:
 			// Of an actor whose Init failed nothing is left to terminate; a host decides for itself.
-			if t, ok := p.actor.(Terminator); ok && (p.started || p.hooks != nil) && p.enter(phaseTerminate) {
+			if t, ok := p.actor.(Terminator); ok && (p.started || p.hosted) && p.enter(phaseTerminate) {
 				p.logPanic(phaseTerminate, p.protect(func() error { p.terminate(t, reason); return nil }))
 			}
 		case 4:
@@ -96,12 +92,7 @@ func (p *process) conclude(reason error) {
 
 // handOver gives the rest of the end to a worker when this is a goroutine of the host: that has a transport to see to,
 // whatever the children and Terminate take.
-func (p *process) handOver() bool {
-	if p.hooks == nil {
-		return false
-	}
-	b, ok := p.hooks.(hook.Brief)
-	brief := ok && b.Brief()
+func (p *process) handOver(brief bool) bool {
 	p.mu.Lock()
 	if p.worker || p.state != stateEnding || brief && !p.hasChildren() {
 		p.mu.Unlock()
@@ -193,7 +184,7 @@ func (p *process) killAndUnlock(reason error) bool {
 	}
 	p.state, p.shut, p.reason = stateLeaving, true, reason
 	rest := p.dropCurrent()
-	if p.running && p.phase > phaseGiven {
+	if p.running && p.phase != phaseNone {
 		p.abandoned = true
 		p.sys.abandoned.Add(1)
 		p.sys.abandon(note{p: p, turn: p.turn, reason: reason, at: p.sys.now()})
@@ -228,153 +219,12 @@ func (p *process) finish(reason error) {
 	p.leave(reason)
 }
 
-// leave is the end itself: out of every name and group, ctx is done, Down to the monitors, the parent
-// is told. Whoever has set stateLeaving calls it, once.
-func (p *process) leave(reason error) {
-	p.mu.Lock()
-	if p.clock != nil && p.clock.timer != nil {
-		p.clock.timer.Stop()
-	}
-	if h, ok := p.hooks.(exited); ok && p.state == stateLeaving {
-		p.state = stateLeft
-		p.mu.Unlock()
-		info, _ := p.info()
-		p.runExitHook(func(reason error) { h.Exited(info, reason) }, reason)
-		p.mu.Lock()
-	}
-	for p.exits != nil {
-		h := p.exits
-		p.exits = h.next
-		p.mu.Unlock()
-		p.runExitHook(h.f, reason)
-		p.mu.Lock()
-	}
-	p.state = stateDead
-	r := p.relation
-	p.relation = nil
-	var spawner chan bool // waits for an Init that will not return nil any more
-	if p.hooks == nil && !p.started {
-		spawner = p.slot
-	}
-	p.mu.Unlock()
-	p.sys.remove(p)
-	if c := p.real.Load(); c != nil {
-		c.cancel(reason)
-	}
-	if spawner != nil {
-		spawner <- false
-	}
-	if r != nil {
-		p.letGo(r, reason)
-	}
-	p.logEnd(reason)
-	if p.parent != nil {
-		p.parent.childEnded(p, reason)
-	}
-	defer p.sys.gone() // after a runtime.Goexit in the hook, too
-	if g, ok := p.hooks.(hook.Gone); ok {
-		g.Gone()
-	}
-}
-
-// exited is host.Exited.
-type exited interface {
-	Exited(info ProcessInfo, reason error)
-}
-
-// runExitHook keeps a panic from the hooks after it and from the goroutine, which may be anybody's. After a
-// runtime.Goexit it goes on with the end from here.
-func (p *process) runExitHook(f func(reason error), reason error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		if r := recover(); r != nil {
-			p.logPanicIn("exit hook", &PanicError{Value: r, Stack: debug.Stack()})
-			return
-		}
-		p.logPanicIn("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
-		p.leave(reason)
-	}()
-	f(reason)
-	returned = true
-}
-
-// letGo dissolves the relations of a dead process.
-func (p *process) letGo(r *relations, reason error) {
-	for t := range r.timers.All() {
-		t.t.Stop()
-	}
-	for c := range r.calls.All() {
-		c.fail(ErrNoProcess)
-	}
-	for m := range r.watching.All() {
-		m.target.forget(m)
-	}
-	for m := range r.watchers.All() {
-		if m.watcher != nil {
-			m.down(reason)
-		}
-	}
-	for m := range r.watchers.All() { // whoever has waited finds all Downs in their mailboxes
-		if m.watcher == nil {
-			m.down(reason)
-		}
-	}
-}
-
-// childEnded is how a child's end reaches its parent. Of a child that never started, Spawn has told.
-func (p *process) childEnded(c *process, reason error) {
-	p.mu.Lock()
-	if r := p.relation; r != nil {
-		r.children.Delete(c)
-		if r.children.Len() == 0 && r.childGone != nil {
-			close(r.childGone)
-			r.childGone = nil
-		}
-	}
-	p.mu.Unlock()
-	if c.hasStarted() {
-		p.post(item{kind: kindDown, msg: Down{PID: c.pid(), Reason: reason}})
-	}
-}
-
-// onExit registers an exit hook; see host.OnExit.
-func (p *process) onExit(o *hook.OnExit) {
-	h := &exitHook{f: o.F}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.state >= stateLeaving {
-		return
-	}
-	last := &p.exits
-	for *last != nil {
-		last = &(*last).next
-	}
-	*last = h
-	o.OK = true
-	o.Cancel = func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		for other := &p.exits; *other != nil; other = &(*other).next {
-			if *other == h {
-				*other = h.next
-				return
-			}
-		}
-	}
-}
-
 // dropCurrent takes the queue away for dropAll, and sees to it that a Call whose callback did not return normally fails
 // when the process is dead; p.mu is held.
 func (p *process) dropCurrent() queue {
 	rest := p.queue
 	p.queue = queue{limit: p.queue.limit}
-	if p.phase == phaseGiven {
-		rest.push(p.current)
-		p.current, p.phase = item{}, phaseNone
-	} else if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
+	if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
 		p.keepCall(c)
 	}
 	return rest
@@ -402,53 +252,4 @@ func (p *process) dropAll(q *queue) {
 		}
 		p.drop(it)
 	}
-}
-
-// logEnd reports how a process ended that nobody hosts; a host reports on its own.
-func (p *process) logEnd(reason error) {
-	if p.hooks != nil {
-		return
-	}
-	defer func() {
-		if r := recover(); r != nil { // the reason is an error of the user's, whose methods may do anything
-			p.logPanicIn("exit reason", &PanicError{Value: r, Stack: debug.Stack()})
-		}
-	}()
-	level := slog.LevelDebug
-	if exit.KindOf(reason) == exit.Abnormal {
-		level = slog.LevelError
-	}
-	log := p.sys.log
-	if !log.Enabled(context.Background(), level) {
-		return
-	}
-	attrs := append(p.attrs(), slog.Any("exit_reason", reason))
-	var panicked *PanicError
-	if errors.As(reason, &panicked) {
-		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
-	}
-	log.LogAttrs(context.Background(), level, "process ended", attrs...)
-}
-
-// logPanic reports a panic where it does not become the exit reason.
-func (p *process) logPanic(h phase, err error) {
-	if panicked, ok := err.(*PanicError); ok {
-		p.logPanicIn(h.String(), panicked)
-	}
-}
-
-func (p *process) logPanicIn(where string, panicked *PanicError) {
-	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "panic while a process ended", append(p.attrs(),
-		slog.String("where", where), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))...)
-}
-
-func (p *process) attrs() []slog.Attr {
-	p.mu.Lock()
-	label := p.label
-	p.mu.Unlock()
-	attrs := []slog.Attr{slog.String("pid", p.pid().String()), slog.String("label", label)}
-	if s, ok := p.hooks.(hook.Scoped); ok {
-		attrs = append(attrs, s.LogAttrs()...)
-	}
-	return attrs
 }

@@ -16,6 +16,7 @@ import (
 
 // subject is a process of which everything that its end does is written down, in order.
 type subject struct {
+	noHooks
 	journal[string]
 	t       *testing.T
 	sys     *actor.System
@@ -53,7 +54,7 @@ func (s *subject) Init(ctx context.Context) error {
 	if s.kid, err = actor.Spawn(ctx, child, s.childOpts); err != nil {
 		return err
 	}
-	if _, ok := host.OnExit(s.pid, s.onExit); !ok {
+	if _, ok := s.pid.OnExit(s.onExit); !ok {
 		return errors.New("OnExit refused")
 	}
 	actor.Monitor(s.watcher.ctx, s.pid)
@@ -70,11 +71,12 @@ func (s *subject) Receive(ctx context.Context, msg any) error {
 	return nil
 }
 
-func (s *subject) onEnding(reason error) {
+func (s *subject) Ending(reason error) (brief bool) {
 	s.add(fmt.Sprintf("Ending: %v, child alive %t", show(reason), s.kid.Alive()))
 	if s.ending != nil {
 		s.ending()
 	}
+	return false
 }
 
 func (s *subject) Terminate(ctx context.Context, reason error) {
@@ -124,7 +126,7 @@ func (s *subject) start() {
 	}, actor.SpawnOptions{})
 	s.options.Label, s.options.Shutdown = label, shutdownTime
 	if s.hosted {
-		s.port, s.spawnErr = host.Spawn(s.sys, s, s.options, host.Hooks{Ending: s.onEnding})
+		s.port, s.spawnErr = host.Spawn(s.sys, s, s.options, nil)
 		s.port.Start()
 	} else {
 		_, s.spawnErr = actor.Spawn(s.watcher.ctx, s, s.options)

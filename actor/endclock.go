@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // endClock is how long the end of a process may take. There is none before an end begins. The mu of the process guards
@@ -59,10 +57,10 @@ func (p *process) startAbandon() {
 
 // patience is how long a callback may run on that was running when the transport was lost; negative: without limit.
 func (p *process) patience() time.Duration {
-	if h, ok := p.hooks.(hook.Patient); ok {
-		return h.AbandonAfter()
+	if p.options != nil && p.options.AbandonAfter != 0 {
+		return p.options.AbandonAfter
 	}
-	return p.shutdown // of a process without a transport
+	return p.shutdown
 }
 
 // nextCallback gives the callback in progress its own time when it has begun after the loss of the transport, because

@@ -20,8 +20,8 @@ func wantEnding(t *testing.T, when string, pid actor.PID) {
 	if pid.Alive() {
 		t.Errorf("%s: Alive = true, want false", when)
 	}
-	if ref, ok := host.Reach(pid); !ok || ref.Send("late") || ref.Alive() {
-		t.Errorf("%s: host.Reach finds it: %t, Ref.Send = %t, Ref.Alive = %t; want true, false, false", when, ok, ref.Send("late"), ref.Alive())
+	if ref, ok := host.RefOf(pid); !ok || ref.Send("late") || ref.Alive() {
+		t.Errorf("%s: host.RefOf finds it: %t, Ref.Send = %t, Ref.Alive = %t; want true, false, false", when, ok, ref.Send("late"), ref.Alive())
 	}
 	if got, err := actor.Call[any](context.Background(), pid, "late"); !isNoProcess(err) {
 		t.Errorf("%s: Call = %v, %v; want ErrNoProcess", when, got, err)
@@ -157,7 +157,7 @@ func TestEnding_exitDuringInit(t *testing.T) {
 func TestEnding_hostFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, _ := newSystem(t, actor.Config{})
-		port, err := host.Spawn(sys, &behaviour{}, actor.SpawnOptions{})
+		port, err := host.Spawn(sys, &hosted{}, actor.SpawnOptions{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

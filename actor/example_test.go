@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -254,6 +255,58 @@ func ExamplePID_Exit() {
 	// connected to db:5432
 	// disconnected: normal
 	// false false
+}
+
+// desk is a table of one's own that never shows a process that has ended.
+type desk struct {
+	mu     sync.Mutex
+	agents map[actor.PID]string
+}
+
+func (d *desk) enter(pid actor.PID, name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := pid.OnExit(func(error) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.agents, pid)
+	})
+	if ok { // else it has ended, and nothing would take it out
+		d.agents[pid] = name
+	}
+}
+
+func ExamplePID_OnExit() {
+	ctx := context.Background()
+	sys, _ := actor.NewSystem(actor.Config{})
+	defer sys.Shutdown(ctx)
+	pid, _ := sys.Spawn(ctx, &room{}, actor.SpawnOptions{})
+	d := &desk{agents: make(map[actor.PID]string)}
+	d.enter(pid, "ada")
+	fmt.Println(len(d.agents))
+	pid.Exit(actor.ErrNormal)
+	actor.Wait(ctx, pid) // whoever waits, or has a Monitor, finds it taken out
+	fmt.Println(len(d.agents))
+	d.enter(pid, "ada")
+	fmt.Println(len(d.agents))
+	// Output:
+	// 1
+	// 0
+	// 0
+}
+
+func ExampleSystem_Owns() {
+	ctx := context.Background()
+	sys, _ := actor.NewSystem(actor.Config{Node: "eu-1"})
+	defer sys.Shutdown(ctx)
+	pid, _ := sys.Spawn(ctx, &room{}, actor.SpawnOptions{})
+	before, _ := sys.ParsePID("1.0123456789abcdef@eu-1") // of the same node, before its last restart
+	fmt.Println(sys.Owns(pid), sys.Owns(before), sys.Owns(actor.PID{}))
+	pid.Exit(actor.ErrKilled)
+	fmt.Println(sys.Owns(pid)) // dead or alive
+	// Output:
+	// true false false
+	// true
 }
 
 func ExampleSystem_ParsePID() {

@@ -42,7 +42,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		PID:     p.pid(),
 		Label:   p.label,
 		Since:   p.sys.time(p.since),
-		Mailbox: p.waiting(),
+		Mailbox: p.queue.len(),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
 		Ending:  p.state >= stateEnding,
@@ -61,7 +61,7 @@ func (p *process) info() (ProcessInfo, bool) {
 
 // handling is what runs, and for how long; p.mu is held.
 func (p *process) handling() (what string, since time.Duration) {
-	if p.phase <= phaseGiven {
+	if p.phase == phaseNone {
 		return "", 0
 	}
 	since = time.Duration(p.sys.now() - p.began)

@@ -59,9 +59,9 @@ func (it item) name() string {
 
 // queue is a mailbox. Its owner locks it.
 type queue struct {
-	items   fifo.Queue[item]
 	counted int32
 	limit   int32 // of counted; negative: none. Whoever posts looks at it
+	items   fifo.Queue[item]
 }
 
 var segments fifo.Segments[item]
@@ -70,20 +70,15 @@ func (q *queue) len() int { return q.items.Len() }
 
 func (q *queue) push(it item) {
 	q.items.Push(&segments, it)
-	q.count(it, 1)
-}
-
-// count adds n to what counts against the limit, if it does.
-func (q *queue) count(it item, n int32) {
 	if it.kind.counts() {
-		q.counted += n
+		q.counted++
 	}
 }
 
 func (q *queue) pop() (item, bool) {
 	it, ok := q.items.Pop(&segments)
-	if ok {
-		q.count(it, -1)
+	if ok && it.kind.counts() {
+		q.counted--
 	}
 	return it, ok
 }

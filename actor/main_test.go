@@ -78,6 +78,22 @@ func (b *behaviour) Terminate(ctx context.Context, reason error) {
 	}
 }
 
+// noHooks are those of a host.Host that needs none.
+type noHooks struct{}
+
+func (noHooks) TurnEnd(bool)                          {}
+func (noHooks) Overflow()                             {}
+func (noHooks) Ending(error) bool                     { return false }
+func (noHooks) Exited(actor.ProcessInfo, error)       {}
+func (noHooks) Gone()                                 {}
+func (noHooks) Scope() (context.Context, []slog.Attr) { return nil, nil }
+
+// hosted is a behaviour that has a host.
+type hosted struct {
+	noHooks
+	behaviour
+}
+
 // do is a message that a behaviour runs.
 type do func(ctx context.Context) error
 

@@ -69,7 +69,7 @@ func (r MonitorRef) Stop() {
 // would last until one of them is killed.
 func Wait(ctx context.Context, p PID) (reason, err error) {
 	m := &monitor{target: p.find(), ended: make(chan error, 1)}
-	if m.target != nil && m.target.waitsFor(ctx) {
+	if m.target != nil && m.target.Outlives(ctx) {
 		return nil, fmt.Errorf("actor: wait for %v by itself, or by a child of it, would last for ever", p)
 	}
 	if m.target == nil || !m.target.addWatcher(m) {
@@ -84,9 +84,8 @@ func Wait(ctx context.Context, p PID) (reason, err error) {
 	}
 }
 
-// waitsFor tells whether p cannot end, unless it is killed, before the process of ctx has: it is that process, or an
-// ancestor of it.
-func (p *process) waitsFor(ctx context.Context) bool {
+// Outlives is host.Outlives.
+func (p *process) Outlives(ctx context.Context) bool {
 	q := processOf(ctx)
 	if q == nil || !q.alive() {
 		return false

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"unique"
-
-	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // PID is the address of a process. It names a node, a boot of that node (64 random bits per System) and a number that
@@ -135,20 +133,7 @@ func (p PID) find() *process {
 // will be handled, since the process may end before. Messages of one sender to one process keep their order. The
 // message belongs to the receiver from now on.
 func (p PID) Send(msg any) bool {
-	pr := p.find()
-	switch o := msg.(type) {
-	case *hook.OnExit:
-		if pr != nil {
-			pr.onExit(o)
-		}
-		return o.OK
-	case *hook.Reach:
-		if pr != nil {
-			o.Ref = pr
-		}
-		return pr != nil
-	}
-	if pr != nil {
+	if pr := p.find(); pr != nil {
 		return pr.Send(msg)
 	}
 	if p.sys != nil {

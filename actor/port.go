@@ -1,15 +1,15 @@
 package actor
 
-// This is the process as its host has it: hook.Port. Start and Deliver run turns on the goroutine of the host.
+// This is the process as its host has it: host.Port. Start and Deliver run turns on the goroutine of the host.
 
-// Start implements hook.Port.
+// Start is that of host.Port.
 func (p *process) Start() {
 	p.mu.Lock()
 	if p.running || p.state != stateNew {
 		p.mu.Unlock()
 		return
 	}
-	if p.hooks != nil { // else it is there already
+	if p.hosted { // else it is there already
 		if err := p.enterEngine(); err != nil {
 			p.mu.Unlock()
 			p.kill(err)
@@ -24,7 +24,7 @@ func (p *process) Start() {
 	p.going(turn)
 }
 
-// Fail implements hook.Port.
+// Fail is that of host.Port.
 func (p *process) Fail(reason error) {
 	if reason == nil {
 		panic("actor: Port.Fail: nil reason")
@@ -36,17 +36,20 @@ func (p *process) Fail(reason error) {
 	p.wakeAndUnlock()
 }
 
-// Decided implements hook.Port.
+// Decided is that of host.Port.
 func (p *process) Decided() {
 	p.mu.Lock()
 	p.shut = true
 	p.mu.Unlock()
 }
 
-// Go implements hook.Port.
+// Calling is that of host.Port.
+func (p *process) Calling() bool { return p.current.kind == kindCall }
+
+// Go is that of host.Port.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 
-// Deliver implements hook.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
+// Deliver is that of host.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
 // the turn has become long. Otherwise the frame waits in the mailbox and Deliver waits until it is taken out.
 func (p *process) Deliver(msg any) bool {
 	p.mu.Lock()
@@ -78,7 +81,7 @@ func (p *process) Deliver(msg any) bool {
 	return ok
 }
 
-// DeliverLast implements hook.Port. While the frame waits for a callback, that has the same time as after a loss.
+// DeliverLast is that of host.Port. While the frame waits for a callback, that has the same time as after a loss.
 func (p *process) DeliverLast(msg any, reason error) bool {
 	p.mu.Lock()
 	if p.running && !p.shut {
@@ -89,7 +92,7 @@ func (p *process) DeliverLast(msg any, reason error) bool {
 	return p.Deliver(msg)
 }
 
-// Delivering implements hook.Port.
+// Delivering is that of host.Port.
 func (p *process) Delivering() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,7 +103,7 @@ func (p *process) Delivering() bool {
 func (p *process) rests() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.corked || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
+	if !p.flushes || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
 		return false
 	}
 	p.current, p.phase, p.running = item{}, phaseNone, false
@@ -108,14 +111,14 @@ func (p *process) rests() bool {
 }
 
 // take gives the turn to the caller, which is a goroutine of the host; p.mu is held.
-func (p *process) take() (turn uint64) {
+func (p *process) take() (turn uint32) {
 	p.running, p.worker = true, false
 	p.turn++
 	return p.turn
 }
 
 // going tells whether the process still handles messages, at the end of a turn on the host's goroutine.
-func (p *process) going(turn uint64) bool {
+func (p *process) going(turn uint32) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.strikeOff(turn)

@@ -100,7 +100,7 @@ func (r *Registry) entriesOf(pid actor.PID) *entries {
 	if !r.sys.Owns(pid) {
 		return nil
 	}
-	ref, ok := host.Reach(pid)
+	ref, ok := host.RefOf(pid)
 	if !ok {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (r *Registry) entriesOf(pid actor.PID) *entries {
 		return other.lock()
 	}
 	// Whoever finds e meanwhile waits for its lock, and so for the hook.
-	if _, ok := host.OnExit(pid, func(error) { r.exited(e) }); !ok {
+	if _, ok := pid.OnExit(func(error) { r.exited(e) }); !ok {
 		e.gone = true
 		r.forget(e)
 		e.mu.Unlock()

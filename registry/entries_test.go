@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/registry"
 )
 
@@ -76,7 +75,7 @@ func TestEntries_endsOutOfEverything(t *testing.T) {
 				t.Fatalf("before the end it is in %s, want %s", got, all)
 			}
 			// This hook runs after the registry's, and before the process is dead and any Down.
-			if _, ok := host.OnExit(m.pid, func(error) {
+			if _, ok := m.pid.OnExit(func(error) {
 				after = fmt.Sprint(where(reg, m.pid))
 				if _, err := actor.Inspect(m.pid); err != nil {
 					t.Errorf("before its hooks have run: %v", err)

@@ -114,7 +114,7 @@ func (s *Server) spawn(h websock.Handler, sc *scope) (*conn, error) {
 		MaxAsync:     s.cfg.MaxAsync,
 		Overflow:     actor.OverflowExit,
 		Shutdown:     s.cfg.ShutdownTimeout,
-	})
+	}, &s.host)
 	if err != nil {
 		return nil, err
 	}
@@ -238,9 +238,6 @@ func (c *conn) lose(op string, err error) {
 	c.abort()
 }
 
-// AbandonAfter implements host.Patient.
-func (c *conn) AbandonAfter() time.Duration { return c.srv.cfg.AbandonAfter }
-
 // gone is why nothing can be written any more; nil: nothing has failed.
 func (c *conn) gone() error {
 	l := c.lost.Load()
@@ -256,10 +253,6 @@ func (c *conn) gone() error {
 // BeforeWait implements wire.Hooks, on the reader goroutine before it blocks for bytes: what its turns have pushed
 // leaves now. Mostly read has seen to that, from where the stack is less deep.
 func (c *conn) BeforeWait() { c.flush() }
-
-// Corked implements host.Corked: the reader leaves its writes to when it is about to wait, so that the answers to frames
-// which have arrived together leave together.
-func (c *conn) Corked() {}
 
 // TurnEnd implements host.Host, on a worker.
 func (c *conn) TurnEnd(bool) {
@@ -298,7 +291,7 @@ func (c *conn) kill() {
 	c.abort() // also when the process is dead, and the wire waits for the peer's Close
 }
 
-// Exited implements host.Exited, on any goroutine. It does not look into the reason, which may be anybody's error.
+// Exited implements host.Host, on any goroutine. It does not look into the reason, which may be anybody's error.
 func (c *conn) Exited(info actor.ProcessInfo, reason error) {
 	c.mu.Lock()
 	c.reason, c.label = reason, info.Label
@@ -329,7 +322,7 @@ func (c *conn) exited() {
 	}
 }
 
-// Gone implements host.Gone.
+// Gone implements host.Host.
 func (c *conn) Gone() {
 	if c.settled.Add(1) == 2 {
 		c.port.Go((*reporter)(c)) // this goroutine may be anybody's

@@ -138,7 +138,7 @@ func (c *conn) logLevel() (level slog.Level, wanted bool) {
 func (c *conn) catchBadReason() {
 	if r := recover(); r != nil {
 		c.srv.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "panic in the exit reason",
-			append([]slog.Attr{slog.String("pid", c.pid().String()), slog.Any("panic", r)}, c.LogAttrs()...)...)
+			append([]slog.Attr{slog.String("pid", c.pid().String()), slog.Any("panic", r)}, c.logAttrs()...)...)
 	}
 }
 
@@ -165,7 +165,7 @@ func (c *conn) log(level slog.Level, cl Closed) {
 	if errors.As(cl.Reason, &panicked) {
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}
-	log.LogAttrs(context.Background(), level, "socket closed", append(attrs, c.LogAttrs()...)...)
+	log.LogAttrs(context.Background(), level, "socket closed", append(attrs, c.logAttrs()...)...)
 }
 
 // appendClose logs the code alone: a close reason that the peer wrote is payload. (So [websock.RemoteCloseError] leaves it
@@ -179,7 +179,7 @@ func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.A
 
 // callOnClose has f called when it is its turn.
 func (c *conn) callOnClose(f func(Closed), cl Closed) {
-	log, attrs := c.srv.cfg.Logger, c.LogAttrs() // not c, which would be kept until f is called
+	log, attrs := c.srv.cfg.Logger, c.logAttrs() // not c, which would be kept until f is called
 	c.srv.closes.Do(func() {
 		defer func() {
 			if r := recover(); r != nil {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
@@ -141,13 +140,13 @@ func TestEnd_order(t *testing.T) {
 				if err != nil {
 					t.Errorf("Spawn of a child: %v", err)
 				}
-				host.OnExit(actor.Self(own), func(reason error) {
+				actor.Self(own).OnExit(func(reason error) {
 					time.Sleep(step)
 					if problem := way.reason(reason); problem != "" {
-						t.Errorf("host.OnExit: %s", problem)
+						t.Errorf("OnExit: %s", problem)
 					}
 					if own.Err() != nil || actor.Self(own).Alive() {
-						t.Errorf("host.OnExit: ctx says %v, Alive %v; want nil and false", own.Err(), actor.Self(own).Alive())
+						t.Errorf("OnExit: ctx says %v, Alive %v; want nil and false", own.Err(), actor.Self(own).Alive())
 					}
 					ev.add("exit hook")
 				})

@@ -37,7 +37,7 @@ func (c *conn) Receive(ctx context.Context, msg any) error {
 	case drainBegins:
 		return c.receiveDrain(ctx, m)
 	case websock.Message:
-		if !host.Calling(ctx) {
+		if !c.port.Calling() {
 			return c.forward(m)
 		}
 	}
@@ -56,7 +56,7 @@ func (m drainBegins) Due(actor.PID) (any, bool) { return m, true }
 
 // askDrain has HandleDrain called in its turn.
 func (c *conn) askDrain(by time.Time) {
-	if ref, ok := host.Reach(c.pid()); ok {
+	if ref, ok := host.RefOf(c.pid()); ok {
 		ref.Notify(drainBegins{by})
 	}
 }
@@ -221,12 +221,6 @@ func (c *conn) Terminate(ctx context.Context, reason error) {
 	t.Terminate(ctx, reason)
 }
 
-// Brief implements host.Brief: without a Terminator there is nothing that the reader should not wait for.
-func (c *conn) Brief() bool {
-	_, ok := c.handler.(websock.Terminator)
-	return !ok || !c.initialized
-}
-
 func (c *conn) terminated() {
 	c.mu.Lock()
 	c.over = true
@@ -234,8 +228,8 @@ func (c *conn) terminated() {
 }
 
 // Ending implements host.Host: what was pushed, then the Close frame, then FIN. From here on the reader only waits for
-// the peer's Close, if that has not come.
-func (c *conn) Ending(reason error) {
+// the peer's Close, if that has not come. Without a Terminator there is nothing that it should not wait for.
+func (c *conn) Ending(reason error) (brief bool) {
 	c.pulse.stop()
 	c.sleep.hold()
 	done := false
@@ -282,6 +276,8 @@ func (c *conn) Ending(reason error) {
 			c.rouse()
 		}
 	}
+	_, ok := c.handler.(websock.Terminator)
+	return !ok || !c.initialized
 }
 
 var errNilCloseError = &websock.ResultError{Problem: "the exit reason is a nil *CloseError"}

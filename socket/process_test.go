@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
@@ -135,7 +134,7 @@ func TestProcess_onExit(t *testing.T) {
 		bubble(t, name, func(t *testing.T) {
 			c := serve(t, socket.Config{}).dial(puppet())
 			n := 0
-			if _, ok := host.OnExit(c.pid, func(error) { n++ }); !ok {
+			if _, ok := c.pid.OnExit(func(error) { n++ }); !ok {
 				t.Fatal("OnExit says that there is no such process")
 			}
 			end(c)
@@ -144,7 +143,7 @@ func TestProcess_onExit(t *testing.T) {
 			if n != 1 {
 				t.Errorf("the exit hook ran %d times, want once", n)
 			}
-			if _, ok := host.OnExit(c.pid, func(error) {}); ok {
+			if _, ok := c.pid.OnExit(func(error) {}); ok {
 				t.Error("OnExit of a dead socket says true")
 			}
 		})

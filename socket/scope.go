@@ -28,18 +28,15 @@ func (s *Server) scope(r *http.Request) *scope {
 	return sc
 }
 
-// ContextValue implements host.Scoped.
-func (c *conn) ContextValue(key any) any {
-	if c.scope == nil || c.scope.values == nil {
-		return nil
+// Scope implements host.Host.
+func (c *conn) Scope() (values context.Context, attrs []slog.Attr) {
+	if c.scope == nil {
+		return nil, nil
 	}
-	return c.scope.values.Value(key)
+	return c.scope.values, c.scope.attrs
 }
 
-// LogAttrs implements host.Scoped.
-func (c *conn) LogAttrs() []slog.Attr {
-	if c.scope == nil {
-		return nil
-	}
-	return c.scope.attrs
+func (c *conn) logAttrs() []slog.Attr {
+	_, attrs := c.Scope()
+	return attrs
 }

@@ -23,6 +23,7 @@ import (
 // [Server.Handler], or call [Server.Upgrade] in a handler of your own.
 type Server struct {
 	cfg       Config       // its Logger is log
+	host      host.Options // of all its processes
 	logger    *slog.Logger // the user's
 	log       *host.Log
 	closes    *host.Calls // of Config.OnClose
@@ -88,6 +89,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Logger = log.Logger
 	s.cfg = cfg
+	// The reader leaves its writes to when it is about to wait, so that the answers to frames which have arrived together
+	// leave together.
+	s.host = host.Options{FlushesItself: true, AbandonAfter: cfg.AbandonAfter}
 	if n, ok := descriptorLimit(); ok && cfg.MaxSockets > 0 && uint64(cfg.MaxSockets) >= n {
 		log.Warn("Config.MaxSockets is not below the limit of descriptors: at that limit nothing is accepted any more, probes included",
 			"max_sockets", cfg.MaxSockets, "descriptors", n)

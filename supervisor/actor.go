@@ -10,7 +10,6 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // Actor is a Service that is a process: each Serve spawns a new actor in sys, is ready when its Init has returned, and
@@ -164,7 +163,7 @@ func (p *incarnation) hook(pid actor.PID) error {
 	if p.refused {
 		return exit.ErrShutdown
 	}
-	if _, p.hooked = host.OnExit(pid, func(reason error) { p.exited(pid, reason) }); !p.hooked {
+	if _, p.hooked = pid.OnExit(func(reason error) { p.exited(pid, reason) }); !p.hooked {
 		return exit.ErrKilled // that is what has happened
 	}
 	return nil

@@ -11,7 +11,6 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
-	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
@@ -193,7 +192,7 @@ func TestActor_successorAfterDeath(t *testing.T) {
 				if other, taken := names.LoadOrStore("name", self); taken {
 					return fmt.Errorf("the name is taken by %v", other)
 				}
-				host.OnExit(self, func(error) { time.Sleep(time.Millisecond); names.Delete("name") }) // it should not block, but it may be preempted
+				self.OnExit(func(error) { time.Sleep(time.Millisecond); names.Delete("name") }) // it should not block, but it may be preempted
 				return nil
 			}}
 		}
@@ -235,7 +234,7 @@ func TestActor_bareActor(t *testing.T) {
 		if info, _ := actor.Inspect(pid); info.Label != "mine" {
 			t.Errorf("label %q, want mine", info.Label)
 		}
-		if _, ok := host.OnExit(pid, func(error) {}); !ok {
+		if _, ok := pid.OnExit(func(error) {}); !ok {
 			t.Error("OnExit of a supervised actor is refused")
 		}
 	})

@@ -49,7 +49,7 @@ func TestRef_Defer(t *testing.T) {
 				})
 				var pid actor.PID
 				if hosted {
-					port, err := host.Spawn(sys, a, actor.SpawnOptions{MailboxLimit: 4})
+					port, err := host.Spawn(sys, receiver{receive: a}, actor.SpawnOptions{MailboxLimit: 4}, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -58,7 +58,7 @@ func TestRef_Defer(t *testing.T) {
 				} else if pid, err = sys.Spawn(context.Background(), a, actor.SpawnOptions{MailboxLimit: 4}); err != nil {
 					t.Fatal(err)
 				}
-				ref, _ := host.Reach(pid)
+				ref, _ := host.RefOf(pid)
 				release, entered := make(chan struct{}), make(chan struct{})
 				pid.Send(func() { close(entered); <-release })
 				<-entered

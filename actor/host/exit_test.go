@@ -8,112 +8,35 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-func TestOnExit(t *testing.T) {
+func TestPort_Calling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := start(t, actor.SpawnOptions{})
-		pid := h.port.PID()
-		h.port.Start()
-		exit := func(name string) func(error) {
-			return func(reason error) {
-				h.note(fmt.Sprintf("%s: %v, alive %t, ctx %v", name, reason, pid.Alive(), h.ctx.Err()))
-			}
-		}
-		host.OnExit(pid, exit("first"))
-		cancel, ok := host.OnExit(pid, exit("cancelled"))
-		if !ok {
-			t.Errorf("OnExit of a living process: false")
-		}
-		host.OnExit(pid, func(error) { panic("in a hook") })
-		host.OnExit(pid, func(reason error) {
-			if _, ok := host.OnExit(pid, exit("late")); ok {
-				t.Errorf("OnExit while the hooks run: true")
-			}
-			if !pid.Exit(actor.ErrKilled) { // it is ending anyway; nothing may hang
-				t.Errorf("Exit in a hook: false")
-			}
-		})
-		host.OnExit(pid, exit("last"))
-		cancel()
-		cancel()
-		pid.Exit(errBoom)
-		synctest.Wait()
-		h.want(t, "init", "turn end, delivering true", "ending: boom", "terminate: boom",
-			"first: boom, alive false, ctx <nil>", "last: boom, alive false, ctx <nil>")
-		if !strings.Contains(h.log(), `where="exit hook" panic="in a hook"`) {
-			t.Errorf("the panic was not logged: %s", h.log())
-		}
-		cancel()
-		if cancel, ok := host.OnExit(pid, exit("dead")); ok {
-			t.Errorf("OnExit of a dead process: true")
-		} else {
-			cancel()
-		}
-		if _, ok := host.OnExit(actor.PID{}, exit("nobody")); ok {
-			t.Errorf("OnExit of nobody: true")
-		}
-	})
-}
-
-func TestOnExit_goexitDoesNotKeepTheProcessFromEnding(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, actor.SpawnOptions{})
-		h.port.Start()
-		host.OnExit(h.port.PID(), func(error) { runtime.Goexit() })
-		host.OnExit(h.port.PID(), func(error) { h.note("second hook") })
-		go h.port.PID().Exit(actor.ErrKilled)
-		synctest.Wait()
-		if h.port.PID().Alive() || !slices.Contains(h.all(), "second hook") {
-			t.Errorf("alive %t, happened %q", h.port.PID().Alive(), h.all())
-		}
-	})
-}
-
-func TestOnExit_runsBeforeAnyDown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, actor.SpawnOptions{})
-		h.port.Start()
-		host.OnExit(h.port.PID(), func(error) { time.Sleep(time.Second); h.note("hook") })
-		go func() {
-			actor.Wait(context.Background(), h.port.PID())
-			h.note("waited")
-		}()
-		synctest.Wait()
-		h.port.PID().Exit(actor.ErrKilled)
-		synctest.Wait()
-		h.want(t, "init", "turn end, delivering true", "hook", "waited")
-	})
-}
-
-func TestCalling(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sys, err := actor.NewSystem(actor.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sys.Shutdown(context.Background())
+		sys := newQuietSystem(t)
 		var got []bool
-		pid, err := sys.Spawn(context.Background(), receive(func(ctx context.Context, _ any) error {
-			got = append(got, host.Calling(ctx))
+		var port host.Port
+		port, err := host.Spawn(sys, receiver{receive: func(ctx context.Context, _ any) error {
+			got = append(got, port.Calling())
 			actor.Reply(ctx, nil)
 			return nil
-		}), actor.SpawnOptions{})
+		}}, actor.SpawnOptions{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		pid.Send("sent")
-		actor.Call[any](context.Background(), pid, "called")
-		if !slices.Equal(got, []bool{false, true}) {
-			t.Errorf("Calling: %v, want false for a message and true for a Call", got)
+		port.Start()
+		port.PID().Send("sent")
+		actor.Call[any](context.Background(), port.PID(), "called")
+		port.Deliver("delivered")
+		if want := []bool{false, true, false}; !slices.Equal(got, want) {
+			t.Errorf("Calling: %v, want %v for a message, a Call and a frame", got, want)
 		}
-		if host.ActorOf(context.Background()) != nil || host.Calling(context.Background()) {
+		if host.ActorOf(context.Background()) != nil {
 			t.Errorf("a ctx of no process has an actor")
 		}
 	})
@@ -129,23 +52,22 @@ func TestSpawn_afterShutdown(t *testing.T) {
 		t.Fatal(err)
 	}
 	sys.Shutdown(context.Background())
-	if port, err := host.Spawn(sys, receive(nil), actor.SpawnOptions{}, host.Hooks{}); !errors.Is(err, actor.ErrShutdown) || port != (host.Port{}) {
+	if port, err := host.Spawn(sys, plain{}, actor.SpawnOptions{}, nil); !errors.Is(err, actor.ErrShutdown) || port != (host.Port{}) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", port, err)
 	}
 }
 
-// departing is a Host that wants to know when it ends.
+// departing is a Host that is told of its end.
 type departing struct {
-	receive
+	plain
 	exited func(info actor.ProcessInfo, reason error)
+	gone   func()
 }
 
-func (departing) TurnEnd(bool)                                  {}
-func (departing) Overflow()                                     {}
-func (departing) Ending(error)                                  {}
 func (d departing) Exited(info actor.ProcessInfo, reason error) { d.exited(info, reason) }
+func (d departing) Gone()                                       { d.gone() }
 
-func TestExited(t *testing.T) {
+func TestHost_Exited(t *testing.T) {
 	for name, misbehave := range map[string]func(){
 		"returns": func() {},
 		"panics":  func() { panic("in Exited") },
@@ -154,20 +76,16 @@ func TestExited(t *testing.T) {
 		for _, killed := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, killed %t", name, killed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer sys.Shutdown(context.Background())
+					sys := newQuietSystem(t)
 					var happened []string
 					port, err := host.Spawn(sys, departing{exited: func(info actor.ProcessInfo, reason error) {
 						happened = append(happened, fmt.Sprintf("Exited: %v, alive %t, label %s", reason, info.PID.Alive(), info.Label))
 						misbehave()
-					}}, actor.SpawnOptions{Label: "host"})
+					}, gone: func() { happened = append(happened, "Gone") }}, actor.SpawnOptions{Label: "host"}, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
-					host.OnExit(port.PID(), func(error) { happened = append(happened, "hook") })
+					port.PID().OnExit(func(error) { happened = append(happened, "OnExit") })
 					port.Start()
 					reason := errBoom
 					if killed {
@@ -175,7 +93,7 @@ func TestExited(t *testing.T) {
 					}
 					go port.PID().Exit(reason)
 					synctest.Wait()
-					want := []string{fmt.Sprintf("Exited: %v, alive false, label host", reason), "hook"}
+					want := []string{fmt.Sprintf("Exited: %v, alive false, label host", reason), "OnExit", "Gone"}
 					if !slices.Equal(happened, want) || port.PID().Alive() {
 						t.Errorf("got %q, alive %t; want %q", happened, port.PID().Alive(), want)
 					}
@@ -183,4 +101,89 @@ func TestExited(t *testing.T) {
 			})
 		}
 	}
+}
+
+// scoped is a Host that comes from somewhere.
+type scoped struct {
+	plain
+	values context.Context
+	attrs  []slog.Attr
+}
+
+func (s scoped) Scope() (context.Context, []slog.Attr) { return s.values, s.attrs }
+func (s scoped) Terminate(context.Context, error)      { panic("to be logged") }
+
+type key struct{}
+
+func TestHost_Scope(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var buf lockedBuffer
+		sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.NewTextHandler(&buf, nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			name string
+			host scoped
+			want any
+			log  string
+		}{
+			{"none", scoped{}, nil, "where=terminate"},
+			{"both", scoped{values: context.WithValue(t.Context(), key{}, "value"), attrs: []slog.Attr{slog.Int("user", 7)}}, "value", "user=7 where=terminate"},
+		} {
+			var ctx context.Context
+			port, err := host.Spawn(sys, initialized{test.host, &ctx}, actor.SpawnOptions{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			port.Start()
+			if got := ctx.Value(key{}); got != test.want {
+				t.Errorf("%s: ctx.Value = %v, want %v", test.name, got, test.want)
+			}
+			if self := actor.Self(ctx); self != port.PID() {
+				t.Errorf("%s: Self = %v, want %v", test.name, self, port.PID())
+			}
+			buf.reset()
+			port.PID().Exit(errBoom)
+			synctest.Wait()
+			if log := buf.String(); !strings.Contains(log, test.log) {
+				t.Errorf("%s: the log of a panic in Terminate has no %q: %s", test.name, test.log, log)
+			}
+		}
+		if err := sys.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// initialized keeps the ctx of its Init.
+type initialized struct {
+	scoped
+	ctx *context.Context
+}
+
+func (i initialized) Init(ctx context.Context) error { *i.ctx = ctx; return nil }
+
+// lockedBuffer is a log.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func (b *lockedBuffer) reset() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.buf.Reset()
 }

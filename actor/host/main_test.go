@@ -21,8 +21,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errBoom, errLost = errors.New("boom"), errors.New("peer lost")
 
+// plain is a Host with nothing to do.
+type plain struct{}
+
+func (plain) Receive(context.Context, any) error    { return nil }
+func (plain) TurnEnd(bool)                          {}
+func (plain) Overflow()                             {}
+func (plain) Ending(error) bool                     { return false }
+func (plain) Exited(actor.ProcessInfo, error)       {}
+func (plain) Gone()                                 {}
+func (plain) Scope() (context.Context, []slog.Attr) { return nil, nil }
+
+// receiver is a Host with a Receive.
+type receiver struct {
+	plain
+	receive
+}
+
+func (r receiver) Receive(ctx context.Context, msg any) error { return r.receive(ctx, msg) }
+
 // hosted is a hosted process that writes down what happens, and on which goroutine.
 type hosted struct {
+	plain
+	options   host.Options
+	brief     bool
 	port      host.Port
 	ctx       context.Context
 	init      func() error
@@ -51,26 +73,12 @@ func start(t *testing.T, o actor.SpawnOptions, before ...func(*hosted)) *hosted 
 			t.Errorf("the engine's own paths were reached:\n%s", log)
 		}
 	})
-	h.port, err = host.Spawn(sys, h, o, host.Hooks{
-		TurnEnd: func(delivering bool) {
-			h.note(fmt.Sprintf("turn end, delivering %t", delivering))
-			if f := h.turnEnd; f != nil {
-				h.turnEnd = nil
-				f()
-			}
-		},
-		Overflow: func() {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.overflows = append(h.overflows, goroutine())
-		},
-		Ending: func(reason error) { h.note(fmt.Sprintf("ending: %v", reason)) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, f := range before {
 		f(h)
+	}
+	h.port, err = host.Spawn(sys, h, o, &h.options)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return h
 }
@@ -88,6 +96,25 @@ func (h *hosted) log() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.buf.String()
+}
+
+func (h *hosted) TurnEnd(delivering bool) {
+	h.note(fmt.Sprintf("turn end, delivering %t", delivering))
+	if f := h.turnEnd; f != nil {
+		h.turnEnd = nil
+		f()
+	}
+}
+
+func (h *hosted) Overflow() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.overflows = append(h.overflows, goroutine())
+}
+
+func (h *hosted) Ending(reason error) (brief bool) {
+	h.note(fmt.Sprintf("ending: %v", reason))
+	return h.brief
 }
 
 func (h *hosted) Init(ctx context.Context) error {

@@ -1,9 +1,7 @@
 package host_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -298,81 +296,50 @@ func TestPort_Deliver_doesNotWaitForTerminate(t *testing.T) {
 	}
 }
 
-// itself is a Host.
-type itself struct {
-	receive
-	happened []string
-}
-
-func (i *itself) TurnEnd(delivering bool) {
-	i.happened = append(i.happened, fmt.Sprintf("turn end, delivering %t", delivering))
-}
-func (i *itself) Overflow()        { i.happened = append(i.happened, "overflow") }
-func (i *itself) Ending(err error) { i.happened = append(i.happened, fmt.Sprintf("ending: %v", err)) }
-
-func TestSpawn_hooksOfTheActorItself(t *testing.T) {
+// TestOptions_FlushesItself: TurnEnd is called on workers only, and a process whose turn ended without it rests.
+func TestOptions_FlushesItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var port host.Port
-		i := &itself{}
-		i.receive = func(context.Context, any) error {
-			port.PID().Send("one")
-			port.PID().Send("too many")
-			return nil
-		}
-		if port, err = host.Spawn(sys, i, actor.SpawnOptions{MailboxLimit: 1, Overflow: actor.OverflowExit}); err != nil {
-			t.Fatal(err)
-		}
-		port.Start()
-		port.Deliver("frame")
-		synctest.Wait()
-		want := []string{"turn end, delivering true", "overflow", fmt.Sprintf("ending: %v", actor.ErrOverload)}
-		if !slices.Equal(i.happened, want) {
-			t.Errorf("happened %q, want %q", i.happened, want)
-		}
-		if err := sys.Shutdown(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// corked is itself, and sees to its writes before its goroutine blocks.
-type corked struct{ itself }
-
-func (*corked) Corked() {}
-
-// TestCorked: TurnEnd is called on workers only, and a process whose turn ended without it rests.
-func TestCorked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		sys, err := actor.NewSystem(actor.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer sys.Shutdown(t.Context())
-		c := &corked{itself{receive: func(context.Context, any) error { return nil }}}
-		port, err := host.Spawn(sys, c, actor.SpawnOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		port.Start()
+		h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.options.FlushesItself = true })
+		h.port.Start()
 		for range 3 {
-			if !port.Deliver("frame") {
+			if !h.port.Deliver("frame") {
 				t.Errorf("Deliver to a process at rest: false")
 			}
 		}
-		if len(c.happened) != 0 {
-			t.Errorf("on the host's goroutine: %q", c.happened)
-		}
-		port.PID().Send("message")
+		h.want(t, "init", "frame", "frame", "frame")
+		h.port.PID().Send("message")
 		synctest.Wait()
-		if want := []string{"turn end, delivering false"}; !slices.Equal(c.happened, want) {
-			t.Errorf("behind a message: %q, want %q", c.happened, want)
-		}
-		if info, err := actor.Inspect(port.PID()); err != nil || info.Handling != "" || info.Handled != 4 {
+		h.want(t, "init", "frame", "frame", "frame", "message", "turn end, delivering false")
+		if info, err := actor.Inspect(h.port.PID()); err != nil || info.Handling != "" || info.Handled != 4 {
 			t.Errorf("Inspect: %+v, %v; want a process at rest that has handled 4", info, err)
 		}
 	})
+}
+
+// TestHost_Ending_brief: a Terminate that takes no time runs on the host's goroutine, if that is where the process ends and
+// no child has to end first.
+func TestHost_Ending_brief(t *testing.T) {
+	for _, brief := range []bool{false, true} {
+		for _, child := range []bool{false, true} {
+			t.Run(fmt.Sprintf("brief %t, child %t", brief, child), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.brief = brief })
+					h.port.Start()
+					h.port.Deliver(func() error {
+						if child {
+							if _, err := actor.Spawn(h.ctx, plain{}, actor.SpawnOptions{}); err != nil {
+								t.Error(err)
+							}
+						}
+						return errBoom
+					})
+					synctest.Wait()
+					h.want(t, "init", "turn end, delivering true", "ending: boom", "terminate: boom")
+					if here, want := h.on("terminate: boom") == goroutine(), brief && !child; here != want {
+						t.Errorf("Terminate on the host's goroutine: %t, want %t", here, want)
+					}
+				})
+			})
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
 )
 
 func TestTurn_isGivenAwayWhenItIsLong(t *testing.T) {
@@ -180,7 +179,7 @@ func TestPort_Fail(t *testing.T) {
 		}, nil},
 		{"in Ending: nothing", func(h *hosted) {
 			h.port.Start()
-			host.OnExit(h.port.PID(), func(error) { h.port.Fail(errLost); h.port.PID().Exit(errLost) })
+			h.port.PID().OnExit(func(error) { h.port.Fail(errLost); h.port.PID().Exit(errLost) })
 			h.port.PID().Exit(errBoom)
 		}, []string{"init", "turn end, delivering true", "ending: boom", "terminate: boom"}},
 	}

@@ -19,8 +19,8 @@ import (
 
 // Process is what the engine needs to know of a process of package actor.
 type Process interface {
-	// Receive handles the message that the process itself holds. It must not panic.
-	Receive()
+	// Receive handles the message that the process itself holds, and returns the error that it ends with. It must not panic.
+	Receive() error
 	// Post takes a message that came by proto's own means.
 	Post(msg any)
 	// Len is the number of messages that wait.
@@ -30,14 +30,19 @@ type Process interface {
 }
 
 // Cell is the part of a process that belongs to the engine: proto's Mailbox, and the way through proto's message
-// invocation. It stands in the process by value. [System.Spawn] fills it.
+// invocation. [System.Spawn] fills it.
 type Cell struct {
 	process Process
 	invoker proto.MessageInvoker
+	result  error // of Receive, while Invoke runs
 }
 
-// Invoke calls the process's Receive by way of proto, on the caller's goroutine.
-func (c *Cell) Invoke() { c.invoker.InvokeUserMessage(c) }
+// Invoke returns what the process's Receive returns, which it calls by way of proto, on the caller's goroutine.
+func (c *Cell) Invoke() error {
+	c.result = nil
+	c.invoker.InvokeUserMessage(c)
+	return c.result
+}
 
 // Config says whom a System tells of proto paths that were reached.
 type Config struct {
@@ -99,7 +104,7 @@ func shrink(r *proto.ProcessRegistryValue) {
 	}
 }
 
-// Spawn registers p, in which c stands, under id, which must be new to this System.
+// Spawn registers p, whose part c is, under id, which must be new to this System.
 func (s *System) Spawn(id string, p Process, c *Cell) error {
 	c.process = p
 	sp := s.spawners.Get().(*spawner)
@@ -128,7 +133,7 @@ type shell struct{}
 
 func (shell) Receive(ctx proto.Context) {
 	if c, ok := ctx.Message().(*Cell); ok {
-		c.process.Receive()
+		c.result = c.process.Receive()
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -15,6 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var errReceived = errors.New("received")
+
 // recorder is a Process that writes down what the engine does with it.
 type recorder struct {
 	Cell
@@ -23,7 +26,7 @@ type recorder struct {
 	posted   []any
 }
 
-func (r *recorder) Receive()             { r.received++ }
+func (r *recorder) Receive() error       { r.received++; return errReceived }
 func (r *recorder) Post(msg any)         { r.posted = append(r.posted, msg) }
 func (r *recorder) Len() int             { return len(r.posted) }
 func (r *recorder) Trespass(what string) { r.trespass(what) }
@@ -57,7 +60,9 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 		t.Errorf("not registered after Spawn")
 	}
 	for range 3 {
-		p.Invoke()
+		if err := p.Invoke(); err != errReceived {
+			t.Errorf("Invoke() = %v, want what Receive returns", err)
+		}
 	}
 	if p.received != 3 {
 		t.Errorf("3 invocations reached Receive %d times", p.received)

@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-func TestReach(t *testing.T) {
+func TestRefOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
@@ -26,9 +26,9 @@ func TestReach(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ref, ok := host.Reach(pid)
-		if again, _ := host.Reach(pid); !ok || ref != again {
-			t.Errorf("Reach of a living process: %v, %t, and then %v", ref, ok, again)
+		ref, ok := host.RefOf(pid)
+		if again, _ := host.RefOf(pid); !ok || ref != again {
+			t.Errorf("RefOf of a living process: %v, %t, and then %v", ref, ok, again)
 		}
 		if !ref.Send("by its Ref") || !pid.Send("by its PID") {
 			t.Error("Send to a living process: false")
@@ -42,8 +42,8 @@ func TestReach(t *testing.T) {
 			t.Error("Send to nobody: true")
 		}
 		for _, nobody := range []actor.PID{pid, {}} {
-			if ref, ok := host.Reach(nobody); ok || ref != (host.Ref{}) {
-				t.Errorf("Reach of %v: %v, %t", nobody, ref, ok)
+			if ref, ok := host.RefOf(nobody); ok || ref != (host.Ref{}) {
+				t.Errorf("RefOf of %v: %v, %t", nobody, ref, ok)
 			}
 		}
 	})

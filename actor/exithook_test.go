@@ -1,0 +1,132 @@
+package actor_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+func TestPID_OnExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, log := newSystem(t, actor.Config{})
+		var happened journal[string]
+		var ctx context.Context
+		pid := spawn(t, sys, &behaviour{
+			init:      func(c context.Context) error { ctx = c; return nil },
+			terminate: func(context.Context, error) { happened.add("Terminate") },
+		}, actor.SpawnOptions{})
+		exit := func(name string) func(error) {
+			return func(reason error) {
+				_, err := actor.Inspect(pid)
+				happened.add(fmt.Sprintf("%s: %v, alive %t, Inspect %v, ctx %v", name, reason, pid.Alive(), err, ctx.Err()))
+			}
+		}
+		pid.OnExit(exit("first"))
+		cancel, ok := pid.OnExit(exit("cancelled"))
+		if !ok {
+			t.Error("OnExit of a living process: false")
+		}
+		pid.OnExit(func(error) { panic("in a hook") })
+		var cancelLater func()
+		pid.OnExit(func(reason error) {
+			if _, ok := pid.OnExit(exit("late")); ok {
+				t.Error("OnExit while the functions run: true")
+			}
+			if !pid.Exit(actor.ErrKilled) { // it is ending anyway; nothing may hang
+				t.Error("Exit in a function of OnExit: false")
+			}
+			cancelLater()
+		})
+		cancelLater, _ = pid.OnExit(exit("cancelled by the one before"))
+		pid.OnExit(exit("last"))
+		cancel()
+		cancel()
+		pid.Exit(errBoom)
+		synctest.Wait()
+		want := []string{"Terminate", "first: boom, alive false, Inspect <nil>, ctx <nil>", "last: boom, alive false, Inspect <nil>, ctx <nil>"}
+		if got := happened.all(); !slices.Equal(got, want) {
+			t.Errorf("happened %q, want %q", got, want)
+		}
+		if r := log.find("panic while a process ended"); len(r) != 1 || r[0].Attrs["where"] != "exit hook" || r[0].Attrs["panic"] != "in a hook" {
+			t.Errorf("logged %v, want the panic of the function", r)
+		}
+		cancel()
+		for _, nobody := range []actor.PID{pid, {}} {
+			cancel, ok := nobody.OnExit(exit("nobody"))
+			if ok {
+				t.Errorf("OnExit of %v: true", nobody)
+			}
+			cancel()
+		}
+		mustPanic(t, "OnExit(nil)", func() { pid.OnExit(nil) })
+	})
+}
+
+// However many there are, they run in the order of registration, and any can be taken back.
+func TestPID_OnExit_inOrder(t *testing.T) {
+	for _, test := range []struct {
+		n    int
+		left []int // which are not cancelled
+	}{
+		{1, []int{0}}, {1, nil}, {2, []int{1}}, {2, []int{0}}, {2, nil}, {5, []int{0, 1, 2, 3, 4}}, {5, []int{1, 3}}, {5, []int{0, 4}}, {5, []int{4}},
+	} {
+		sys, _ := newSystem(t, actor.Config{})
+		pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{})
+		var got []int
+		var cancels []func()
+		for i := range test.n {
+			cancel, _ := pid.OnExit(func(error) { got = append(got, i) })
+			cancels = append(cancels, cancel)
+		}
+		for i, cancel := range cancels {
+			if !slices.Contains(test.left, i) {
+				cancel()
+			}
+		}
+		pid.OnExit(func(error) { got = append(got, -1) })
+		pid.Exit(actor.ErrKilled)
+		if want := append(slices.Clone(test.left), -1); !slices.Equal(got, want) {
+			t.Errorf("of %d functions %v ran, want %v", test.n, got, want)
+		}
+	}
+}
+
+func TestPID_OnExit_goexitDoesNotKeepTheProcessFromEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{})
+		ran := false
+		pid.OnExit(func(error) { runtime.Goexit() })
+		pid.OnExit(func(error) { ran = true })
+		go pid.Exit(actor.ErrKilled)
+		synctest.Wait()
+		if _, err := actor.Inspect(pid); err == nil || !ran {
+			t.Errorf("Inspect: %v, the function after it ran: %t; want an error, and true", err, ran)
+		}
+	})
+}
+
+func TestPID_OnExit_runsBeforeAnyDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{})
+		var happened journal[string]
+		pid.OnExit(func(error) { time.Sleep(time.Second); happened.add("OnExit") })
+		go func() {
+			actor.Wait(context.Background(), pid)
+			happened.add("waited")
+		}()
+		synctest.Wait()
+		pid.Exit(actor.ErrKilled)
+		synctest.Wait()
+		if got, want := happened.all(), []string{"OnExit", "waited"}; !slices.Equal(got, want) {
+			t.Errorf("happened %q, want %q", got, want)
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package actor
+
+import (
+	"errors"
+	"fmt"
+)
+
+type postResult uint8
+
+const (
+	posted   postResult = iota
+	postDead            // or its end is decided
+	postFull
+)
+
+// post puts it after what waits, and hires a worker for a process at rest. It never blocks and never runs the actor.
+func (p *process) post(it item) postResult {
+	p.mu.Lock()
+	if p.shut {
+		dead := p.state == stateDead
+		p.mu.Unlock()
+		if !dead {
+			p.turnAway(it)
+		}
+		return postDead
+	}
+	if it.kind.counts() && p.queue.limit >= 0 && p.queue.counted >= p.queue.limit {
+		return p.refuse() // unlocks
+	}
+	p.queue.push(it)
+	p.wakeAndUnlock()
+	return posted
+}
+
+// turnAway counts what came after the end was decided. The sender of a message reports it; the sender of a Call gets an
+// error.
+func (p *process) turnAway(it item) {
+	switch it.kind {
+	case kindNotice:
+		return
+	case kindUser, kindDeferred:
+	default:
+		p.sys.undelivered(p.pid(), it.content())
+	}
+	p.dropped.Add(1)
+}
+
+// Alive is PID.Alive for a process that was found before; see host.RefOf.
+func (p *process) Alive() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.shut
+}
+
+// Send is PID.Send to a process that was found before; see host.RefOf.
+func (p *process) Send(msg any) bool {
+	if p.post(item{kind: kindUser, msg: msg}) == posted {
+		return true
+	}
+	p.sys.undelivered(p.pid(), msg)
+	return false
+}
+
+// Defer is host.Ref.Defer.
+func (p *process) Defer(d any) bool {
+	it := item{kind: kindDeferred, msg: d}
+	if p.post(it) == posted {
+		return true
+	}
+	p.sys.undelivered(p.pid(), it.content())
+	return false
+}
+
+// Notify is host.Ref.Notify.
+func (p *process) Notify(d any) bool { return p.post(item{kind: kindNotice, msg: d}) == posted }
+
+// refuse is post for a mailbox that is full; it unlocks p.mu.
+func (p *process) refuse() postResult {
+	p.dropped.Add(1)
+	if p.overflow != OverflowExit {
+		p.mu.Unlock()
+		return postFull
+	}
+	if p.state == stateNew {
+		p.urge(errOverloadInInit)
+	} else {
+		p.urge(ErrOverload)
+	}
+	p.wakeAndUnlock()
+	if p.hosted {
+		p.host.Overflow()
+	}
+	return postFull
+}
+
+// overloaded is err or, when a host's Init has failed because of an overload, the reason that says more.
+func (p *process) overloaded(err error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.overtaken == byLoss && errors.Is(err, ErrOverload) {
+		return p.reason
+	}
+	return err
+}
+
+// errOverloadInInit is ErrOverload with a text for the log that says what helps.
+var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returned; slow work comes first, then registry.Join",
+	ErrOverload)
+
+// urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
+func (p *process) urge(reason error) {
+	if p.overtaken < byExit {
+		p.overtaken, p.shut, p.reason = byLoss, true, reason
+		p.startAbandon()
+	}
+}

@@ -1,0 +1,186 @@
+package actor
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/troupe-dev/troupe/actor/internal/engine"
+)
+
+// Spawn starts a process and returns when its Init did, with its error (or the error that ended it meanwhile), which it
+// does not wrap. Init runs on the process's own goroutine. After Shutdown the error is ErrShutdown.
+//
+// ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process gets
+// Exit(ErrShutdown) and the error is the cause of ctx's end. When it is already done, no process is made.
+//
+// The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
+func (s *System) Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
+	if ctx.Err() != nil {
+		return PID{}, context.Cause(ctx)
+	}
+	return s.newProcess(a, &o, nil).spawn(ctx)
+}
+
+// Spawn starts a child of the process that ctx belongs to. It ends with its parent: at the parent's end it gets
+// Exit(ErrShutdown), is awaited for its shutdown time and then killed. Its own end reaches the parent as a [Down] with
+// the zero Ref, unless Spawn has returned it as an error. Otherwise it is like [System.Spawn]: it blocks until the
+// child's Init has returned or, if ctx is derived from that of the process, ctx is done. When the process of ctx is
+// ending, the error is ErrNoProcess. Spawn panics when ctx belongs to no process.
+func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
+	parent := mustProcess(ctx, "Spawn")
+	return parent.sys.newProcess(a, &o, parent).spawn(ctx)
+}
+
+// newProcess makes the record of a process.
+func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
+	if a == nil {
+		panic("actor: Spawn: nil Actor")
+	}
+	p := &process{
+		sys:      s,
+		num:      s.numbers.Add(1),
+		actor:    a,
+		parent:   parent,
+		since:    s.now(),
+		queue:    queue{limit: limit(o.MailboxLimit, defaultMailboxLimit)},
+		maxAsync: limit(o.MaxAsync, defaultMaxAsync),
+		overflow: o.Overflow,
+		shutdown: orDefault(o.Shutdown, s.shutdownTimeout),
+		label:    o.Label,
+	}
+	return p
+}
+
+// limit is n as it is kept: -1 for none.
+func limit(n, def int) int32 {
+	if n == 0 {
+		n = def
+	}
+	return int32(max(-1, min(n, math.MaxInt32)))
+}
+
+var (
+	errSpawnLate   = fmt.Errorf("actor: spawn after System.Shutdown: %w", ErrShutdown)
+	errSpawnEnding = fmt.Errorf("actor: spawn by a process that is ending: %w", ErrNoProcess)
+)
+
+// spawn makes p known and launches it.
+func (p *process) spawn(ctx context.Context) (PID, error) {
+	if err := p.sys.add(p); err != nil {
+		return PID{}, err
+	}
+	return p.launch(ctx)
+}
+
+// add makes p known: it can be sent to from here on, and has not run yet.
+func (s *System) add(p *process) error {
+	if err := s.admit(p); err != nil {
+		return err
+	}
+	return s.enter(p)
+}
+
+// admit counts p and makes it its parent's child, or returns why it must not live.
+func (s *System) admit(p *process) error {
+	s.live.Add(1)
+	if s.closed.Load() {
+		s.gone()
+		return errSpawnLate
+	}
+	if p.parent != nil && !p.parent.addChild(p) {
+		s.gone()
+		return errSpawnEnding
+	}
+	return nil
+}
+
+// enter makes p known. Shutdown may have swept the table between admit and here.
+func (s *System) enter(p *process) error {
+	if err := s.register(p); err != nil {
+		return err
+	}
+	if s.closed.Load() {
+		p.exit(ErrShutdown)
+	}
+	return nil
+}
+
+// register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
+// not come in afterwards. A process that has a host enters the engine when that starts it: the engine's way is deep, and
+// the goroutine that spawns it may be one of net/http's, whose stack would have to grow for it.
+func (s *System) register(p *process) error {
+	p.mu.Lock()
+	if p.state != stateNew {
+		reason := p.reason
+		p.mu.Unlock()
+		return reason
+	}
+	s.table.put(p)
+	var err error
+	if !p.hosted {
+		err = p.enterEngine()
+	}
+	p.mu.Unlock()
+	if err != nil {
+		p.kill(err)
+	}
+	return err
+}
+
+// engineID is the id of a process in the engine. It needs no boot, because the engine's ids do not leave this System; and
+// it is a number, like none of the engine's own.
+func engineID(num uint64) string { return strconv.FormatUint(num, 10) }
+
+// enterEngine makes p known to the engine; p.mu is held. It cannot fail, because the id is new.
+func (p *process) enterEngine() error {
+	p.cell = new(engine.Cell)
+	return p.sys.engine.Spawn(engineID(p.num), p, p.cell)
+}
+
+func (p *process) addChild(c *process) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state >= stateEnding {
+		return false
+	}
+	p.rel().children.Put(c, struct{}{})
+	return true
+}
+
+// launch runs a process that has no host, and waits for its Init, or until ctx is done.
+func (p *process) launch(ctx context.Context) (PID, error) {
+	slot := p.sys.slot()
+	p.mu.Lock()
+	if p.state == stateDead {
+		defer p.mu.Unlock()
+		return PID{}, p.reason
+	}
+	p.slot = slot // where either initTask says true or leave says false
+	p.hire()
+	p.mu.Unlock()
+	p.sys.pool.Go((*initTask)(p))
+	var started bool
+	select {
+	case started = <-slot:
+	case <-endOf(ctx):
+		p.exit(ErrShutdown) // the slot is not given back: it has room for what may still come
+		return PID{}, context.Cause(ctx)
+	}
+	p.putSlot()
+	if !started {
+		return PID{}, p.reason // nobody writes it any more
+	}
+	return p.pid(), nil
+}
+
+// endOf is Done of a ctx that is not a process's own: of that it would have to be made, and the process does not wait
+// for what ends with it.
+func endOf(ctx context.Context) <-chan struct{} {
+	switch ctx.(type) {
+	case *processContext, *terminateContext, *call:
+		return nil
+	}
+	return ctx.Done()
+}
