@@ -190,7 +190,7 @@ func millionOnce(b *testing.B, n int) map[string]float64 {
 		answerers.Go(crowd.answer)
 	}
 	start = time.Now()
-	err = srv.Drain(context.Background(), socket.Drain{Timeout: millionPatience / 2})
+	err = srv.Drain(context.Background(), socket.Drain{Over: -1, Timeout: millionPatience / 2})
 	m["drain-ns"] = per(time.Since(start))
 	m["drain-goroutines"] = watch.most()
 	wait(b, all, "the Close")
