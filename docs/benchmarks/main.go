@@ -3,6 +3,7 @@
 //	go run .                                       # everything, and the report
 //	go run . -short                                # a quick look
 //	go run . -only echo64 -servers troupe,gws      # some of it
+//	go run . compare                               # has a change made it slower?
 //	go run . soak                                  # ten minutes of all that clients can do
 //	go run . day                                   # a hard day of examples/chat, in less than a minute
 //	go run . beside                                # what own system calls do beside a busy program
@@ -29,6 +30,8 @@ func run(args []string) error {
 		switch args[0] {
 		case "serve":
 			return serve(args[1:], os.Stdout)
+		case "compare":
+			return compare(args[1:], os.Stdout)
 		case "soak":
 			return soak(args[1:], os.Stdout)
 		case "day":

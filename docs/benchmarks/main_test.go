@@ -72,7 +72,7 @@ func TestRun_refusesBadArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"}, {"surplus"}, {"-only", "nothing"}, {"-servers", "nobody"},
 		{"report"}, {"report", "missing.json"}, {"serve", "-peer", "nobody"}, {"serve", "-peer", "bun"}, {"serve", "-options", "nonsense"},
-		{"beside", "surplus"}, {"beside", "-window", "long"}, {"day", "surplus"}, {"day", "-hour", "long"},
+		{"compare", "surplus"}, {"compare", "-only", "send"}, {"compare", "-only", "echo1", "-base", "no-such-commit"}, {"beside", "surplus"}, {"beside", "-window", "long"}, {"day", "surplus"}, {"day", "-hour", "long"},
 	} {
 		if err := run(args); err == nil {
 			t.Errorf("run(%q): no error", args)
