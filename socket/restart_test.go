@@ -71,8 +71,137 @@ func TestServer_restartedByATree(t *testing.T) {
 	}
 }
 
-// What was built on the System of a Server's own works as long as the Server: when an inner tree gives up and its parent
-// restarts it, or when the Server is shut down and served again. Only what ran in it has ended.
+// A Server below a supervisor that gives up is restarted with it: it drains at once, with 1012, and its System lives on.
+// When nobody restarts the supervisor, or not in the end, the System ends with the tree.
+func TestServer_belowASupervisorThatGivesUp(t *testing.T) {
+	// begin serves an outer tree of an inner one of a sibling, which crashes each time that it is told to, and h's Server.
+	begin := func(t *testing.T, h *site, outer supervisor.Config) (v *serving, crash chan error) {
+		crash = make(chan error)
+		sibling := supervisor.ServiceFunc(func(ctx context.Context) error {
+			select {
+			case err := <-crash:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		inner, err := supervisor.New(supervisor.Config{Name: "inner", Logger: quiet, MaxRestarts: -1},
+			supervisor.ChildSpec{ID: "sibling", Service: sibling}, supervisor.ChildSpec{ID: "sockets", Service: h.srv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outer.Name, outer.Logger = "outer", quiet
+		tree, err := supervisor.New(outer, supervisor.ChildSpec{ID: "inner", Service: inner})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return runService(t, tree), crash
+	}
+	drain := socket.Config{PingInterval: -1, IdleTimeout: -1, Drain: socket.Drain{Delay: time.Minute}}
+	spawn := func(t *testing.T, h *site) actor.PID {
+		pid, err := h.srv.System().Spawn(t.Context(), idle{}, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+	gone := func(t *testing.T, c *rawclient.Client, code uint16) {
+		t.Helper()
+		wantClosed(t, c, code)
+		c.Close(code, "")
+		c.Conn().Close()
+		synctest.Wait()
+	}
+	bubble(t, "and is restarted", func(t *testing.T) {
+		h := ownSite(t, drain)
+		v, crash := begin(t, h, supervisor.Config{})
+		room := spawn(t, h)
+		for range 3 {
+			c := h.connect(rawclient.HandshakeOptions{})
+			wantEcho(t, c, "hello")
+			start := time.Now()
+			crash <- errors.New("crash")
+			gone(t, c, 1012)
+			if took := time.Since(start); took > time.Second || !room.Alive() || h.srv.Ready() != nil {
+				t.Fatalf("the restart took %v; what runs in the System is alive: %v; Ready: %v", took, room.Alive(), h.srv.Ready())
+			}
+		}
+		v.stop(nil)
+		<-v.done
+		if v.err != nil || room.Alive() {
+			t.Errorf("Serve: %v, and what runs in the System is alive: %v", v.err, room.Alive())
+		}
+	})
+	bubble(t, "and is not restarted", func(t *testing.T) {
+		h := ownSite(t, drain)
+		v, crash := begin(t, h, supervisor.Config{MaxRestarts: -1})
+		room, c, start := spawn(t, h), h.connect(rawclient.HandshakeOptions{}), time.Now()
+		wantEcho(t, c, "hello")
+		c.Conn().SetDeadline(time.Now().Add(time.Hour))
+		crash <- errors.New("crash")
+		gone(t, c, 1001)
+		<-v.done
+		if took := time.Since(start); took < time.Minute || room.Alive() {
+			t.Errorf("the drain took %v, want Delay, 1 m, at least; what runs in the System is alive: %v", took, room.Alive())
+		}
+	})
+	bubble(t, "and is not restarted in the end", func(t *testing.T) {
+		h := ownSite(t, drain)
+		v, crash := begin(t, h, supervisor.Config{Backoff: 2 * time.Minute, Within: time.Hour})
+		room, c := spawn(t, h), h.connect(rawclient.HandshakeOptions{})
+		wantEcho(t, c, "hello")
+		crash <- errors.New("crash")
+		gone(t, c, 1012)
+		if !room.Alive() {
+			t.Error("what runs in the System has ended, though the Server is to be restarted")
+		}
+		v.stop(nil)
+		<-v.done
+		if v.err != nil || room.Alive() {
+			t.Errorf("Serve: %v, and what runs in the System is alive: %v", v.err, room.Alive())
+		}
+	})
+}
+
+// A tree that gives up while its Server waits to be started again ends the System of the Server's own.
+func TestServer_ofATreeThatGivesUp(t *testing.T) {
+	bubble(t, "after its sibling did not start again", func(t *testing.T) {
+		h := ownSite(t, socket.Config{})
+		crash, starts := make(chan error), 0
+		sibling := supervisor.ServiceFunc(func(ctx context.Context) error {
+			if starts++; starts > 1 {
+				return errors.New("it does not start again")
+			}
+			supervisor.Ready(ctx)
+			select {
+			case err := <-crash:
+				return err
+			case <-ctx.Done():
+				return nil
+			}
+		})
+		tree, err := supervisor.New(supervisor.Config{Strategy: supervisor.OneForAll, Logger: quiet},
+			supervisor.ChildSpec{ID: "sibling", Service: sibling, StartTimeout: time.Second},
+			supervisor.ChildSpec{ID: "sockets", Service: h.srv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := runService(t, tree)
+		room, err := h.srv.System().Spawn(t.Context(), idle{}, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		crash <- errors.New("crash")
+		<-v.done
+		var gaveUp *supervisor.IntensityError
+		if !errors.As(v.err, &gaveUp) || room.Alive() {
+			t.Errorf("Serve: %v, want an *IntensityError; what runs in the System is alive: %v", v.err, room.Alive())
+		}
+	})
+}
+
+// What was built on the System of a Server's own works as long as the Server, when that is shut down and served again.
+// Only what ran in it has ended.
 func TestServer_ownSystemAgain(t *testing.T) {
 	type built struct {
 		t    *testing.T
@@ -121,39 +250,6 @@ func TestServer_ownSystemAgain(t *testing.T) {
 		end()
 		synctest.Wait()
 	}
-	bubble(t, "an inner tree gives up", func(t *testing.T) {
-		s, h := begin(t)
-		crash := make(chan error)
-		sibling := supervisor.ServiceFunc(func(ctx context.Context) error {
-			select {
-			case err := <-crash:
-				return err
-			case <-ctx.Done():
-				return nil
-			}
-		})
-		inner, err := supervisor.New(supervisor.Config{Name: "inner", Logger: quiet, MaxRestarts: -1},
-			supervisor.ChildSpec{ID: "sibling", Service: sibling}, supervisor.ChildSpec{ID: "sockets", Service: h.srv})
-		if err != nil {
-			t.Fatal(err)
-		}
-		outer, err := supervisor.New(supervisor.Config{Name: "outer", Logger: quiet}, supervisor.ChildSpec{ID: "inner", Service: inner})
-		if err != nil {
-			t.Fatal(err)
-		}
-		v := runService(t, outer)
-		for range 3 {
-			synctest.Wait()
-			room(s)
-			talk(t, h, func() { crash <- errors.New("crash") })
-		}
-		room(s)
-		v.stop(nil)
-		<-v.done
-		if v.err != nil || s.seen[3].Alive() {
-			t.Errorf("Serve: %v, and what runs in the System is alive: %v", v.err, s.seen[3].Alive())
-		}
-	})
 	bubble(t, "Shutdown, then Serve", func(t *testing.T) {
 		s, h := begin(t)
 		for range 3 {

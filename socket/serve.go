@@ -37,8 +37,9 @@ const drainGrace = time.Second
 //
 // With the ctx of a socket's callback Serve would wait for itself: it returns an error at once.
 //
-// When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, the drain has no
-// Delay, closes all at once, and with 1012. The System lives on then, with whatever else runs in it.
+// When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, or the supervisor
+// gives up and is restarted itself, the drain has no Delay, closes all at once, and with 1012. The System lives on then,
+// with whatever else runs in it; the supervisor calls Shutdown if it does not come to a restart after all.
 //
 // When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or when supervisor.Killed is done, as after
 // a second signal, the drain is cut short: all get their Close frame, and are killed within half a second.

@@ -1,7 +1,6 @@
 package supervisor
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -51,11 +50,14 @@ type child struct {
 
 	want       bool      // it is to run, now or when its turn comes
 	initial    bool      // its first start is not over
-	fresh      bool      // by StartChild, and was never ready: a failure discards it
+	added      bool      // by StartChild: another run of the Supervisor does not know it
+	fresh      bool      // and it was never ready: a failure discards it
 	alone      bool      // started by a command, so in nobody's order
 	again      bool      // the next start is a restart
 	swept      bool      // to stop in its turn, before others are started
 	terminated bool      // to stop now, by a command
+	kept       bool      // its last life may have kept something for the next one
+	concluding bool      // its life only ends what was kept
 	notBefore  time.Time // of the next start
 
 	starts   int
@@ -105,6 +107,8 @@ func (t *tree) start(c *child, now time.Time) {
 	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown, t.rep.log)
 	c.course, c.failed = courseOf(c.spec.Service, c.spec.Shutdown), nil
 	c.again, c.alone, c.swept, c.terminated = false, false, false, false
+	c.kept, c.concluding = false, false
+	answer(&c.ending, nil) // of what was to be concluded, and runs again
 	c.upFor = 0
 	c.starts++
 	if c.spec.StartTimeout > 0 {
@@ -120,8 +124,7 @@ func (t *tree) tell(c *child, now time.Time) { c.life.tell(c.course.tell(t.cause
 // causeFor is why c is told to stop: ErrRestarting when it will be started again, because it is stopped with its
 // siblings or because the whole tree is restarted.
 func (t *tree) causeFor(c *child) error {
-	if !t.stopping && c.swept && c.want ||
-		t.stopping && t.err == nil && errors.Is(context.Cause(t.base), ErrRestarting) {
+	if !t.stopping && c.swept && c.want || t.stopping && t.servesAgain(c) {
 		return ErrRestarting
 	}
 	return exit.ErrShutdown
@@ -154,7 +157,9 @@ func (t *tree) becameReady(c *child, now time.Time) {
 
 // exited notes that the Serve of c has returned.
 func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
-	t.event(c, Event{Kind: EventExited, Reason: reason, ExitKind: kind, PID: c.life.currentPID()})
+	if !c.concluding || exit.KindOf(reason) == exit.Abnormal {
+		t.event(c, Event{Kind: EventExited, Reason: reason, ExitKind: kind, PID: c.life.currentPID()})
+	}
 	var below error
 	if c.stage != alive {
 		below = t.abandoned.of(c.spec.ID, reason, t.stopping)
@@ -164,17 +169,24 @@ func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
 
 // over decides what comes after a life of c. incomplete is what TerminateChild says.
 func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, now time.Time) {
+	c.kept, c.concluding = c.stage != abandoned && keeps(c.spec.Service, c.life), false
 	c.life = nil
 	if c.ready {
 		c.upFor = now.Sub(c.readyAt)
 	}
-	answer(&c.ending, incomplete)
+	defer func() {
+		if !t.owes(c) {
+			answer(&c.ending, incomplete)
+		}
+	}()
 	failed, swept, terminated := c.failed, c.swept, c.terminated
 	c.failed, c.swept, c.terminated = nil, false, false
 	switch {
 	case t.stopping:
 		t.retire(c, ErrNotRunning)
-		t.progress()
+		if !t.owes(c) {
+			t.progress()
+		}
 	case terminated && !c.want, swept && !c.want:
 		t.retire(c, ErrTerminated)
 	case terminated, swept: // it is started when its turn comes
@@ -211,9 +223,12 @@ func (t *tree) startFailed(c *child, reason error, now time.Time) {
 // start.
 func (t *tree) retire(c *child, err error) {
 	c.want, c.initial = false, false
+	answer(&c.starting, err)
+	if t.owes(c) { // it comes here again
+		return
+	}
 	discard := c.spec.Restart == Temporary || c.fresh && err != nil
 	c.fresh = false
-	answer(&c.starting, err)
 	if discard && !t.stopping {
 		t.remove(c)
 	}

@@ -65,7 +65,7 @@ func (s *Supervisor) StartChild(ctx context.Context, spec ChildSpec) error {
 		case c != nil:
 			return nil, ErrAlreadyPresent
 		}
-		c = &child{spec: spec, fresh: true}
+		c = &child{spec: spec, added: true, fresh: true}
 		t.insert(c)
 		if warning != "" {
 			t.event(c, Event{Kind: EventWarning, Reason: errors.New(warning)})
@@ -96,11 +96,14 @@ func (s *Supervisor) TerminateChild(ctx context.Context, id string) error {
 		c.want = false
 		if c.life == nil {
 			t.retire(c, ErrTerminated)
-			return nil, nil
-		}
-		c.terminated = true
-		if c.life.within(ctx) {
-			return nil, nil
+			if !t.owes(c) {
+				return nil, nil
+			}
+		} else {
+			c.terminated = true
+			if c.life.within(ctx) {
+				return nil, nil
+			}
 		}
 		w := make(chan error, 1)
 		c.ending = append(c.ending, w)
@@ -141,7 +144,7 @@ func (s *Supervisor) DeleteChild(id string) error {
 		switch {
 		case c == nil:
 			return nil, ErrNotFound
-		case c.life != nil:
+		case c.life != nil || t.owes(c):
 			return nil, ErrRunning
 		case c.want:
 			return nil, ErrRestarting

@@ -108,6 +108,13 @@ func (r *dynamicRun) mayRestart(child string, reason error) bool {
 	return false
 }
 
+// allowsRestart tells what mayRestart would say.
+func (r *dynamicRun) allowsRestart() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.d.cfg.MaxRestartsAll == 0 || r.intensity.allows(time.Now())
+}
+
 // serve is the goroutine of Serve.
 func (r *dynamicRun) serve() error {
 	var err error

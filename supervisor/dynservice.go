@@ -3,6 +3,7 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
@@ -11,10 +12,11 @@ import (
 // dynService is a service of a Dynamic, through all its lives. Each life is a goroutine, which at its end decides what
 // comes next.
 type dynService struct {
-	dynChild // whose mu guards what follows
-	service  Service
-	life     *life        // nil before the first one
-	waits    chan<- error // for the error of Start; nil when Start has returned
+	dynChild   // whose mu guards what follows
+	service    Service
+	life       *life        // nil before the first one
+	concluding bool         // life only ends what was kept
+	waits      chan<- error // for the error of Start; nil when Start has returned
 }
 
 // startService is Dynamic.Start.
@@ -89,19 +91,22 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 	}
 	wasTold := was.stage != alive
 	c.mu.Lock()
-	first := c.waits != nil
+	first, silent := c.waits != nil, c.concluding && exit.KindOf(reason) != exit.Abnormal
 	c.mu.Unlock()
 	if judged := ignoreTaken(reason); !wasTold && judged != reason {
 		reason, kind = judged, exit.Normal
 	}
-	c.event(Event{Kind: EventExited, PID: l.currentPID(), Reason: reason, ExitKind: kind, Restarts: restarts})
+	if !silent {
+		c.event(Event{Kind: EventExited, PID: l.currentPID(), Reason: reason, ExitKind: kind, Restarts: restarts})
+	}
 	ignored := errors.Is(reason, exit.ErrIgnore)
 	switch {
 	case wasTold:
-		below := c.run.abandonedBelow(c.id, reason)
-		c.mu.Lock()
-		c.incomplete = below
-		c.mu.Unlock()
+		if below := c.run.abandonedBelow(c.id, reason); below != nil {
+			c.mu.Lock()
+			c.incomplete = below
+			c.mu.Unlock()
+		}
 		c.finish(ErrTerminated)
 		return
 	case first && (kind != exit.Normal || c.run.d.cfg.Restart == Permanent || ignored):
@@ -125,8 +130,31 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 func (c *dynService) finish(err error) {
 	c.mu.Lock()
 	c.answer(err)
+	concludes := c.stage != abandoned && c.life != nil && keeps(c.service, c.life)
+	if concludes {
+		c.concluding = true
+		c.life, c.idle = newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log), false
+		c.course = c.next()
+		base := lifeOf(c.run.base)
+		concludeLife(c.life, &c.course, c.service, time.Now(), base != nil && base.killed.Err() != nil)
+		c.setTimer()
+	}
 	c.mu.Unlock()
-	c.strikeOff()
+	if !concludes {
+		c.strikeOff()
+	}
+}
+
+// comesBack implements owner.
+func (c *dynService) comesBack(l *life) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life != l || c.idle || c.stage != alive || c.waits != nil || !c.run.d.cfg.Restart.wants(exit.Abnormal) {
+		return false
+	}
+	each := c.run.each
+	each.times = c.recent
+	return !c.course.ready || each.allows(time.Now()) && c.run.allowsRestart()
 }
 
 // tell implements member. No life begins once the child has been told.

@@ -30,9 +30,10 @@ var (
 
 	// ErrRestarting, as the error of a command, says that the child waits for its start or restart: terminate it first.
 	//
-	// It is also the cause of the end of a service's ctx when its supervisor will start the service again, because the
-	// strategy says so or because the supervisor itself is being restarted. It is actor.ErrShutdown, too, which is the
-	// cause when the service is to end for good.
+	// It is also the cause of the end of a service's ctx when the service is to be started again: because the strategy
+	// says so, or because its supervisor is being restarted or has given up and will be restarted. If that changes before
+	// the service has begun again, its Shutdown is called, if it has one; see Service. ErrRestarting is actor.ErrShutdown,
+	// too, which is the cause when the service is to end for good.
 	ErrRestarting = fmt.Errorf("the child is restarting: %w", exit.ErrShutdown)
 
 	errEarly = errors.New("a permanent child ended before it was ready")

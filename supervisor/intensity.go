@@ -27,14 +27,22 @@ func newIntensity(maxRestarts int, within time.Duration) intensity {
 // add counts a restart, and says false when it is one too many. One that is exactly a period ago is within the period,
 // as in OTP.
 func (i *intensity) add(now time.Time) bool {
-	old := 0
-	for old < len(i.times) && now.Sub(i.times[old]) > i.within {
-		old++
-	}
-	i.times = i.times[:copy(i.times, i.times[old:])]
+	i.times = i.times[:copy(i.times, i.recent(now))]
 	if len(i.times) >= i.max {
 		return false
 	}
 	i.times = append(i.times, now)
 	return true
+}
+
+// allows tells what add would say.
+func (i *intensity) allows(now time.Time) bool { return len(i.recent(now)) < i.max }
+
+// recent is those of times that are within the period.
+func (i *intensity) recent(now time.Time) []time.Time {
+	old := 0
+	for old < len(i.times) && now.Sub(i.times[old]) > i.within {
+		old++
+	}
+	return i.times[old:]
 }

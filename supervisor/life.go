@@ -29,10 +29,11 @@ type life struct {
 	pid      atomic.Pointer[actor.PID] // of an Actor
 }
 
-// owner hears of a life from the goroutine of the service. Neither method waits for anything but a short lock.
+// owner hears of a life from the goroutine of the service. No method waits for anything but short locks.
 type owner interface {
 	ready(*life)
 	ended(l *life, reason error, kind exit.Kind) // once, last
+	comesBack(l *life) bool                      // if it failed now
 }
 
 type lifeKey struct{}

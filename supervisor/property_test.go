@@ -38,10 +38,37 @@ type node struct {
 	sup      *supervisor.Supervisor
 }
 
-// leaf is the real thing at the end of a branch, which counts its lives that run.
+// leaf is the real thing at the end of a branch, which counts its lives that run. A service among them keeps something
+// when it is stopped with ErrRestarting, until it is served again or told that it is not.
 type leaf struct {
-	live atomic.Int32
-	end  func(exit.Kind)
+	live   atomic.Int32
+	kept   atomic.Int32
+	misled atomic.Int32 // told that it does not come back, and has kept nothing
+	end    func(exit.Kind)
+}
+
+type leafService struct {
+	*leaf
+	serve func(ctx context.Context) error
+}
+
+func (l leafService) Serve(ctx context.Context) error {
+	l.kept.Store(0)
+	l.live.Add(1)
+	defer func() {
+		if errors.Is(context.Cause(ctx), supervisor.ErrRestarting) {
+			l.kept.Store(1)
+		}
+		l.live.Add(-1)
+	}()
+	return l.serve(ctx)
+}
+
+func (l leafService) Shutdown(context.Context) error {
+	if l.kept.Swap(0) == 0 {
+		l.misled.Add(1)
+	}
+	return nil
 }
 
 func (n *node) start() {
@@ -173,15 +200,13 @@ func (w *world) newLeaf() *node {
 		}
 		return errCrash
 	}
-	w.newSpec(n, supervisor.ServiceFunc(func(ctx context.Context) error {
-		l.live.Add(1)
-		defer l.live.Add(-1)
+	w.newSpec(n, leafService{l, func(ctx context.Context) error {
 		if how == 2 {
 			time.Sleep(time.Millisecond)
 			supervisor.Ready(ctx)
 		}
 		return s.Serve(ctx)
-	}))
+	}})
 	if how == 2 {
 		n.spec.StartTimeout = time.Second
 	}
@@ -318,6 +343,9 @@ func (w *world) check() {
 		}
 		if live := n.leaf.live.Load(); live != wanted {
 			w.t.Errorf("%s runs %d times, want %d", id, live, wanted)
+		}
+		if kept, misled := n.leaf.kept.Load(), n.leaf.misled.Load(); kept+misled != 0 {
+			w.t.Errorf("%s was stopped with ErrRestarting and is neither served nor shut down: %d; shut down without that: %d", id, kept, misled)
 		}
 	}
 }

@@ -8,13 +8,17 @@ import "context"
 // all that it has started is over, since its successor may start at once. ctx ends when the supervisor wants the
 // service to stop, and for no other reason: it has the values of the supervisor's ctx, but neither its deadline nor its
 // end, because siblings stop one after the other. context.Cause(ctx) is actor.ErrShutdown, ErrRestarting (which is
-// ErrShutdown, too) when the service will be started again, or actor.ErrKilled.
+// ErrShutdown, too) when the service is to be started again, or actor.ErrKilled.
 //
 // What Serve returns is the exit reason; see the package comment. A panic ends the service, not the program. A
 // supervisor calls Serve again for each restart, on the same value, but never twice at once, unless a Serve before did
 // not return within the shutdown time.
 //
 // Optional: ShutdownTime() time.Duration says how long the service takes to stop, for a ChildSpec without Shutdown.
+//
+// Optional: Shutdown(ctx context.Context) error ends what Serve has kept for the next Serve because of ErrRestarting. It
+// is called when that does not come after all, for example because the supervisor gives up first: once, after Serve has
+// returned, in the service's turn among its siblings and within its shutdown time. ctx is done at the end of that.
 type Service interface {
 	Serve(ctx context.Context) error
 }

@@ -79,8 +79,11 @@ func (t *tree) backoff(c *child) time.Duration {
 // rules of its own.
 func (t *tree) reconcile(now time.Time) {
 	for _, c := range t.children {
-		if c.life != nil && c.terminated && c.stage == alive {
+		switch {
+		case c.life != nil && c.terminated && c.stage == alive:
 			t.tell(c, now)
+		case !t.stopping && t.owes(c):
+			t.conclude(c, now)
 		}
 	}
 	sweeping := t.sweep(now)
@@ -112,6 +115,9 @@ func (t *tree) sweep(now time.Time) bool {
 	sweeping := false
 	for i := len(t.children) - 1; i >= 0; i-- {
 		c := t.children[i]
+		if t.owes(c) {
+			t.conclude(c, now) // the tree is stopping
+		}
 		if c.life == nil || !c.swept {
 			continue
 		}

@@ -57,7 +57,8 @@ type Supervisor struct {
 	specs []ChildSpec
 
 	mu   sync.Mutex
-	tree *tree // nil: not served
+	tree *tree           // nil: not served
+	kept map[string]bool // IDs of those that may have kept something for the next Serve
 }
 
 // New makes a Supervisor that [Supervisor.Serve] runs. The error lists all that is wrong with cfg and the children: IDs
@@ -129,18 +130,19 @@ func (s *Supervisor) tooSlow(children []ChildSpec) error {
 //
 // It may be served again, and starts with the children of New then. ErrServing: it is being served.
 func (s *Supervisor) Serve(ctx context.Context) error {
-	t := newTree(s, ctx)
 	s.mu.Lock()
 	if s.tree != nil {
 		s.mu.Unlock()
 		return fmt.Errorf("supervisor %s: %w", s.rep.name, ErrServing)
 	}
+	t := newTree(s, ctx)
 	s.tree = t
 	s.mu.Unlock()
 	defer s.rep.wait(lastWords(ctx))
 	defer func() {
+		kept := t.kept()
 		s.mu.Lock()
-		s.tree = nil
+		s.tree, s.kept = nil, kept
 		s.mu.Unlock()
 	}()
 	return t.serve()

@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -27,6 +28,7 @@ type tree struct {
 	events    []Event
 	intensity intensity
 	stopping  bool  // all children are to stop
+	back      bool  // and the Supervisor is expected to be served again
 	killing   bool  // at once
 	finished  bool  // Serve returns
 	err       error // what Serve returns
@@ -52,7 +54,7 @@ func newTree(s *Supervisor, ctx context.Context) *tree {
 		abandoned: newAbandonments(s.rep.name),
 	}
 	for _, spec := range s.specs {
-		t.insert(&child{spec: spec, want: true, initial: true})
+		t.insert(&child{spec: spec, want: true, initial: true, kept: s.kept[spec.ID]})
 	}
 	return t
 }
@@ -179,7 +181,7 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	}
 	for _, c := range t.children {
 		ready = ready && !c.initial
-		over = over && c.life == nil
+		over = over && c.life == nil && !t.owes(c)
 		switch {
 		case c.life != nil && !c.deadline.IsZero():
 			earliest(c.deadline)
@@ -201,6 +203,9 @@ func (t *tree) stop(err error) {
 	cause := err
 	if err == nil {
 		cause = context.Cause(t.base)
+		t.back = errors.Is(cause, ErrRestarting)
+	} else {
+		t.back = comesBack(t.base)
 	}
 	for _, c := range t.children {
 		if c.life == nil {
@@ -218,7 +223,7 @@ func (t *tree) progress() { t.event(nil, Event{Kind: EventShutdown, Remaining: t
 func (t *tree) running() int {
 	n := 0
 	for _, c := range t.children {
-		if c.life != nil {
+		if c.life != nil || t.owes(c) {
 			n++
 		}
 	}
