@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -181,7 +182,7 @@ const (
 
 // withDefaults checks cfg and replaces zeros; what is off stays negative.
 func (cfg Config) withDefaults() (Config, error) {
-	if err := wire.CheckSubprotocols(cfg.Subprotocols); err != nil {
+	if err := handshake.CheckSubprotocols(cfg.Subprotocols); err != nil {
 		return cfg, fmt.Errorf("socket: Config.Subprotocols: %w", err)
 	}
 	if cfg.MaxSockets < 0 {
@@ -258,10 +259,16 @@ func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
 	return cfg.PingInterval, nil
 }
 
+func (cfg *Config) handshakeOptions() handshake.Options {
+	return handshake.Options{
+		Subprotocols: cfg.Subprotocols,
+		Compress:     cfg.Compression.On,
+		WriteTimeout: cfg.WriteTimeout,
+	}
+}
+
 func (cfg *Config) wireOptions() wire.Options {
 	return wire.Options{
-		Subprotocols:   cfg.Subprotocols,
-		Compress:       cfg.Compression.On,
 		Threshold:      cfg.Compression.Threshold,
 		Level:          cfg.Compression.Level,
 		MaxMessageSize: cfg.MaxMessageSize,

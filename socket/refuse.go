@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 )
 
 // UpgradeError says that a request has not become a socket, and what the client was told. When the newHandler of
@@ -43,7 +43,7 @@ type hidden struct{ error }
 
 func (h hidden) Unwrap() error { return h.error }
 
-func refusal(r *wire.Refusal) *UpgradeError {
+func refusal(r *handshake.Refusal) *UpgradeError {
 	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err, hint: r.Hint}
 	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // it is about us, not the request
 		e.Err = hidden{r.Err}
@@ -99,7 +99,7 @@ func endConnection(w http.ResponseWriter, r *http.Request) {
 // logRefusal writes the line about a refused upgrade: Info when it says what an operator can do, else Debug. Of the
 // request's URL it names the path alone: queries carry tokens.
 func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
-	if wire.AsksOverHTTP2(r) {
+	if handshake.AsksOverHTTP2(r) {
 		s.overHTTP2.Do(func() {
 			s.cfg.Logger.Warn("browsers open WebSockets over HTTP/2, and fail: GODEBUG has http2xconnect=1", "hint", e.hint)
 		})

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/deadline"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
@@ -31,14 +32,14 @@ type Server struct {
 	ownSystem bool
 	shards    [serverShards]serverShard
 	seed      maphash.Seed
-	origins   *wire.Origins
+	origins   *handshake.Origins
 	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
 	misuse    sync.Once
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
 	notifier  notify.Notifier
 	deadlines deadline.Queue
-	upgrader  *wire.Upgrader
+	opener    *wire.Opener
 
 	mu        sync.Mutex
 	serving   bool
@@ -77,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	origins, err := wire.NewOrigins(cfg.OriginPatterns)
+	origins, err := handshake.NewOrigins(cfg.OriginPatterns)
 	if err != nil {
 		return nil, fmt.Errorf("socket: Config.OriginPatterns: %w", err)
 	}
@@ -85,7 +86,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
-		upgrader: wire.NewUpgrader(cfg.wireOptions()),
+		opener: wire.NewOpener(cfg.wireOptions()),
 	}
 	cfg.Logger = log.Logger
 	s.cfg = cfg

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -66,7 +67,7 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 
 // check tells what is wrong with a request.
 func (s *Server) check(r *http.Request) *UpgradeError {
-	if err := wire.CheckRequest(r); err != nil {
+	if err := handshake.CheckRequest(r); err != nil {
 		return refusal(err)
 	}
 	if err := s.origins.Check(r); err != nil {
@@ -111,7 +112,7 @@ func (s *Server) admit(h websock.Handler, sc *scope) (*conn, error) {
 
 // notAccepted answers a request whose connection could not be taken over, if that can still be done.
 func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) error {
-	if ref, ok := errors.AsType[*wire.Refusal](err); ok {
+	if ref, ok := errors.AsType[*handshake.Refusal](err); ok {
 		e := refusal(ref)
 		s.misuse.Do(func() { // once: strangers decide how often it happens
 			s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
@@ -136,5 +137,9 @@ func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn) (wc *wi
 			s.release()
 		}
 	}()
-	return s.upgrader.Accept(w, r)
+	a, err := handshake.Accept(w, r, s.cfg.handshakeOptions())
+	if err != nil {
+		return nil, err
+	}
+	return s.opener.Open(a.Conn, a.Subprotocol, a.Deflate, a.Early), nil
 }

@@ -25,6 +25,13 @@ type Client struct {
 	in   reader
 }
 
+// New returns a Client on conn, whose handshake is done. deflate: permessage-deflate was negotiated, without context
+// takeover in either direction.
+func New(conn net.Conn, deflate bool) *Client {
+	ext := Extensions{Deflate: deflate, ServerNoContextTakeover: deflate, ClientNoContextTakeover: deflate}
+	return &Client{Mask: DefaultMask, Extensions: ext, conn: conn, br: bufio.NewReader(conn)}
+}
+
 // Conn returns the connection, for deadlines and for closing it. Reading from
 // it takes bytes away from the client.
 func (c *Client) Conn() net.Conn { return c.conn }

@@ -120,7 +120,7 @@ func BenchmarkTCP_echo(b *testing.B) {
 }
 
 func benchmarkEcho(b *testing.B, o wire.Options, size int) {
-	client, c := overTCP(b, o, nil)
+	client, c := overTCP(b, o, false, nil)
 	c.SetHooks(hooks{func() { c.Flush() }, nil})
 	done := make(chan struct{})
 	go func() {

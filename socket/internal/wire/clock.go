@@ -15,7 +15,7 @@ type Activity struct {
 }
 
 // clock holds the times of an Activity. They are kept as distance from the
-// Upgrader's epoch, plus one so that zero means none.
+// Opener's epoch, plus one so that zero means none.
 type clock struct {
 	read, openedAt atomic.Int64
 
@@ -33,14 +33,14 @@ func (c *clock) opened(at int64) {
 	}
 }
 
-func (u *Upgrader) time(at int64) time.Time {
+func (u *Opener) time(at int64) time.Time {
 	if at == 0 {
 		return time.Time{}
 	}
 	return u.epoch.Add(time.Duration(at - 1))
 }
 
-func (u *Upgrader) activity(c *clock, wrote int64) Activity {
+func (u *Opener) activity(c *clock, wrote int64) Activity {
 	return Activity{
 		LastRead:     u.time(c.read.Load()),
 		LastWrite:    u.time(wrote),

@@ -20,7 +20,7 @@ import (
 // message touches: with many connections each is a miss, and costs as much as all
 // that is done with it.
 type Conn struct {
-	u      *Upgrader
+	u      *Opener
 	raw    syscall.RawConn // of conn, where it is a descriptor; else nil
 	source source
 	wrote  int64 // a time of clock: when a write to the transport was completed; under out.mu
@@ -51,7 +51,10 @@ type Conn struct {
 	others      [4]tally // of the other frames that were read
 }
 
-func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftover []byte) *Conn {
+// Open makes a Conn of conn, after its handshake. conn has no deadlines. subprotocol and deflate, which stands for
+// permessage-deflate without context takeover, are what was negotiated. early is what was read of conn already; it belongs
+// to the Conn from now on.
+func (u *Opener) Open(conn net.Conn, subprotocol string, deflate bool, early []byte) *Conn {
 	c := &Conn{u: u, conn: conn, raw: rawConnOf(conn), subprotocol: subprotocol}
 	if _, ok := conn.(*tls.Conn); ok {
 		if d, ok := innermost(conn).(syscall.Conn); ok {
@@ -59,8 +62,8 @@ func (u *Upgrader) open(conn net.Conn, subprotocol string, deflate bool, leftove
 		}
 	}
 	c.in.deflate, c.out.deflate = deflate, deflate
-	c.source.data = leftover
-	if len(leftover) > 0 {
+	c.source.data = early
+	if len(early) > 0 {
 		c.clock.read.Store(c.now())
 	}
 	return c

@@ -1,12 +1,6 @@
-// Package wire is one WebSocket connection's bytes, from the handshake to the
+// Package wire is one WebSocket connection's bytes, from the end of the handshake to the
 // closed TCP connection. It knows frames, messages and the two directions of a
-// transport, and nothing of processes.
-//
-// # Handshake
-//
-// [CheckRequest] and [Origins.Check] decide before anything is written, with a
-// [*Refusal] that says what to answer. [Upgrader.Accept] takes the connection
-// over, writes the 101 and returns a [Conn].
+// transport, and nothing of HTTP and of processes. [Opener.Open] makes a [Conn].
 //
 // # Reading
 //

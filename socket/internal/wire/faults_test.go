@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
@@ -124,34 +123,6 @@ func TestNext_headerAloneCostsNothing(t *testing.T) {
 			if per := (after.TotalAlloc - before.TotalAlloc) / rounds; per > most {
 				t.Errorf("%d bytes of a frame made %d bytes of memory, want %d at most", len(tt.input), per, most)
 			}
-		})
-	}
-}
-
-// TestUpgrader_Accept_deadlinesOfTheServer: whatever deadlines an HTTP server had on its connection, they do not meet
-// the WebSocket. (net/http takes its own away in its own Hijack; another Hijacker may not.)
-func TestUpgrader_Accept_deadlinesOfTheServer(t *testing.T) {
-	for name, set := range map[string]func(*pipe.Conn, time.Time) error{
-		"read": (*pipe.Conn).SetReadDeadline, "write": (*pipe.Conn).SetWriteDeadline,
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				near, far := pipe.New(0)
-				defer near.Close()
-				set(far, time.Now().Add(time.Second))
-				c := acceptInto(t, far, near, wire.Options{MaxMessageSize: mb})
-				defer c.Abort()
-				time.Sleep(time.Hour)
-				near.Write(frame(fin, opText, "hello"))
-				m, err := c.Next()
-				if err != nil || !m.Equal(websock.Text("hello")) {
-					t.Errorf("Next, after the server's %s deadline: %v, %v; want hello", name, m, err)
-				}
-				c.Append(websock.Text("world"))
-				if err := c.Flush(); err != nil {
-					t.Errorf("Flush, after the server's %s deadline: %v", name, err)
-				}
-			})
 		})
 	}
 }

@@ -95,7 +95,7 @@ func TestFlush_writeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := pipe.New(1000)
 		defer near.Close()
-		c := acceptInto(t, far, near, wire.Options{WriteTimeout: 10 * time.Second})
+		c := accept(t, far, wire.Options{WriteTimeout: 10 * time.Second}, false)
 		defer c.Abort()
 		far.Write(make([]byte, 1000)) // it is full: the peer takes nothing from the first moment
 		start := time.Now()
@@ -108,14 +108,6 @@ func TestFlush_writeTimeout(t *testing.T) {
 			t.Errorf("Append after it: %v", err)
 		}
 	})
-}
-
-// acceptInto upgrades conn and takes the 101 out of the peer's end.
-func acceptInto(t testing.TB, conn, peer net.Conn, o wire.Options) *wire.Conn {
-	t.Helper()
-	c := accept(t, conn, o, false)
-	discardRequest(t, peer)
-	return c
 }
 
 func TestLimitWrites(t *testing.T) {
@@ -134,7 +126,7 @@ func TestLimitWrites(t *testing.T) {
 			"in the past":                    {10 * time.Second, -time.Second, time.Second, time.Second},
 		} {
 			near, far := pipe.New(1000)
-			c := acceptInto(t, far, near, wire.Options{WriteTimeout: tt.timeout})
+			c := accept(t, far, wire.Options{WriteTimeout: tt.timeout}, false)
 			far.Write(make([]byte, 1000)) // it is full
 			start := time.Now()
 			if tt.set == 0 {
@@ -160,7 +152,7 @@ func TestLimitWrites_laterWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := pipe.New(1000)
 		defer near.Close()
-		c := acceptInto(t, far, near, wire.Options{WriteTimeout: time.Second})
+		c := accept(t, far, wire.Options{WriteTimeout: time.Second}, false)
 		defer c.Abort()
 		c.LimitWrites(time.Now().Add(5 * time.Second))
 		if err := errors.Join(c.Append(websock.Text("in time")), c.Flush()); err != nil {
@@ -178,7 +170,7 @@ func TestAppend_whileAWriteBlocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := pipe.New(1000)
 		defer near.Close()
-		c := acceptInto(t, far, near, wire.Options{})
+		c := accept(t, far, wire.Options{}, false)
 		defer c.Abort()
 		c.Append(websock.Binary(make([]byte, 5000)))
 		done := make(chan error)

@@ -261,37 +261,6 @@ func FuzzRoundTrip(f *testing.F) {
 	})
 }
 
-func FuzzExtensions(f *testing.F) {
-	for _, s := range []string{
-		"", "permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=15",
-		`permessage-deflate; client_max_window_bits="1\0"`, "a;b=\"c,d\", permessage-deflate", "permessage-deflate;server_max_window_bits=10,permessage-deflate",
-		`"`, `\`, ";=,", "permessage-deflate; client_no_context_takeover; server_no_context_takeover", "permessage-deflate;;",
-	} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, line string) {
-		got := negotiate(t, line)
-		switch got {
-		case "":
-		case answer + "; server_max_window_bits=15":
-			if !strings.Contains(line, "server_max_window_bits") {
-				t.Errorf("offer %q: answered %q, which was not offered", line, got)
-			}
-			fallthrough
-		case answer:
-			if !strings.Contains(line, "permessage-deflate") {
-				t.Errorf("offer %q: answered %q, which was not offered", line, got)
-			}
-		default:
-			t.Errorf("offer %q: answered %q", line, got)
-		}
-		// What a line holds does not spoil the next.
-		if second := negotiate(t, line, "permessage-deflate"); second == "" || got != "" && second != got {
-			t.Errorf("offer %q answered %q, and with a plain one behind it %q", line, got, second)
-		}
-	})
-}
-
 // FuzzSecondOpinion reads the same bytes by coder/websocket. It is less strict (text, the shortest form of a length,
 // what stands after a compressed message), so it may read on where we refuse; what both read is the same, and without
 // deflate it reads all that we do.

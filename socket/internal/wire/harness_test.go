@@ -1,14 +1,12 @@
 package wire_test
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -21,30 +19,6 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
-
-// hijackable is a ResponseWriter over any connection, so that a test needs no
-// server.
-type hijackable struct {
-	conn     net.Conn
-	header   http.Header
-	leftover []byte // what the server read after the head
-}
-
-func (h *hijackable) Header() http.Header         { return h.header }
-func (h *hijackable) Write(p []byte) (int, error) { return len(p), nil }
-func (h *hijackable) WriteHeader(status int) {
-	fmt.Fprintf(h.conn, "HTTP/1.1 %d %s\r\n", status, http.StatusText(status))
-	h.header.Write(h.conn)
-	io.WriteString(h.conn, "\r\n")
-}
-
-func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	br := bufio.NewReaderSize(io.MultiReader(strings.NewReader(string(h.leftover)), h.conn), 64<<10)
-	if len(h.leftover) > 0 {
-		br.Peek(len(h.leftover))
-	}
-	return h.conn, bufio.NewReadWriter(br, bufio.NewWriter(h.conn)), nil
-}
 
 // hooks is a wire.Hooks of functions; either may be nil.
 type hooks struct {
@@ -60,83 +34,30 @@ func (h hooks) BeforeWait() {
 
 func (h hooks) OnControl(m websock.Message) bool { return h.onControl == nil || h.onControl(m) }
 
-// request is a legal handshake; fields replaces headers, "" removes one.
-func request(fields ...string) *http.Request {
-	r := &http.Request{
-		Method: "GET", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Host: "example.com",
-		Header: http.Header{
-			"Connection":            {"Upgrade"},
-			"Upgrade":               {"websocket"},
-			"Sec-Websocket-Version": {"13"},
-			"Sec-Websocket-Key":     {rawclient.DefaultKey},
-		},
-	}
-	for i := 0; i < len(fields); i += 2 {
-		key := http.CanonicalHeaderKey(fields[i])
-		if delete(r.Header, key); fields[i+1] != "" {
-			r.Header[key] = strings.Split(fields[i+1], "\n")
-		}
-	}
-	return r
-}
-
-// accept upgrades conn without a server.
-func accept(t testing.TB, conn net.Conn, o wire.Options, deflate bool) *wire.Conn {
-	t.Helper()
-	r := request()
-	if deflate {
-		o.Compress = true
-		r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
-	}
+// accept opens conn, as after a handshake.
+func accept(_ testing.TB, conn net.Conn, o wire.Options, deflate bool) *wire.Conn {
 	if o.Level == 0 {
 		o.Level = 6
 	}
-	c, err := wire.Accept(&hijackable{conn: conn, header: http.Header{}}, r, o)
-	if err != nil {
-		t.Fatalf("Accept: %v", err)
-	}
-	return c
+	return wire.NewOpener(o).Open(conn, "", deflate, nil)
 }
 
 // connect joins a client and a Conn over memory.
 func connect(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
 	t.Helper()
 	near, far := pipe.New(4 << 20)
-	if o.Level == 0 {
-		o.Level = 6
-	}
-	o.Compress = deflate
-	r := request()
-	if deflate {
-		r.Header.Set("Sec-WebSocket-Extensions", rawclient.DefaultOffer)
-	}
-	c, err := wire.Accept(&hijackable{conn: far, header: http.Header{}}, r, o)
-	if err != nil {
-		t.Fatalf("Accept: %v", err)
-	}
-	client, _, err := rawclient.Handshake(near, rawclient.HandshakeOptions{Deflate: deflate})
-	if err != nil {
-		t.Fatalf("Handshake: %v", err)
-	}
-	// The request went into the connection behind the handshake's back.
-	discardRequest(t, far)
+	return over(t, near, far, o, deflate)
+}
+
+// over joins a client and a Conn over the two ends of a connection.
+func over(t testing.TB, near, far net.Conn, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
+	t.Helper()
+	c := accept(t, far, o, deflate)
 	t.Cleanup(func() {
 		near.Close()
 		c.Abort()
 	})
-	return client, c
-}
-
-func discardRequest(t testing.TB, conn net.Conn) {
-	t.Helper()
-	var head []byte
-	for !strings.HasSuffix(string(head), "\r\n\r\n") {
-		var p [1]byte
-		if _, err := conn.Read(p[:]); err != nil {
-			t.Fatalf("request head: %v", err)
-		}
-		head = append(head, p[0])
-	}
+	return rawclient.New(near, deflate), c
 }
 
 // script is a connection whose Reads return given chunks, one each, and then

@@ -2,7 +2,6 @@ package wire_test
 
 import (
 	"net"
-	"net/http"
 	"os"
 	"sync/atomic"
 	"testing"
@@ -45,20 +44,13 @@ func (s *silence) SetReadDeadline(at time.Time) error {
 
 // idleBytes is the heap that a connection holds which has had one message,
 // answered it, and was suspended.
-func idleBytes(t testing.TB, o wire.Options, conns []net.Conn, send func(i int)) int {
+func idleBytes(t testing.TB, o wire.Options, deflate bool, conns []net.Conn, send func(i int)) int {
 	t.Helper()
-	u := wire.NewUpgrader(o)
+	u := wire.NewOpener(o)
 	wires := make([]*wire.Conn, len(conns))
 	before := heap()
 	for i, conn := range conns {
-		r := request("Sec-WebSocket-Protocol", "chat")
-		if o.Compress {
-			r.Header.Set("Sec-WebSocket-Extensions", "permessage-deflate")
-		}
-		c, err := u.Accept(&hijackable{conn: conn, header: http.Header{}}, r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := u.Open(conn, "chat", deflate, nil)
 		wires[i] = c
 		send(i)
 		m, err := c.Next()
@@ -84,19 +76,16 @@ func idleBytes(t testing.TB, o wire.Options, conns []net.Conn, send func(i int))
 const idleTarget = 560
 
 func TestSuspended_holdsNoBuffer(t *testing.T) {
-	for name, o := range map[string]wire.Options{
-		"plain":   {Subprotocols: []string{"chat"}, MaxMessageSize: mb, Level: 6},
-		"deflate": {Subprotocols: []string{"chat"}, MaxMessageSize: mb, Level: 6, Compress: true},
-	} {
+	for name, deflate := range map[string]bool{"plain": false, "deflate": true} {
 		input := string(frame(fin, opText, str(2000)))
-		if o.Compress {
+		if deflate {
 			input = string(frame(fin|rsv1, opText, deflated(str(2000))))
 		}
 		conns := make([]net.Conn, 2000)
 		for i := range conns {
 			conns[i] = &silence{}
 		}
-		got := idleBytes(t, o, conns, func(i int) { conns[i].(*silence).frame = input })
+		got := idleBytes(t, wire.Options{MaxMessageSize: mb, Level: 6}, deflate, conns, func(i int) { conns[i].(*silence).frame = input })
 		t.Logf("%s, in memory: %d bytes", name, got)
 		if got > idleTarget && !raceEnabled {
 			t.Errorf("%s: a suspended connection holds %d bytes, want at most %d", name, got, idleTarget)
@@ -112,24 +101,7 @@ func BenchmarkIdle(b *testing.B) {
 		for i := range conns {
 			conns[i] = &silence{}
 		}
-		got := idleBytes(b, wire.Options{MaxMessageSize: mb, Level: 6}, conns, func(i int) { conns[i].(*silence).frame = input })
+		got := idleBytes(b, wire.Options{MaxMessageSize: mb, Level: 6}, false, conns, func(i int) { conns[i].(*silence).frame = input })
 		b.ReportMetric(float64(got), "B/conn")
-	}
-}
-
-// BenchmarkAccept is a handshake, one message, and the end.
-func BenchmarkAccept(b *testing.B) {
-	u := wire.NewUpgrader(wire.Options{MaxMessageSize: mb, Level: 6})
-	input := string(frame(fin, opText, "hello"))
-	b.ReportAllocs()
-	for b.Loop() {
-		c, err := u.Accept(&hijackable{conn: &silence{frame: input}, header: http.Header{}}, request())
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := c.Next(); err != nil {
-			b.Fatal(err)
-		}
-		c.Abort()
 	}
 }

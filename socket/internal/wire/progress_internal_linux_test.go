@@ -48,7 +48,7 @@ func TestWrite_overTLSDeadlineFollowsProgress(t *testing.T) {
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
-	c := NewUpgrader(Options{WriteTimeout: time.Hour}).open(secure, "", false, nil)
+	c := NewOpener(Options{WriteTimeout: time.Hour}).Open(secure, "", false, nil)
 	var writing sync.WaitGroup
 	writing.Go(func() {
 		c.Append(websock.Binary(make([]byte, 16<<20)))

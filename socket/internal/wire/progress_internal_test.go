@@ -47,7 +47,7 @@ func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched
 	far = &watched{server.(*net.TCPConn), make(chan time.Time, 1000)}
 	near.SetReadBuffer(32 << 10)
 	far.SetWriteBuffer(32 << 10)
-	c = NewUpgrader(Options{WriteTimeout: timeout, Level: 6}).open(far, "", false, nil)
+	c = NewOpener(Options{WriteTimeout: timeout, Level: 6}).Open(far, "", false, nil)
 	c.raw = rawConnOf(far.TCPConn)
 	t.Cleanup(func() {
 		near.Close()

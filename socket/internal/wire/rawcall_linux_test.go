@@ -26,7 +26,7 @@ func TestConn_descriptorThatBlocks(t *testing.T) {
 }
 
 func testDescriptorThatBlocks(t *testing.T, messages, size int) {
-	client, c := overTCP(t, wire.Options{MaxMessageSize: mb, WriteTimeout: 20 * time.Millisecond}, func(conn net.Conn) net.Conn {
+	client, c := overTCP(t, wire.Options{MaxMessageSize: mb, WriteTimeout: 20 * time.Millisecond}, false, func(conn net.Conn) net.Conn {
 		f, err := conn.(*net.TCPConn).File()
 		if err != nil {
 			t.Fatal(err)

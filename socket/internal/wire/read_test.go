@@ -377,3 +377,20 @@ func noise(n int) string {
 	}
 	return string(p)
 }
+
+// TestOpener_Open_early: a server may have read more than we read at once.
+func TestOpener_Open_early(t *testing.T) {
+	for _, cut := range []int{0, 1, 3, 70, 130} {
+		frames := join(frame(fin, opText, str(30_000)), frame(fin, opPing, str(125)), frame(fin, opText, "end"))
+		conn := new(script)
+		if cut > 0 {
+			conn.chunks = [][]byte{frames[len(frames)-cut:]}
+		}
+		c := wire.NewOpener(wire.Options{MaxMessageSize: mb}).Open(conn, "", false, frames[:len(frames)-cut])
+		got, err := readAll(c)
+		want := []string{textEvent(str(30_000)), pingEvent(str(125)), textEvent("end")}
+		if strings.Join(got, " ") != strings.Join(want, " ") || verdict(err) != "EOF" {
+			t.Errorf("%d bytes come later: got %s, %v; want %s", cut, got, err, want)
+		}
+	}
+}

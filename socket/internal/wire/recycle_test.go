@@ -22,8 +22,8 @@ func TestRecycle(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, deflate %t", name, deflate), func(t *testing.T) {
 				var all sync.WaitGroup
 				for i := range 4 {
-					o := wire.Options{MaxMessageSize: 4 * mb, ReuseBuffers: true, Compress: deflate, Level: 1}
-					client, c := open(t, o)
+					o := wire.Options{MaxMessageSize: 4 * mb, ReuseBuffers: true, Level: 1}
+					client, c := open(t, o, deflate)
 					var flushers sync.WaitGroup
 					over := make(chan struct{})
 					flushers.Go(func() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	ours "github.com/troupe-dev/troupe/websock"
 )
 
@@ -17,7 +18,13 @@ import (
 func secondOpinion(t testing.TB, input []byte, deflate bool) (events []string) {
 	t.Helper()
 	conn := &script{chunks: [][]byte{input}}
-	r := request()
+	r := &http.Request{
+		Method: "GET", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {rawclient.DefaultKey},
+		},
+	}
 	mode := websocket.CompressionDisabled
 	if deflate {
 		mode = websocket.CompressionNoContextTakeover

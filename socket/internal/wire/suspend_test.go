@@ -149,16 +149,16 @@ func TestSuspend_losesToInterruptAndDiscard(t *testing.T) {
 }
 
 // transports are those that can tell whether bytes are there.
-var transports = map[string]func(testing.TB, wire.Options) (*rawclient.Client, *wire.Conn){
-	"pipe": func(t testing.TB, o wire.Options) (*rawclient.Client, *wire.Conn) { return connect(t, o, false) },
-	"tcp":  func(t testing.TB, o wire.Options) (*rawclient.Client, *wire.Conn) { return overTCP(t, o, nil) },
-	"unix": func(t testing.TB, o wire.Options) (*rawclient.Client, *wire.Conn) { return overUnix(t, o, nil) },
+var transports = map[string]func(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn){
+	"pipe": connect,
+	"tcp":  overPlainTCP,
+	"unix": overUnix,
 }
 
 func TestSetPatient(t *testing.T) {
 	for name, open := range transports {
 		t.Run(name, func(t *testing.T) {
-			client, c := open(t, wire.Options{MaxMessageSize: mb})
+			client, c := open(t, wire.Options{MaxMessageSize: mb}, false)
 			flushed := 0
 			c.SetHooks(hooks{func() { flushed++ }, nil})
 			c.Append(websock.Text("waits"))
@@ -207,7 +207,7 @@ func TestSetPatient(t *testing.T) {
 type blind struct{ net.Conn }
 
 func TestSetPatient_waitsWhereItCannotTell(t *testing.T) {
-	client, c := overTCP(t, wire.Options{MaxMessageSize: mb}, func(conn net.Conn) net.Conn { return blind{conn} })
+	client, c := overTCP(t, wire.Options{MaxMessageSize: mb}, false, func(conn net.Conn) net.Conn { return blind{conn} })
 	c.SetPatient(false)
 	done := make(chan error, 1)
 	go func() { done <- next(c)() }()
@@ -240,7 +240,7 @@ func TestSuspend_stress(t *testing.T) {
 	}
 	for name, open := range transports {
 		t.Run(name, func(t *testing.T) {
-			client, c := open(t, wire.Options{MaxMessageSize: mb})
+			client, c := open(t, wire.Options{MaxMessageSize: mb}, false)
 			var seen atomic.Uint32
 			go func() {
 				rng := rand.New(rand.NewPCG(1, 2))

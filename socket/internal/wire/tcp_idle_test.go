@@ -21,7 +21,7 @@ func TestNetwork_idleHoldsNoBuffer(t *testing.T) {
 	clients := make([]*rawclient.Client, conns)
 	servers := make([]*wire.Conn, conns)
 	for i := range conns {
-		clients[i], servers[i] = overTCP(t, wire.Options{MaxMessageSize: mb, Compress: true}, nil)
+		clients[i], servers[i] = overTCP(t, wire.Options{MaxMessageSize: mb}, true, nil)
 	}
 	before := heap()
 	var readers sync.WaitGroup
@@ -77,7 +77,7 @@ func TestSuspended_holdsNoBufferOverTCP(t *testing.T) {
 		}
 	}
 	input := frame(fin, opText, str(2000))
-	got := idleBytes(t, wire.Options{MaxMessageSize: mb, Level: 6}, far, func(i int) { near[i].Write(input) })
+	got := idleBytes(t, wire.Options{MaxMessageSize: mb, Level: 6}, false, far, func(i int) { near[i].Write(input) })
 	t.Logf("TCP: %d bytes", got)
 	if got > idleTarget && !raceEnabled {
 		t.Errorf("a suspended connection holds %d bytes, want at most %d", got, idleTarget)

@@ -23,7 +23,7 @@ import (
 
 // overTCP joins a client and a Conn over loopback; wrap, if not nil, is put
 // around the server's end.
-func overTCP(t testing.TB, o wire.Options, wrap func(net.Conn) net.Conn) (*rawclient.Client, *wire.Conn) {
+func overTCP(t testing.TB, o wire.Options, deflate bool, wrap func(net.Conn) net.Conn) (*rawclient.Client, *wire.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -38,28 +38,19 @@ func overTCP(t testing.TB, o wire.Options, wrap func(net.Conn) net.Conn) (*rawcl
 	if err != nil {
 		t.Fatal(err)
 	}
-	return over(t, near, far, o, wrap)
-}
-
-func over(t testing.TB, near, far net.Conn, o wire.Options, wrap func(net.Conn) net.Conn) (*rawclient.Client, *wire.Conn) {
-	t.Helper()
 	if wrap != nil {
 		far = wrap(far)
 	}
-	c := accept(t, far, o, o.Compress)
-	client, _, err := rawclient.Handshake(near, rawclient.HandshakeOptions{Deflate: o.Compress})
-	if err != nil {
-		t.Fatal(err)
-	}
-	discardRequest(t, far)
-	t.Cleanup(func() {
-		near.Close()
-		c.Abort()
-	})
-	return client, c
+	return over(t, near, far, o, deflate)
 }
 
-func overUnix(t testing.TB, o wire.Options, wrap func(net.Conn) net.Conn) (*rawclient.Client, *wire.Conn) {
+// overPlainTCP is overTCP without a wrapper.
+func overPlainTCP(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
+	t.Helper()
+	return overTCP(t, o, deflate, nil)
+}
+
+func overUnix(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
 	t.Helper()
 	l, err := net.Listen("unix", t.TempDir()+"/s")
 	if err != nil {
@@ -74,7 +65,7 @@ func overUnix(t testing.TB, o wire.Options, wrap func(net.Conn) net.Conn) (*rawc
 	if err != nil {
 		t.Fatal(err)
 	}
-	return over(t, near, far, o, wrap)
+	return over(t, near, far, o, deflate)
 }
 
 // counting is a wrapper that inherits everything of a TCP connection, and whose
@@ -102,11 +93,11 @@ func (c *counting) Write(p []byte) (int, error) {
 }
 
 func TestNetwork_echo(t *testing.T) {
-	for name, connect := range map[string]func(testing.TB, wire.Options, func(net.Conn) net.Conn) (*rawclient.Client, *wire.Conn){
-		"tcp": overTCP, "unix": overUnix,
+	for name, open := range map[string]func(testing.TB, wire.Options, bool) (*rawclient.Client, *wire.Conn){
+		"tcp": overPlainTCP, "unix": overUnix,
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, c := connect(t, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute}, nil)
+			client, c := open(t, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute}, false)
 			echoes(t, client, c)
 		})
 	}
@@ -149,7 +140,7 @@ func echoes(t *testing.T, client *rawclient.Client, c *wire.Conn) {
 
 func TestNetwork_wrapperIsNotPassedBy(t *testing.T) {
 	var w *counting
-	client, c := overTCP(t, wire.Options{MaxMessageSize: 4 * mb}, func(conn net.Conn) net.Conn {
+	client, c := overTCP(t, wire.Options{MaxMessageSize: 4 * mb}, false, func(conn net.Conn) net.Conn {
 		w = &counting{TCPConn: conn.(*net.TCPConn)}
 		return w
 	})
@@ -187,7 +178,7 @@ func TestNetwork_tls(t *testing.T) {
 	if err := errors.Join(secure.Handshake(), <-handshake); err != nil {
 		t.Fatal(err)
 	}
-	client, c := over(t, near, secure, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute}, nil)
+	client, c := over(t, near, secure, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute}, false)
 	echoes(t, client, c)
 
 	if err := errors.Join(c.AppendClose(websock.CloseDetail{Code: 1000}), c.Flush(), c.CloseWrite()); err != nil {
@@ -219,7 +210,7 @@ func TestNetwork_interrupt(t *testing.T) {
 		for _, sent := range [][]byte{nil, {0x81}, frame(fin, opBinary, str(100_000))[:60_000]} {
 			// Many times, for the call may come before, at and after the wait.
 			for range 50 {
-				client, c := overTCP(t, wire.Options{MaxMessageSize: mb}, nil)
+				client, c := overTCP(t, wire.Options{MaxMessageSize: mb}, false, nil)
 				client.WriteBytes(sent)
 				done := make(chan error, 1)
 				go func() {
@@ -242,7 +233,7 @@ func TestNetwork_interrupt(t *testing.T) {
 }
 
 func TestNetwork_writeTimeout(t *testing.T) {
-	client, c := overTCP(t, wire.Options{WriteTimeout: 50 * time.Millisecond}, nil)
+	client, c := overTCP(t, wire.Options{WriteTimeout: 50 * time.Millisecond}, false, nil)
 	var err error
 	for range 1000 { // until the kernel's buffers are full
 		c.Append(websock.Text(str(10_000)))
@@ -260,7 +251,7 @@ func TestNetwork_writeTimeout(t *testing.T) {
 // a while does not meet a later one.
 func TestNetwork_writeDeadlineIsTakenBack(t *testing.T) {
 	const timeout = 100 * time.Millisecond
-	client, c := overTCP(t, wire.Options{WriteTimeout: timeout}, nil)
+	client, c := overTCP(t, wire.Options{WriteTimeout: timeout}, false, nil)
 	blocked := make(chan error, 1)
 	go func() {
 		c.Append(websock.Text(str(15_000)))
@@ -283,7 +274,7 @@ func TestNetwork_writeDeadlineIsTakenBack(t *testing.T) {
 // draining keeps the RST away from our Close frame.
 func TestNetwork_closeReachesAPeerThatStillWrites(t *testing.T) {
 	for range 20 {
-		client, c := overTCP(t, wire.Options{MaxMessageSize: 1000}, nil)
+		client, c := overTCP(t, wire.Options{MaxMessageSize: 1000}, false, nil)
 		written := make(chan struct{})
 		go func() {
 			defer close(written)

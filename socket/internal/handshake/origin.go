@@ -1,4 +1,4 @@
-package wire
+package handshake
 
 import (
 	"fmt"
@@ -33,7 +33,7 @@ func NewOrigins(patterns []string) (*Origins, error) {
 	o := new(Origins)
 	for _, pattern := range patterns {
 		if err := o.add(pattern); err != nil {
-			return nil, fmt.Errorf("wire: origin pattern %q can never match: %w", pattern, err)
+			return nil, fmt.Errorf("handshake: origin pattern %q can never match: %w", pattern, err)
 		}
 	}
 	return o, nil

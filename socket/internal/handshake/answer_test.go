@@ -1,4 +1,4 @@
-package wire_test
+package handshake_test
 
 import (
 	"bufio"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 )
 
 // TestAccept_head: what others set in the ResponseWriter can add fields to the 101, but neither lines nor a second answer
@@ -50,7 +50,7 @@ func TestAccept_head(t *testing.T) {
 			if tt.set == nil {
 				tt.set = http.Header{}
 			}
-			if _, err := wire.Accept(&hijackable{conn: conn, header: tt.set}, r, wire.Options{Subprotocols: tt.ours}); err != nil {
+			if _, err := handshake.Accept(&hijackable{conn: conn, header: tt.set}, r, handshake.Options{Subprotocols: tt.ours}); err != nil {
 				t.Fatal(err)
 			}
 			head := string(conn.written)
@@ -97,5 +97,5 @@ func TestAccept_closesTheConnectionOfAWriterThatPanics(t *testing.T) {
 			t.Errorf("no panic, or the connection is open")
 		}
 	}()
-	wire.Accept(p, request(), wire.Options{})
+	handshake.Accept(p, request(), handshake.Options{})
 }

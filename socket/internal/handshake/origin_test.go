@@ -1,4 +1,4 @@
-package wire_test
+package handshake_test
 
 import (
 	"net/http"
@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 )
 
 func TestOrigins_Check(t *testing.T) { // RFC 6455 section 10.2
@@ -78,7 +78,7 @@ func TestOrigins_Check(t *testing.T) { // RFC 6455 section 10.2
 			if tt.origin != "" {
 				r.Header["Origin"] = strings.Split(strings.TrimSuffix(tt.origin, "\n"), "\n")
 			}
-			origins, err := wire.NewOrigins(tt.patterns)
+			origins, err := handshake.NewOrigins(tt.patterns)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -95,7 +95,7 @@ func TestNewOrigins(t *testing.T) {
 		"*", "null", "*.example.com", "https://[a-c].test", "localhost:*", "*:3000", "[::1]", "[::1]:4000", "https://[2001:db8::1]:8443",
 		"http*://localhost:*", "file://", "capacitor://localhost", "EXAMPLE.com", "a_b.test", "[0-9].test:8080",
 	} {
-		if _, err := wire.NewOrigins([]string{"a.test", pattern}); err != nil {
+		if _, err := handshake.NewOrigins([]string{"a.test", pattern}); err != nil {
 			t.Errorf("NewOrigins(%q) = %v, want no error", pattern, err)
 		}
 	}
@@ -133,7 +133,7 @@ func TestNewOrigins(t *testing.T) {
 		"https://a.example#top":           "characters",
 		"a%2eb.example":                   "characters",
 	} {
-		if _, err := wire.NewOrigins([]string{"a.test", pattern}); err == nil ||
+		if _, err := handshake.NewOrigins([]string{"a.test", pattern}); err == nil ||
 			!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), strconv.Quote(pattern)) {
 			t.Errorf("NewOrigins(%q): got error %v, want one that quotes it and says %q", pattern, err, want)
 		}
@@ -149,11 +149,11 @@ func FuzzOrigins_Check(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1])
 	}
-	own, err := wire.NewOrigins(nil)
+	own, err := handshake.NewOrigins(nil)
 	if err != nil {
 		f.Fatal(err)
 	}
-	below, err := wire.NewOrigins([]string{"*.a.example"})
+	below, err := handshake.NewOrigins([]string{"*.a.example"})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package wire
+package handshake
 
 import (
 	"fmt"
@@ -12,19 +12,19 @@ import (
 func CheckSubprotocols(names []string) error {
 	for i, name := range names {
 		if !isToken(name) {
-			return fmt.Errorf("wire: subprotocol %q is not a token; make each a string of its own", name)
+			return fmt.Errorf("handshake: subprotocol %q is not a token; make each a string of its own", name)
 		}
 		if slices.Contains(names[:i], name) {
-			return fmt.Errorf("wire: subprotocol %q stands there twice", name)
+			return fmt.Errorf("handshake: subprotocol %q stands there twice", name)
 		}
 	}
 	return nil
 }
 
-// subprotocol is the first of ours that the client offers; else what the application has chosen and set in w, if the
+// chooseSubprotocol is the first of ours that the client offers; else what the application has chosen and set in w, if the
 // client offers that, since browsers fail a connection whose 101 names another. "": none.
-func (u *Upgrader) subprotocol(w, r http.Header) string {
-	for _, name := range u.opts.Subprotocols {
+func chooseSubprotocol(ours []string, w, r http.Header) string {
+	for _, name := range ours {
 		if offers(r, name) {
 			return name
 		}

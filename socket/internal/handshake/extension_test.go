@@ -1,4 +1,4 @@
-package wire_test
+package handshake_test
 
 import (
 	"bufio"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/socket/internal/handshake"
 )
 
 const answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -19,7 +19,7 @@ func negotiate(t testing.TB, offers ...string) string {
 	r.Header["Sec-Websocket-Extensions"] = offers
 	conn := new(script)
 	w := &hijackable{conn: conn, header: http.Header{"Sec-Websocket-Extensions": {"set by middleware"}}}
-	c, err := wire.Accept(w, r, wire.Options{Compress: true, Level: 1})
+	a, err := handshake.Accept(w, r, handshake.Options{Compress: true})
 	if err != nil {
 		t.Fatalf("offers %q: %v; a bad offer must not fail the upgrade", offers, err)
 	}
@@ -28,8 +28,8 @@ func negotiate(t testing.TB, offers ...string) string {
 		t.Fatalf("offers %q: the answer %q is no response: %v", offers, conn.written, err)
 	}
 	got := strings.Join(resp.Header.Values("Sec-WebSocket-Extensions"), "|")
-	if c.Compressed() != (got != "") {
-		t.Fatalf("offers %q: answered %q, but Compressed() = %t", offers, got, c.Compressed())
+	if a.Deflate != (got != "") {
+		t.Fatalf("offers %q: answered %q, but Deflate = %t", offers, got, a.Deflate)
 	}
 	return got
 }
@@ -100,4 +100,35 @@ func TestAccept_offers(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzExtensions(f *testing.F) {
+	for _, s := range []string{
+		"", "permessage-deflate", "permessage-deflate; client_max_window_bits", "permessage-deflate; server_max_window_bits=15",
+		`permessage-deflate; client_max_window_bits="1\0"`, "a;b=\"c,d\", permessage-deflate", "permessage-deflate;server_max_window_bits=10,permessage-deflate",
+		`"`, `\`, ";=,", "permessage-deflate; client_no_context_takeover; server_no_context_takeover", "permessage-deflate;;",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := negotiate(t, line)
+		switch got {
+		case "":
+		case answer + "; server_max_window_bits=15":
+			if !strings.Contains(line, "server_max_window_bits") {
+				t.Errorf("offer %q: answered %q, which was not offered", line, got)
+			}
+			fallthrough
+		case answer:
+			if !strings.Contains(line, "permessage-deflate") {
+				t.Errorf("offer %q: answered %q, which was not offered", line, got)
+			}
+		default:
+			t.Errorf("offer %q: answered %q", line, got)
+		}
+		// What a line holds does not spoil the next.
+		if second := negotiate(t, line, "permessage-deflate"); second == "" || got != "" && second != got {
+			t.Errorf("offer %q answered %q, and with a plain one behind it %q", line, got, second)
+		}
+	})
 }

@@ -1,0 +1,27 @@
+package wire
+
+import "time"
+
+// Options say how a connection is read and written.
+type Options struct {
+	Threshold      int           // least bytes of a message that is deflated; 0: every message
+	Level          int           // of deflate, 1 to 9
+	MaxMessageSize int64         // bytes after inflation; negative: no limit
+	MaxRatio       int           // a message of more than 1 MiB inflates to at most so many times what was read of it; 0 or less: no limit
+	SkipUTF8Check  bool          // of text messages; close reasons are always checked
+	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
+	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
+}
+
+// Opener opens connections with the same Options, and holds what they share.
+// Its methods are safe from any goroutine. It needs no closing.
+type Opener struct {
+	opts  Options
+	level deflatedForm
+	epoch time.Time // all times of its connections are kept as distance from it
+}
+
+// NewOpener returns an Opener. The Options must not change any more.
+func NewOpener(o Options) *Opener {
+	return &Opener{opts: o, level: deflateLevel(o.Level), epoch: time.Now()}
+}
