@@ -27,7 +27,8 @@ type call struct {
 // answer or has set call.done itself. Then nobody sends any more. The same goes for the timer: when it could not be
 // stopped it may be about to settle a Call, and the waiter is not given back.
 type waiter struct {
-	answer chan any // cap 1
+	answer chan any    // cap 1
+	reply  func(v any) // if set, takes the answer in place of that; it does not block. Such a waiter serves one Call
 	timer  *time.Timer
 	call   *call // the one that timer fails
 }
@@ -157,7 +158,11 @@ func (c *call) settle(v any) bool {
 	if !c.done.CompareAndSwap(false, true) {
 		return false
 	}
-	c.waiter.answer <- v
+	if f := c.waiter.reply; f != nil {
+		f(v)
+	} else {
+		c.waiter.answer <- v
+	}
 	return true
 }
 

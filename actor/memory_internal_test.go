@@ -75,7 +75,7 @@ func TestRelations_giveMemoryBackAfterACrowd(t *testing.T) {
 		{"monitors of others", func(int) func() { return Monitor(ctx, other).Stop },
 			func(r *relations) int { return r.watching.Room() }},
 		{"monitors by others", func(int) func() {
-			m := &monitor{target: room, ended: make(chan error, 1)}
+			m := &monitor{target: room, told: func(error) {}}
 			room.addWatcher(m)
 			return func() { room.forget(m) }
 		}, func(r *relations) int { return r.watchers.Room() }},

@@ -18,11 +18,11 @@ type Down struct {
 // MonitorRef names one Monitor. It is comparable; the zero value names none.
 type MonitorRef struct{ m *monitor }
 
-// monitor is one Monitor (watcher set) or one Wait (ended set).
+// monitor is one Monitor (watcher set), or a Wait or another who is told (told set).
 type monitor struct {
 	watcher *process
-	target  *process // nil: there was none
-	ended   chan error
+	target  *process           // nil: there was none
+	told    func(reason error) // does not block
 	stopped atomic.Bool
 }
 
@@ -68,7 +68,8 @@ func (r MonitorRef) Stop() {
 // When p is the process of ctx itself, or an ancestor, which waits for it as its child, the error comes at once: Wait
 // would last until one of them is killed.
 func Wait(ctx context.Context, p PID) (reason, err error) {
-	m := &monitor{target: p.find(), ended: make(chan error, 1)}
+	ended := make(chan error, 1)
+	m := &monitor{target: p.find(), told: func(reason error) { ended <- reason }}
 	if m.target != nil && m.target.Outlives(ctx) {
 		return nil, fmt.Errorf("actor: wait for %v by itself, or by a child of it, would last for ever", p)
 	}
@@ -76,7 +77,7 @@ func Wait(ctx context.Context, p PID) (reason, err error) {
 		return nil, noProcess(p)
 	}
 	select {
-	case reason = <-m.ended:
+	case reason = <-ended:
 		return reason, nil
 	case <-ctx.Done():
 		m.target.forget(m)
@@ -147,7 +148,7 @@ func (p *process) forget(m *monitor) {
 // down reports the end of the target.
 func (m *monitor) down(reason error) {
 	if m.watcher == nil {
-		m.ended <- reason
+		m.told(reason)
 		return
 	}
 	m.watcher.post(item{kind: kindDown, msg: Down{Ref: MonitorRef{m}, PID: m.target.pid(), Reason: reason}})

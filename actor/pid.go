@@ -42,11 +42,14 @@ func (p PID) String() string {
 func localID(num, boot uint64) string {
 	b := make([]byte, 0, 40)
 	b = strconv.AppendUint(b, num, 10)
-	b = append(b, '.')
+	return string(appendBoot(append(b, '.'), boot))
+}
+
+func appendBoot(b []byte, boot uint64) []byte {
 	for shift := 60; shift >= 0; shift -= 4 {
 		b = append(b, "0123456789abcdef"[boot>>shift&15])
 	}
-	return string(b)
+	return b
 }
 
 // Node is the name of the node that p belongs to, its Config.Node; empty for the zero PID. It does not say whether p is

@@ -9,13 +9,6 @@ func (p *process) Start() {
 		p.mu.Unlock()
 		return
 	}
-	if p.hosted { // else it is there already
-		if err := p.enterEngine(); err != nil {
-			p.mu.Unlock()
-			p.kill(err)
-			return
-		}
-	}
 	turn := p.take()
 	p.mu.Unlock()
 	if p.initialize() == nil {

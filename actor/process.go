@@ -85,7 +85,7 @@ type process struct {
 	// These never change.
 	host     hosting       // nil when nobody hosts it
 	options  *hook.Options // nil: none; it is the host's
-	cell     *engine.Cell
+	cell     *engine.Cell  // nil when somebody hosts it
 	num      uint64
 	parent   *process
 	since    int64 // by System.now

@@ -125,7 +125,7 @@ func TestProcess_cyclesLeaveNothingBehind(t *testing.T) {
 	// The engine's registry has 512 small maps, each of which is made when it is first needed. All of them are used here
 	// before anything is measured.
 	for range 10_000 {
-		p := &process{sys: s, num: s.numbers.Add(1)}
+		p := s.newProcess(nop{}, &SpawnOptions{}, nil)
 		s.table.put(p)
 		if err := p.enterEngine(); err != nil {
 			t.Fatal(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"strconv"
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
@@ -33,24 +32,30 @@ func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	return parent.sys.newProcess(a, &o, parent).spawn(ctx)
 }
 
-// newProcess makes the record of a process.
+// plain is a process that nobody hosts, in one piece of memory.
+type plain struct {
+	process process
+	cell    engine.Cell
+}
+
+// newProcess makes a process that nobody hosts.
 func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
+	made := &plain{}
+	made.process.cell = &made.cell
+	made.process.init(s, a, o, parent)
+	return &made.process
+}
+
+// init fills in the record.
+func (p *process) init(s *System, a Actor, o *SpawnOptions, parent *process) {
 	if a == nil {
 		panic("actor: Spawn: nil Actor")
 	}
-	p := &process{
-		sys:      s,
-		num:      s.numbers.Add(1),
-		actor:    a,
-		parent:   parent,
-		since:    s.now(),
-		queue:    queue{limit: limit(o.MailboxLimit, defaultMailboxLimit)},
-		maxAsync: limit(o.MaxAsync, defaultMaxAsync),
-		overflow: o.Overflow,
-		shutdown: orDefault(o.Shutdown, s.shutdownTimeout),
-		label:    o.Label,
-	}
-	return p
+	p.sys, p.num, p.since = s, s.numbers.Add(1), s.now()
+	p.actor, p.parent, p.label = a, parent, o.Label
+	p.queue.limit, p.overflow = limit(o.MailboxLimit, defaultMailboxLimit), o.Overflow
+	p.maxAsync = limit(o.MaxAsync, defaultMaxAsync)
+	p.shutdown = orDefault(o.Shutdown, s.shutdownTimeout)
 }
 
 // limit is n as it is kept: -1 for none.
@@ -108,8 +113,7 @@ func (s *System) enter(p *process) error {
 }
 
 // register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
-// not come in afterwards. A process that has a host enters the engine when that starts it: the engine's way is deep, and
-// the goroutine that spawns it may be one of net/http's, whose stack would have to grow for it.
+// not come in afterwards.
 func (s *System) register(p *process) error {
 	p.mu.Lock()
 	if p.state != stateNew {
@@ -118,10 +122,7 @@ func (s *System) register(p *process) error {
 		return reason
 	}
 	s.table.put(p)
-	var err error
-	if !p.hosted {
-		err = p.enterEngine()
-	}
+	err := p.enterEngine()
 	p.mu.Unlock()
 	if err != nil {
 		p.kill(err)
@@ -129,14 +130,12 @@ func (s *System) register(p *process) error {
 	return err
 }
 
-// engineID is the id of a process in the engine. It needs no boot, because the engine's ids do not leave this System; and
-// it is a number, like none of the engine's own.
-func engineID(num uint64) string { return strconv.FormatUint(num, 10) }
-
-// enterEngine makes p known to the engine; p.mu is held. It cannot fail, because the id is new.
+// enterEngine makes p known to the engine, if nobody hosts it; p.mu is held. It cannot fail, because the number is new.
 func (p *process) enterEngine() error {
-	p.cell = new(engine.Cell)
-	return p.sys.engine.Spawn(engineID(p.num), p, p.cell)
+	if p.hosted {
+		return nil
+	}
+	return p.sys.engine.Spawn(p.num, p, p.cell)
 }
 
 func (p *process) addChild(c *process) bool {

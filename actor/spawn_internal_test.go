@@ -16,7 +16,7 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{sys: s, num: s.numbers.Add(1), actor: nop{}, parent: pid.find()}
+	p := s.newProcess(nop{}, &SpawnOptions{}, pid.find())
 	s.live.Add(1)
 	if !processOf(parent).addChild(p) {
 		t.Fatal("addChild = false")
@@ -25,7 +25,7 @@ func TestSpawn_killedBeforeItIsRegistered(t *testing.T) {
 	if err := s.register(p); !errors.Is(err, ErrKilled) {
 		t.Errorf("register = %v, want ErrKilled", err)
 	}
-	if s.table.get(p.num) != nil || s.engine.Registered(engineID(p.num)) {
+	if s.table.get(p.num) != nil || s.engine.Registered(p.num) {
 		t.Errorf("a dead process was registered")
 	}
 }

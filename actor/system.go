@@ -88,7 +88,9 @@ func NewSystem(cfg Config) (*System, error) {
 		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
-	s.engine = engine.New(engine.Config{Trespass: s.trespass, Logger: s.log.Logger})
+	s.engine = engine.New(engine.Config{
+		Trespass: s.trespass, Find: s.findTarget, Address: s.engineAddress(), Logger: s.log.Logger,
+	})
 	return s, nil
 }
 
@@ -126,7 +128,9 @@ func (s *System) trespass(what string) {
 // remove takes a dead process out of the table and the engine.
 func (s *System) remove(p *process) {
 	s.table.remove(p.num)
-	s.engine.Remove(engineID(p.num))
+	if !p.hosted {
+		s.engine.Remove(p.num)
+	}
 }
 
 func (s *System) undelivered(p PID, msg any) {

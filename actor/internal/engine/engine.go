@@ -1,10 +1,11 @@
 // Package engine is the part of protoactor-go that Troupe stands on: Props, Root.SpawnNamed, the Mailbox plug,
-// MessageInvoker and the process registry, under Troupe's ids.
+// MessageInvoker and the process registry, under Troupe's ids, and the address resolver.
 //
-// Messages of a process that has a host, such as a socket, do not come by the MessageInvoker; all others do.
+// A process that nobody hosts is a proto root actor. Its mailbox is Troupe's, so proto's own stop, restart, watch, failure
+// and dead-letter paths are never taken; what reaches one of them all the same is a bug and is reported to Config.Trespass.
 //
-// Every process is a proto root actor. Its mailbox is Troupe's, so proto's own stop, restart, watch, failure and
-// dead-letter paths are never taken; what reaches one of them all the same is a bug and is reported to Config.Trespass.
+// A process that has a host, such as a socket, is not entered: there are too many of them. Proto reaches it, and every
+// other, by Config.Address; see [System.PID].
 package engine
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 
 	proto "github.com/asynkron/protoactor-go/actor"
@@ -44,16 +46,21 @@ func (c *Cell) Invoke() error {
 	return c.result
 }
 
-// Config says whom a System tells of proto paths that were reached.
+// Config is what a System needs to know.
 type Config struct {
-	Trespass func(what string)
+	Trespass func(what string)               // is told of proto paths that were reached
+	Find     func(num uint64) (Target, bool) // finds a living process
+	Address  string                          // of all processes, hosted ones included
 	Logger   *slog.Logger
 }
 
 // System is one proto ActorSystem. Making one starts no goroutine.
 type System struct {
 	proto    *proto.ActorSystem
+	find     func(num uint64) (Target, bool)
+	address  string
 	spawners sync.Pool // of *spawner
+	watches  watches
 }
 
 // spawner is a Props with the process that it is about to make: a Props is the only thing that goes through SpawnNamed to
@@ -75,13 +82,20 @@ func newSpawner() any {
 
 // New makes a System.
 func New(cfg Config) *System {
-	s := &System{}
+	s := &System{find: cfg.Find, address: cfg.Address}
 	s.proto = proto.NewActorSystem(proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger {
 		return slog.New(fromWarn{cfg.Logger.Handler()})
 	}))
-	s.proto.EventStream.Subscribe(func(event any) { cfg.Trespass(fmt.Sprintf("%T", event)) })
+	s.proto.EventStream.Subscribe(func(event any) {
+		if e, ok := event.(*proto.DeadLetterEvent); !ok || e.PID.Address != s.address {
+			cfg.Trespass(fmt.Sprintf("%T", event))
+		}
+	})
 	s.spawners.New = newSpawner
-	shrink(s.proto.ProcessRegistry)
+	r := s.proto.ProcessRegistry
+	shrink(r)
+	// To the front, since proto's remote says yes to every address; and now, since proto reads the list without a lock.
+	r.RemoteHandlers = slices.Insert(r.RemoteHandlers, 0, s.resolve)
 	return s
 }
 
@@ -104,12 +118,12 @@ func shrink(r *proto.ProcessRegistryValue) {
 	}
 }
 
-// Spawn registers p, whose part c is, under id, which must be new to this System.
-func (s *System) Spawn(id string, p Process, c *Cell) error {
+// Spawn registers p, whose part c is, under a num that must be new to this System.
+func (s *System) Spawn(num uint64, p Process, c *Cell) error {
 	c.process = p
 	sp := s.spawners.Get().(*spawner)
 	sp.cell = c
-	_, err := s.proto.Root.SpawnNamed(sp.props, id)
+	_, err := s.proto.Root.SpawnNamed(sp.props, localID(num))
 	sp.cell = nil
 	s.spawners.Put(sp)
 	if err != nil {
@@ -118,17 +132,23 @@ func (s *System) Spawn(id string, p Process, c *Cell) error {
 	return nil
 }
 
-// Remove takes id out of the registry. The process is garbage then; none of proto's stop messages is sent. The registry's
+// Remove takes a process out of the registry. The process is garbage then; none of proto's stop messages is sent. The registry's
 // own Remove would look it up a second time, to mark it dead for those who have kept a proto.PID, and nobody has one.
-func (s *System) Remove(id string) { s.proto.ProcessRegistry.LocalPIDs.GetBucket(id).Remove(id) }
+func (s *System) Remove(num uint64) {
+	id := localID(num)
+	s.proto.ProcessRegistry.LocalPIDs.GetBucket(id).Remove(id)
+}
 
-// Registered tells whether id is in proto's registry.
-func (s *System) Registered(id string) bool {
-	_, ok := s.proto.ProcessRegistry.GetLocal(id)
+// Registered tells whether a process is in proto's registry.
+func (s *System) Registered(num uint64) bool {
+	_, ok := s.proto.ProcessRegistry.GetLocal(localID(num))
 	return ok
 }
 
-// shell is the proto actor of every process. It has no state: the process travels in the message.
+// localID is the id of a process in the registry: a number, like none of proto's own.
+func localID(num uint64) string { return strconv.FormatUint(num, 10) }
+
+// shell is the proto actor of every process that is one. It has no state: the process travels in the message.
 type shell struct{}
 
 func (shell) Receive(ctx proto.Context) {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -38,25 +37,25 @@ type fixture struct {
 
 func newFixture() *fixture {
 	f := &fixture{}
-	f.System = New(Config{Trespass: f.trespass, Logger: slog.New(slog.DiscardHandler)})
+	f.System = New(Config{Trespass: f.trespass, Address: "troupe:test", Logger: slog.New(slog.DiscardHandler)})
 	return f
 }
 
 func (f *fixture) trespass(what string) { f.trespasses = append(f.trespasses, what) }
 
-func (f *fixture) spawn(t *testing.T, id string) *recorder {
+func (f *fixture) spawn(t *testing.T, num uint64) *recorder {
 	t.Helper()
 	p := &recorder{trespass: f.trespass}
-	if err := f.Spawn(id, p, &p.Cell); err != nil {
-		t.Fatalf("Spawn(%q): %v", id, err)
+	if err := f.Spawn(num, p, &p.Cell); err != nil {
+		t.Fatalf("Spawn(%d): %v", num, err)
 	}
 	return p
 }
 
 func TestSystem_lifeOfAProcess(t *testing.T) {
 	f := newFixture()
-	p := f.spawn(t, "1.a")
-	if !f.Registered("1.a") {
+	p := f.spawn(t, 1)
+	if !f.Registered(1) {
 		t.Errorf("not registered after Spawn")
 	}
 	for range 3 {
@@ -67,15 +66,15 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 	if p.received != 3 {
 		t.Errorf("3 invocations reached Receive %d times", p.received)
 	}
-	f.Remove("1.a")
-	if f.Registered("1.a") {
+	f.Remove(1)
+	if f.Registered(1) {
 		t.Errorf("registered after Remove")
 	}
 	p.Invoke() // a callback that outlives its process
 	if p.received != 4 {
 		t.Errorf("Invoke after Remove did not reach Receive")
 	}
-	f.Remove("1.a")
+	f.Remove(1)
 	if len(f.trespasses) != 0 {
 		t.Errorf("trespasses %q, want none", f.trespasses)
 	}
@@ -83,17 +82,17 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 
 func TestSystem_Spawn_refusesAnIDInUse(t *testing.T) {
 	f := newFixture()
-	f.spawn(t, "1.a")
+	f.spawn(t, 1)
 	p := &recorder{}
-	if err := f.Spawn("1.a", p, &p.Cell); err == nil {
+	if err := f.Spawn(1, p, &p.Cell); err == nil {
 		t.Errorf("Spawn of an id in use: no error")
 	}
 }
 
 func TestSystem_messagesByProtosOwnMeansArriveAsTheyAre(t *testing.T) {
 	f := newFixture()
-	p := f.spawn(t, "1.a")
-	pid := f.proto.NewLocalPID("1.a")
+	p := f.spawn(t, 1)
+	pid := f.proto.NewLocalPID("1")
 	f.proto.Root.Send(pid, "plain")
 	f.proto.Root.Request(pid, "with a sender")
 	f.proto.Root.Send(pid, &proto.MessageEnvelope{Message: "in an envelope"})
@@ -124,13 +123,13 @@ func TestSystem_trespassIsDetected(t *testing.T) {
 			ref.SendSystemMessage(pid, &proto.Failure{Who: pid})
 		}, "system message *actor.Failure"},
 		{"a message to an unknown id", func(f *fixture, _ *proto.PID) {
-			f.proto.Root.Send(f.proto.NewLocalPID("2.a"), "hi")
+			f.proto.Root.Send(f.proto.NewLocalPID("2"), "hi")
 		}, "*actor.DeadLetterEvent"},
 		{"a Stop to an unknown id", func(f *fixture, _ *proto.PID) {
-			f.proto.Root.Stop(f.proto.NewLocalPID("2.a"))
+			f.proto.Root.Stop(f.proto.NewLocalPID("2"))
 		}, "*actor.DeadLetterEvent"},
 		{"a message after Remove", func(f *fixture, pid *proto.PID) {
-			f.Remove(pid.Id)
+			f.Remove(1)
 			f.proto.Root.Send(f.proto.NewLocalPID(pid.Id), "hi")
 		}, "*actor.DeadLetterEvent"},
 	}
@@ -138,8 +137,8 @@ func TestSystem_trespassIsDetected(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture()
-				f.spawn(t, "1.a")
-				tt.do(f, f.proto.NewLocalPID("1.a"))
+				f.spawn(t, 1)
+				tt.do(f, f.proto.NewLocalPID("1"))
 				if got := strings.Join(f.trespasses, ", "); got != tt.want {
 					t.Errorf("trespasses %q, want %q", got, tt.want)
 				}
@@ -164,9 +163,8 @@ func TestNew_logsWarningsOnly(t *testing.T) {
 func TestSystem_removedProcessesLeaveNothing(t *testing.T) {
 	f := newFixture()
 	for i := range 10_000 {
-		id := fmt.Sprintf("%d.a", i)
-		f.spawn(t, id)
-		f.Remove(id)
+		f.spawn(t, uint64(i))
+		f.Remove(uint64(i))
 	}
 	n := 0
 	for _, bucket := range f.proto.ProcessRegistry.LocalPIDs.LocalPIDs {
@@ -182,7 +180,26 @@ func TestNew_registryIsSmall(t *testing.T) {
 	if b := f.proto.ProcessRegistry.LocalPIDs.LocalPIDs; len(b) != buckets || cap(b) != buckets {
 		t.Errorf("%d buckets, %d kept, want %d", len(b), cap(b), buckets)
 	}
-	if !f.Registered("eventstream") {
+	if _, ok := f.proto.ProcessRegistry.GetLocal("eventstream"); !ok {
 		t.Error("proto's event stream is not in the registry any more")
+	}
+}
+
+// Proto's remote says yes to every address, and so must come after ours.
+func TestNew_resolverIsFirst(t *testing.T) {
+	f := newFixture()
+	f.proto.ProcessRegistry.RegisterAddressResolver(func(*proto.PID) (proto.Process, bool) { return f.proto.DeadLetter, true })
+	for _, test := range []struct {
+		pid  *proto.PID
+		ours bool
+	}{
+		{f.PID(7), true},
+		{proto.NewPID(f.address, "no number"), true},
+		{proto.NewPID("elsewhere:80", "7"), false},
+	} {
+		ref, ok := f.proto.ProcessRegistry.Get(test.pid)
+		if _, ours := ref.(*reached); ours != test.ours || !ok {
+			t.Errorf("%v is found as %T, %t; want ours %t, true", test.pid, ref, ok, test.ours)
+		}
 	}
 }
