@@ -85,6 +85,7 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 func (e *endless) WaitRead() error { return nil }
+func (e *endless) Readable() bool  { return true }
 func (e *endless) Write(p []byte) (int, error) {
 	return len(p), nil
 }

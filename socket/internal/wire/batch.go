@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
+	"github.com/troupe-dev/troupe/socket/internal/rawio"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -22,13 +23,13 @@ const (
 // batch is whole frames that wait to be written together: headers and small
 // payloads in buf, and between them large payloads that are not copied.
 type batch struct {
-	buf   []byte
-	large []insert
-	extra int                  // bytes in large
-	last  *websock.CloseDetail // the Close frame at the end; nil: none
-	parts [][]byte             // buf and large in order, for writing
-	lent  [][]byte             // buffers of messages that are free once this is written
-	raw   rawWriter
+	buf    []byte
+	large  []insert
+	extra  int                  // bytes in large
+	last   *websock.CloseDetail // the Close frame at the end; nil: none
+	parts  [][]byte             // buf and large in order, for writing
+	lent   [][]byte             // buffers of messages that are free once this is written
+	memory rawio.Writer
 }
 
 // insert is a payload that stands after buf[:at].
@@ -39,25 +40,22 @@ type insert struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-func newBatch() *batch { return batches.Get().(*batch) }
-
-// release gives the batch back. A large buffer is not kept.
-func (b *batch) release() {
+// release gives the batch back, and if it was written the buffers that were lent to it. A large buffer is not kept.
+func (b *batch) release(written bool) {
+	if written {
+		for _, p := range b.lent {
+			freeBuffer(p)
+		}
+	}
 	clear(b.large)
 	clear(b.parts)
 	clear(b.lent)
-	*b = batch{buf: b.buf[:0], large: b.large[:0], parts: b.parts[:0], lent: b.lent[:0], raw: b.raw}
+	b.buf, b.large, b.parts, b.lent = b.buf[:0], b.large[:0], b.parts[:0], b.lent[:0]
+	b.extra, b.last = 0, nil
 	if cap(b.buf) > maxScratch {
 		b.buf = nil
 	}
 	batches.Put(b)
-}
-
-// written frees the buffers that were written.
-func (b *batch) written() {
-	for _, p := range b.lent {
-		freeBuffer(p)
-	}
 }
 
 // full reports whether the batch is to be written now: 64 KiB wait, or one more
@@ -81,36 +79,35 @@ func (b *batch) reserve(n int) {
 	b.buf = grown
 }
 
-// header adds the header of a frame.
-func (b *batch) header(op frame.Opcode, compressed bool, length int) {
-	b.reserve(frame.MaxHeader)
-	b.buf = frame.AppendHeader(b.buf, op, compressed, length)
-}
-
-func (b *batch) payload(p []byte) {
-	if len(p) < largePayload {
-		b.reserve(len(p))
-		b.buf = append(b.buf, p...)
+// add adds a frame.
+func (b *batch) add(op frame.Opcode, compressed bool, payload []byte) {
+	if len(payload) >= largePayload {
+		b.reserve(frame.MaxHeader)
+		b.buf = frame.AppendHeader(b.buf, op, compressed, len(payload))
+		b.large = append(b.large, insert{len(b.buf), payload})
+		b.extra += len(payload)
 		return
 	}
-	b.large = append(b.large, insert{len(b.buf), p})
-	b.extra += len(p)
+	b.reserve(frame.MaxHeader + len(payload))
+	b.buf = append(frame.AppendHeader(b.buf, op, compressed, len(payload)), payload...)
 }
 
-// close encodes a Close frame.
+// close adds a Close frame.
 func (b *batch) close(d websock.CloseDetail) {
-	b.header(frame.Close, false, frame.CloseLength(d))
-	b.reserve(frame.MaxControlPayload)
-	b.buf = frame.AppendClose(b.buf, d)
+	b.reserve(frame.MaxHeader + frame.MaxControlPayload)
+	b.buf = frame.AppendClose(frame.AppendHeader(b.buf, frame.Close, false, frame.CloseLength(d)), d)
 	if d.Code == 0 {
 		d.Code = websock.CloseNoStatus // as CloseFrames tells it
 	}
 	b.last = &d
 }
 
-// segments returns what is to be written, in order. It is valid until release,
+// segments returns what is to be written, in order, if it is more than buf. It is valid until release,
 // and may be consumed.
 func (b *batch) segments() [][]byte {
+	if len(b.large) == 0 {
+		return nil
+	}
 	b.parts = slices.Grow(b.parts[:0], 2*len(b.large)+1)
 	from := 0
 	for _, in := range b.large {

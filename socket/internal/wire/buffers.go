@@ -7,6 +7,8 @@ import "sync"
 const (
 	smallestBuffer = 4 << 10
 	largestBuffer  = 1 << 20
+
+	maxScratch = 64 << 10 // largest buffer of another kind that stays in a pool
 )
 
 var buffers [5]sync.Pool // of pointers to arrays
@@ -67,36 +69,3 @@ func freeBuffer(p []byte) {
 // reusable is the least message that Options.ReuseBuffers is about. Smaller ones
 // are cheaper to allocate than to keep.
 const reusable = 1 << 10
-
-// Recycle gives the Data of a message back that Next has returned, for a later
-// message of this or another connection. It does nothing unless
-// Options.ReuseBuffers is set. m.Data must be as Next returned it.
-//
-// Data may have been given to Append on this Conn before: then it is not used
-// again before it was written, or after writing has failed. Nothing else may
-// read or write it from the call on; not a copy of the slice, and not another
-// Conn that it was appended to. Each message can be recycled once, on any
-// goroutine. One that is not recycled is left to the garbage collector, which is
-// always safe.
-func (c *Conn) Recycle(m []byte) {
-	if !c.u.opts.ReuseBuffers || cap(m) < smallestBuffer {
-		return
-	}
-	if cap(m) < largePayload { // Append has copied what was pushed of it, and after it
-		freeBuffer(m)
-		return
-	}
-	o := &c.out
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	switch {
-	case o.batch != nil:
-		// It may be in this batch, or in one that is being written: that comes
-		// first. A batch that is dropped drops its buffers, because a write may
-		// still be reading them.
-		o.batch.lent = append(o.batch.lent, m)
-	case !o.writing:
-		freeBuffer(m)
-	}
-	// Else it may be in what is being written, and is not worth waiting for.
-}

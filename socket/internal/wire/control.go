@@ -8,60 +8,65 @@ import (
 // control waits for the payload of the control frame whose header h begins the
 // buffer, and handles the frame. A Close frame ends reading: its meaning is the
 // error.
-func (c *Conn) control(h frame.Header) error {
-	p, err := c.controlPayload(h)
+func (r *reader) control(h frame.Header) error {
+	p, err := r.controlPayload(h)
 	if err != nil {
 		return err
 	}
-	c.countIn(h.Opcode, h.Length)
+	r.count(h.Opcode, h.Length)
 	if h.Opcode == frame.Close {
-		return c.peerClosed(p)
+		return r.peerClosed(p)
 	}
-	if !c.in.open {
-		c.clock.opened(0)
+	if !r.open {
+		r.opened(0)
 	}
-	if c.discard.Load() {
+	if r.source.discard.Load() {
 		return ErrStopped
 	}
-	if c.hooks == nil {
+	if r.hooks == nil {
 		return nil
 	}
-	at, then := c.clock.openedAt.Load(), c.now()
-	c.clock.opened(0) // what the hook takes is not the peer's time
-	if !c.hooks.OnControl(websock.Message{Opcode: websock.Opcode(h.Opcode), Data: p}) {
+	at, then := r.openedAt.Load(), r.source.t.Now()
+	r.opened(0) // what the hook takes is not the peer's time
+	if !r.hooks.OnControl(websock.Message{Opcode: websock.Opcode(h.Opcode), Data: p}) {
 		return ErrStopped
 	}
 	if at != 0 {
-		c.clock.opened(at + c.now() - then)
+		r.opened(at + r.source.t.Now() - then)
 	}
 	return nil
 }
 
 // controlPayload takes a control frame off the buffer once it is whole, and
 // returns its payload, unmasked.
-func (c *Conn) controlPayload(h frame.Header) ([]byte, error) {
+func (r *reader) controlPayload(h frame.Header) ([]byte, error) {
+	s := &r.source
 	size := int(h.Size) + int(h.Length)
-	for len(c.source.data) < size {
-		if err := c.more(); err != nil {
+	for len(s.data) < size {
+		if _, err := r.more(nil); err != nil {
 			return nil, err
 		}
 	}
 	p := make([]byte, h.Length)
-	h.Mask.Apply(p, c.source.data[h.Size:size])
-	c.source.data = c.source.data[size:]
+	h.Mask.Apply(p, s.data[h.Size:size])
+	s.data = s.data[size:]
 	return p, nil
 }
 
 // peerClosed takes the payload of the peer's Close frame. What stands after it
 // is ignored (RFC 6455 section 5.5.1).
-func (c *Conn) peerClosed(p []byte) error {
-	c.finished = len(c.source.data) == 0
-	c.drop()
-	c.closed = true
+func (r *reader) peerClosed(p []byte) error {
+	r.finished = len(r.source.data) == 0
+	r.source.drop()
+	r.closed = true
 	detail, err := frame.ParseClose(p)
 	if err != nil {
 		return err
 	}
-	c.received.Store(&detail)
+	r.received.Store(&detail)
 	return &websock.RemoteCloseError{Code: detail.Code, Reason: detail.Reason}
 }
+
+// Finished reports whether the peer's Close frame was read and nothing after it: TCP can be closed without a reset. It
+// is for the reading goroutine.
+func (r *reader) Finished() bool { return r.finished }

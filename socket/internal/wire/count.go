@@ -24,36 +24,26 @@ type Count struct {
 	Frames, Bytes int64
 }
 
+func (c *Count) add(bytes int) {
+	c.Frames++
+	c.Bytes += int64(bytes)
+}
+
 // tally is a Count to which one goroutine at a time adds; any may read.
 type tally struct {
 	frames, bytes atomic.Int64
+}
+
+func (t *tally) add(bytes int64) {
+	t.frames.Add(1)
+	t.bytes.Add(bytes)
 }
 
 func (t *tally) load() Count {
 	return Count{Frames: t.frames.Load(), Bytes: t.bytes.Load()}
 }
 
-// countIn counts a frame that was read, on the reading goroutine.
-func (c *Conn) countIn(op frame.Opcode, bytes int64) {
-	t := &c.others[otherCount(op)]
-	if op == frame.Text || op == frame.Binary {
-		t = &c.counts[op-frame.Text]
-	}
-	t.frames.Add(1)
-	t.bytes.Add(bytes)
-}
-
-// count counts a frame that was appended; o.mu is held.
-func (o *outbound) count(op frame.Opcode, bytes int) {
-	n := &o.others[otherCount(op)]
-	if op == frame.Text || op == frame.Binary {
-		n = &o.counts[op-frame.Text]
-	}
-	n.Frames++
-	n.Bytes += int64(bytes)
-}
-
-// otherCount is the place of a frame that is neither text nor binary.
+// otherCount is the place of the count of a frame that is neither text nor binary.
 func otherCount(op frame.Opcode) int {
 	switch op {
 	case frame.Ping:
@@ -65,10 +55,4 @@ func otherCount(op frame.Opcode) int {
 	default:
 		return 0 // continuations
 	}
-}
-
-// DataFrames is how many frames of messages were read so far. It is more after a
-// message has come.
-func (c *Conn) DataFrames() int64 {
-	return c.counts[0].frames.Load() + c.counts[1].frames.Load() + c.others[0].frames.Load()
 }

@@ -8,6 +8,11 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
+// deflateTail is what the sender removes (RFC 7692 section 7.2.1) and, so
+// that a complete message can be told from a truncated one, an empty last
+// block.
+const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
+
 // deflater compresses one message. No state outlives it (RFC 7692 section
 // 7.1.1.1), so it is pooled.
 type deflater struct {

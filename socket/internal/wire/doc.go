@@ -5,14 +5,17 @@
 // # Reading
 //
 // One goroutine at a time calls [Conn.Next] and, at the end, [Conn.Linger].
-// Reading goes through three layers:
+// A message that is one frame, not compressed, and all there after the first read
+// has its whole way in one function (read.go), and most are like that. For all
+// others there are these layers, from below:
 //
+//   - park: where the reading goroutine waits, and how others wake it.
 //   - source brings bytes from the transport. It holds no buffer while it waits.
-//   - inbound finds the frame headers and refuses what RFC 6455, RFC 7692 or a
-//     limit forbid, before any payload is read. It handles control frames.
-//   - What is left is payload: taken off its mask, joined, inflated and checked as
-//     UTF-8 while it arrives. A message that is one frame, not compressed, and all
-//     there has nothing to join, and most are like that.
+//   - reader finds the frame headers, control handles the frames between.
+//   - payload refuses what RFC 6455, RFC 7692 or a limit forbid before it is read,
+//     and takes off the mask.
+//   - message joins fragments, inflate inflates. Text is checked as UTF-8 while it
+//     arrives.
 //
 // [Conn.Suspend] makes a Next that waits between two messages return, so that
 // the goroutine can be given up while nothing comes. Then a Conn is one small
@@ -22,7 +25,7 @@
 //
 // [Conn.Append] encodes after what is pending, [Conn.Flush] writes. Both are safe from any goroutine. They are the one
 // gate to the network: whole frames only, in the order of the calls, one Close frame, nothing after it, and nothing
-// after a write that failed.
+// after a write that failed. What waits to be written is a batch.
 //
 // # Ending
 //

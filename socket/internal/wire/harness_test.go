@@ -105,6 +105,8 @@ func (s *script) SetReadDeadline(at time.Time) error {
 // waitingScript is a script that can be waited for, as pipes can.
 type waitingScript struct{ script }
 
+func (s *waitingScript) Readable() bool { return !s.past.Load() }
+
 func (s *waitingScript) WaitRead() error {
 	if s.past.Load() {
 		return os.ErrDeadlineExceeded

@@ -14,16 +14,10 @@ import (
 )
 
 const (
-	// deflateTail is what the sender removed (RFC 7692 section 7.2.1) and, so
-	// that a complete message can be told from a truncated one, an empty last
-	// block.
-	deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
-
-	deflateInput  = 4 << 10  // compressed bytes that are read at once
-	deflateOutput = 4 << 10  // inflated bytes that room is made for at first
-	longInflate   = 1 << 10  // compressed bytes that can take a millisecond to inflate: they can become a megabyte
-	maxScratch    = 64 << 10 // largest buffer that stays in a pool
-	freeInflation = 1 << 20  // up to here a message may grow whatever Options.MaxRatio says
+	deflateInput  = 4 << 10 // compressed bytes that are read at once
+	deflateOutput = 4 << 10 // inflated bytes that room is made for at first
+	longInflate   = 1 << 10 // compressed bytes that can take a millisecond to inflate: they can become a megabyte
+	freeInflation = 1 << 20 // up to here a message may grow whatever Options.MaxRatio says
 )
 
 // inflater is all that inflating one message needs. No state outlives the
@@ -42,12 +36,12 @@ var inflaters = sync.Pool{New: func() any {
 	return f
 }}
 
-func newInflater(c *Conn) *inflater {
+func newInflater(r *reader) *inflater {
 	f := inflaters.Get().(*inflater)
-	f.in = deflated{conn: c}
+	f.in = deflated{r: r}
 	f.buf.Reset(&f.in)
 	if err := f.r.(flate.Resetter).Reset(f.buf, nil); err != nil {
-		panic("wire: flate reader refused a reset: " + err.Error()) // its Reset returns nil always
+		panic("wire: flate reader did not take a reset: " + err.Error()) // its Reset returns nil always
 	}
 	return f
 }
@@ -59,7 +53,7 @@ func (f *inflater) release() {
 
 // deflated reads the payload of the open message, then deflateTail.
 type deflated struct {
-	conn  *Conn
+	r     *reader
 	bytes int64  // that were read of it
 	ended bool   // the payload was read to its end
 	tail  string // what is left of deflateTail
@@ -71,10 +65,10 @@ func (d *deflated) Read(p []byte) (int, error) {
 		return 0, d.err
 	}
 	if !d.ended {
-		n, err := d.conn.available()
+		n, err := d.r.available()
 		if err == nil {
 			n = min(n, len(p))
-			d.conn.take(p[:n])
+			d.r.take(p[:n])
 			d.bytes += int64(n)
 			return n, nil
 		}
@@ -99,29 +93,30 @@ func (d *deflated) Read(p []byte) (int, error) {
 // follows RFC 7692 section 7.2.3.6 sends the byte 00, but zlib's flush of
 // nothing yields no bytes, so there are clients that send this, and every
 // server built on zlib reads it so.
-func (c *Conn) inflate() ([]byte, error) {
-	switch _, err := c.available(); {
+func (r *reader) inflate() ([]byte, error) {
+	switch _, err := r.available(); {
 	case err == errMessageEnd: //nolint:errorlint // never wrapped
 		return []byte{}, nil
 	case err != nil:
 		return nil, err
 	}
-	if (c.in.total >= longInflate || !c.in.frame.Fin) && c.Pending() && c.hooks != nil {
-		c.hooks.BeforeWait() // as what it flushes would wait for a millisecond and more
+	if r.total >= longInflate || !r.frame.Fin {
+		r.beforeWait() // as what it flushes would wait for a millisecond and more
 	}
-	f := newInflater(c)
+	f := newInflater(r)
 	defer f.release()
 
-	most := c.u.opts.MaxMessageSize
-	text := c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check
+	opts := r.source.t.opts
+	most := opts.MaxMessageSize
+	text := r.opcode == frame.Text && !opts.SkipUTF8Check
 	data := f.out[:0]
 	checked := 0
 	for {
-		if f.bomb(len(data), c.u.opts.MaxRatio) {
+		if f.bomb(len(data), opts.MaxRatio) {
 			return nil, frame.Violation(websock.CloseMessageTooBig,
-				"message inflates to more than Config.Compression.MaxRatio %d times what it is on the wire", c.u.opts.MaxRatio)
+				"message inflates to more than Config.Compression.MaxRatio %d times what it is on the wire", opts.MaxRatio)
 		}
-		data = c.growInflated(data)
+		data = growInflated(data, most)
 		n, err := f.r.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]
 		if most >= 0 && int64(len(data)) > most {
@@ -152,7 +147,7 @@ func (c *Conn) inflate() ([]byte, error) {
 		return data, nil
 	}
 	f.out = data
-	if c.u.opts.ReuseBuffers && len(data) >= reusable {
+	if opts.ReuseBuffers && len(data) >= reusable {
 		return append(newBuffer(bufferFor(len(data))), data...), nil
 	}
 	return append([]byte{}, data...), nil
@@ -175,7 +170,7 @@ func (f *inflater) atEnd() error {
 	}
 	if n := len(rest) - len(deflateTail); err == nil || n == 1 && rest[0] != 0 {
 		return frame.Violation(websock.CloseInvalidPayload,
-			"compressed message goes on behind its last block (RFC 7692 section 7.2.3.4)")
+			"compressed message goes on after its last block (RFC 7692 section 7.2.3.4)")
 	}
 	return nil
 }
@@ -191,14 +186,14 @@ func (f *inflater) failure(err error) error {
 	return e
 }
 
-// growInflated makes place for more after data, up to one byte more than a
-// message may have.
-func (c *Conn) growInflated(data []byte) []byte {
+// growInflated makes place for more after data, up to one byte more than most,
+// which a message may have.
+func growInflated(data []byte, most int64) []byte {
 	if len(data) < cap(data) {
 		return data
 	}
 	size := int64(max(2*cap(data), deflateOutput))
-	if most := c.u.opts.MaxMessageSize; most >= 0 && most < size {
+	if most >= 0 && most < size {
 		size = max(most+1, int64(len(data))+1)
 	}
 	grown := make([]byte, len(data), size)

@@ -3,9 +3,7 @@ package wire
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
@@ -18,50 +16,41 @@ import (
 //
 // timeout, 0 for none, begins at since, and anew whenever the peer's kernel has taken something of what was still on
 // its way. So the peer gets all of it, unless it takes nothing for timeout, and then has that long to answer. Where the
-// progress cannot be seen (see unsent), timeout begins at since only.
+// progress cannot be seen (see rawio), timeout begins at since only.
 //
 // It is for the reading goroutine. Interrupt and Discard have no effect on it, Abort ends it.
-func (c *Conn) Linger(since time.Time, timeout time.Duration) error {
-	if !c.ended {
-		c.end(ErrStopped)
+func (r *reader) Linger(since time.Time, timeout time.Duration) error {
+	if !r.ended {
+		r.end(ErrStopped)
 	}
-	c.draining = true
-	q := c.leftover(since, timeout)
-	err := c.readUntil(q.next())
+	q := r.leftover(since, timeout)
+	err := r.source.until(q.next())
 	for err == nil {
-		if err = c.drain(); err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || q.over() {
+		if err = r.drain(); err == nil || !errors.Is(err, os.ErrDeadlineExceeded) || q.over() {
 			break
 		}
-		err = c.readUntil(q.next())
+		err = r.source.until(q.next())
 	}
-	c.drop()
+	r.source.drop()
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
 }
 
-// readUntil sets when reading ends; the zero Time: never. From then on the deadline belongs to Linger.
-func (c *Conn) readUntil(t time.Time) error {
-	c.wakeMu.Lock()
-	defer c.wakeMu.Unlock()
-	c.unwakable = true
-	return c.conn.SetReadDeadline(t)
-}
-
 // leftover watches what was written and has not arrived yet, while Linger reads.
 type leftover struct {
-	c       *Conn
+	t       *transport
 	timeout time.Duration
 	end     time.Time // when the time is over; zero: never
 	bytes   int       // how many have not arrived; 0 also when that is unknown
 }
 
-func (c *Conn) leftover(since time.Time, timeout time.Duration) *leftover {
-	q := &leftover{c: c, timeout: timeout}
+func (r *reader) leftover(since time.Time, timeout time.Duration) *leftover {
+	q := &leftover{t: r.source.t, timeout: timeout}
 	if timeout > 0 {
 		q.end = since.Add(timeout)
-		if q.bytes = c.unsent(); q.bytes > 0 { // it may have shrunk meanwhile
+		if q.bytes = q.t.Unsent(); q.bytes > 0 { // it may have shrunk meanwhile
 			q.end = time.Now().Add(timeout)
 		}
 	}
@@ -84,81 +73,57 @@ func (q *leftover) over() bool {
 	now := time.Now()
 	if q.bytes > 0 {
 		before := q.bytes
-		if q.bytes = q.c.unsent(); q.bytes < before {
+		if q.bytes = q.t.Unsent(); q.bytes < before {
 			q.end = now.Add(q.timeout)
 		}
 	}
 	return !now.Before(q.end)
 }
 
-// unsent is how many of the bytes that were written the peer's kernel has not acknowledged, our FIN included; 0 when it
-// has all of them, or when that is unknown. It is known for sockets on Linux, also below TLS and below wrappers that
-// have NetConn or SyscallConn, and for connections that have a method for it.
-func (c *Conn) unsent() int {
-	switch conn := innermost(c.conn).(type) {
-	case interface{ Unsent() int }:
-		return conn.Unsent()
-	case syscall.Conn:
-		return sendQueue(conn)
-	}
-	return 0
-}
-
-// innermost returns what conn wraps, as far as conn says.
-func innermost(conn net.Conn) net.Conn {
-	for {
-		inner, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return conn
-		}
-		conn = inner.NetConn()
-	}
-}
-
-func (c *Conn) drain() error {
-	for !c.closed && !c.in.broken {
-		if err := c.skipPayload(); err != nil {
+func (r *reader) drain() error {
+	for !r.closed && !r.broken {
+		if err := r.skipPayload(); err != nil {
 			return err
 		}
-		h, err := c.header()
-		if c.in.broken {
+		h, err := r.header()
+		if r.broken {
 			break
 		}
 		if err != nil {
 			return err
 		}
 		if h.Opcode == frame.Close {
-			p, err := c.controlPayload(h)
+			p, err := r.controlPayload(h)
 			if err != nil {
 				return err
 			}
-			c.countIn(frame.Close, h.Length)
-			c.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
+			r.count(frame.Close, h.Length)
+			r.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
 			return nil
 		}
-		c.source.data = c.source.data[h.Size:]
-		c.in.frame, c.in.rest = h, h.Length
+		r.source.data = r.source.data[h.Size:]
+		r.frame, r.rest = h, h.Length
 		if h.Length == 0 {
-			c.countIn(h.Opcode, 0)
+			r.count(h.Opcode, 0)
 		}
 	}
 	for {
-		c.drop()
-		if err := c.receive(true); err != nil {
+		r.source.drop()
+		if _, err := r.more(nil); err != nil {
 			return err
 		}
 	}
 }
 
 // skipPayload drops what is left of the payload of a frame.
-func (c *Conn) skipPayload() error {
-	for c.in.rest > 0 {
-		if n := int(min(int64(len(c.source.data)), c.in.rest)); n > 0 {
-			c.source.data = c.source.data[n:]
-			c.consumed(n)
+func (r *reader) skipPayload() error {
+	for r.rest > 0 {
+		if n := int(min(int64(len(r.source.data)), r.rest)); n > 0 {
+			r.source.data = r.source.data[n:]
+			r.consumed(n)
 			continue
 		}
-		if err := c.receive(true); err != nil {
+		if _, err := r.more(nil); err != nil {
 			return err
 		}
 	}

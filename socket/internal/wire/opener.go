@@ -1,6 +1,10 @@
 package wire
 
-import "time"
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/rawio"
+)
 
 // Options say how a connection is read and written.
 type Options struct {
@@ -16,12 +20,11 @@ type Options struct {
 // Opener opens connections with the same Options, and holds what they share.
 // Its methods are safe from any goroutine. It needs no closing.
 type Opener struct {
-	opts  Options
-	level deflatedForm
-	epoch time.Time // all times of its connections are kept as distance from it
+	opts     Options
+	settings rawio.Settings
 }
 
 // NewOpener returns an Opener. The Options must not change any more.
 func NewOpener(o Options) *Opener {
-	return &Opener{opts: o, level: deflateLevel(o.Level), epoch: time.Now()}
+	return &Opener{opts: o, settings: rawio.Settings{Epoch: time.Now(), WriteTimeout: o.WriteTimeout}}
 }

@@ -274,7 +274,7 @@ func TestNext_compression(t *testing.T) { // RFC 7692 sections 6 and 7.2
 		{name: "BFINAL in its own fragment", deflate: true, input: join(frame(rsv1, opText, string(unhex("f348cdc9c90700"))), frame(0, opCont, "\x00"), frame(fin, opCont, ""), frame(fin, opText, "next")),
 			want: []string{textEvent("Hello"), textEvent("next")}, end: "EOF"},
 		{name: "BFINAL and more data", deflate: true, input: frame(fin|rsv1, opText, string(unhex("f348cdc9c90700f248cdc9c90700"))),
-			end: "1007 compressed message goes on behind its last block (RFC 7692 section 7.2.3.4)"},
+			end: "1007 compressed message goes on after its last block (RFC 7692 section 7.2.3.4)"},
 		{name: "RFC 7692 section 7.2.3.5, two blocks", deflate: true, input: frame(fin|rsv1, opText, string(unhex("f248050000 00ffffcac9c90700"))), want: []string{textEvent("Hello")}, end: "EOF"},
 		{name: "the window does not outlive the message", deflate: true, end: "1007 message does not inflate", want: []string{textEvent("Hello")},
 			input: join(frame(fin|rsv1, opText, string(unhex("f248cdc9c90700"))), frame(fin|rsv1, opText, string(unhex("f200110000"))))},

@@ -1,220 +1,145 @@
 package wire
 
 import (
-	"errors"
-	"unicode/utf8"
+	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
-const (
-	// wholeSize is the largest message in one frame for which the memory is
-	// allocated at once, when directSize of it has come.
-	wholeSize = 64 << 10
-
-	// directSize is the least that is read past the read buffer. Shorter rests
-	// go through it, so that what follows them is read by the same call.
-	directSize = 4 << 10
-)
-
-// errMessageEnd says that the open message is complete.
-var errMessageEnd = errors.New("wire: end of message")
-
-// Next waits for the next complete data message: fragments joined, inflated,
-// text checked as UTF-8. Its Data belongs to the caller, who may give it back
-// with [Conn.Recycle]. Pings and pongs that come before it go to the hook of
-// [Conn.SetHooks].
+// reader is the direction from the peer. It belongs to the reading goroutine; what others touch is atomic or in park.
 //
-// One goroutine at a time may read. [ErrSuspended] says to call again. Any other
-// error stays, every later call returns it:
-//   - [*websock.RemoteCloseError]: the peer sent a legal Close frame
-//   - [*websock.ProtocolError]: the peer broke a rule, its Code is the answer
-//   - the error given to [Conn.Interrupt]
-//   - [ErrStopped]: the hook said so, or [Conn.Discard] was called
-//   - [io.EOF]: the peer ended TCP without a Close frame
-//   - else the transport's error
-func (c *Conn) Next() (m websock.Message, err error) {
-	err = c.next(&m)
-	return m, err
+// What most messages need stands together at its end: with many connections each cache line is a miss.
+type reader struct {
+	others   [4]tally // of the frames that were read and are neither text nor binary
+	hooks    Hooks
+	received atomic.Pointer[websock.CloseDetail]
+
+	frame frame.Header // the data frame being read; its mask is that of what is still to come
+	rest  int64        // what is still to come of its payload
+	total int64        // payload of the open message's frames so far, as declared
+
+	source   source
+	openedAt atomic.Int64 // since when a message, or any frame, is not complete; 0: nothing is, or OnControl runs
+	counts   [2]tally     // of text and binary frames
+
+	opcode     frame.Opcode // of the open message: text or binary
+	open       bool         // a message has begun and is not complete
+	compressed bool         // the open message
+	pooled     bool         // it is joined in a pooled buffer
+	broken     bool         // the stream cannot be parsed any further
+	ended      bool         // every Next returns source.stop
+	closed     bool         // the peer's Close frame was read
+	finished   bool         // and nothing after it
 }
 
-// next is Next. Nothing here and below hands a Message up and down by value: it
-// is too large for registers, and with many connections no stack is in a cache.
-func (c *Conn) next(m *websock.Message) error {
-	if c.ended {
-		return c.readErr
+// Hooks are called by Next on the reading goroutine.
+type Hooks interface {
+	// BeforeWait is called while frames wait for a Flush, right before Next may
+	// block for bytes, or inflates a message that may take long.
+	BeforeWait()
+	// OnControl gets each ping and pong, also between the fragments of a message;
+	// its Data belongs to it. False makes Next return [ErrStopped].
+	OnControl(m websock.Message) bool
+}
+
+// SetHooks sets what Next calls. It must be called before the first Next.
+func (r *reader) SetHooks(h Hooks) { r.hooks = h }
+
+// end ends reading, for err.
+func (r *reader) end(err error) {
+	r.source.stop.Store(&err)
+	r.ended = true
+}
+
+// more waits for bytes, unless reading is to end. They are added to source.data, or read straight into p if there is one.
+func (r *reader) more(p []byte) (n int, err error) {
+	s := &r.source
+	if s.lingers {
+		return 0, s.receive(parkBusy, true)
 	}
-	c.returned()
-	if len(c.source.data) == 0 { // message would do the same, deeper in the stack
-		if err := c.more(); err != nil {
-			return c.failed(err)
+	if err := s.stopped(); err != nil {
+		return 0, err
+	}
+	if r.beforeWait() {
+		if err := s.stopped(); err != nil { // by what the hook did
+			return 0, err
 		}
 	}
-	data, err := c.message()
-	if err == nil && c.discard.Load() {
-		err = ErrStopped
+	state := parkBusy
+	if !r.open && len(s.data) == 0 {
+		state = parkOpen
+		r.opened(0)
+	} else if r.openedAt.Load() == 0 {
+		// Its first byte came with the last read, and with messages before it,
+		// whose handling is not the peer's time.
+		r.openedAt.Store(s.t.Now())
+	}
+	if p != nil {
+		n, err = s.receiveInto(p)
+	} else {
+		err = s.receive(state, r.rest > 0)
 	}
 	if err != nil {
-		return c.failed(err)
+		if stop := s.stopped(); stop != nil { // it was woken for that
+			return 0, stop
+		}
 	}
-	m.Opcode, m.Data = websock.Opcode(c.in.opcode), data
-	return nil
+	return n, err
 }
 
-// failed is the error of a Next that has no message.
-func (c *Conn) failed(err error) error {
-	if err == ErrSuspended { //nolint:errorlint // never wrapped
-		c.drop()
-		c.away()
-		return err
+// beforeWait has written what waits for a Flush, if anything does.
+func (r *reader) beforeWait() bool {
+	if !r.source.t.pending.Load() || r.hooks == nil {
+		return false
 	}
-	c.awake()
-	c.end(err)
-	return err
+	r.hooks.BeforeWait()
+	return true
 }
 
-// end is the error of Next from now on.
-func (c *Conn) end(err error) { c.readErr, c.ended = err, true }
-
-// Buffered reports whether bytes that were read wait to be used. If not, Next
-// will wait for the transport. It is for the reading goroutine.
-func (c *Conn) Buffered() bool { return len(c.source.data) > 0 }
-
-// message returns the payload of the next message; in.opcode is its opcode.
-func (c *Conn) message() ([]byte, error) {
-	if err := c.nextFrame(); err != nil {
-		return nil, err
+// opened sets since when something is not complete; 0: nothing is.
+func (r *reader) opened(at int64) {
+	if r.openedAt.Load() != at {
+		r.openedAt.Store(at)
 	}
-	if !c.in.compressed && c.in.frame.Fin && c.in.rest <= int64(len(c.source.data)) {
-		return c.whole()
-	}
-	if c.in.compressed {
-		return c.inflate()
-	}
-	return c.join()
 }
 
-// whole takes the open message, which is one frame and all there, as most are.
-func (c *Conn) whole() ([]byte, error) {
-	n := int(c.in.rest)
-	if n > 0 {
-		c.consumed(n) // before memory is written that is in no cache: an atomic addition would wait for that
-	}
-	var data []byte
-	if c.u.opts.ReuseBuffers && n >= reusable {
-		data = newBuffer(bufferFor(n))[:n]
-	} else {
-		data = make([]byte, n)
-	}
-	c.in.frame.Mask.Apply(data, c.source.data[:n])
-	c.source.data = c.source.data[n:]
-	if c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check && !utf8.Valid(data) {
-		return nil, errNotUTF8()
-	}
-	c.in.open = false
-	c.clock.opened(0)
-	return data, nil
-}
-
-// join reads the open message, which is not compressed.
-func (c *Conn) join() ([]byte, error) {
-	text := c.in.opcode == frame.Text && !c.u.opts.SkipUTF8Check
-	var data []byte
-	checked := 0
+// header waits for the next whole frame header. It stays in the buffer.
+func (r *reader) header() (frame.Header, error) {
 	for {
-		var err error
-		data, err = c.readPayload(data)
-		if err == errMessageEnd { //nolint:errorlint // never wrapped
-			break
-		}
+		h, need, err := frame.Parse(r.source.data, r.source.t.deflates)
 		if err != nil {
-			return nil, err
+			r.broken = true
+			return h, err
 		}
-		if text && !c.in.complete() {
-			n, ok := frame.TextPrefix(data[checked:])
-			if !ok {
-				return nil, errNotUTF8()
-			}
-			checked += n
+		if need <= len(r.source.data) {
+			return h, nil
 		}
-	}
-	if text && !utf8.Valid(data[checked:]) {
-		return nil, errNotUTF8()
-	}
-	return c.settled(data), nil
-}
-
-// settled returns data as the caller's own: exactly as large as the message,
-// or a buffer when those are reused.
-func (c *Conn) settled(data []byte) []byte {
-	if data == nil {
-		return []byte{}
-	}
-	if !c.in.pooled || c.u.opts.ReuseBuffers && len(data) >= reusable {
-		return data
-	}
-	own := append([]byte{}, data...)
-	freeBuffer(data)
-	return own
-}
-
-func errNotUTF8() error {
-	return frame.Violation(websock.CloseInvalidPayload, "text message not UTF-8 (RFC 6455 section 8.1)")
-}
-
-// readPayload adds to data what is there of the open message's payload, and
-// waits when nothing is. It never waits for more than it has asked for, so that
-// text is checked as it comes.
-func (c *Conn) readPayload(data []byte) ([]byte, error) {
-	have := len(data)
-	if len(c.source.data) == 0 {
-		if n := min(int64(cap(data)-have), c.in.rest); n >= directSize {
-			got, err := c.takeDirect(data[have : have+int(n)])
-			return data[:have+got], err
+		if _, err := r.more(nil); err != nil {
+			return h, err
 		}
 	}
-	n, err := c.available()
-	if err != nil {
-		return data, err
-	}
-	data = c.grow(data, n)
-	c.take(data[have:])
-	return data, nil
 }
 
-// grow returns data with n more bytes. The capacity follows what has arrived,
-// at most fourfold, and not what a header declares; for wholeSize it takes 4 KiB
-// that have arrived. What it
-// has grown through is reused, and so it may be pooled; what is certain to be
-// large enough need not be, if it is to be given away.
-func (c *Conn) grow(data []byte, n int) []byte {
-	need := len(data) + n
-	if need <= cap(data) {
-		return data[:need]
+// consumed says that n bytes of the payload were used.
+func (r *reader) consumed(n int) {
+	r.rest -= int64(n)
+	if r.rest == 0 {
+		r.count(r.frame.Opcode, r.frame.Length)
 	}
-	size := bufferFor(need)
-	if size > largestBuffer {
-		size *= 2
-	}
-	pooled := size <= largestBuffer
-	if declared := int64(len(data)) + c.in.rest; c.in.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
-		size = int(declared)
-		if pooled = c.u.opts.ReuseBuffers && declared >= reusable && size <= largestBuffer; pooled {
-			size = bufferFor(size)
-		}
-	}
-	var grown []byte
-	if pooled {
-		grown = newBuffer(size)
+}
+
+// count counts a frame that was read.
+func (r *reader) count(op frame.Opcode, bytes int64) {
+	if op == frame.Text || op == frame.Binary {
+		r.counts[op-frame.Text].add(bytes)
 	} else {
-		grown = make([]byte, 0, size)
+		r.others[otherCount(op)].add(bytes)
 	}
-	grown = grown[:need]
-	copy(grown, data)
-	if c.in.pooled && data != nil {
-		freeBuffer(data)
-	}
-	c.in.pooled = pooled
-	return grown
+}
+
+// DataFrames is how many frames of messages were read so far. It is more after a
+// message has come.
+func (r *reader) DataFrames() int64 {
+	return r.counts[0].frames.Load() + r.counts[1].frames.Load() + r.others[0].frames.Load()
 }

@@ -1,6 +1,13 @@
 package wire
 
-import "sync"
+import (
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/socket/internal/rawio"
+)
 
 const (
 	// readSize is how much is read at once into a pooled buffer: 16 KiB of
@@ -21,103 +28,111 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 // up. What is left of an unfinished header moves to small while it waits for
 // the rest.
 type source struct {
-	data  []byte          // in store, in Conn.small, or left over from net/http
+	small *[smallSize]byte // what there is of an unfinished frame; nil: nothing
+
+	park
+	data  []byte          // in store, in small, or left over from net/http
 	store *[readSize]byte // the pooled buffer; nil: none
+	read  atomic.Int64    // when bytes came last
 }
 
-// readWaiter is a connection that can wait until a Read would not block.
-type readWaiter interface{ WaitRead() error }
-
-// readable is a connection that can tell whether a Read would not block.
-type readable interface{ Readable() bool }
-
-// receive waits for bytes and adds them to data, which must be less than a
-// header or a control frame needs. inside: the rest of a payload is waited for,
-// so more than smallSize is worth reading at once.
-func (c *Conn) receive(inside bool) error {
-	s := &c.source
+// receive waits for bytes, as state says, and adds them to data, which must be less than a header or a control frame
+// needs. inside: the rest of a payload is waited for, so more than smallSize is worth reading at once.
+func (s *source) receive(state parkState, inside bool) error {
 	if len(s.data) > smallSize {
-		return c.fill()
+		return s.fill()
 	}
-	if c.raw != nil {
-		n, err := c.rawRead() // gives the buffer back itself, if it has to wait
-		return c.add(n, err)
+	s.may = state
+	n, err := s.t.Receive(s)
+	if err == rawio.ErrBlind { //nolint:errorlint // never wrapped
+		return s.receiveBlind(state, inside)
 	}
-	c.shrink()
-	if waiter, ok := c.conn.(readWaiter); ok {
-		if !c.mayWait() {
-			if r, ok := c.conn.(readable); ok && !r.Readable() {
-				c.wait(restNone)
-				return c.add(0, ErrSuspended)
-			}
-		}
-		c.wait(c.resting())
-		if err := waiter.WaitRead(); err != nil {
-			return c.add(0, err)
-		}
-		c.getUp()
-		return c.fill()
-	}
-	if inside || len(s.data) > 0 {
-		return c.fill()
-	}
-	if c.small == nil {
-		c.small = new([smallSize]byte)
-	}
-	c.wait(c.resting())
-	n, err := c.conn.Read(c.small[:])
-	s.data = c.small[:n]
-	return c.woke(n, err)
-}
-
-// fill reads once after data, into a pooled buffer.
-func (c *Conn) fill() error {
-	have := c.source.take()
-	c.wait(restNone)
-	n, err := c.conn.Read(c.source.store[have:])
-	return c.add(n, err)
-}
-
-// receiveInto reads once from the transport into p, past all buffers. data must
-// be empty.
-func (c *Conn) receiveInto(p []byte) (int, error) {
-	c.drop()
-	c.wait(restNone)
-	n, err := c.conn.Read(p)
-	return n, c.woke(n, err)
-}
-
-// add adds the n bytes that were read after data to it.
-func (c *Conn) add(n int, err error) error {
-	if s := &c.source; n > 0 {
+	if n > 0 {
 		s.data = s.store[:len(s.data)+n]
 	}
-	return c.woke(n, err)
+	return s.received(n, err)
 }
 
-// take takes a pooled buffer, if there is none, and moves data to its start.
-func (s *source) take() int {
+// Room implements rawio.Reader: it takes a pooled buffer, if there is none, and moves data to its start.
+func (s *source) Room() []byte {
 	if s.store == nil {
 		s.store = readBuffers.Get().(*[readSize]byte)
 	}
 	n := copy(s.store[:], s.data)
 	s.data = s.store[:n]
-	return n
+	return s.store[n:]
+}
+
+// Block implements rawio.Reader: it gives the pooled buffer back and waits, or suspends reading.
+func (s *source) Block() error {
+	s.shrink()
+	if s.impatient && s.may == parkOpen {
+		s.parked(parkBusy)
+		return ErrSuspended
+	}
+	s.parked(s.may)
+	return nil
+}
+
+// receiveBlind is receive for a connection that cannot be waited for without reading.
+func (s *source) receiveBlind(state parkState, inside bool) error {
+	s.shrink()
+	if inside || len(s.data) > 0 {
+		return s.fill()
+	}
+	if s.small == nil {
+		s.small = new([smallSize]byte)
+	}
+	s.parked(state)
+	n, err := s.t.Read(s.small[:])
+	s.data = s.small[:n]
+	return s.received(n, err)
+}
+
+// fill reads once after data, into a pooled buffer.
+func (s *source) fill() error {
+	room := s.Room()
+	s.parked(parkBusy)
+	n, err := s.t.Read(room)
+	s.data = s.store[:len(s.data)+n]
+	return s.received(n, err)
+}
+
+// receiveInto reads once from the transport into p, past all buffers. data must
+// be empty.
+func (s *source) receiveInto(p []byte) (int, error) {
+	s.drop()
+	s.parked(parkBusy)
+	n, err := s.t.Read(p)
+	return n, s.received(n, err)
+}
+
+// received ends a read of n bytes. An error that came with bytes will come again.
+func (s *source) received(n int, err error) error {
+	if n > 0 {
+		s.unpark(true)
+		s.read.Store(s.t.Now())
+		return nil
+	}
+	if err == ErrSuspended || s.unpark(false) && errors.Is(err, os.ErrDeadlineExceeded) { //nolint:errorlint // never wrapped
+		return ErrSuspended // and the waiting goes on
+	}
+	s.unpark(true)
+	return err
 }
 
 // shrink gives the pooled buffer back and keeps data, at most smallSize bytes.
-func (c *Conn) shrink() {
-	s := &c.source
+func (s *source) shrink() {
 	switch {
 	case len(s.data) == 0:
 		s.data = nil
-	case s.store == nil && c.small != nil && &s.data[0] == &c.small[0]:
+	case s.store == nil && s.small != nil && &s.data[0] == &s.small[0]:
 		return
 	default:
-		if c.small == nil {
-			c.small = new([smallSize]byte)
+		if s.small == nil {
+			s.small = new([smallSize]byte)
 		}
-		s.data = c.small[:copy(c.small[:], s.data)]
+		s.data = s.small[:copy(s.small[:], s.data)]
 	}
 	s.release()
 }
@@ -130,7 +145,7 @@ func (s *source) release() {
 }
 
 // drop forgets all bytes that were read.
-func (c *Conn) drop() {
-	c.source.data, c.small = nil, nil
-	c.source.release()
+func (s *source) drop() {
+	s.data, s.small = nil, nil
+	s.release()
 }

@@ -1,6 +1,6 @@
 //go:build !troupe_nosyscalls
 
-package wire
+package rawio
 
 import (
 	"crypto/tls"
@@ -10,8 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/troupe-dev/troupe/websock"
 )
 
 // TestWrite_overTLSDeadlineFollowsProgress: also where a write cannot be tried once more at its deadline, a peer that
@@ -48,14 +46,12 @@ func TestWrite_overTLSDeadlineFollowsProgress(t *testing.T) {
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
-	c := NewOpener(Options{WriteTimeout: time.Hour}).Open(secure, "", false, nil)
+	c := new(Conn)
+	c.Init(secure, &Settings{Epoch: time.Now(), WriteTimeout: time.Hour})
 	var writing sync.WaitGroup
-	writing.Go(func() {
-		c.Append(websock.Binary(make([]byte, 16<<20)))
-		c.Flush() //nolint:errcheck,gosec // it ends with Abort
-	})
+	writing.Go(func() { new(Writer).Write(c, make([]byte, 16<<20), nil) }) //nolint:errcheck,gosec // it ends with Close
 	defer writing.Wait()
-	defer c.Abort()
+	defer accepted.Close()
 	for range 4 {
 		blocked := false
 		for !blocked { // until the kernel takes no more

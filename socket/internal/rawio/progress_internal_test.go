@@ -1,6 +1,6 @@
 //go:build unix && !troupe_nosyscalls
 
-package wire
+package rawio
 
 import (
 	"io"
@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/troupe-dev/troupe/websock"
 )
 
 // watched is a TCP connection that tells of the write deadlines which are set.
@@ -47,11 +45,12 @@ func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched
 	far = &watched{server.(*net.TCPConn), make(chan time.Time, 1000)}
 	near.SetReadBuffer(32 << 10)
 	far.SetWriteBuffer(32 << 10)
-	c = NewOpener(Options{WriteTimeout: timeout, Level: 6}).Open(far, "", false, nil)
+	c = new(Conn)
+	c.Init(far, &Settings{Epoch: time.Now(), WriteTimeout: timeout})
 	c.raw = rawConnOf(far.TCPConn)
 	t.Cleanup(func() {
 		near.Close()
-		c.Abort()
+		far.Close()
 	})
 	return near, far, c
 }
@@ -72,24 +71,18 @@ func (w *watched) next(t *testing.T) time.Time {
 // taken something. It needs a descriptor, and looks at the deadlines rather than at a clock.
 func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
 	const size = 4 << 20
-	for name, payloads := range map[string][]int{
-		"one buffer":  {}, // of 64 KiB at a time
-		"many pieces": {size},
+	for name, write := range map[string]func(*Writer, *Conn) error{
+		"one buffer": func(w *Writer, c *Conn) error { return w.Write(c, make([]byte, size), nil) },
+		"many pieces": func(w *Writer, c *Conn) error {
+			return w.Write(c, nil, [][]byte{make([]byte, size), {1}, make([]byte, 10_000)})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			near, far, c := watch(t, time.Hour)
 			var all sync.WaitGroup
 			all.Go(func() {
-				for _, n := range payloads {
-					c.Append(websock.Binary(make([]byte, n)))
-				}
-				for range (size - sum(payloads)) / 8000 {
-					if err := c.Append(websock.Binary(make([]byte, 8000))); err != nil {
-						t.Errorf("Append: %v", err)
-					}
-				}
-				if err := c.Flush(); err != nil {
-					t.Errorf("Flush: %v", err)
+				if err := write(new(Writer), c); err != nil {
+					t.Errorf("Write: %v", err)
 				}
 				far.CloseWrite()
 			})
@@ -110,17 +103,10 @@ func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
 	}
 }
 
-func sum(ns []int) (total int) {
-	for _, n := range ns {
-		total += n
-	}
-	return total
-}
-
-// TestRawWriter_lastTry: at the deadline a write is tried once more, as the kernel may have room of which it has not told.
-func TestRawWriter_lastTry(t *testing.T) {
+// TestRawWrite_lastTry: at the deadline a write is tried once more, as the kernel may have room of which it has not told.
+func TestRawWrite_lastTry(t *testing.T) {
 	_, far, c := watch(t, time.Hour)
-	w := rawWriter{c: c, armed: true}
+	w := rawWrite{c: c, armed: true}
 	if !w.again() {
 		t.Fatal("at its deadline: not tried again")
 	}

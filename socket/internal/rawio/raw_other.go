@@ -1,6 +1,6 @@
 //go:build !unix || troupe_nosyscalls
 
-package wire
+package rawio
 
 import (
 	"errors"
@@ -10,10 +10,10 @@ import (
 
 // Here package net does it all: reads wait with a buffer, and every write sets a deadline.
 
-type rawWriter struct{}
+type rawWrite struct{}
 
 func rawConnOf(net.Conn) syscall.RawConn { return nil }
 
-func (c *Conn) rawRead() (int, error) { return 0, errors.ErrUnsupported }
+func (c *Conn) receiveRaw(Reader) (int, error) { return 0, errors.ErrUnsupported }
 
-func (c *Conn) rawWrite(*batch) error { return errors.ErrUnsupported }
+func (w *rawWrite) write(*Conn, []byte, [][]byte) error { return errors.ErrUnsupported }

@@ -1,6 +1,6 @@
 //go:build !linux || troupe_nosyscalls
 
-package wire
+package rawio
 
 import "syscall"
 

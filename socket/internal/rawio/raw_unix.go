@@ -1,6 +1,6 @@
 //go:build unix && !troupe_nosyscalls
 
-package wire
+package rawio
 
 import (
 	"errors"
@@ -30,57 +30,47 @@ func rawConnOf(conn net.Conn) syscall.RawConn {
 	return raw
 }
 
-// rawReader is a read from a descriptor that waits without holding a buffer. It
-// is pooled, so that the function for RawConn is not made for every call.
-type rawReader struct {
-	try func(fd uintptr) bool // (*rawReader).read
-	c   *Conn
-	n   int
-	err error
+// rawRead is a Receive from a descriptor. It is pooled, so that the function for RawConn is not made for every call.
+type rawRead struct {
+	try    func(fd uintptr) bool // (*rawRead).read
+	reader Reader
+	n      int
+	err    error
 }
 
 // maxVector is how many pieces one sendmsg takes (IOV_MAX).
 const maxVector = 1024
 
-var rawReaders = sync.Pool{New: func() any {
-	r := new(rawReader)
+var rawReads = sync.Pool{New: func() any {
+	r := new(rawRead)
 	r.try = r.read
 	return r
 }}
 
-// rawRead waits until bytes are there and reads them after source.data, in a
-// pooled buffer that it takes then.
-func (c *Conn) rawRead() (int, error) {
-	r := rawReaders.Get().(*rawReader)
-	r.c, r.n, r.err = c, 0, nil
+func (c *Conn) receiveRaw(reader Reader) (int, error) {
+	r := rawReads.Get().(*rawRead)
+	r.reader, r.n, r.err = reader, 0, nil
 	err := c.raw.Read(r.try)
 	n := r.n
 	if err == nil {
 		err = r.err
 	}
-	r.c, r.err = nil, nil
-	rawReaders.Put(r)
+	r.reader, r.err = nil, nil
+	rawReads.Put(r)
 	return n, err
 }
 
 // read tries once. It returns false to be called again when fd is readable.
-func (r *rawReader) read(fd uintptr) bool {
-	s := &r.c.source
-	have := s.take()
+func (r *rawRead) read(fd uintptr) bool {
+	p := r.reader.Room()
 	for {
-		n, err := recv(fd, s.store[have:])
+		n, err := recv(fd, p)
 		switch {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 			continue
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
-			r.c.shrink()
-			if !r.c.mayWait() {
-				r.c.wait(restNone)
-				r.err = ErrSuspended
-				return true
-			}
-			r.c.wait(r.c.resting())
-			return false
+			r.err = r.reader.Block()
+			return r.err != nil
 		case err != nil:
 			r.err = os.NewSyscallError("read", err)
 		case n == 0:
@@ -92,11 +82,10 @@ func (r *rawReader) read(fd uintptr) bool {
 	}
 }
 
-// rawWriter is a write to a descriptor that sets a deadline only when the
-// kernel's buffer is full, for setting one costs more than most writes wait. It
-// is pooled with its batch.
-type rawWriter struct {
-	try   func(fd uintptr) bool // (*rawWriter).write, made once
+// rawWrite is a write to a descriptor that sets a deadline only when the
+// kernel's buffer is full, for setting one costs more than most writes wait.
+type rawWrite struct {
+	try   func(fd uintptr) bool // (*rawWrite).some, made once
 	vec   vector
 	c     *Conn
 	rest  []byte   // what is to be written, or
@@ -107,16 +96,14 @@ type rawWriter struct {
 	err   error
 }
 
-func (c *Conn) rawWrite(b *batch) error {
-	w := &b.raw
+// write writes parts, or p when there are none.
+func (w *rawWrite) write(c *Conn, p []byte, parts [][]byte) error {
 	if w.try == nil {
-		w.try = w.write
+		w.try = w.some
 	}
-	w.c = c
-	if len(b.large) == 0 {
-		w.rest = b.buf
-	} else {
-		w.parts = b.segments()
+	w.c, w.parts = c, parts
+	if len(parts) == 0 {
+		w.rest = p
 	}
 	err := c.raw.Write(w.try)
 	for errors.Is(err, os.ErrDeadlineExceeded) && w.again() {
@@ -128,14 +115,14 @@ func (c *Conn) rawWrite(b *batch) error {
 	if w.armed {
 		c.disarm()
 	}
-	*w = rawWriter{try: w.try, vec: w.vec}
+	*w = rawWrite{try: w.try, vec: w.vec}
 	return err
 }
 
 // again lets a write whose deadline has passed try once more. The kernel may have room all the same: it says that a
 // descriptor is writable only when a third of its buffer is free, and with a buffer of 4 MiB a slow peer takes longer
 // for that than WriteTimeout.
-func (w *rawWriter) again() bool {
+func (w *rawWrite) again() bool {
 	if w.late {
 		return false // tried, or not even that: the deadline of LimitWrites
 	}
@@ -143,9 +130,9 @@ func (w *rawWriter) again() bool {
 	return w.c.arm() == nil
 }
 
-// write writes what the kernel takes. It returns false to be called again when
+// some writes what the kernel takes. It returns false to be called again when
 // fd is writable.
-func (w *rawWriter) write(fd uintptr) bool {
+func (w *rawWrite) some(fd uintptr) bool {
 	for {
 		var n int
 		var err error
@@ -172,7 +159,7 @@ func (w *rawWriter) write(fd uintptr) bool {
 
 // wait is called when the kernel takes nothing now. It starts the time anew if something was taken since it last began,
 // and tells whether there is time left.
-func (w *rawWriter) wait() bool {
+func (w *rawWrite) wait() bool {
 	if w.armed && !w.taken {
 		if w.late {
 			w.err = os.ErrDeadlineExceeded
@@ -185,7 +172,7 @@ func (w *rawWriter) wait() bool {
 }
 
 // written takes n bytes off what is to be written.
-func (w *rawWriter) written(n int) {
+func (w *rawWrite) written(n int) {
 	w.taken = true
 	if len(w.parts) == 0 {
 		w.rest = w.rest[n:]

@@ -1,6 +1,6 @@
 //go:build unix && (!linux || (!amd64 && !arm64) || race || msan || asan) && !troupe_nosyscalls
 
-package wire
+package rawio
 
 import (
 	"syscall"

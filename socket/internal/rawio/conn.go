@@ -1,0 +1,72 @@
+package rawio
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// Settings are what connections share.
+type Settings struct {
+	Epoch        time.Time     // all times are kept as distance from it
+	WriteTimeout time.Duration // for a write of which the peer takes nothing; 0 or less: none
+}
+
+// Now is the time as distance from the Epoch, plus one, so that zero can stand for none.
+func (s *Settings) Now() int64 { return int64(time.Since(s.Epoch)) + 1 }
+
+// Time is what Now said at, the zero Time for zero.
+func (s *Settings) Time(at int64) time.Time {
+	if at == 0 {
+		return time.Time{}
+	}
+	return s.Epoch.Add(time.Duration(at - 1))
+}
+
+// Conn is a connection that is read by [Conn.Receive] and written by [Writer.Write]. One goroutine at a time may read,
+// and one write; everything else is for any goroutine.
+type Conn struct {
+	mu    sync.Mutex // guards limit, armed and the deadline for writing
+	limit int64      // of LimitWrites; 0: none
+	armed int64      // deadline of the write in progress; 0: it has none of its own
+
+	net.Conn
+	raw syscall.RawConn // of Conn, where it is a descriptor; else nil
+	*Settings
+}
+
+// Init makes c a Conn of conn. It must be called once, before all else.
+func (c *Conn) Init(conn net.Conn, s *Settings) {
+	c.Conn, c.raw, c.Settings = conn, rawConnOf(conn), s
+	if _, ok := conn.(*tls.Conn); ok {
+		if d, ok := innermost(conn).(syscall.Conn); ok {
+			hasten(d)
+		}
+	}
+}
+
+// Unsent is how many of the bytes that were written the peer's kernel has not acknowledged, our FIN included; 0 when it
+// has all of them, or when that is unknown. It is known for sockets on Linux, also below TLS and below wrappers that
+// have NetConn or SyscallConn, and for connections that have a method for it.
+func (c *Conn) Unsent() int {
+	switch conn := innermost(c.Conn).(type) {
+	case interface{ Unsent() int }:
+		return conn.Unsent()
+	case syscall.Conn:
+		return sendQueue(conn)
+	}
+	return 0
+}
+
+// innermost returns what conn wraps, as far as conn says.
+func innermost(conn net.Conn) net.Conn {
+	for {
+		inner, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = inner.NetConn()
+	}
+}

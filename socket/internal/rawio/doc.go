@@ -1,0 +1,18 @@
+// Package rawio is a transport as one end of a WebSocket uses it.
+//
+//   - [Conn.Receive] waits for bytes without holding a buffer: it asks a [Reader]
+//     for room when there may be something to read.
+//   - [Writer.Write] writes as long as the peer takes something, however long that
+//     takes altogether, and [Conn.LimitWrites] bounds all of it.
+//   - [Conn.Unsent] says how much the peer's kernel has not got yet.
+//
+// What is exactly a TCP or Unix connection is read and written by system calls
+// on its descriptor, which Go's poller still watches. They never block and are
+// cheaper than those of package net: a short one does not tell the scheduler,
+// and a deadline is set only when the kernel takes no more. With the build tag
+// troupe_nosyscalls, on systems without descriptors, and for connections that
+// wrap another one, package net does it all. The race detector and its like get
+// the usual system calls.
+//
+// The package starts no goroutine and keeps nothing but pools.
+package rawio

@@ -1,0 +1,41 @@
+package rawio
+
+import "errors"
+
+// ErrBlind is what [Conn.Receive] returns where it cannot wait without a buffer. Such a connection is read by its Read.
+var ErrBlind = errors.New("rawio: the connection cannot be waited for without reading")
+
+// Reader is whoever calls [Conn.Receive].
+type Reader interface {
+	// Room returns where to read to. It is called right before a read that may find something.
+	Room() []byte
+	// Block is called when there is nothing to read. It gives the room back. Receive waits when it returns nil, which it
+	// may call again when nothing has come all the same, and else returns its error.
+	Block() error
+}
+
+// waiter is a connection that can wait until a Read would not block, and tell whether it would.
+type waiter interface {
+	WaitRead() error
+	Readable() bool
+}
+
+// Receive reads once, what is there or comes first. A read deadline ends waiting.
+func (c *Conn) Receive(r Reader) (int, error) {
+	if c.raw != nil {
+		return c.receiveRaw(r)
+	}
+	w, ok := c.Conn.(waiter)
+	if !ok {
+		return 0, ErrBlind
+	}
+	if !w.Readable() {
+		if err := r.Block(); err != nil {
+			return 0, err
+		}
+		if err := w.WaitRead(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(r.Room())
+}

@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"github.com/troupe-dev/troupe/socket/internal/frame"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Next waits for the next complete data message: fragments joined, inflated,
+// text checked as UTF-8. Its Data belongs to the caller, who may give it back
+// with [Conn.Recycle]. Pings and pongs that come before it go to the hook of
+// [Conn.SetHooks].
+//
+// One goroutine at a time may read. [ErrSuspended] says to call again. Any other
+// error stays, every later call returns it:
+//   - [*websock.RemoteCloseError]: the peer sent a legal Close frame
+//   - [*websock.ProtocolError]: the peer broke a rule, its Code is the answer
+//   - the error given to [Conn.Interrupt]
+//   - [ErrStopped]: the hook said so, or [Conn.Discard] was called
+//   - [io.EOF]: the peer ended TCP without a Close frame
+//   - else the transport's error
+func (r *reader) Next() (m websock.Message, err error) {
+	err = r.next(&m)
+	return m, err
+}
+
+// next is Next. Most messages are one frame, not compressed, and all there after the first read: of such a message this is
+// the whole way. What is anything else is read by message.
+//
+// Nothing here and below hands a Message up and down by value: it is too large for registers, and with many connections no
+// stack is in a cache.
+func (r *reader) next(m *websock.Message) error {
+	if r.ended {
+		return *r.source.stop.Load()
+	}
+	s, opts := &r.source, r.source.t.opts
+	s.unpark(false) // where it was away
+	if len(s.data) == 0 {
+		if _, err := r.more(nil); err != nil {
+			return r.failed(err)
+		}
+	}
+	h, head, err := frame.Parse(s.data, s.t.deflates)
+	if err != nil || head > len(s.data) || h.Length > int64(len(s.data)-head) || // wrong, or not all there
+		!h.Fin || h.RSV1 || h.Opcode != frame.Text && h.Opcode != frame.Binary || // a fragment, compressed, or no message
+		opts.MaxMessageSize >= 0 && h.Length > opts.MaxMessageSize {
+		data, err := r.message()
+		if err == nil && s.discard.Load() {
+			err = ErrStopped
+		}
+		if err != nil {
+			return r.failed(err)
+		}
+		m.Opcode, m.Data = websock.Opcode(r.opcode), data
+		return nil
+	}
+	n := int(h.Length)
+	r.counts[h.Opcode-frame.Text].add(h.Length) // before memory is written that is in no cache: an atomic addition would wait for that
+	var data []byte
+	if opts.ReuseBuffers && n >= reusable {
+		data = newBuffer(bufferFor(n))[:n]
+	} else {
+		data = make([]byte, n)
+	}
+	h.Mask.Apply(data, s.data[head:head+n])
+	s.data = s.data[head+n:]
+	if h.Opcode == frame.Text && !opts.SkipUTF8Check && !utf8.Valid(data) {
+		return r.failed(errNotUTF8())
+	}
+	r.opened(0)
+	if s.discard.Load() {
+		return r.failed(ErrStopped)
+	}
+	m.Opcode, m.Data = websock.Opcode(h.Opcode), data
+	return nil
+}
+
+// failed is the error of a Next that has no message.
+func (r *reader) failed(err error) error {
+	if err == ErrSuspended { //nolint:errorlint // never wrapped
+		r.source.drop()
+		r.source.parked(parkAway)
+		return err
+	}
+	r.source.unpark(true)
+	r.end(err)
+	return err
+}
+
+// Buffered reports whether bytes that were read wait to be used. If not, Next
+// will wait for the transport. It is for the reading goroutine.
+func (r *reader) Buffered() bool { return len(r.source.data) > 0 }
+
+// SetPatient says whether Next waits for bytes between two messages, which is
+// the default. If not, it returns [ErrSuspended] where it would, after the hook
+// BeforeWait. Inside a message it always waits, and always on a connection that
+// cannot tell without waiting whether bytes are there, as TLS.
+//
+// It is for the reading goroutine.
+func (r *reader) SetPatient(patient bool) { r.source.impatient = !patient }
+
+// Suspend makes a Next that waits for bytes between two messages return
+// [ErrSuspended]. With a Next that waits inside a message, or does anything
+// else, or when bytes come at the same moment, it has no effect, now or later.
+// Nothing is ever lost by it. [Conn.Interrupt] and [Conn.Discard] win over it.
+//
+// A Conn whose Next has returned ErrSuspended holds no buffer. Interrupt and
+// Discard do not wake it, for nobody reads: it takes a call of Next to learn of
+// them. Activity goes on to say since when it waits.
+func (r *reader) Suspend() { r.source.ask() }
+
+// Interrupt makes a Next that waits for bytes, or would, return err. Messages
+// that were read before are still delivered. The first err stays.
+func (r *reader) Interrupt(err error) {
+	if r.source.stop.CompareAndSwap(nil, &err) {
+		r.source.wake()
+	}
+}
+
+// Discard ends delivery: Next returns [ErrStopped] as soon as it would deliver a
+// message, call the hook for control frames or wait.
+func (r *reader) Discard() {
+	if !r.source.discard.Swap(true) {
+		r.source.wake()
+	}
+}

@@ -1,0 +1,274 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/frame"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// ErrCloseSent is what writing returns after a Close frame.
+var ErrCloseSent = errors.New("wire: the Close frame was the last")
+
+// writer is the direction to the peer, the one gate to the network. Frames are encoded into a batch
+// under mu and written outside it, one batch at a time, so appends go on while a
+// write blocks.
+type writer struct {
+	t     *transport
+	wrote int64 // when a write was completed last
+
+	mu      sync.Mutex // guards all but t
+	writing bool       // a batch is written, or the stream is half closed
+	failed  bool       // err is that of a write
+	shut    bool       // err is set
+	batch   *batch     // what waits; nil: nothing
+
+	// free is told when writing ends. It is made by the first who waits. It is no
+	// mutex, because whoever waits here for a slow peer must be durably blocked
+	// for testing/synctest.
+	free *sync.Cond
+
+	counts [2]Count // of text and binary frames
+
+	// What stands after this is not needed for most messages.
+
+	sent   atomic.Pointer[websock.CloseDetail]
+	err    error    // why the gate is shut; nil: it is open
+	others [3]Count // of ping, pong and Close frames
+}
+
+// close shuts the gate. w.mu is held.
+func (w *writer) close(err error) { w.err, w.shut = err, true }
+
+// Append encodes m, and deflates it where that was negotiated and pays, as one
+// frame after what is pending. When 64 KiB wait it flushes. m.Data must not
+// change any more.
+//
+// The caller has validated m; what cannot be a frame is refused all the same,
+// with a [*websock.ResultError], and leaves the gate open. Every other error
+// stays: after a Close frame [ErrCloseSent], else that of the write that
+// failed, or [net.ErrClosed] after [Conn.Abort].
+func (w *writer) Append(m websock.Message) error { return w.append(&m) }
+
+func (w *writer) append(m *websock.Message) error {
+	op, payload, compressed := frame.Opcode(m.Opcode), m.Data, false
+	if op != frame.Text && op != frame.Binary {
+		if op != frame.Ping && op != frame.Pong || len(payload) > frame.MaxControlPayload {
+			return refused(m)
+		}
+	} else if w.t.deflates && len(payload) >= w.t.opts.Threshold {
+		payload, compressed = w.deflated(m)
+	}
+	w.mu.Lock()
+	if w.shut {
+		err := w.err
+		w.mu.Unlock()
+		return err
+	}
+	b := w.waiting()
+	b.add(op, compressed, payload)
+	full := b.full()
+	w.count(op, len(payload))
+	w.mu.Unlock()
+	if full {
+		return w.Flush()
+	}
+	return nil
+}
+
+// deflated returns the payload of m's frame, and whether it is deflated: not when it would not be smaller. A prepared
+// message is deflated once for all connections of a level.
+func (w *writer) deflated(m *websock.Message) (payload []byte, compressed bool) {
+	level := deflateLevel(w.t.opts.Level)
+	if p := m.Encoded(level, func() []byte { return deflate(m.Data, level) }); p != nil {
+		return p, true
+	}
+	return m.Data, false
+}
+
+// refused is the error of a frame that is none. Inlined, it would take stack of
+// every Append.
+//
+//go:noinline
+func refused(m *websock.Message) error { return m.Check() }
+
+// waiting returns the batch to append to, of which Flush and Pending now know. w.mu is held.
+func (w *writer) waiting() *batch {
+	if w.batch == nil {
+		w.batch = batches.Get().(*batch)
+		w.t.pending.Store(true)
+	}
+	return w.batch
+}
+
+// count counts a frame that was appended. w.mu is held.
+func (w *writer) count(op frame.Opcode, bytes int) {
+	if op == frame.Text || op == frame.Binary {
+		w.counts[op-frame.Text].add(bytes)
+	} else {
+		w.others[otherCount(op)-1].add(bytes)
+	}
+}
+
+// AppendClose encodes a Close frame after what is pending and shuts the gate:
+// it is the last. Code 0 stands for an empty payload. A detail that cannot be
+// sent is refused with a [*websock.ResultError] and leaves the gate open.
+func (w *writer) AppendClose(d websock.CloseDetail) error {
+	if err := frame.CheckClose(d); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.shut {
+		return w.err
+	}
+	w.waiting().close(d)
+	w.count(frame.Close, frame.CloseLength(d))
+	w.close(ErrCloseSent)
+	return nil
+}
+
+// Pending reports whether bytes wait for a Flush.
+func (w *writer) Pending() bool { return w.t.pending.Load() }
+
+// LimitWrites ends writing at t at the latest: a write that blocks now, and all
+// that come. The earliest t stays.
+func (w *writer) LimitWrites(t time.Time) { w.t.LimitWrites(t) }
+
+// Flush writes all that waits, in one write where the transport has one. It waits for a write in progress and then for
+// its own: as long as the peer takes something within each WriteTimeout, and not beyond the time of [Conn.LimitWrites].
+// A write that fails, or is not completed, shuts the gate for ever: its error is that of every later call.
+func (w *writer) Flush() error {
+	w.mu.Lock()
+	w.begin()
+	b := w.batch
+	w.batch = nil
+	w.t.pending.Store(false)
+	var err error
+	if b == nil {
+		if w.failed {
+			err = w.err
+		}
+	} else {
+		w.mu.Unlock()
+		err = b.memory.Write(&w.t.Conn, b.buf, b.segments())
+		if err == nil && b.last != nil {
+			w.sent.Store(b.last)
+		}
+		b.release(err == nil)
+		now := w.t.Now()
+		w.mu.Lock()
+		if err != nil {
+			err = w.fail(err)
+		} else {
+			w.wrote = now
+		}
+	}
+	w.end()
+	w.mu.Unlock()
+	return err
+}
+
+// begin waits until nobody writes, and has writing for its own. w.mu is held.
+func (w *writer) begin() {
+	for w.writing {
+		if w.free == nil {
+			w.free = sync.NewCond(&w.mu)
+		}
+		w.free.Wait()
+	}
+	w.writing = true
+}
+
+// end lets the next one write. w.mu is held.
+func (w *writer) end() {
+	w.writing = false
+	if w.free != nil {
+		w.free.Signal()
+	}
+}
+
+// fail shuts the gate after a write that failed. w.mu is held.
+func (w *writer) fail(err error) error {
+	w.close(fmt.Errorf("wire: write: %w", err))
+	w.failed = true
+	w.discard()
+	return w.err
+}
+
+// shutGate shuts the gate, if it is not, and drops what waits.
+func (w *writer) shutGate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.shut {
+		w.close(net.ErrClosed)
+	}
+	w.discard()
+}
+
+// discard drops what waits. w.mu is held.
+func (w *writer) discard() {
+	if w.batch != nil {
+		w.batch.release(false)
+		w.batch = nil
+	}
+	w.t.pending.Store(false)
+}
+
+// CloseWrite ends our side of the stream: FIN, or close_notify with TLS. It
+// does not flush, what waits is dropped; it waits for a write in progress.
+// Nothing can be appended after it. Where the transport cannot half close it
+// returns [errors.ErrUnsupported].
+func (w *writer) CloseWrite() error {
+	w.mu.Lock()
+	w.begin()
+	w.mu.Unlock()
+	defer func() {
+		w.mu.Lock()
+		w.end()
+		w.mu.Unlock()
+	}()
+	half, ok := w.t.Conn.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	w.shutGate()
+	return half.CloseWrite()
+}
+
+// Recycle gives the Data of a message back that Next has returned, for a later
+// message of this or another connection. It does nothing unless
+// Options.ReuseBuffers is set. m.Data must be as Next returned it.
+//
+// Data may have been given to Append on this Conn before: then it is not used
+// again before it was written, or after writing has failed. Nothing else may
+// read or write it from the call on; not a copy of the slice, and not another
+// Conn that it was appended to. Each message can be recycled once, on any
+// goroutine. One that is not recycled is left to the garbage collector, which is
+// always safe.
+func (w *writer) Recycle(m []byte) {
+	if !w.t.opts.ReuseBuffers || cap(m) < smallestBuffer {
+		return
+	}
+	if cap(m) < largePayload { // Append has copied what was pushed of it, and after it
+		freeBuffer(m)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.batch != nil:
+		// It may be in this batch, or in one that is being written: that comes
+		// first. A batch that is dropped drops its buffers, because a write may
+		// still be reading them.
+		w.batch.lent = append(w.batch.lent, m)
+	case !w.writing:
+		freeBuffer(m)
+	}
+	// Else it may be in what is being written, and is not worth waiting for.
+}
