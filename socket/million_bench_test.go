@@ -24,6 +24,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
@@ -255,7 +256,7 @@ func (c *crowd) expect(b *testing.B, closing bool) <-chan struct{} {
 	for i := range c.clients {
 		cl := &c.clients[i]
 		cl.asked = closing
-		if !cl.conn.NotifyReadable(cl) {
+		if cl.conn.Notify(cl, notify.Readable) != 0 {
 			b.Fatalf("client %d has something that it was not to get", i)
 		}
 	}
@@ -263,7 +264,7 @@ func (c *crowd) expect(b *testing.B, closing bool) <-chan struct{} {
 }
 
 // Wake runs on a goroutine of the server, in its write to this client.
-func (cl *millionClient) Wake() {
+func (cl *millionClient) Wake(notify.Event) {
 	if cl.asked {
 		cl.crowd.closing <- cl
 	}

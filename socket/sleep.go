@@ -49,18 +49,19 @@ func (s *sleep) lieDown() bool {
 	if s.stop || s.closed {
 		return false
 	}
-	armed, err := s.c.srv.notifier.Arm(&s.sleeper, s.c.wire.Transport(), s)
+	already, err := s.c.srv.notifier.Arm(&s.sleeper, s.c.wire.Transport(), s, notify.Readable)
 	if errors.Is(err, notify.ErrUnsupported) {
 		s.now.Store(sleepNever)
 	}
-	if armed {
-		s.now.Store(sleepAsleep)
+	if err != nil || already != 0 {
+		return false
 	}
-	return armed
+	s.now.Store(sleepAsleep)
+	return true
 }
 
 // Wake implements notify.Waker. A call that comes late finds another reader, or wakes the socket once for nothing.
-func (s *sleep) Wake() {
+func (s *sleep) Wake(notify.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wake()

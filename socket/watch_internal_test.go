@@ -67,7 +67,7 @@ func TestSleep_notWhenReadingIsToEnd(t *testing.T) {
 				tell(&c.sleep)
 				if c.sleep.lieDown() || c.sleep.state() == sleepAsleep {
 					t.Errorf("the socket falls asleep, with nobody to wake it")
-					c.sleep.Wake() // for the end of the test
+					c.sleep.Wake(0) // for the end of the test
 				}
 			})
 		})

@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 )
 
-type channel chan struct{}
+type channel chan notify.Event
 
-func (c channel) Wake() { c <- struct{}{} }
+func (c channel) Wake(what notify.Event) { c <- what }
 
 // BenchmarkNotifier_ArmDisarm is what going to sleep costs, without the wake.
 func BenchmarkNotifier_ArmDisarm(b *testing.B) {
@@ -20,8 +20,8 @@ func BenchmarkNotifier_ArmDisarm(b *testing.B) {
 			w := make(channel, 1)
 			b.ReportAllocs()
 			for b.Loop() {
-				if armed, err := n.Arm(&s, c, w); !armed || err != nil {
-					b.Fatal(armed, err)
+				if already, err := n.Arm(&s, c, w, notify.Readable); already != 0 || err != nil {
+					b.Fatal(already, err)
 				}
 				n.Disarm(&s, c)
 			}
@@ -44,8 +44,8 @@ func BenchmarkNotifier_roundTrip(b *testing.B) {
 			p := make([]byte, 1)
 			b.ReportAllocs()
 			for b.Loop() {
-				if armed, err := n.Arm(&s, c, w); !armed || err != nil {
-					b.Fatal(armed, err)
+				if already, err := n.Arm(&s, c, w, notify.Readable); already != 0 || err != nil {
+					b.Fatal(already, err)
 				}
 				if _, err := peer.Write(p); err != nil {
 					b.Fatal(err)
@@ -70,13 +70,11 @@ func BenchmarkNotifier_register(b *testing.B) {
 	c, peer := tr.dial(b)
 	c2, peer2 := tr.dial(b)
 	w := make(channel, 1)
-	if _, err := n.Arm(&keep, c2, w); err != nil {
-		b.Fatal(err)
-	}
+	mustArm(b, &n, &keep, c2, w, notify.Readable)
 	b.ReportAllocs()
 	for b.Loop() {
-		if armed, err := n.Arm(&s, c, w); !armed || err != nil {
-			b.Fatal(armed, err)
+		if already, err := n.Arm(&s, c, w, notify.Readable); already != 0 || err != nil {
+			b.Fatal(already, err)
 		}
 		n.Release(&s, c)
 	}

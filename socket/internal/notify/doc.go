@@ -1,11 +1,11 @@
-// Package notify wakes connections that sleep without a goroutine: who waits
-// for bytes registers a [Waker] with a [Notifier], goes away, and is called
-// when the connection is readable.
+// Package notify wakes connections that nobody reads: whoever waits for bytes
+// registers a [Waker] with a [Notifier], goes away, and is called when the
+// connection is readable. Or, when no bytes are wanted, when the peer has gone.
 //
-//	armed, err := n.Arm(&c.sleeper, c.conn, c)
+//	already, err := n.Arm(&c.sleeper, c.conn, c, notify.Readable)
 //	switch {
 //	case err != nil: // cannot be watched: read with a goroutine
-//	case !armed: // there is something to read now
+//	case already != 0: // there is something to read now
 //	}
 //	...
 //	n.Release(&c.sleeper, c.conn)
@@ -21,8 +21,9 @@
 //   - What an event carries is a slot and the slot's generation, never the
 //     descriptor. Each Arm has a generation of its own, which ends with the
 //     wake, Disarm or Release; an event of an ended generation is dropped.
-//   - A connection is watched level-triggered and one-shot, so bytes that came
-//     before Arm fire at once, and a connection fires once for each Arm.
+//   - A connection is watched level-triggered and one-shot, so what came before
+//     Arm fires at once, and a connection fires once for each Arm. What it is
+//     watched for may change from one Arm to the next.
 //   - Before a connection is closed its slot is released.
 //
 // The goroutine that waits for events is parked in Go's own poller, which

@@ -15,9 +15,6 @@ import (
 // batch is how many events one epoll_wait takes.
 const batch = 128
 
-// readable is what a connection is watched for. Errors and hangups always are.
-const readable = syscall.EPOLLIN | syscall.EPOLLRDHUP | syscall.EPOLLONESHOT
-
 // descriptors watches connections with a descriptor.
 type descriptors struct {
 	mu      sync.Mutex
@@ -49,17 +46,17 @@ func hasDescriptor(conn net.Conn) bool {
 	return false
 }
 
-func (d *descriptors) arm(p *place, conn net.Conn, w Waker) error {
+func (d *descriptors) arm(p *place, conn net.Conn, w Waker, want Event) error {
 	if !hasDescriptor(conn) {
 		return ErrUnsupported
 	}
-	e, generation, err := d.enter(p, w)
+	e, generation, err := d.enter(p, w, want)
 	if err != nil {
 		return err
 	}
 	// From here on p is registered, so that e is not closed. Arming comes last: when
-	// conn is readable already the event comes at once and finds the Waker.
-	if err := e.watch(p, conn, generation); err != nil {
+	// it has happened already the event comes at once and finds the Waker.
+	if err := e.watch(p, conn, generation, want); err != nil {
 		d.release(p)
 		return fmt.Errorf("notify: watch a connection: %w", err)
 	}
@@ -67,7 +64,7 @@ func (d *descriptors) arm(p *place, conn net.Conn, w Waker) error {
 }
 
 // enter registers p and begins its next generation.
-func (d *descriptors) enter(p *place, w Waker) (e *epoll, generation uint32, err error) {
+func (d *descriptors) enter(p *place, w Waker, want Event) (e *epoll, generation uint32, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.epoll == nil {
@@ -81,7 +78,7 @@ func (d *descriptors) enter(p *place, w Waker) (e *epoll, generation uint32, err
 	if p.slot == 0 {
 		p.slot = d.epoll.slots.take()
 	}
-	return d.epoll, d.epoll.slots.arm(p.slot, w), nil
+	return d.epoll, d.epoll.slots.arm(p.slot, w, want), nil
 }
 
 func (d *descriptors) disarm(p *place) bool {
@@ -133,22 +130,23 @@ func (d *descriptors) run(e *epoll) {
 	}
 	for e.raw.Read(take) == nil { // the only error: e is closed
 		for _, event := range events[:n] {
-			if w := d.fired(e, event); w != nil {
-				w.Wake()
+			what := happened(event.Events)
+			if w := d.fired(e, event, what); w != nil {
+				w.Wake(what)
 			}
 		}
 	}
 }
 
 // fired ends the generation that the event is of and returns its Waker, or nil
-// when that generation has ended before.
-func (d *descriptors) fired(e *epoll, event syscall.EpollEvent) Waker {
+// when that generation has ended before, or waits for more.
+func (d *descriptors) fired(e *epoll, event syscall.EpollEvent, what Event) Waker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.epoll != e {
 		return nil
 	}
-	return e.slots.fired(uint32(event.Fd), uint32(event.Pad))
+	return e.slots.fired(uint32(event.Fd), uint32(event.Pad), what)
 }
 
 // newEpoll returns an epoll instance that Go's poller watches.
@@ -189,8 +187,8 @@ func pending(fd int, events []syscall.EpollEvent) int {
 }
 
 // watch arms the descriptor of conn.
-func (e *epoll) watch(p *place, conn net.Conn, generation uint32) error {
-	event := syscall.EpollEvent{Events: readable, Fd: int32(p.slot), Pad: int32(generation)}
+func (e *epoll) watch(p *place, conn net.Conn, generation uint32, want Event) error {
+	event := syscall.EpollEvent{Events: flags(want), Fd: int32(p.slot), Pad: int32(generation)}
 	var failed error
 	err := control(conn, func(fd uintptr) {
 		failed = e.set(int(fd), p.added, &event)

@@ -7,12 +7,13 @@ import (
 	"net"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 )
 
 type nobody struct{ _ int } // of some size, so that each has an address of its own
 
-func (*nobody) Wake() {}
+func (*nobody) Wake(Event) {}
 
 // TestDescriptors_fired gives events of ended generations, which happens only
 // when an event has been taken from the kernel and is not handled yet.
@@ -26,39 +27,46 @@ func TestDescriptors_fired(t *testing.T) {
 	}
 	first, second, third := new(nobody), new(nobody), new(nobody)
 
-	old := sl.arm(number, first)
+	old := sl.arm(number, first, Readable)
 	sl.disarm(number)
-	if w := d.fired(e, event(old)); w != nil {
+	if w := d.fired(e, event(old), Readable); w != nil {
 		t.Errorf("after Disarm: got %v, want nil", w)
 	}
-	disarmed := sl.arm(number, second)
-	if w := d.fired(e, event(old)); w != nil {
+	disarmed := sl.arm(number, second, Readable)
+	if w := d.fired(e, event(old), Readable); w != nil {
 		t.Errorf("of an arming that was taken back: got %v, want nil", w)
 	}
-	if w := d.fired(new(epoll), event(disarmed)); w != nil {
+	if w := d.fired(new(epoll), event(disarmed), Readable); w != nil {
 		t.Errorf("of another epoll: got %v, want nil", w)
 	}
-	if w := d.fired(e, event(disarmed)); w != Waker(second) {
+	if w := d.fired(e, event(disarmed), Readable); w != Waker(second) {
 		t.Errorf("of this arming: got %v, want its Waker", w)
 	}
-	if w := d.fired(e, event(disarmed)); w != nil {
+	if w := d.fired(e, event(disarmed), Readable); w != nil {
 		t.Errorf("a second time: got %v, want nil", w)
 	}
-	last := sl.arm(number, second)
+	hung := sl.arm(number, third, Gone)
+	if w := d.fired(e, event(hung), HalfClosed); w != nil {
+		t.Errorf("of a half close, armed for a reset: got %v, want nil", w)
+	}
+	if w := d.fired(e, event(hung), Gone); w != Waker(third) {
+		t.Errorf("of a reset after it: got %v, want its Waker", w)
+	}
+	last := sl.arm(number, second, Readable)
 	sl.give(number)
 	if again := sl.take(); again != number {
 		t.Fatalf("got slot %d, want the one that was given back, %d", again, number)
 	}
-	sl.arm(number, third)
+	sl.arm(number, third, Readable)
 	for _, gone := range []uint32{old, disarmed, last} { // of a chunk that was made anew
-		if w := d.fired(e, event(gone)); w != nil {
+		if w := d.fired(e, event(gone), Readable); w != nil {
 			t.Errorf("generation %d, of a connection that is gone: got %v, want nil", gone, w)
 		}
 	}
 	sl.disarm(number)
-	last = sl.arm(number, second)
+	last = sl.arm(number, second, Readable)
 	sl.give(number)
-	if w := d.fired(e, event(last)); w != nil {
+	if w := d.fired(e, event(last), Readable); w != nil {
 		t.Errorf("of a connection that is gone, with its chunk: got %v, want nil", w)
 	}
 }
@@ -146,11 +154,11 @@ func TestDescriptors_giveSlotsBack(t *testing.T) {
 	c, peer := loopback(t)
 	var d descriptors
 	var keep, p place
-	if err := d.arm(&keep, peer, new(nobody)); err != nil {
+	if err := d.arm(&keep, peer, new(nobody), Readable); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 * chunkSize {
-		if err := d.arm(&p, c, new(nobody)); err != nil {
+		if err := d.arm(&p, c, new(nobody), Readable); err != nil {
 			t.Fatal(err)
 		}
 		d.release(&p)
@@ -180,7 +188,7 @@ func TestEpoll_firesOnceForEachArming(t *testing.T) {
 	p := place{slot: 1}
 	events := make([]syscall.EpollEvent, 2)
 	for generation := range uint32(3) {
-		if err := e.watch(&p, c, generation); err != nil {
+		if err := e.watch(&p, c, generation, Readable); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.raw.Read(func(fd uintptr) bool { return pending(int(fd), events) == 1 }); err != nil {
@@ -192,6 +200,72 @@ func TestEpoll_firesOnceForEachArming(t *testing.T) {
 		if n := pending(e.fd, events); n != 0 {
 			t.Errorf("%d events before the next arming, want 0", n)
 		}
+	}
+}
+
+// TestEpoll_hangUpsFireOnce: neither bytes, nor a half close that is known, nor the orderly end of both directions fire
+// on, which would keep a processor busy. The kernel tells of the reset all the same.
+func TestEpoll_hangUpsFireOnce(t *testing.T) {
+	c, peer := loopback(t)
+	e, err := newEpoll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = e.file.Close() }()
+	p := place{slot: 1}
+	events := make([]syscall.EpollEvent, 2)
+	watch := func(want Event) {
+		t.Helper()
+		if err := e.watch(&p, c, 7, want); err != nil {
+			t.Fatal(err)
+		}
+		if p.slot != 1 || !p.added {
+			t.Errorf("armed for %v: got %+v, want the same slot, in the set", want, p)
+		}
+	}
+	fires := func(when string, want Event) {
+		t.Helper()
+		_ = e.file.SetReadDeadline(time.Now().Add(20 * time.Second)) // a test that fails does not hang
+		if err := e.raw.Read(func(fd uintptr) bool { return pending(int(fd), events) == 1 }); err != nil {
+			t.Fatalf("%s: %v", when, err)
+		}
+		if got := happened(events[0].Events); got != want {
+			t.Errorf("%s: got %v (flags %#x), want %v", when, got, events[0].Events, want)
+		}
+	}
+	silent := func(when string) {
+		t.Helper()
+		if n := pending(e.fd, events); n != 0 {
+			t.Errorf("%s: %d events, want 0", when, n)
+		}
+	}
+	if _, err := peer.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	watch(Readable)
+	fires("bytes", Readable)
+	watch(HalfClosed)
+	silent("bytes, armed for a half close")
+	if err := peer.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	fires("half close", HalfClosed)
+	silent("half close, told")
+	watch(Gone)
+	silent("half close, armed for a reset")
+	watch(HalfClosed)
+	fires("half close, armed for it again", HalfClosed)
+	watch(Gone)
+	if err := peer.(*net.TCPConn).SetLinger(0); err != nil {
+		t.Fatal(err)
+	}
+	_ = peer.Close()
+	fires("reset", Gone)
+	silent("reset, told")
+	watch(Readable)
+	fires("reset, armed for bytes", Gone)
+	if n, err := c.Read(make([]byte, 2)); n != 1 {
+		t.Errorf("read after the reset: got %d bytes, %v, want 1", n, err) // as Linux does it
 	}
 }
 

@@ -4,34 +4,32 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 )
 
-// flag is a Waker that counts.
-type flag struct {
-	wakes atomic.Int32
-	c     chan struct{}
-}
+// events are all that can be waited for.
+var events = []notify.Event{notify.Readable, notify.HalfClosed, notify.Gone}
 
-func newFlag() *flag { return &flag{c: make(chan struct{}, 100)} }
+// flag is a Waker that keeps what it was told.
+type flag struct{ c chan notify.Event }
 
-func (f *flag) Wake() {
-	f.wakes.Add(1)
-	f.c <- struct{}{}
-}
+func newFlag() *flag { return &flag{c: make(chan notify.Event, 100)} }
 
-// want fails the test when no wake comes.
-func (f *flag) want(t *testing.T) {
+func (f *flag) Wake(what notify.Event) { f.c <- what }
+
+// want fails the test when no wake comes, and returns what the wake has told.
+func (f *flag) want(t *testing.T) (what notify.Event) {
 	t.Helper()
 	select {
-	case <-f.c:
+	case what = <-f.c:
 	case <-time.After(20 * time.Second):
 		t.Fatal("no wake")
 	}
+	return what
 }
 
 // none fails the test when there was a wake. The caller has made sure that one
@@ -40,6 +38,14 @@ func (f *flag) none(t *testing.T) {
 	t.Helper()
 	if len(f.c) > 0 {
 		t.Fatal("a wake that must not be")
+	}
+}
+
+// mustArm fails the test when c is not armed.
+func mustArm(t testing.TB, n *notify.Notifier, s *notify.Sleeper, c net.Conn, w notify.Waker, want notify.Event) {
+	t.Helper()
+	if already, err := n.Arm(s, c, w, want); already != 0 || err != nil {
+		t.Fatalf("Arm for %v: got %v, %v, want armed", want, already, err)
 	}
 }
 
@@ -54,13 +60,17 @@ type halfCloser interface {
 type transport struct {
 	name  string
 	dial  func(t testing.TB) (c, peer halfCloser)
-	reset func(c halfCloser)
+	reset func(c, peer halfCloser) // by the peer
 }
 
 func transports(t testing.TB) []transport {
-	lingerless := func(c halfCloser) {
-		_ = c.(*net.TCPConn).SetLinger(0)
-		_ = c.Close()
+	lingerless := func(_, peer halfCloser) {
+		_ = peer.(*net.TCPConn).SetLinger(0)
+		_ = peer.Close()
+	}
+	unread := func(c, peer halfCloser) {
+		_, _ = c.Write([]byte("unread"))
+		_ = peer.Close()
 	}
 	tcp := listener(t, "tcp", "127.0.0.1:0")
 	dir, err := os.MkdirTemp("", "notify")
@@ -71,8 +81,8 @@ func transports(t testing.TB) []transport {
 	unix := listener(t, "unix", filepath.Join(dir, "s"))
 	return []transport{
 		{"tcp", func(t testing.TB) (c, peer halfCloser) { return dial(t, tcp) }, lingerless},
-		{"unix", func(t testing.TB) (c, peer halfCloser) { return dial(t, unix) }, func(c halfCloser) { _ = c.Close() }},
-		{"pipe", func(testing.TB) (c, peer halfCloser) { return pipe.New(0) }, func(c halfCloser) { c.(*pipe.Conn).Reset() }},
+		{"unix", func(t testing.TB) (c, peer halfCloser) { return dial(t, unix) }, unread},
+		{"pipe", func(testing.TB) (c, peer halfCloser) { return pipe.New(0) }, func(_, peer halfCloser) { peer.(*pipe.Conn).Reset() }},
 	}
 }
 

@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,23 +11,32 @@ import (
 // [Supported] is false. It wraps [errors.ErrUnsupported].
 var ErrUnsupported = fmt.Errorf("notify: the connection cannot be watched: %w", errors.ErrUnsupported)
 
-// Waker is who is told that a connection is readable. Wake must not block; it
-// is called with no lock held that this package or a connection knows of.
-type Waker = interface{ Wake() }
+// Waker is who is told what has happened to a connection, which is what it was
+// armed for or more. Wake must not block; it is called with no lock held that
+// this package or a connection knows of.
+//
+// Once [Notifier.Disarm] was too late, its Wake may come when the connection is
+// armed anew. It tells the truth, but perhaps less than is waited for now. A Wake
+// that arms again ignores such a one, and calls Disarm first.
+type Waker = interface{ Wake(what Event) }
 
 // memory is a connection that calls the Waker itself, such as those of package
-// pipe. NotifyReadable registers w for one call and returns true, or returns
-// false when a read would not block. ForgetReadable takes the Waker back and
-// tells whether there was one.
+// pipe. Notify registers w for one call and returns 0, or returns what has
+// happened when that is want or more. Forget takes the Waker back and tells
+// whether there was one.
 type memory interface {
-	NotifyReadable(w Waker) bool
-	ForgetReadable() bool
+	Notify(w Waker, want Event) (already Event)
+	Forget() bool
 }
 
-// Supported reports whether [Notifier.Arm] can watch conn: a connection in
-// memory, and on Linux a [*net.TCPConn] or a [*net.UnixConn]. A connection that
-// wraps one of these two is not supported, since it may hold bytes that it has
-// read already.
+// Supported reports whether [Notifier.Arm] can watch conn for [Readable]: a
+// connection in memory, and on Linux a [*net.TCPConn] or a [*net.UnixConn]. A
+// connection that wraps one of these two is not supported, since it may hold
+// bytes that it has read already.
+//
+// For [HalfClosed] and [Gone] a [*tls.Conn] over such a connection can be watched
+// as well: they are of the connection that it runs over, and do not depend on what
+// it holds.
 func Supported(conn net.Conn) bool {
 	if _, ok := conn.(memory); ok {
 		return true
@@ -34,14 +44,15 @@ func Supported(conn net.Conn) bool {
 	return hasDescriptor(conn)
 }
 
-// Notifier tells when connections become readable. The zero value works. All
+// Notifier tells when connections become readable, or when their peers have
+// gone. The zero value works. All
 // methods may be called from any goroutine at the same time.
 //
 // It has one epoll descriptor and one goroutine from the first Arm of a
 // connection with a descriptor until all of them are released, and none
 // otherwise; connections in memory need neither. Wakers of descriptors are
 // called on that goroutine, one after the other; those of connections in memory
-// on the goroutine that made them readable.
+// on the goroutine that made it happen.
 type Notifier struct {
 	descriptors descriptors
 }
@@ -54,33 +65,47 @@ type Sleeper struct {
 	place place
 }
 
-// Arm has w.Wake called once, soon after conn is readable: bytes wait, the peer
-// has ended its direction or all, or the connection has failed. Bytes that came
-// before count. With a descriptor, Wake may be called before Arm returns, and a
-// read deadline that passes is not noticed.
+// Arm has w.Wake called once, soon after want, or more, has happened to conn. What
+// happened before counts. With a descriptor, Wake may be called before Arm
+// returns, and a read deadline that passes is not noticed.
 //
-// When armed is false and err nil, conn, which is in memory, is readable
-// already and w was not registered. An error says that conn cannot be watched,
-// for example because it is closed or there are no descriptors left for epoll;
-// nothing is registered then, and a later Arm may work.
+// Where conn is not read, arm it for HalfClosed: bytes do not wake then. After the
+// half close, arm it for Gone, which tells of the reset that may follow and not of
+// the half close again. A peer that has sent more than the kernel holds for the
+// reader is not seen to half close before that was read; its reset is. A peer that
+// is cut off is seen when TCP gives up, by keep-alive or by what waits to be sent.
 //
-// Arming again before the wake or a [Notifier.Disarm] panics.
-func (n *Notifier) Arm(s *Sleeper, conn net.Conn, w Waker) (armed bool, err error) {
+// When already is not 0, that has happened to conn, which is in memory, and w was
+// not registered. An error says that conn cannot be watched, for example because
+// it is closed or there are no descriptors left for epoll; nothing is registered
+// then, and a later Arm may work.
+//
+// Arming again before the wake or a [Notifier.Disarm] panics. After that it may be
+// for another Event.
+func (n *Notifier) Arm(s *Sleeper, conn net.Conn, w Waker, want Event) (already Event, err error) {
+	if want > Readable {
+		conn = carrier(conn)
+	}
 	if m, ok := conn.(memory); ok {
-		return m.NotifyReadable(w), nil
+		return m.Notify(w, want), nil
 	}
-	if err := n.descriptors.arm(&s.place, conn, w); err != nil {
-		return false, err
+	return 0, n.descriptors.arm(&s.place, conn, w, want)
+}
+
+// carrier is the connection whose end is that of conn.
+func carrier(conn net.Conn) net.Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		return t.NetConn()
 	}
-	return true, nil
+	return conn
 }
 
 // Disarm takes the last Arm back. True: w.Wake will not be called. False: s was
 // not armed, or Wake has been or is being called. The Notifier keeps a place for
 // conn, until Release.
 func (n *Notifier) Disarm(s *Sleeper, conn net.Conn) bool {
-	if m, ok := conn.(memory); ok {
-		return m.ForgetReadable()
+	if m, ok := carrier(conn).(memory); ok {
+		return m.Forget()
 	}
 	return n.descriptors.disarm(&s.place)
 }
@@ -89,8 +114,8 @@ func (n *Notifier) Disarm(s *Sleeper, conn net.Conn) bool {
 // when Arm was ever called with s. After it nothing is called, apart from a
 // Wake that has begun. Calling it again does nothing.
 func (n *Notifier) Release(s *Sleeper, conn net.Conn) {
-	if m, ok := conn.(memory); ok {
-		m.ForgetReadable()
+	if m, ok := carrier(conn).(memory); ok {
+		m.Forget()
 		return
 	}
 	n.descriptors.release(&s.place)

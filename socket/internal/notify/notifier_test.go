@@ -29,26 +29,24 @@ func eachTransport(t *testing.T, f func(t *testing.T, tr transport, n *notify.No
 }
 
 func TestNotifier_wakes(t *testing.T) {
-	write := func(_ transport, peer halfCloser) { _, _ = peer.Write([]byte("x")) }
+	write := func(_ transport, _, peer halfCloser) { _, _ = peer.Write([]byte("x")) }
 	for _, tt := range []struct {
 		name  string
-		event func(tr transport, peer halfCloser)
+		event func(tr transport, c, peer halfCloser)
 	}{
 		{"bytes", write},
-		{"half close", func(_ transport, peer halfCloser) { _ = peer.CloseWrite() }},
-		{"close", func(_ transport, peer halfCloser) { _ = peer.Close() }},
-		{"reset", func(tr transport, peer halfCloser) { tr.reset(peer) }},
-		{"bytes and close", func(tr transport, peer halfCloser) { write(tr, peer); _ = peer.Close() }},
+		{"half close", func(_ transport, _, peer halfCloser) { _ = peer.CloseWrite() }},
+		{"close", func(_ transport, _, peer halfCloser) { _ = peer.Close() }},
+		{"reset", func(tr transport, c, peer halfCloser) { tr.reset(c, peer) }},
+		{"bytes and close", func(tr transport, c, peer halfCloser) { write(tr, c, peer); _ = peer.Close() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Run("after Arm", func(t *testing.T) {
 				eachTransport(t, func(t *testing.T, tr transport, n *notify.Notifier, c, peer halfCloser) {
 					var s notify.Sleeper
 					f := newFlag()
-					if armed, err := n.Arm(&s, c, f); !armed || err != nil {
-						t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-					}
-					tt.event(tr, peer)
+					mustArm(t, n, &s, c, f, notify.Readable)
+					tt.event(tr, c, peer)
 					f.want(t)
 					if n.Disarm(&s, c) {
 						t.Error("Disarm after the wake: got true, want false")
@@ -61,12 +59,12 @@ func TestNotifier_wakes(t *testing.T) {
 				eachTransport(t, func(t *testing.T, tr transport, n *notify.Notifier, c, peer halfCloser) {
 					var s notify.Sleeper
 					f := newFlag()
-					tt.event(tr, peer)
-					armed, err := n.Arm(&s, c, f)
-					if err != nil || armed != (tr.name != "pipe") {
-						t.Fatalf("Arm: got %v, %v, want armed with a descriptor only", armed, err)
+					tt.event(tr, c, peer)
+					already, err := n.Arm(&s, c, f, notify.Readable)
+					if err != nil || (already == 0) != (tr.name != "pipe") {
+						t.Fatalf("Arm: got %v, %v, want armed with a descriptor only", already, err)
 					}
-					if armed {
+					if already == 0 {
 						f.want(t)
 					}
 					n.Release(&s, c)
@@ -83,9 +81,7 @@ func TestNotifier_wakesOnceForEachArm(t *testing.T) {
 		f := newFlag()
 		p := make([]byte, 10)
 		for range 100 {
-			if armed, err := n.Arm(&s, c, f); !armed || err != nil {
-				t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-			}
+			mustArm(t, n, &s, c, f, notify.Readable)
 			for range 2 { // the second finds it disarmed
 				if _, err := peer.Write([]byte("12345")); err != nil {
 					t.Fatal(err)
@@ -113,9 +109,7 @@ func TestNotifier_Disarm(t *testing.T) {
 		}
 		gone, f := newFlag(), newFlag()
 		for range 10 {
-			if armed, err := n.Arm(&s, c, gone); !armed || err != nil {
-				t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-			}
+			mustArm(t, n, &s, c, gone, notify.Readable)
 			if !n.Disarm(&s, c) {
 				t.Error("Disarm: got false, want true")
 			}
@@ -129,9 +123,7 @@ func TestNotifier_Disarm(t *testing.T) {
 		// The event of the ended generation is dropped, before that of another
 		// connection.
 		c2, peer2 := tr.dial(t)
-		if armed, err := n.Arm(&other, c2, f); !armed || err != nil {
-			t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-		}
+		mustArm(t, n, &other, c2, f, notify.Readable)
 		_ = peer2.Close()
 		f.want(t)
 		gone.none(t)
@@ -147,9 +139,7 @@ func TestNotifier_Release(t *testing.T) {
 		n.Release(&s, c) // never armed
 		f := newFlag()
 		for range 3 { // the last Release ends the goroutine, the next Arm starts one
-			if armed, err := n.Arm(&s, c, f); !armed || err != nil {
-				t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-			}
+			mustArm(t, n, &s, c, f, notify.Readable)
 			n.Release(&s, c)
 			n.Release(&s, c)
 			n.Wait()
@@ -174,7 +164,7 @@ type inWake struct {
 	done chan struct{}
 }
 
-func (w *inWake) Wake() {
+func (w *inWake) Wake(notify.Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.n.Release(&w.s, w.c)
@@ -185,10 +175,10 @@ func TestNotifier_ReleaseInWake(t *testing.T) {
 	eachTransport(t, func(t *testing.T, _ transport, n *notify.Notifier, c, peer halfCloser) {
 		w := &inWake{n: n, c: c, done: make(chan struct{})}
 		w.mu.Lock()
-		armed, err := n.Arm(&w.s, c, w)
+		already, err := n.Arm(&w.s, c, w, notify.Readable)
 		w.mu.Unlock()
-		if !armed || err != nil {
-			t.Fatalf("Arm: got %v, %v, want armed", armed, err)
+		if already != 0 || err != nil {
+			t.Fatalf("Arm: got %v, %v, want armed", already, err)
 		}
 		if _, err := peer.Write([]byte("x")); err != nil {
 			t.Fatal(err)
@@ -200,16 +190,14 @@ func TestNotifier_ReleaseInWake(t *testing.T) {
 func TestNotifier_ArmOfWhatIsArmedPanics(t *testing.T) {
 	eachTransport(t, func(t *testing.T, _ transport, n *notify.Notifier, c, _ halfCloser) {
 		var s notify.Sleeper
-		if armed, err := n.Arm(&s, c, newFlag()); !armed || err != nil {
-			t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-		}
+		mustArm(t, n, &s, c, newFlag(), notify.Readable)
 		func() {
 			defer func() {
 				if recover() == nil {
 					t.Error("the second Arm did not panic")
 				}
 			}()
-			_, _ = n.Arm(&s, c, newFlag())
+			_, _ = n.Arm(&s, c, newFlag(), notify.HalfClosed)
 		}()
 		n.Release(&s, c)
 	})
@@ -220,9 +208,11 @@ func TestNotifier_closedConn(t *testing.T) {
 		var s notify.Sleeper
 		f := newFlag()
 		_ = c.Close()
-		armed, err := n.Arm(&s, c, f)
-		if armed || tr.name != "pipe" && !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Arm of a closed connection: got %v, %v, want net.ErrClosed", armed, err)
+		for _, want := range events {
+			already, err := n.Arm(&s, c, f, want)
+			if tr.name == "pipe" && already != notify.Gone || tr.name != "pipe" && !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Arm of a closed connection: got %v, %v, want net.ErrClosed, or gone in memory", already, err)
+			}
 		}
 		n.Wait() // nothing is registered
 		f.none(t)
@@ -238,23 +228,32 @@ func TestSupported(t *testing.T) {
 		if !notify.Supported(c) {
 			t.Errorf("%s: got false, want true", tr.name)
 		}
-		for _, wrapped := range []net.Conn{wrapper{c}, tls.Server(c, &tls.Config{})} {
-			if notify.Supported(wrapped) {
-				t.Errorf("%s in a %T: got true, want false", tr.name, wrapped)
+		overTLS := tls.Server(c, &tls.Config{})
+		unsupported(t, overTLS, notify.Readable)
+		for _, wrapped := range []net.Conn{wrapper{c}, tls.Server(wrapper{c}, &tls.Config{})} {
+			for _, want := range events {
+				unsupported(t, wrapped, want)
 			}
-			var n notify.Notifier
-			var s notify.Sleeper
-			if armed, err := n.Arm(&s, wrapped, newFlag()); armed || !errors.Is(err, notify.ErrUnsupported) {
-				t.Errorf("Arm of %s in a %T: got %v, %v, want ErrUnsupported", tr.name, wrapped, armed, err)
-			}
-			if n.Disarm(&s, wrapped) {
-				t.Errorf("Disarm of %s in a %T: got true, want false", tr.name, wrapped)
-			}
-			n.Release(&s, wrapped)
-			n.Wait()
 		}
 		_, _ = c.Close(), peer.Close()
 	}
+}
+
+func unsupported(t *testing.T, c net.Conn, want notify.Event) {
+	t.Helper()
+	if notify.Supported(c) {
+		t.Errorf("Supported(%T): got true, want false", c)
+	}
+	var n notify.Notifier
+	var s notify.Sleeper
+	if already, err := n.Arm(&s, c, newFlag(), want); already != 0 || !errors.Is(err, notify.ErrUnsupported) {
+		t.Errorf("Arm of a %T, %v: got %v, %v, want ErrUnsupported", c, want, already, err)
+	}
+	if n.Disarm(&s, c) {
+		t.Errorf("Disarm of a %T: got true, want false", c)
+	}
+	n.Release(&s, c)
+	n.Wait()
 }
 
 // TestNotifier_bubble shows that connections in memory start nothing: a
@@ -264,10 +263,8 @@ func TestNotifier_bubble(t *testing.T) {
 		var n notify.Notifier
 		var s notify.Sleeper
 		c, peer := pipe.New(0)
-		f := &flag{c: make(chan struct{}, 1)}
-		if armed, err := n.Arm(&s, c, f); !armed || err != nil {
-			t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-		}
+		f := newFlag()
+		mustArm(t, &n, &s, c, f, notify.Readable)
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		f.none(t)

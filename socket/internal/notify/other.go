@@ -11,7 +11,7 @@ type place struct{}
 
 func hasDescriptor(net.Conn) bool { return false }
 
-func (*descriptors) arm(*place, net.Conn, Waker) error { return ErrUnsupported }
-func (*descriptors) disarm(*place) bool                { return false }
-func (*descriptors) release(*place)                    {}
-func (*descriptors) wait()                             {}
+func (*descriptors) arm(*place, net.Conn, Waker, Event) error { return ErrUnsupported }
+func (*descriptors) disarm(*place) bool                       { return false }
+func (*descriptors) release(*place)                           {}
+func (*descriptors) wait()                                    {}

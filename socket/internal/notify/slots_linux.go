@@ -28,6 +28,7 @@ const full = 1<<chunkSize - 1
 type slot struct {
 	waker      Waker  // nil: not armed
 	generation uint32 // of the last arming
+	want       Event  // likewise
 }
 
 // at returns the slot with a number; nil when its chunk was given back.
@@ -79,13 +80,13 @@ func (s *slots) give(number uint32) {
 }
 
 // arm begins a generation of a taken slot.
-func (s *slots) arm(number uint32, w Waker) (generation uint32) {
+func (s *slots) arm(number uint32, w Waker, want Event) (generation uint32) {
 	sl := s.at(number)
 	if sl.waker != nil {
 		panic("notify: Arm of what is armed")
 	}
 	s.generation++
-	sl.generation, sl.waker = s.generation, w
+	sl.generation, sl.waker, sl.want = s.generation, w, want
 	return sl.generation
 }
 
@@ -97,9 +98,10 @@ func (s *slots) disarm(number uint32) Waker {
 	return w
 }
 
-// fired is disarm for an event of a generation, which may have ended long ago.
-func (s *slots) fired(number, generation uint32) Waker {
-	if sl := s.at(number); sl == nil || sl.generation != generation {
+// fired is disarm for an event of a generation, which may have ended long ago, when what has happened is what was
+// wanted.
+func (s *slots) fired(number, generation uint32, what Event) Waker {
+	if sl := s.at(number); sl == nil || sl.generation != generation || what < sl.want {
 		return nil
 	}
 	return s.disarm(number)

@@ -48,7 +48,7 @@ const (
 	atMost outcome = "at most once" // released, perhaps after the call has begun
 )
 
-func (w *wake) Wake() {
+func (w *wake) Wake(notify.Event) {
 	if !w.event.Load() {
 		w.early.Store(true)
 	}
@@ -64,11 +64,11 @@ func (s *sleeper) arm(t *testing.T, w *wake) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.wakes = append(s.wakes, w)
-	armed, err := s.n.Arm(&s.place, s.c, w)
+	already, err := s.n.Arm(&s.place, s.c, w, notify.Readable)
 	if err != nil {
 		t.Errorf("Arm: %v", err)
 	}
-	return armed
+	return already == 0
 }
 
 func (s *sleeper) disarm() bool {
@@ -116,7 +116,7 @@ func (s *sleeper) life(t *testing.T, rnd *rand.Rand) {
 			case 4:
 				_ = peer.Close()
 			case 5:
-				s.tr.reset(peer)
+				s.tr.reset(c, peer)
 			}
 		}
 		switch when {
@@ -184,6 +184,18 @@ func stressFor() time.Duration {
 	return 300 * time.Millisecond
 }
 
+// oneAtATime dials one connection at a time, so that both ends belong together.
+func oneAtATime(tr transport) transport {
+	var dialling sync.Mutex
+	locked := tr
+	locked.dial = func(t testing.TB) (c, peer halfCloser) {
+		dialling.Lock()
+		defer dialling.Unlock()
+		return tr.dial(t)
+	}
+	return locked
+}
+
 func TestNotifier_stress(t *testing.T) {
 	const conns = 40
 	for _, tr := range transports(t) {
@@ -192,13 +204,7 @@ func TestNotifier_stress(t *testing.T) {
 			var wg sync.WaitGroup
 			var lives atomic.Int64
 			until := time.Now().Add(stressFor())
-			var dialling sync.Mutex // one at a time, so that both ends belong together
-			locked := tr
-			locked.dial = func(t testing.TB) (c, peer halfCloser) {
-				dialling.Lock()
-				defer dialling.Unlock()
-				return tr.dial(t)
-			}
+			locked := oneAtATime(tr)
 			sleepers := make([]*sleeper, conns)
 			for i := range sleepers {
 				s := &sleeper{n: &n, tr: locked}
@@ -231,7 +237,7 @@ func TestNotifier_manyAtOnce(t *testing.T) {
 	const conns = 1500
 	tr := transports(t)[1] // unix: no ports
 	var n notify.Notifier
-	f := &flag{c: make(chan struct{}, conns+1)}
+	f := &flag{c: make(chan notify.Event, conns+1)}
 	type end struct {
 		s       notify.Sleeper
 		c, peer halfCloser
@@ -243,9 +249,7 @@ func TestNotifier_manyAtOnce(t *testing.T) {
 	}
 	for round := range 3 {
 		for i := range ends {
-			if armed, err := n.Arm(&ends[i].s, ends[i].c, f); !armed || err != nil {
-				t.Fatalf("Arm: got %v, %v, want armed", armed, err)
-			}
+			mustArm(t, &n, &ends[i].s, ends[i].c, f, notify.Readable)
 		}
 		var wg sync.WaitGroup
 		for g := range 4 {
@@ -282,11 +286,11 @@ func TestNotifier_descriptorOfAnother(t *testing.T) {
 	wrong, right := newFlag(), newFlag()
 	var keep, first, second notify.Sleeper
 	k, kpeer := tr.dial(t)
-	if _, err := n.Arm(&keep, k, newFlag()); err != nil { // so that epoll stays
+	if _, err := n.Arm(&keep, k, newFlag(), notify.Readable); err != nil { // so that epoll stays
 		t.Fatal(err)
 	}
 	c, peer := tr.dial(t)
-	if _, err := n.Arm(&first, c, wrong); err != nil {
+	if _, err := n.Arm(&first, c, wrong, notify.Readable); err != nil {
 		t.Fatal(err)
 	}
 	fd := descriptor(t, c)
@@ -296,7 +300,7 @@ func TestNotifier_descriptorOfAnother(t *testing.T) {
 	if got, other := descriptor(t, c), descriptor(t, peer); got != fd && other != fd {
 		t.Logf("descriptors %d and %d, not %d again", got, other, fd)
 	}
-	if _, err := n.Arm(&second, c, right); err != nil {
+	if _, err := n.Arm(&second, c, right, notify.Readable); err != nil {
 		t.Fatal(err)
 	}
 	_ = peer.Close()
@@ -325,16 +329,16 @@ func TestNotifier_noDescriptorForEpoll(t *testing.T) {
 	var s notify.Sleeper
 	c, peer := tr.dial(t)
 	files := exhaust(t)
-	armed, err := n.Arm(&s, c, newFlag())
+	already, err := n.Arm(&s, c, newFlag(), notify.Readable)
 	for _, f := range files {
 		_ = f.Close()
 	}
-	if armed || !errors.Is(err, syscall.EMFILE) {
-		t.Errorf("Arm without a descriptor left: got %v, %v, want EMFILE", armed, err)
+	if already != 0 || !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("Arm without a descriptor left: got %v, %v, want EMFILE", already, err)
 	}
 	f := newFlag()
-	if armed, err := n.Arm(&s, c, f); !armed || err != nil {
-		t.Errorf("Arm when there are descriptors again: got %v, %v, want armed", armed, err)
+	if already, err := n.Arm(&s, c, f, notify.Readable); already != 0 || err != nil {
+		t.Errorf("Arm when there are descriptors again: got %v, %v, want armed", already, err)
 	}
 	_ = peer.Close()
 	f.want(t)

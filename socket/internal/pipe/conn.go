@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/notify"
 )
 
 // defaultBuffer is what one direction holds when no size is given.
@@ -35,14 +37,15 @@ type Conn struct {
 	received ring
 	read     gate
 	write    gate
-	waker    Waker // nil: nobody waits for c to become readable
+	waker    notify.Waker // nil: nobody waits for c without a goroutine
 
 	addr  Addr
 	limit uint32 // most bytes that wait in received
 
-	writing     bool // a Write is in progress, perhaps blocked
-	eof         bool // the peer sends nothing more
-	reset       bool // the peer aborted the connection
+	want        notify.Event // what waker waits for
+	writing     bool         // a Write is in progress, perhaps blocked
+	eof         bool         // the peer sends nothing more
+	reset       bool         // the peer aborted the connection
 	writeClosed bool
 	closed      bool
 }
@@ -170,7 +173,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 		switch {
 		case n == len(p):
 			return n, nil
-		case c.peer.waker != nil && c.peer.readable():
+		case c.peer.isDue():
 			c.unlock() // calls it, which must not wait until there is room again
 			c.pair.mu.Lock()
 		default:

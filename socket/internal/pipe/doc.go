@@ -14,8 +14,9 @@
 //
 // A silent pipe holds no buffer: memory is allocated by the first byte that
 // waits in a direction and given back with the last one that is read. A timer
-// runs only while a call with a deadline, or a [Waker] with one, waits. Whoever has
-// no goroutine to spare for a Read registers a Waker with [Conn.NotifyReadable].
+// runs only while a call with a deadline, or a Waker with one, waits.
+// Whoever has no goroutine to spare for a Read registers a Waker with
+// [Conn.Notify].
 //
 // Where it differs from TCP:
 //   - Nothing is under way: what was written is in the peer's buffer, and a

@@ -1,52 +1,67 @@
 package pipe
 
-// Waker is who is told that a Conn can be read; see [Conn.NotifyReadable].
-type Waker = interface{ Wake() }
+import "github.com/troupe-dev/troupe/socket/internal/notify"
 
 // Readable reports whether a Read would not block: data, the end of the stream,
 // a reset or an expired deadline waits, or c is closed.
 func (c *Conn) Readable() bool {
 	c.pair.mu.Lock()
 	defer c.unlock()
-	return c.readable()
+	return c.happened() != 0
 }
 
-// NotifyReadable registers w: w.Wake is called once, as soon as a Read would
-// not block, and w is forgotten before that. When a Read would not block
-// already it returns false and registers nothing.
+// Notify registers w: w.Wake is called once, as soon as want, or more, has
+// happened to c, and w is forgotten before that. When it has happened already,
+// Notify returns what has, and registers nothing.
 //
-// Wake is called with no lock held, on the goroutine that made c readable: in
-// the peer's Write, Close, CloseWrite or Reset, in c's own Close or
+// An expired read deadline counts as [notify.Readable], a Close of the peer that
+// has read everything as [notify.HalfClosed], until something is written to it,
+// and c's own Close as [notify.Gone].
+//
+// Wake is called with no lock held, on the goroutine that made it happen: in
+// the peer's Write, Close, CloseWrite or Reset, in c's own Write, Close, Reset or
 // SetReadDeadline, or on a timer's when the deadline passes. It must not
 // block. Registering a second Waker panics.
-func (c *Conn) NotifyReadable(w Waker) bool {
+func (c *Conn) Notify(w notify.Waker, want notify.Event) (already notify.Event) {
 	c.pair.mu.Lock()
 	defer c.unlock()
 	if c.waker != nil {
-		panic("pipe: NotifyReadable while a Waker is registered")
+		panic("pipe: Notify while a Waker is registered")
 	}
-	if c.readable() {
-		return false
+	if what := c.happened(); what >= want {
+		return what
 	}
-	c.waker = w
+	c.waker, c.want = w, want
 	c.read.arm(c)
-	return true
+	return 0
 }
 
-// ForgetReadable takes the Waker back and reports whether there was one: if so
-// it will not be called; if not it was never registered, or Wake has been or is
-// being called.
-func (c *Conn) ForgetReadable() bool {
+// Forget takes the Waker back and reports whether there was one: if so it will
+// not be called; if not it was never registered, or Wake has been or is being
+// called.
+func (c *Conn) Forget() bool {
 	c.pair.mu.Lock()
 	defer c.unlock()
 	return c.takeWaker() != nil
 }
 
-func (c *Conn) readable() bool {
-	return c.closed || c.reset || c.received.n > 0 || c.eof || c.read.expired(c.pair)
+// happened is what a Waker can be told.
+func (c *Conn) happened() notify.Event {
+	switch {
+	case c.closed, c.reset:
+		return notify.Gone
+	case c.eof:
+		return notify.HalfClosed
+	case c.received.n > 0, c.read.expired(c.pair):
+		return notify.Readable
+	}
+	return 0
 }
 
-func (c *Conn) takeWaker() Waker {
+// isDue reports whether it is time to call the Waker.
+func (c *Conn) isDue() bool { return c.waker != nil && c.happened() >= c.want }
+
+func (c *Conn) takeWaker() notify.Waker {
 	w := c.waker
 	if w != nil {
 		c.waker = nil
@@ -55,23 +70,23 @@ func (c *Conn) takeWaker() Waker {
 	return w
 }
 
-// due takes the Waker when it is time to call it.
-func (c *Conn) due() Waker {
-	if c.waker == nil || !c.readable() {
-		return nil
+// due takes the Waker, if it is time to call it.
+func (c *Conn) due() (notify.Waker, notify.Event) {
+	if !c.isDue() {
+		return nil, 0
 	}
-	return c.takeWaker()
+	return c.takeWaker(), c.happened()
 }
 
-// unlock gives up the pair's mutex and calls the Wakers of the ends that have
-// become readable.
+// unlock gives up the pair's mutex and calls the Wakers for which it is time.
 func (c *Conn) unlock() {
-	own, peers := c.due(), c.peer.due()
+	own, what := c.due()
+	peers, whatPeers := c.peer.due()
 	c.pair.mu.Unlock()
 	if own != nil {
-		own.Wake()
+		own.Wake(what)
 	}
 	if peers != nil {
-		peers.Wake()
+		peers.Wake(whatPeers)
 	}
 }
