@@ -22,17 +22,18 @@ const (
 // library, its own internals and the packages below those. Packages of ours are written without the
 // module path, third parties as their module; "/..." stands for everything below.
 //
-// An internal package has the row of the package it belongs to, an example the row of "examples/...".
+// An internal package has a row of its own or that of the package it belongs to, an example the row of "examples/...".
 var mayImport = map[string][]string{
-	"actor/exit":        {},
-	"websock":           {"actor/exit"},
-	"actor":             {"actor/exit", "actor/internal/...", protoactor + "/..."},
-	"actor/host":        {"actor", "actor/exit", "actor/internal/..."},
-	"supervisor":        {"actor", "actor/exit", "actor/host"},
-	"registry":          {"actor", "actor/host", "websock"},
-	"socket":            {"websock", "actor", "actor/exit", "actor/host", "supervisor", coder + "/...", deflate + "/...", "golang.org/x/sys/..."},
-	"socket/sockettest": {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
-	"examples/...":      {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
+	"actor/exit":                {},
+	"websock":                   {"actor/exit"},
+	"actor":                     {"actor/exit", "actor/internal/...", protoactor + "/..."},
+	"actor/host":                {"actor", "actor/exit", "actor/internal/..."},
+	"supervisor":                {"actor", "actor/exit", "actor/host"},
+	"registry":                  {"actor", "actor/host", "websock"},
+	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},
+	"socket/internal/handshake": {coder},
+	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
+	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
 }
 
 // topLevel is what there is to find at the top: a reader chooses a folder by its name, so there is no room for another one.
@@ -101,6 +102,9 @@ func checkImports(dir string, imports []string) []string {
 
 // owner names the row that decides for the package in dir.
 func owner(dir string) string {
+	if _, ok := mayImport[dir]; ok {
+		return dir
+	}
 	if strings.HasPrefix(dir, "examples/") {
 		return "examples/..."
 	}
@@ -137,6 +141,7 @@ func TestCheckImports(t *testing.T) {
 		"internals in the row":         {"socket/sockettest", ours("socket/internal/wire"), ""},
 		"internal, by its owner":       {"actor/internal/engine", []string{protoactor + "/actor"}, ""},
 		"third party in the row":       {"socket/internal/wire", []string{deflate + "/flate"}, ""},
+		"an internal with a row":       {"socket/internal/handshake", []string{coder}, ""},
 		"an example":                   {"examples/echo/page", ours("socket", "actor"), ""},
 
 		"against the arrow":          {"actor", ours("socket"), "imports " + module + "/socket, but actor may import only"},
@@ -144,6 +149,7 @@ func TestCheckImports(t *testing.T) {
 		"no third party":             {"websock", []string{coder}, "imports " + coder},
 		"protoactor above actor":     {"socket", []string{protoactor + "/actor"}, "but socket may import only"},
 		"protoactor in an example":   {"examples/echo", []string{protoactor + "/actor"}, "imports " + protoactor},
+		"coder beside the handshake": {"socket/internal/wire", []string{coder}, "but socket may import only"},
 		"coder in the test kit":      {"socket/sockettest", []string{coder}, "imports " + coder},
 		"a module with a like name":  {"socket", []string{coder + "2"}, "imports " + coder + "2"},
 		"a package without a row":    {"util", nil, "package util has no row"},
