@@ -43,7 +43,7 @@ type Config struct {
 
 	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte
 	// from the peer counts as life, our own writes and messages of other processes do not; the time counts only while
-	// the socket is read, and not while a ping waits for a peer that takes slowly what was written before it. 0: 60 s.
+	// the socket is read, and not while a ping still waits to be written to a slow peer. 0: 60 s.
 	IdleTimeout time.Duration
 
 	// IdleClose is the Close frame for IdleTimeout and MessageTimeout. Zero: 1002, as Bandit sends it.
@@ -115,7 +115,7 @@ type Config struct {
 	// checked all the same.
 	SkipUTF8Check bool
 
-	// Drain is how Serve says goodbye to the sockets when its ctx is done.
+	// Drain is how Serve ends the sockets when its ctx is done.
 	Drain Drain
 
 	// Context gives the callbacks of a socket values of its request: a trace id, a logger, a tenant. What ctx.Value
@@ -160,8 +160,8 @@ type Compression struct {
 	Level int
 	// MaxRatio is how many times its size on the wire a message of the peer may inflate to; it is checked once the
 	// message is larger than 1 MiB. MaxMessageSize holds as well. Beyond it the socket ends with 1009 before more is
-	// inflated. Text shrinks to a fifth, what machines write seldom below a fiftieth; only what is made for it reaches
-	// 1,000. 0: 200; negative: no limit.
+	// inflated. Text inflates about 5 times, what machines write seldom more than 50 times; only what is made for it
+	// reaches 1,000. 0: 200; negative: no limit.
 	MaxRatio int
 }
 

@@ -35,7 +35,7 @@ func TestNew_refusesWhatCannotBeCarriedOut(t *testing.T) {
 		{"pattern of ours", socket.Config{OriginPatterns: []string{"wss://a.example"}}, `"wss://a.example" can never match`},
 		{"list of subprotocols", socket.Config{Subprotocols: []string{"v1, v2"}}, `Config.Subprotocols: handshake: subprotocol "v1, v2"`},
 		{"empty subprotocol", socket.Config{Subprotocols: []string{"v1", ""}}, `Config.Subprotocols: handshake: subprotocol ""`},
-		{"subprotocol twice", socket.Config{Subprotocols: []string{"v1", "v2", "v1"}}, `subprotocol "v1" stands there twice`},
+		{"subprotocol twice", socket.Config{Subprotocols: []string{"v1", "v2", "v1"}}, `subprotocol "v1" is listed twice`},
 		{"subprotocols in two cases", socket.Config{Subprotocols: []string{"v1", "V1"}}, ""},
 		{"pings as rare as the idle time", socket.Config{PingInterval: 20 * time.Second, IdleTimeout: 20 * time.Second}, "Config.PingInterval 20s is not below IdleTimeout 20s"},
 		{"pings as rare as the idle time by default", socket.Config{PingInterval: 60 * time.Second}, "Config.PingInterval 1m0s is not below IdleTimeout 1m0s"},

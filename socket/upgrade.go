@@ -15,7 +15,7 @@ import (
 // newHandler runs on the HTTP goroutine, after the request has been checked (RFC 6455 section 4.2.1, Origin, room for one
 // more socket) and before the handshake. An *UpgradeError of it chooses status and headers; any other error is
 // logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
-// belongs into Init.
+// belongs in Init.
 //
 // The request's context ends when the upgrade returns, before the first HandleIn, so a handler must not keep
 // r.Context(). Callbacks get a ctx of their own; Config.Context gives it values of the request.
@@ -46,8 +46,8 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, logged: true}
 }
 
-// Upgrade makes r a socket that h serves, and returns its PID at once; it may be used at once, and net/http frees all that
-// belongs to the request when its handler returns. It checks the request first, as Handler does.
+// Upgrade makes r a socket that h serves, and returns its PID, which may be used at once. When the HTTP handler returns,
+// net/http frees all that belongs to the request. Upgrade checks the request first, as Handler does.
 //
 // After an error the client has its answer: a *UpgradeError says which, and the connection is closed. With Status 101
 // the transport failed after the handshake, or r had already become a socket. There is no process after an error, and
@@ -79,8 +79,7 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 	return nil
 }
 
-// upgrade hosts a request that has been checked. What it calls has small frames on the stack: net/http's goroutine has been
-// given 4 KiB, and to let them grow would cost as much as making the process.
+// upgrade hosts a request that has been checked.
 func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
 	sc := s.scope(r)
 	c, err := s.admit(h, sc) // before the 101, after which only the transport can fail

@@ -18,16 +18,16 @@ var answerFields = [...]struct{ key, name string }{
 	{"Sec-Websocket-Extensions", "Sec-WebSocket-Extensions"},
 }
 
-// ours are the fields of a 101 that are not for others to set: those of the
-// handshake, and those that describe a body.
+// ours are the fields of a 101 that the application cannot set: those of the
+// handshake, and those that describe a body. (Its Date is taken, once.)
 var ours = map[string]bool{
 	"Upgrade": true, "Connection": true, "Date": true,
 	"Sec-Websocket-Accept": true, "Sec-Websocket-Protocol": true, "Sec-Websocket-Extensions": true,
 	"Content-Encoding": true, "Content-Length": true, "Content-Type": true, "Transfer-Encoding": true, "Trailer": true,
 }
 
-// compose makes the 101 as it is written: what websocket.Accept has made of it, then what was set on the server's
-// ResponseWriter.
+// compose makes the 101: first the fields of the handshake, with what websocket.Accept has set, then what was set on the
+// server's ResponseWriter.
 func (x *exchange) compose() {
 	b := append(x.head[:0], "HTTP/1.1 101 Switching Protocols\r\n"...)
 	for _, f := range answerFields {
@@ -61,7 +61,7 @@ func appendField(b []byte, name, value string) []byte {
 
 var newlines = strings.NewReplacer("\r", " ", "\n", " ")
 
-// oursIn is ours, with what h has under names in another spelling.
+// oursIn is ours, with the spellings that h has of them.
 func oursIn(h http.Header) map[string]bool {
 	exclude := ours
 	for name := range h {

@@ -82,7 +82,7 @@ func TestAccept_offers(t *testing.T) {
 		{"quoted value with escapes", []string{`permessage-deflate; client_max_window_bits="\1\0"`}, answer},
 		{"quoted value, no token", []string{`permessage-deflate; client_max_window_bits="1 0"`}, ""},
 		{"quoted value, empty", []string{`permessage-deflate; client_max_window_bits=""`}, ""},
-		{"quoted value, more behind", []string{`permessage-deflate; client_max_window_bits="10"0`}, ""},
+		{"quoted value, more after it", []string{`permessage-deflate; client_max_window_bits="10"0`}, ""},
 		{"quote never closed", []string{`permessage-deflate; client_max_window_bits="10`}, ""},
 		{"quote never closed eats the line only", []string{`permessage-deflate; a="10, permessage-deflate`, "permessage-deflate"}, answer},
 		{"spaces and tabs", []string{" permessage-deflate ;\tclient_max_window_bits = 10 ,"}, answer},
@@ -128,7 +128,7 @@ func FuzzExtensions(f *testing.F) {
 		}
 		// What a line holds does not spoil the next.
 		if second := negotiate(t, line, "permessage-deflate"); second == "" || got != "" && second != got {
-			t.Errorf("offer %q answered %q, and with a plain one behind it %q", line, got, second)
+			t.Errorf("offer %q answered %q, and with a plain one after it %q", line, got, second)
 		}
 	})
 }

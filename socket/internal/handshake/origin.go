@@ -10,8 +10,7 @@ import (
 )
 
 // Origins guards against pages of other sites that open a WebSocket with the user's cookies (RFC 6455 section 10.2). It
-// is made from patterns and does not change. It may be used from any goroutine. The zero value lets in the request's
-// own host.
+// never changes, and may be used from any goroutine. The zero value lets in the request's own host.
 type Origins struct {
 	any   bool     // "*"
 	null  bool     // "null"

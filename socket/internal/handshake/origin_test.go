@@ -24,7 +24,7 @@ func TestOrigins_Check(t *testing.T) { // RFC 6455 section 10.2
 		{name: "other port", host: "example.com:8443", origin: "https://example.com"},
 		{name: "foreign", origin: "https://evil.com"},
 		{name: "foreign, our name inside", origin: "https://example.com.evil.com"},
-		{name: "foreign behind user info", origin: "https://example.com@evil.com"},
+		{name: "foreign after user info", origin: "https://example.com@evil.com"},
 		{name: "null", origin: "null"},
 		{name: "empty", origin: "\n"},
 		{name: "two", origin: "https://example.com\nhttps://evil.com"},

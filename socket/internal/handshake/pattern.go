@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// add takes a pattern, or returns why no origin can match it.
+// add adds a pattern, or returns why no origin can match it.
 func (o *Origins) add(pattern string) error {
 	p := strings.ToLower(pattern)
 	switch p {
@@ -45,7 +45,7 @@ func (o *Origins) add(pattern string) error {
 	return nil
 }
 
-// oddCharacter says what is wrong with a pattern that has rest in a place where no origin has it.
+// oddCharacter says what is wrong with the first character of rest, which no origin has.
 func oddCharacter(rest string) error {
 	switch c := rest[0]; {
 	case c == ',':
@@ -64,7 +64,7 @@ func checkScheme(scheme string) error {
 		return errors.New("an origin has the scheme of the page, http or https")
 	}
 	if !only(scheme, "+-."+metas) {
-		return errors.New("its scheme has other characters than a scheme can have")
+		return errors.New("its scheme has characters that a scheme cannot have")
 	}
 	return syntax(scheme)
 }
@@ -86,14 +86,14 @@ func cleanHost(host string) (string, error) {
 			return "", errors.New("an IPv6 address stands in brackets")
 		}
 		if !only(host, hostMarks+":"+metas) {
-			return "", errors.New("its host has other characters than a host can have")
+			return "", errors.New("its host has characters that a host cannot have")
 		}
 	} else if strings.ContainsAny(address, "*?") { // matched against an address as browsers spell it
 		host = `\[` + address + "]"
 	} else if literal, ok := canonical6(address); ok {
 		host = `\` + literal
 	} else {
-		return "", errors.New("what stands in brackets is no IPv6 address")
+		return "", errors.New("what stands in brackets is not an IPv6 address")
 	}
 	if err := checkPort(port); err != nil {
 		return "", err

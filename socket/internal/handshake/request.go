@@ -14,7 +14,7 @@ type Refusal struct {
 	Status int         // of the HTTP response
 	Header http.Header // to be set in the response; may be nil
 	Err    error       // names what was wrong; for the log, and fit for the client
-	Hint   string      // what an operator can do, for the log; "": the client alone can do something
+	Hint   string      // what an operator can do about it, for the log; "": only the client can do something
 }
 
 func (r *Refusal) Error() string { return r.Err.Error() }
@@ -39,8 +39,8 @@ func CheckRequest(r *http.Request) *Refusal {
 		return refusal
 	}
 	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 {
-		// RFC 6455 section 4.1 knows no body. Its bytes would be read as frames, and where the request ends, a proxy
-		// would see differently.
+		// RFC 6455 section 4.1 knows no body. Its bytes would be read as frames, and a proxy would not agree with us on
+		// where the request ends.
 		return refuse(http.StatusBadRequest, nil, "a request with a body cannot become a WebSocket")
 	}
 	if r.Host == "" {
@@ -89,7 +89,7 @@ func checkLine(r *http.Request) *Refusal {
 }
 
 // AsksOverHTTP2 tells whether r opens a WebSocket over HTTP/2 (RFC 8441). Browsers do that when net/http says that it
-// can, which GODEBUG=http2xconnect=1 makes it say.
+// can, as it does with GODEBUG=http2xconnect=1.
 func AsksOverHTTP2(r *http.Request) bool {
 	return r.ProtoMajor == 2 && r.Method == http.MethodConnect && len(r.Header[":protocol"]) > 0
 }
@@ -124,8 +124,8 @@ func upgradeRequired(hint, format string, args ...any) *Refusal {
 }
 
 // hasToken reports whether the comma-separated lists in the lines of header key
-// contain token, in any case. key is in canonical form: as RFC 6455 spells its names
-// they would be copied for each look-up.
+// contain token, in any case. key is in canonical form, since http.Header would
+// make a copy of any other at each look-up.
 func hasToken(h http.Header, key, token string) bool {
 	return hasItem(h, key, func(item string) bool {
 		return len(item) == len(token) && strings.EqualFold(item, token) // ASCII has no other length

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// CheckSubprotocols returns an error that names the first of names that can never be negotiated: it is no token (RFC
-// 6455 section 4.1), or it stands there twice.
+// CheckSubprotocols returns an error for the first of names that can never be negotiated: it is not a token (RFC 6455
+// section 4.1), or it is listed twice.
 func CheckSubprotocols(names []string) error {
 	for i, name := range names {
 		if !isToken(name) {
 			return fmt.Errorf("handshake: subprotocol %q is not a token; make each a string of its own", name)
 		}
 		if slices.Contains(names[:i], name) {
-			return fmt.Errorf("handshake: subprotocol %q stands there twice", name)
+			return fmt.Errorf("handshake: subprotocol %q is listed twice", name)
 		}
 	}
 	return nil
 }
 
-// chooseSubprotocol is the first of ours that the client offers; else what the application has chosen and set in w, if the
-// client offers that, since browsers fail a connection whose 101 names another. "": none.
+// chooseSubprotocol returns the first of ours that the client offers; else the one that the application has set in w, if
+// the client offers it, since browsers fail a connection whose 101 names another. "": none.
 func chooseSubprotocol(ours []string, w, r http.Header) string {
 	for _, name := range ours {
 		if offers(r, name) {
@@ -35,8 +35,8 @@ func chooseSubprotocol(ours []string, w, r http.Header) string {
 	return ""
 }
 
-// offers reports whether the client offers a subprotocol in exactly this spelling: case counts (RFC 6455 section 11.3.4
-// says nothing about it, and JavaScript compares).
+// offers reports whether the client offers a subprotocol, in exactly this spelling: RFC 6455 does not say whether case
+// counts, but to browsers it does.
 func offers(h http.Header, subprotocol string) bool {
 	return hasItem(h, "Sec-Websocket-Protocol", func(item string) bool { return item == subprotocol })
 }
