@@ -48,8 +48,10 @@ func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 	if rsv := b[0] >> 4 & 3; rsv != 0 {
 		return h, 0, broken("unsupported RSV flags %02b, RSV2 and RSV3 (RFC 6455 section 5.2)", rsv)
 	}
-	if err := h.check(short, deflate); err != nil {
-		return h, 0, err
+	if h.RSV1 || h.Opcode != Text && h.Opcode != Binary {
+		if err := h.check(short, deflate); err != nil {
+			return h, 0, err
+		}
 	}
 
 	h.Size = 6

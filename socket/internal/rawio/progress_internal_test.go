@@ -67,9 +67,9 @@ func (w *watched) next(t *testing.T) time.Time {
 	}
 }
 
-// TestRawWrite_deadlineFollowsProgress: the deadline of a write to a descriptor is set anew whenever the kernel has
+// TestWrite_deadlineFollowsProgress: the deadline of a write to a descriptor is set anew whenever the kernel has
 // taken something. It needs a descriptor, and looks at the deadlines rather than at a clock.
-func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
+func TestWrite_deadlineFollowsProgress(t *testing.T) {
 	const size = 4 << 20
 	for name, write := range map[string]func(*Writer, *Conn) error{
 		"one buffer": func(w *Writer, c *Conn) error { return w.Write(c, make([]byte, size), nil) },
@@ -103,10 +103,10 @@ func TestRawWrite_deadlineFollowsProgress(t *testing.T) {
 	}
 }
 
-// TestRawWrite_lastTry: at the deadline a write is tried once more, as the kernel may have room of which it has not told.
-func TestRawWrite_lastTry(t *testing.T) {
+// TestWrite_lastTry: at the deadline a write is tried once more, as the kernel may have room of which it has not told.
+func TestWrite_lastTry(t *testing.T) {
 	_, far, c := watch(t, time.Hour)
-	w := rawWrite{c: c, armed: true}
+	w := Writer{c: c, armed: true}
 	if !w.again() {
 		t.Fatal("at its deadline: not tried again")
 	}

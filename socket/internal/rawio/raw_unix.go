@@ -47,7 +47,11 @@ var rawReads = sync.Pool{New: func() any {
 	return r
 }}
 
-func (c *Conn) receiveRaw(reader Reader) (int, error) {
+// Receive reads once, what is there or comes first. A read deadline ends waiting.
+func (c *Conn) Receive(reader Reader) (int, error) {
+	if c.raw == nil {
+		return c.receive(reader)
+	}
 	r := rawReads.Get().(*rawRead)
 	r.reader, r.n, r.err = reader, 0, nil
 	err := c.raw.Read(r.try)
@@ -82,10 +86,12 @@ func (r *rawRead) read(fd uintptr) bool {
 	}
 }
 
-// rawWrite is a write to a descriptor that sets a deadline only when the
-// kernel's buffer is full, for setting one costs more than most writes wait.
-type rawWrite struct {
-	try   func(fd uintptr) bool // (*rawWrite).some, made once
+// Writer is the memory of a write, which is kept for the next one. The zero value is ready.
+//
+// A write to a descriptor sets a deadline only when the kernel's buffer is full, for setting one costs more than most
+// writes wait.
+type Writer struct {
+	try   func(fd uintptr) bool // (*Writer).some, made once
 	vec   vector
 	c     *Conn
 	rest  []byte   // what is to be written, or
@@ -96,8 +102,14 @@ type rawWrite struct {
 	err   error
 }
 
-// write writes parts, or p when there are none.
-func (w *rawWrite) write(c *Conn, p []byte, parts [][]byte) error {
+// Write writes parts, which it uses up, or p when there are none. It waits as long as the peer takes some of it:
+// WriteTimeout is for a peer that takes nothing. It ends before in any case at the time of [Conn.LimitWrites].
+//
+// After an error it is not known how much was written.
+func (w *Writer) Write(c *Conn, p []byte, parts [][]byte) error {
+	if c.raw == nil {
+		return c.pace(p, parts)
+	}
 	if w.try == nil {
 		w.try = w.some
 	}
@@ -115,14 +127,14 @@ func (w *rawWrite) write(c *Conn, p []byte, parts [][]byte) error {
 	if w.armed {
 		c.disarm()
 	}
-	*w = rawWrite{try: w.try, vec: w.vec}
+	*w = Writer{try: w.try, vec: w.vec}
 	return err
 }
 
 // again lets a write whose deadline has passed try once more. The kernel may have room all the same: it says that a
 // descriptor is writable only when a third of its buffer is free, and with a buffer of 4 MiB a slow peer takes longer
 // for that than WriteTimeout.
-func (w *rawWrite) again() bool {
+func (w *Writer) again() bool {
 	if w.late {
 		return false // tried, or not even that: the deadline of LimitWrites
 	}
@@ -132,7 +144,7 @@ func (w *rawWrite) again() bool {
 
 // some writes what the kernel takes. It returns false to be called again when
 // fd is writable.
-func (w *rawWrite) some(fd uintptr) bool {
+func (w *Writer) some(fd uintptr) bool {
 	for {
 		var n int
 		var err error
@@ -159,7 +171,7 @@ func (w *rawWrite) some(fd uintptr) bool {
 
 // wait is called when the kernel takes nothing now. It starts the time anew if something was taken since it last began,
 // and tells whether there is time left.
-func (w *rawWrite) wait() bool {
+func (w *Writer) wait() bool {
 	if w.armed && !w.taken {
 		if w.late {
 			w.err = os.ErrDeadlineExceeded
@@ -172,7 +184,7 @@ func (w *rawWrite) wait() bool {
 }
 
 // written takes n bytes off what is to be written.
-func (w *rawWrite) written(n int) {
+func (w *Writer) written(n int) {
 	w.taken = true
 	if len(w.parts) == 0 {
 		w.rest = w.rest[n:]

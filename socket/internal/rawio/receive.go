@@ -20,11 +20,8 @@ type waiter interface {
 	Readable() bool
 }
 
-// Receive reads once, what is there or comes first. A read deadline ends waiting.
-func (c *Conn) Receive(r Reader) (int, error) {
-	if c.raw != nil {
-		return c.receiveRaw(r)
-	}
+// receive is Receive where there is no descriptor.
+func (c *Conn) receive(r Reader) (int, error) {
 	w, ok := c.Conn.(waiter)
 	if !ok {
 		return 0, ErrBlind

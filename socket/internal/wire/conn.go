@@ -63,9 +63,6 @@ func (c *Conn) Transport() net.Conn { return c.t.Conn.Conn }
 // Subprotocol is what was negotiated; "": none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// Compressed reports whether permessage-deflate was negotiated.
-func (c *Conn) Compressed() bool { return c.t.deflates }
-
 // RemoteAddr is the peer's address, also after the end where the transport knows
 // it then.
 func (c *Conn) RemoteAddr() net.Addr { return c.t.RemoteAddr() }

@@ -24,19 +24,9 @@ type Count struct {
 	Frames, Bytes int64
 }
 
-func (c *Count) add(bytes int) {
-	c.Frames++
-	c.Bytes += int64(bytes)
-}
-
 // tally is a Count to which one goroutine at a time adds; any may read.
 type tally struct {
 	frames, bytes atomic.Int64
-}
-
-func (t *tally) add(bytes int64) {
-	t.frames.Add(1)
-	t.bytes.Add(bytes)
 }
 
 func (t *tally) load() Count {

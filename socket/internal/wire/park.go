@@ -74,10 +74,9 @@ func (p *park) parked(s parkState) {
 // whether it was asked to leave, and takes back the deadline of that.
 func (p *park) unpark(done bool) (wasAsked bool) {
 	w := p.word.Load()
-	return w != 0 && p.leave(w, done)
-}
-
-func (p *park) leave(w int64, done bool) (wasAsked bool) {
+	if w == 0 {
+		return false
+	}
 	next := int64(0)
 	if !done {
 		next = w &^ parkMask

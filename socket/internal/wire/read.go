@@ -20,25 +20,19 @@ import (
 //   - [ErrStopped]: the hook said so, or [Conn.Discard] was called
 //   - [io.EOF]: the peer ended TCP without a Close frame
 //   - else the transport's error
-func (r *reader) Next() (m websock.Message, err error) {
-	err = r.next(&m)
-	return m, err
-}
-
-// next is Next. Most messages are one frame, not compressed, and all there after the first read: of such a message this is
-// the whole way. What is anything else is read by message.
 //
-// Nothing here and below hands a Message up and down by value: it is too large for registers, and with many connections no
-// stack is in a cache.
-func (r *reader) next(m *websock.Message) error {
+// Most messages are one frame, not compressed, and all there after the first
+// read: of such a message this function is the whole way. What is anything else
+// is read by message.
+func (r *reader) Next() (m websock.Message, err error) {
 	if r.ended {
-		return *r.source.stop.Load()
+		return m, *r.source.stop.Load()
 	}
 	s, opts := &r.source, r.source.t.opts
 	s.unpark(false) // where it was away
 	if len(s.data) == 0 {
 		if _, err := r.more(nil); err != nil {
-			return r.failed(err)
+			return m, r.failed(err)
 		}
 	}
 	h, head, err := frame.Parse(s.data, s.t.deflates)
@@ -50,13 +44,14 @@ func (r *reader) next(m *websock.Message) error {
 			err = ErrStopped
 		}
 		if err != nil {
-			return r.failed(err)
+			return m, r.failed(err)
 		}
 		m.Opcode, m.Data = websock.Opcode(r.opcode), data
-		return nil
+		return m, nil
 	}
+
+	r.count(h.Opcode, h.Length) // before memory is written that is in no cache: an atomic addition would wait for that
 	n := int(h.Length)
-	r.counts[h.Opcode-frame.Text].add(h.Length) // before memory is written that is in no cache: an atomic addition would wait for that
 	var data []byte
 	if opts.ReuseBuffers && n >= reusable {
 		data = newBuffer(bufferFor(n))[:n]
@@ -66,14 +61,14 @@ func (r *reader) next(m *websock.Message) error {
 	h.Mask.Apply(data, s.data[head:head+n])
 	s.data = s.data[head+n:]
 	if h.Opcode == frame.Text && !opts.SkipUTF8Check && !utf8.Valid(data) {
-		return r.failed(errNotUTF8())
+		return m, r.failed(errNotUTF8())
 	}
 	r.opened(0)
 	if s.discard.Load() {
-		return r.failed(ErrStopped)
+		return m, r.failed(ErrStopped)
 	}
 	m.Opcode, m.Data = websock.Opcode(h.Opcode), data
-	return nil
+	return m, nil
 }
 
 // failed is the error of a Next that has no message.

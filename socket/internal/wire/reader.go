@@ -131,11 +131,14 @@ func (r *reader) consumed(n int) {
 
 // count counts a frame that was read.
 func (r *reader) count(op frame.Opcode, bytes int64) {
+	var n *tally
 	if op == frame.Text || op == frame.Binary {
-		r.counts[op-frame.Text].add(bytes)
+		n = &r.counts[op-frame.Text]
 	} else {
-		r.others[otherCount(op)].add(bytes)
+		n = &r.others[otherCount(op)]
 	}
+	n.frames.Add(1)
+	n.bytes.Add(bytes)
 }
 
 // DataFrames is how many frames of messages were read so far. It is more after a

@@ -134,10 +134,6 @@ func (s *source) shrink() {
 		}
 		s.data = s.small[:copy(s.small[:], s.data)]
 	}
-	s.release()
-}
-
-func (s *source) release() {
 	if s.store != nil {
 		readBuffers.Put(s.store)
 		s.store = nil
@@ -147,5 +143,5 @@ func (s *source) release() {
 // drop forgets all bytes that were read.
 func (s *source) drop() {
 	s.data, s.small = nil, nil
-	s.release()
+	s.shrink()
 }

@@ -53,16 +53,14 @@ func (w *writer) close(err error) { w.err, w.shut = err, true }
 // with a [*websock.ResultError], and leaves the gate open. Every other error
 // stays: after a Close frame [ErrCloseSent], else that of the write that
 // failed, or [net.ErrClosed] after [Conn.Abort].
-func (w *writer) Append(m websock.Message) error { return w.append(&m) }
-
-func (w *writer) append(m *websock.Message) error {
+func (w *writer) Append(m websock.Message) error {
 	op, payload, compressed := frame.Opcode(m.Opcode), m.Data, false
 	if op != frame.Text && op != frame.Binary {
 		if op != frame.Ping && op != frame.Pong || len(payload) > frame.MaxControlPayload {
-			return refused(m)
+			return refused(&m)
 		}
 	} else if w.t.deflates && len(payload) >= w.t.opts.Threshold {
-		payload, compressed = w.deflated(m)
+		payload, compressed = w.deflated(&m)
 	}
 	w.mu.Lock()
 	if w.shut {
@@ -108,11 +106,14 @@ func (w *writer) waiting() *batch {
 
 // count counts a frame that was appended. w.mu is held.
 func (w *writer) count(op frame.Opcode, bytes int) {
+	var n *Count
 	if op == frame.Text || op == frame.Binary {
-		w.counts[op-frame.Text].add(bytes)
+		n = &w.counts[op-frame.Text]
 	} else {
-		w.others[otherCount(op)-1].add(bytes)
+		n = &w.others[otherCount(op)-1]
 	}
+	n.Frames++
+	n.Bytes += int64(bytes)
 }
 
 // AppendClose encodes a Close frame after what is pending and shuts the gate:
@@ -132,6 +133,9 @@ func (w *writer) AppendClose(d websock.CloseDetail) error {
 	w.close(ErrCloseSent)
 	return nil
 }
+
+// Compressed reports whether permessage-deflate was negotiated.
+func (w *writer) Compressed() bool { return w.t.deflates }
 
 // Pending reports whether bytes wait for a Flush.
 func (w *writer) Pending() bool { return w.t.pending.Load() }
