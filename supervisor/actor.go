@@ -50,47 +50,61 @@ func (a *actorService) Serve(ctx context.Context) error {
 		o = spawnOptions(o, l.id, l.shutdown)
 		killed = l.killed
 	}
-	ended := make(chan error, 1)
-	var pid atomic.Pointer[actor.PID]
-	exitWith := func(reason func() error) func() {
-		return func() {
-			if p := pid.Load(); p != nil { // else begun sees for itself
-				p.Exit(reason())
-			}
-		}
-	}
-	defer whenDone(ctx, exitWith(func() error { return exitReason(ctx) }))()
-	defer whenDone(killed, exitWith(func() error { return exit.ErrKilled }))()
-	p := &incarnation{
-		begun: func(p actor.PID) error {
-			pid.Store(&p)
-			if l != nil {
-				l.pid.Store(&p)
-			}
-			if ctx.Err() != nil {
-				return exitReason(ctx)
-			}
-			return nil
-		},
-		ended: func(reason error) { ended <- reason },
-	}
+	s := &actorServe{ctx: ctx, life: l, end: make(chan error, 1)}
+	defer whenDone(ctx, func() { s.exit(exitReason(ctx)) })()
+	defer whenDone(killed, func() { s.exit(exit.ErrKilled) })()
+	p := &incarnation{owner: s}
 	if l != nil {
-		if _, ok := l.owner.(*dynService); ok {
-			p.judge = ignoreTaken
-		}
+		_, p.ignores = l.owner.(*dynService)
 	}
 	if err := p.spawn(context.Background(), a.sys, a.newActor, o); err != nil {
 		return err
 	}
 	Ready(ctx)
-	reason := <-ended
+	reason := <-s.end
 	// That came from an exit hook. Later hooks free the names that a successor will want.
-	_, _ = actor.Wait(context.Background(), *pid.Load())
+	_, _ = actor.Wait(context.Background(), *s.pid.Load())
 	if reason == exit.ErrNormal || ctx.Err() != nil && reason == exit.ErrShutdown {
 		return nil // all went well, in the words of those who know no exit reasons
 	}
 	return reason
 }
+
+// actorServe is one Serve of an actorService.
+type actorServe struct {
+	ctx  context.Context
+	life *life // nil: outside of a supervisor
+	pid  atomic.Pointer[actor.PID]
+	end  chan error // has room for one
+}
+
+// exit ends the process, if it has begun: begun sees for itself.
+func (s *actorServe) exit(reason error) {
+	if p := s.pid.Load(); p != nil {
+		p.Exit(reason)
+	}
+}
+
+// begun implements processOwner.
+func (s *actorServe) begun(pid actor.PID) error {
+	s.pid.Store(&pid)
+	if s.life != nil {
+		s.life.pid.Store(&pid)
+	}
+	if s.ctx.Err() != nil {
+		return exitReason(s.ctx)
+	}
+	return nil
+}
+
+// ready implements processOwner; Serve says so when Spawn has returned.
+func (s *actorServe) ready(actor.PID) {}
+
+// gone implements processOwner.
+func (s *actorServe) gone(actor.PID) {}
+
+// ended implements processOwner.
+func (s *actorServe) ended(_ actor.PID, reason error, _ bool) { s.end <- reason }
 
 // spawnOptions are o with what the supervisor knows.
 func spawnOptions(o actor.SpawnOptions, label string, shutdown time.Duration) actor.SpawnOptions {
@@ -129,44 +143,30 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 // the end is not missed however soon it comes.
 type incarnation struct {
 	actor.Actor
-	judge func(error) error     // optional; of the error of Init
-	begun func(actor.PID) error // before Init, on the process's goroutine; an error is that of Init
-	gone  func(actor.PID)       // optional; at the end of a process that has begun, on the goroutine that ends it
-	ended func(reason error)    // when spawn says nil: once, at the end, on the goroutine that ends it or on spawn's
+	owner   processOwner
+	ignores bool // an error of Init that says that the process exists already is ErrIgnore
 
 	mu      sync.Mutex
-	hooked  bool // exited will be called
-	refused bool // nobody owns it: it was given up before it was hooked
-	spawned bool
-	late    func(reason error) // in place of ended, of one that was given up
-	over    bool
-	reason  error
+	hooked  bool // owner hears of the end
+	refused bool // the owner does not, so the process must not begin
+	taken   bool // begun has said nil
 }
 
-// giveUp is for a spawn that has failed, perhaps because its ctx was done while Init runs. True: late will be called at
-// the end of the process, as ended would be. False: that is over, or the actor's Init will not be called.
-func (p *incarnation) giveUp(late func(reason error)) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.hooked || p.over {
-		p.refused = true
-		return false
-	}
-	p.late = late
-	return true
+// processOwner hears of a process, on goroutines of the process, or on the one that ends it.
+type processOwner interface {
+	begun(actor.PID) error                         // before Init; an error is that of Init
+	ready(actor.PID)                               // Init has returned nil
+	gone(actor.PID)                                // the end, before ended
+	ended(pid actor.PID, reason error, begun bool) // once, last; begun: the method of that name has returned nil
 }
 
-// hook has exited called at the end of the process; otherwise it returns the error with which Init fails.
-func (p *incarnation) hook(pid actor.PID) error {
+// willEnd is asked after a spawn has failed. True: ended has been or will be called, as after one that has not failed.
+// False: it will not, and neither will Init.
+func (p *incarnation) willEnd() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.refused {
-		return exit.ErrShutdown
-	}
-	if _, p.hooked = pid.OnExit(func(reason error) { p.exited(pid, reason) }); !p.hooked {
-		return exit.ErrKilled // that is what has happened
-	}
-	return nil
+	p.refused = !p.hooked
+	return p.hooked
 }
 
 // spawn makes the process and waits for its Init.
@@ -179,18 +179,8 @@ func (p *incarnation) spawn(ctx context.Context, sys *actor.System, newActor fun
 	if t, ok := p.Actor.(actor.Terminator); ok {
 		a = &terminating{p, t}
 	}
-	if _, err = sys.Spawn(ctx, a, o); err != nil {
-		return sound(err)
-	}
-	// The exit hook and this meet here: the second has seen the first, and reports the end.
-	p.mu.Lock()
-	p.spawned = true
-	over, reason := p.over, p.reason
-	p.mu.Unlock()
-	if over {
-		p.ended(reason)
-	}
-	return nil
+	_, err = sys.Spawn(ctx, a, o)
+	return sound(err)
 }
 
 var errNilActor = errors.New("supervisor: newActor returned nil")
@@ -216,20 +206,42 @@ func construct(newActor func() actor.Actor) (a actor.Actor, err error) {
 // Init implements actor.Initializer.
 func (p *incarnation) Init(ctx context.Context) error {
 	pid := actor.Self(ctx)
-	if err := p.hook(pid); err != nil {
-		return err
-	}
-	if err := p.begun(pid); err != nil {
+	if err := p.begin(pid); err != nil {
 		return err
 	}
 	if i, ok := p.Actor.(actor.Initializer); ok {
-		err := i.Init(ctx)
-		if err != nil && p.judge != nil {
-			err = p.judge(sound(err))
+		if err := i.Init(ctx); err != nil {
+			if p.ignores {
+				err = ignoreTaken(sound(err))
+			}
+			return err
 		}
-		return err
 	}
+	p.owner.ready(pid)
 	return nil
+}
+
+// begin has the owner hear of the end, and tells it of the beginning. An end at the same moment waits for it.
+func (p *incarnation) begin(pid actor.PID) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.refused {
+		return exit.ErrShutdown
+	}
+	if _, p.hooked = pid.OnExit(func(reason error) { p.exited(pid, reason) }); !p.hooked {
+		return exit.ErrKilled // that is what has happened
+	}
+	err := p.owner.begun(pid)
+	p.taken = err == nil
+	return err
+}
+
+func (p *incarnation) exited(pid actor.PID, reason error) {
+	p.mu.Lock()
+	taken := p.taken
+	p.mu.Unlock()
+	p.owner.gone(pid)
+	p.owner.ended(pid, sound(reason), taken)
 }
 
 // terminating is an incarnation of an actor with a Terminate.
@@ -241,21 +253,4 @@ type terminating struct {
 // Terminate implements actor.Terminator.
 func (p *terminating) Terminate(ctx context.Context, reason error) {
 	p.terminator.Terminate(ctx, reason)
-}
-
-func (p *incarnation) exited(pid actor.PID, reason error) {
-	if p.gone != nil {
-		p.gone(pid)
-	}
-	p.mu.Lock()
-	reason = sound(reason)
-	p.over, p.reason = true, reason
-	ended := p.late
-	if p.spawned {
-		ended = p.ended
-	}
-	p.mu.Unlock()
-	if ended != nil {
-		ended(reason)
-	}
 }

@@ -3,8 +3,6 @@ package supervisor
 import (
 	"cmp"
 	"context"
-	"errors"
-	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
@@ -21,10 +19,7 @@ type dynActor struct {
 }
 
 // spawn is Dynamic.Spawn.
-func (r *dynamicRun) spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (pid actor.PID, err error) {
-	if err = r.reserve(); err != nil {
-		return pid, err
-	}
+func (r *dynamicRun) spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
 	c := &dynActor{sys: sys, newActor: newActor, o: o}
 	switch d := r.d.cfg.Shutdown; {
 	case d == Infinity || d > 0:
@@ -36,80 +31,29 @@ func (r *dynamicRun) spawn(ctx context.Context, id string, sys *actor.System, ne
 	if r.d.cfg.Shutdown == Kill {
 		shutdown = Kill
 	}
-	c.dynChild = dynChild{run: r, self: c, id: id, course: course{yields: true, shutdown: shutdown}}
 	if c.o.Label == "" {
 		c.o.Label = id
 	}
-	if id != "" {
-		if present, err := r.enter(id, &c.dynChild); err != nil {
-			r.release(false)
-			if present != nil {
-				pid = present.info().PID
-			}
-			return pid, err
-		}
-	}
-	handedOver := false
-	defer func() {
-		if !handedOver { // newActor may have ended the goroutine
-			c.strikeOff()
-		}
-	}()
-	pid, handedOver, err = c.start(ctx)
-	return pid, err
+	c.dynChild = dynChild{run: r, self: c, id: id, course: course{yields: true, shutdown: shutdown}}
+	return c.startFirst(ctx)
 }
 
-// start spawns an incarnation. When owned is true, ended or late has the child from then on: it is when the spawn
-// succeeds, and when ctx was done while an Init was running.
-func (c *dynActor) start(ctx context.Context) (_ actor.PID, owned bool, err error) {
-	var begun atomic.Pointer[actor.PID]
-	i := &incarnation{
-		judge: ignoreTaken,
-		begun: func(pid actor.PID) error {
-			err := c.begun(pid)
-			if err == nil {
-				begun.Store(&pid)
-			}
-			return err
-		},
-		gone:  c.gone,
-		ended: c.ended,
+// begin implements member: it spawns an incarnation.
+func (c *dynActor) begin(ctx context.Context) (late bool) {
+	i := &incarnation{owner: c, ignores: true}
+	err := i.spawn(ctx, c.sys, c.newActor, c.o)
+	switch {
+	case err == nil:
+		return false
+	case !i.willEnd():
+		c.lifeEnded(lifeEnd{reason: err, kind: exit.KindOf(err), unseen: true})
+		return false
 	}
-	if err = i.spawn(ctx, c.sys, c.newActor, c.o); err == nil {
-		pid := *begun.Load()
-		c.mu.Lock()
-		if c.pid == pid && !c.idle { // else that life is over already
-			c.becameReady()
-		}
-		c.mu.Unlock()
-		return pid, true, nil
-	}
-	if owned = i.giveUp(c.late); owned {
-		c.sweep(false)
-	}
-	switch pid := begun.Load(); {
-	case errors.Is(err, ErrNotRunning):
-		return actor.PID{}, owned, ErrNotRunning
-	case pid != nil && !owned:
-		c.event(Event{Kind: EventExited, PID: *pid, Reason: err, ExitKind: exit.KindOf(err)})
-	}
-	return actor.PID{}, owned, &StartError{Supervisor: c.run.d.rep.name, Child: cmp.Or(c.name(), c.o.Label, "actor"), Err: err}
+	return ctx.Err() != nil
 }
 
-// late is for the end of an incarnation whose Spawn was given up while its Init was running. Until then it is a child
-// like any other: its id is in use, and the shutdown waits for it.
-func (c *dynActor) late(reason error) {
-	c.mu.Lock()
-	pid, wasAbandoned := c.pid, c.stage == abandoned
-	c.mu.Unlock()
-	if !wasAbandoned {
-		c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kindOfTold(reason)})
-	}
-	c.strikeOff()
-}
-
-// begun takes an incarnation in, before its Init. A Stop or a shutdown at the same moment finds the new PID, or is
-// found here: each has said what it wants before it looks.
+// begun implements processOwner: it takes an incarnation in, before its Init. A Stop or a shutdown at the same moment
+// finds the new PID, or is found here: each has said what it wants before it looks.
 func (c *dynActor) begun(pid actor.PID) error {
 	if err := c.takeIn(pid); err != nil {
 		return err
@@ -117,11 +61,8 @@ func (c *dynActor) begun(pid actor.PID) error {
 	c.mu.Lock()
 	stopped, restarts := c.stage != alive, c.restarts
 	c.mu.Unlock()
-	switch {
-	case c.run.closed.Load():
-		return ErrNotRunning
-	case stopped:
-		return ErrTerminated
+	if stopped || c.run.closed.Load() {
+		return c.whyTold()
 	}
 	kind := EventStarted
 	if restarts > 0 {
@@ -136,10 +77,8 @@ func (c *dynActor) takeIn(pid actor.PID) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
-	case c.stage == abandoned && c.run.closed.Load(): // newActor has taken too long
-		return ErrNotRunning
-	case c.stage == abandoned:
-		return ErrTerminated
+	case c.stage == abandoned: // newActor has taken too long
+		return c.whyTold()
 	case c.over: // it was killed at this moment
 		return exit.ErrKilled
 	case c.id == "":
@@ -152,70 +91,38 @@ func (c *dynActor) takeIn(pid actor.PID) error {
 	return nil
 }
 
-// gone notes that an incarnation is about to end.
-func (c *dynActor) gone(pid actor.PID) { partOf(c.run, pid).gone(pid) }
-
-// ended decides what comes after an incarnation. It runs in the exit hook, and so must not wait for anything.
-func (c *dynActor) ended(reason error) {
+// ready implements processOwner.
+func (c *dynActor) ready(pid actor.PID) {
 	c.mu.Lock()
-	pid := c.pid
-	c.mu.Unlock()
-	was, restarts := c.lifeOver()
-	if was.stage == abandoned {
-		c.strikeOff()
-		return
+	defer c.mu.Unlock()
+	if c.pid == pid && !c.idle && c.becameReady() {
+		c.answer(pid, nil)
 	}
-	kind := exit.KindOf(reason)
-	if was.stage != alive || c.run.closed.Load() {
-		kind = kindOfTold(reason)
-	}
-	c.event(Event{Kind: EventExited, PID: pid, Reason: reason, ExitKind: kind, Restarts: restarts})
-	if was.stage == alive {
-		if v, _ := c.after(reason, kind, true); v == restart {
-			go c.restart(pid)
-			return
-		}
-	}
-	c.strikeOff()
 }
 
-// restart starts the child again, after an incarnation or after a failed start. The pool waits for the goroutine, since
-// the child counts until strikeOff.
+// gone implements processOwner.
+func (c *dynActor) gone(pid actor.PID) { partOf(c.run, pid).gone(pid) }
+
+// ended implements processOwner. It runs in the exit hook, and so must not wait for anything.
+func (c *dynActor) ended(pid actor.PID, reason error, begun bool) {
+	c.lifeEnded(lifeEnd{pid: pid, reason: reason, kind: exit.KindOf(reason), unseen: !begun})
+}
+
+// again implements member. The run waits for the goroutine: the child counts until it is struck off, or the next
+// incarnation is.
+func (c *dynActor) again(old actor.PID) { go c.restart(old) }
+
 func (c *dynActor) restart(old actor.PID) {
-	handedOver := false
-	defer func() {
-		if !handedOver {
-			c.strikeOff()
-		}
-	}()
 	_, _ = actor.Wait(context.Background(), old) // for the exit hooks that free the names it will want
 	c.mu.Lock()
 	stopped := c.stage != alive
 	c.mu.Unlock()
 	if stopped {
+		c.finish(c.whyTold())
 		return
 	}
-	_, owned, err := c.start(context.Background())
-	if handedOver = owned; owned {
-		return
-	}
-	c.mu.Lock()
-	c.idle = true
-	c.mu.Unlock()
-	if errors.Is(err, ErrNotRunning) || errors.Is(err, ErrTerminated) {
-		return
-	}
-	var failed *StartError
-	if errors.As(err, &failed) {
-		err = failed.Err
-	}
-	if v, wait := c.after(err, exit.KindOf(err), false); v == retry {
-		handedOver = c.later(wait, func() { c.restart(old) })
-	}
+	c.beginHere(context.Background())
 }
-
-// finish implements member. Whoever waits for a start is Spawn, which hears of it from its own.
-func (c *dynActor) finish(error) { c.strikeOff() }
 
 // tell implements member. The process keeps to its shutdown time by itself; the clock of the child is for one that is
 // stuck.
@@ -230,6 +137,11 @@ func (c *dynActor) tell(reason error) {
 }
 
 func (c *dynActor) process() actor.PID { return c.pid }
+
+func (c *dynActor) title() string { return cmp.Or(c.o.Label, "actor") }
+
+// conclude implements member: a process keeps nothing.
+func (c *dynActor) conclude() bool { return false }
 
 // awaitDead waits for the exit hooks, which free names.
 func (c *dynActor) awaitDead() bool {

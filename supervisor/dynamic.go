@@ -130,7 +130,7 @@ func (d *Dynamic) ShutdownTime() time.Duration {
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
 // ErrAlreadyPresent: it has one with that id, which may be waiting for a restart; the PID is that of this child, if it
-// runs.
+// runs. ErrTerminated: somebody called Stop for it before its Init had returned.
 func (d *Dynamic) Spawn(ctx context.Context, id string, sys *actor.System, newActor func() actor.Actor, o actor.SpawnOptions) (actor.PID, error) {
 	if sys == nil || newActor == nil {
 		panic("supervisor: Spawn: nil System or nil newActor")
@@ -165,7 +165,7 @@ func (d *Dynamic) Whereis(id string) (pid actor.PID, ok bool) {
 // service has ended.
 //
 // ErrNotRunning: the Dynamic is not served, or is stopping. ErrMaxChildren: it has as many children as it may have.
-// ErrAlreadyPresent: it has one of that id.
+// ErrAlreadyPresent: it has one of that id. ErrTerminated: somebody called Stop for it before it was ready.
 func (d *Dynamic) Start(ctx context.Context, id string, s Service) error {
 	if id == "" || isNil(s) {
 		return fmt.Errorf("supervisor %s: child %q: the id is empty or the Service is nil", d.rep.name, id)

@@ -2,21 +2,12 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
-)
-
-// The wait before a restart whose predecessor failed to start: it is doubled each time, and up to half of it is taken
-// off at random.
-const (
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = 5 * time.Second
 )
 
 // dynChild is what all children of a Dynamic have in common: their place under an id, the course of each life, and what
@@ -37,17 +28,21 @@ type dynChild struct {
 	idle       bool        // between two lives
 	waiting    bool        // for timer, to begin the next
 	over       bool
-	timer      *time.Timer   // of the deadline, or of that wait
-	done       chan struct{} // closed at the end; nil: nobody waits for it
-	incomplete error         // the error of Stop
+	timer      *time.Timer    // of the deadline, or of that wait
+	waits      chan<- started // for the first start; nil once that is answered
+	done       chan struct{}  // closed at the end; nil: nobody waits for it
+	incomplete error          // the error of Stop
 }
 
 // member is what differs.
 type member interface {
-	tell(reason error)        // tells the present life to end, if there is one; nil: nothing
-	process() actor.PID       // of the present life, if it is an actor; mu is held
-	finish(err error)         // removes it; err is for whoever waits for its start
-	awaitDead() (inTime bool) // waits for what is left of the last life once it is removed
+	begin(ctx context.Context) (late bool) // the next life; late: ctx was done before it was ready, but it goes on
+	again(old actor.PID)                   // has begin called, without waiting for anything; old is the process of the last life
+	tell(reason error)                     // tells the present life to end, if there is one; nil: nothing
+	process() actor.PID                    // of the present life, if it is an actor; mu is held
+	title() string                         // for a child that has no id yet
+	conclude() bool                        // begins a life that ends what was kept, if anything was; see concludeLife
+	awaitDead() (inTime bool)              // waits for the exit hooks of the last life once the child is removed
 }
 
 func (c *dynChild) name() string {
@@ -58,73 +53,6 @@ func (c *dynChild) name() string {
 
 func (c *dynChild) event(e Event) { c.run.event(e, c.name) }
 
-// verdict is what comes after a life.
-type verdict uint8
-
-const (
-	forget  verdict = iota // the child is struck off
-	restart                // at once
-	retry                  // after the wait
-)
-
-// after decides what comes after a life whose end nobody has asked for: it was ready and ended with reason or, when
-// ready is false, a restart failed with reason.
-func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, wait time.Duration) {
-	switch {
-	case c.run.closed.Load() || errors.Is(reason, exit.ErrIgnore):
-		return forget, 0
-	case !ready && kind == exit.Normal && c.run.d.cfg.Restart != Permanent, ready && !c.run.d.cfg.Restart.wants(kind):
-		return forget, 0
-	case !ready:
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		d := lastRetry
-		if c.failures < 10 {
-			d = min(firstRetry<<c.failures, lastRetry)
-		}
-		c.failures++
-		c.restarts++
-		return retry, d - rand.N(d/2+1)
-	}
-	c.mu.Lock()
-	each := c.run.each
-	each.times = c.recent
-	ok := each.add(time.Now())
-	c.recent = each.times
-	c.failures = 0
-	if ok {
-		c.restarts++
-	}
-	restarts := c.restarts
-	c.mu.Unlock()
-	if !ok {
-		c.event(Event{Kind: EventGaveUp, Restarts: restarts, Reason: &IntensityError{Supervisor: c.run.d.rep.name, Child: c.id,
-			MaxRestarts: each.max, Within: each.within, Err: reason}})
-		return forget, 0
-	}
-	if !c.run.mayRestart(c.id, reason) {
-		return forget, 0
-	}
-	return restart, 0
-}
-
-// later has f run after d, unless the child is told to end before. False: it is told already.
-func (c *dynChild) later(d time.Duration, f func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stage != alive {
-		return false
-	}
-	c.waiting = true
-	c.timer = time.AfterFunc(d, func() {
-		c.mu.Lock()
-		c.waiting = false
-		c.mu.Unlock()
-		f()
-	})
-	return true
-}
-
 // sweep has the child end for good: its life is told, or killed, and the clock runs. Between two lives it runs, too,
 // for code that is stuck in the start of the next one, which is called off.
 func (c *dynChild) sweep(kill bool) {
@@ -134,7 +62,7 @@ func (c *dynChild) sweep(kill bool) {
 	if waiting && c.timer.Stop() { // else the next life is about to be called off
 		c.stage = ended
 		c.mu.Unlock()
-		c.self.finish(ErrTerminated)
+		c.finish(c.whyTold())
 		return
 	}
 	var reason error
@@ -180,24 +108,8 @@ func (c *dynChild) expire() {
 	c.self.tell(reason)
 	if givenUp {
 		c.event(Event{Kind: EventAbandoned, PID: pid, Reason: err})
-		c.self.finish(err)
+		c.finish(c.whyTold())
 	}
-}
-
-// lifeOver notes the end of a life, whose course it was. If nobody has asked for that end, the child rests until the next
-// life begins or it is removed.
-func (c *dynChild) lifeOver() (was course, restarts int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	was = c.course
-	switch was.stage {
-	case alive:
-		c.course, c.idle = c.next(), true
-	case told, killed:
-		c.stage, c.deadline = ended, time.Time{}
-		c.setTimer()
-	}
-	return was, c.restarts
 }
 
 // strikeOff removes the child, once. A second time says that what was given up has returned.

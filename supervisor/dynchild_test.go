@@ -392,3 +392,55 @@ func TestDynamic_spawnGivenUpAtAnyMoment(t *testing.T) {
 		}
 	})
 }
+
+// What a start says whose child is stopped before it is ready, or ends before that: the same for both kinds.
+func TestDynamic_firstStart(t *testing.T) {
+	type in struct {
+		d    *dynamic
+		free chan error // what Init returns
+	}
+	for name, test := range map[string]struct {
+		meanwhile func(t *testing.T, in in)
+		want      error
+		failed    bool // as a *StartError
+		ids       []string
+	}{
+		"ready":              {func(_ *testing.T, in in) { in.free <- nil }, nil, false, []string{"a"}},
+		"Init fails":         {func(_ *testing.T, in in) { in.free <- errCrash }, errCrash, true, nil},
+		"Init is not needed": {func(_ *testing.T, in in) { in.free <- actor.ErrIgnore }, actor.ErrIgnore, true, nil},
+		"Init is shut down":  {func(_ *testing.T, in in) { in.free <- actor.ErrShutdown }, actor.ErrShutdown, true, nil},
+		"the process ends": {func(_ *testing.T, in in) {
+			pid, _ := in.d.Whereis("a")
+			pid.Exit(errCrash)
+			in.free <- errCrash
+		}, errCrash, true, nil},
+		"Stop": {func(t *testing.T, in in) {
+			go func() { in.free <- nil }()
+			wantErr(t, "Stop", in.d.Stop(context.Background(), "a"), nil)
+		}, supervisor.ErrTerminated, false, nil},
+		"Stop, and Init hangs": {func(t *testing.T, in in) {
+			wantErr(t, "Stop", in.d.Stop(context.Background(), "a"), nil)
+			in.free <- nil
+		}, supervisor.ErrTerminated, false, nil},
+		"the Dynamic ends": {func(t *testing.T, in in) {
+			go func() { in.free <- nil }()
+			wantErr(t, "Serve", in.d.end(), nil)
+		}, supervisor.ErrNotRunning, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachKind(t, func(t *testing.T, _ *actor.System, start func(*dynamic, string, func() error, <-chan error) error) {
+				in := in{serveDynamic(t, supervisor.DynamicConfig{}), make(chan error)}
+				started := make(chan error, 1)
+				go func() { started <- start(in.d, "a", func() error { return <-in.free }, nil) }()
+				synctest.Wait()
+				test.meanwhile(t, in)
+				err := <-started
+				wantErr(t, "start", err, test.want)
+				if _, failed := errors.AsType[*supervisor.StartError](err); failed != test.failed {
+					t.Errorf("start: %v, want a *StartError: %v", err, test.failed)
+				}
+				in.d.wantIDs("then", test.ids...)
+			})
+		})
+	}
+}

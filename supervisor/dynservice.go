@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -14,40 +13,25 @@ import (
 type dynService struct {
 	dynChild   // whose mu guards what follows
 	service    Service
-	life       *life        // nil before the first one
-	concluding bool         // life only ends what was kept
-	waits      chan<- error // for the error of Start; nil when Start has returned
+	life       *life // nil before the first one
+	concluding bool  // life only ends what was kept
 }
 
 // startService is Dynamic.Start.
 func (r *dynamicRun) startService(ctx context.Context, id string, s Service) error {
-	if err := r.reserve(); err != nil {
-		return err
-	}
-	started := make(chan error, 1)
-	c := &dynService{service: s, waits: started}
+	c := &dynService{service: s}
 	c.dynChild = dynChild{run: r, self: c, id: id, course: courseOf(s, shutdownOf(s, r.d.cfg.Shutdown))}
-	if _, err := r.enter(id, &c.dynChild); err != nil {
-		r.release(false)
-		return err
-	}
-	c.start()
-	select {
-	case err := <-started:
-		return err
-	case <-ctx.Done():
-		c.sweep(false)
-		return &StartError{Supervisor: r.d.rep.name, Child: id, Err: context.Cause(ctx)}
-	}
+	_, err := c.startFirst(ctx)
+	return err
 }
 
-// start begins a life, or ends the child when it is to stop.
-func (c *dynService) start() {
+// begin implements member: it starts a life, or ends the child when it is to stop.
+func (c *dynService) begin(context.Context) (late bool) {
 	c.mu.Lock()
 	if c.stage != alive {
 		c.mu.Unlock()
-		c.finish(ErrTerminated)
-		return
+		c.finish(c.whyTold())
+		return false
 	}
 	l := newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log)
 	c.life, c.idle = l, false
@@ -59,22 +43,18 @@ func (c *dynService) start() {
 	}
 	c.event(Event{Kind: kind, Restarts: restarts})
 	go l.run(c.service, !announces(c.service))
+	return false
 }
 
-// answer is what Start returns; c.mu is held.
-func (c *dynService) answer(err error) {
-	if c.waits != nil {
-		c.waits <- err // has room for one
-		c.waits = nil
-	}
-}
+// again implements member.
+func (c *dynService) again(actor.PID) { c.begin(context.Background()) }
 
 // ready implements owner.
 func (c *dynService) ready(l *life) {
 	c.mu.Lock()
 	first := c.life == l && !c.idle && c.becameReady()
 	if first {
-		c.answer(nil)
+		c.answer(l.currentPID(), nil)
 	}
 	c.mu.Unlock()
 	if first {
@@ -84,65 +64,29 @@ func (c *dynService) ready(l *life) {
 
 // ended implements owner.
 func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
-	was, restarts := c.lifeOver()
-	if was.stage == abandoned {
-		c.run.returned(&c.dynChild)
-		return
-	}
-	wasTold := was.stage != alive
 	c.mu.Lock()
-	first, silent := c.waits != nil, c.concluding && exit.KindOf(reason) != exit.Abnormal
+	concluded := c.concluding
 	c.mu.Unlock()
-	if judged := ignoreTaken(reason); !wasTold && judged != reason {
+	if judged := ignoreTaken(reason); judged != reason && l.ctx.Err() == nil {
 		reason, kind = judged, exit.Normal
 	}
-	if !silent {
-		c.event(Event{Kind: EventExited, PID: l.currentPID(), Reason: reason, ExitKind: kind, Restarts: restarts})
-	}
-	ignored := errors.Is(reason, exit.ErrIgnore)
-	switch {
-	case wasTold:
-		if below := c.run.abandonedBelow(c.id, reason); below != nil {
-			c.mu.Lock()
-			c.incomplete = below
-			c.mu.Unlock()
-		}
-		c.finish(ErrTerminated)
-		return
-	case first && (kind != exit.Normal || c.run.d.cfg.Restart == Permanent || ignored):
-		if kind == exit.Normal && !ignored {
-			reason = errors.Join(errEarly, reason)
-		}
-		c.finish(&StartError{Supervisor: c.run.d.rep.name, Child: c.id, Err: reason})
-		return
-	}
-	v, wait := c.after(reason, kind, was.ready || first)
-	switch {
-	case v == restart:
-		c.start()
-	case v == retry && c.later(wait, c.start):
-	default:
-		c.finish(nil)
-	}
+	c.lifeEnded(lifeEnd{pid: l.currentPID(), reason: reason, kind: kind,
+		unseen: concluded && exit.KindOf(reason) != exit.Abnormal, service: true})
 }
 
-// finish implements member.
-func (c *dynService) finish(err error) {
+// conclude implements member; see concludeLife.
+func (c *dynService) conclude() bool {
 	c.mu.Lock()
-	c.answer(err)
-	concludes := c.stage != abandoned && c.life != nil && keeps(c.service, c.life)
-	if concludes {
-		c.concluding = true
-		c.life, c.idle = newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log), false
-		c.course = c.next()
-		base := lifeOf(c.run.base)
-		concludeLife(c.life, &c.course, c.service, time.Now(), base != nil && base.killed.Err() != nil)
-		c.setTimer()
+	defer c.mu.Unlock()
+	if c.stage == abandoned || c.life == nil || !keeps(c.service, c.life) {
+		return false
 	}
-	c.mu.Unlock()
-	if !concludes {
-		c.strikeOff()
-	}
+	c.life, c.idle, c.concluding = newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log), false, true
+	c.course = c.next()
+	base := lifeOf(c.run.base)
+	concludeLife(c.life, &c.course, c.service, time.Now(), base != nil && base.killed.Err() != nil)
+	c.setTimer()
+	return true
 }
 
 // comesBack implements owner.
@@ -168,5 +112,7 @@ func (c *dynService) tell(reason error) {
 }
 
 func (c *dynService) process() actor.PID { return c.life.currentPID() }
+
+func (c *dynService) title() string { return "service" } // never asked for: it has an id
 
 func (c *dynService) awaitDead() bool { return true } // Serve has returned
