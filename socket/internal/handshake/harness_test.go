@@ -28,8 +28,7 @@ func (h *hijackable) Write(p []byte) (int, error) { h.body += len(p); return len
 func (h *hijackable) WriteHeader(status int)      { h.status = status }
 
 func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	size := max(len(h.leftover), 16)
-	br := bufio.NewReaderSize(io.MultiReader(strings.NewReader(h.leftover), h.conn), size)
+	br := bufio.NewReaderSize(io.MultiReader(strings.NewReader(h.leftover), h.conn), len(h.leftover)+4096)
 	br.Peek(len(h.leftover))
 	return h.conn, bufio.NewReadWriter(br, nil), nil
 }
