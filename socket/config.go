@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
@@ -257,6 +258,27 @@ func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
 			"set one of them, or a negative PingInterval for clients with heartbeats of their own", set, cfg.IdleTimeout)
 	}
 	return cfg.PingInterval, nil
+}
+
+func (s *Server) connOptions() conn.Options {
+	cfg := &s.cfg
+	return conn.Options{
+		System:          s.sys,
+		MailboxLimit:    cfg.MailboxLimit,
+		MaxAsync:        cfg.MaxAsync,
+		IdleTimeout:     cfg.IdleTimeout,
+		PingInterval:    cfg.PingInterval,
+		MessageTimeout:  cfg.MessageTimeout,
+		HibernateAfter:  cfg.HibernateAfter,
+		WriteTimeout:    cfg.WriteTimeout,
+		CloseTimeout:    cfg.CloseTimeout,
+		ShutdownTimeout: cfg.ShutdownTimeout,
+		AbandonAfter:    cfg.AbandonAfter,
+		IdleClose:       cfg.IdleClose,
+		Threshold:       cfg.Compression.Threshold,
+		Opened:          s.add,
+		Closed:          s.closed,
+	}
 }
 
 func (cfg *Config) handshakeOptions() handshake.Options {

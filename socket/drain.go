@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -205,7 +206,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 		s.setPhase(phaseClosed, &d)
 		told := s.silent()
 		for c := range s.all() {
-			c.pid().Exit(d.exitReason()) // unless the other drain has told it to
+			c.PID().Exit(d.exitReason()) // unless the other drain has told it to
 		}
 		s.farewell(d.Close, told)
 		return s.killed(s.killLeft(), fmt.Errorf("waiting for another drain: %w", context.Cause(ctx)))
@@ -250,11 +251,11 @@ type drainRun struct {
 	d                       Drain
 	start                   time.Time
 	sockets, closed, killed int
-	cut                     bool        // ctx was done before all had been told
-	asked                   []*conn     // who are to stop by themselves, until by
-	by                      time.Time   // see asked
-	logged                  int         // stages that are in the log
-	progress                *host.Calls // of OnProgress
+	cut                     bool         // ctx was done before all had been told
+	asked                   []*conn.Conn // who are to stop by themselves, until by
+	by                      time.Time    // see asked
+	logged                  int          // stages that are in the log
+	progress                *host.Calls  // of OnProgress
 }
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
@@ -279,11 +280,11 @@ func (r *drainRun) close(ctx context.Context) {
 	conns := r.s.byAge()
 	r.sockets = len(conns)
 	if !r.d.now {
-		conns = slices.DeleteFunc(conns, func(c *conn) bool {
-			if c.drains() {
+		conns = slices.DeleteFunc(conns, func(c *conn.Conn) bool {
+			if c.Drains() {
 				r.asked = append(r.asked, c)
 			}
-			return c.drains()
+			return c.Drains()
 		})
 	}
 	if r.progress != nil {
@@ -300,7 +301,7 @@ func (r *drainRun) close(ctx context.Context) {
 		}
 		r.cut = ctx.Err() != nil
 		for _, c := range step {
-			c.pid().Exit(r.d.exitReason())
+			c.PID().Exit(r.d.exitReason())
 		}
 		r.closed += len(step)
 		clear(step) // a long drain keeps no socket that has ended
@@ -318,8 +319,8 @@ func (r *drainRun) ask() {
 	r.s.drainBy = r.by
 	r.s.mu.Unlock()
 	for c := range r.s.all() {
-		if c.drains() {
-			c.askDrain(r.by)
+		if c.Drains() {
+			c.AskDrain(r.by)
 		}
 	}
 }
@@ -336,7 +337,7 @@ func (r *drainRun) await(ctx context.Context) {
 	}
 	r.cut = r.cut || ctx.Err() != nil
 	for _, c := range r.asked {
-		if c.pid().Exit(r.d.exitReason()) {
+		if c.PID().Exit(r.d.exitReason()) {
 			r.closed++
 		}
 	}
@@ -381,8 +382,8 @@ func (s *Server) farewell(detail websock.CloseDetail, told bool) (none bool) {
 	}
 	told = false
 	for c := range s.all() {
-		if sent, _ := c.wire.CloseFrames(); sent == nil {
-			c.port.Go(&farewell{c, detail})
+		if c.Silent() {
+			c.Farewell(detail)
 		}
 	}
 	return wait()
@@ -391,7 +392,7 @@ func (s *Server) farewell(detail websock.CloseDetail, told bool) (none bool) {
 // silent tells whether there are sockets that have not written a Close frame.
 func (s *Server) silent() bool {
 	for c := range s.all() {
-		if sent, _ := c.wire.CloseFrames(); sent == nil {
+		if c.Silent() {
 			return true
 		}
 	}
@@ -401,19 +402,6 @@ func (s *Server) silent() bool {
 // farewellTime is how long a socket has to reach its Close frame when a drain is cut short, and then as long again to
 // write it.
 const farewellTime = 250 * time.Millisecond
-
-// farewell is the task that writes the Close frame of a socket whose callback is running. If the peer does not read, it
-// ends when the socket is killed.
-type farewell struct {
-	c      *conn
-	detail websock.CloseDetail
-}
-
-func (f *farewell) Run() {
-	if f.c.wire.AppendClose(f.detail) == nil { // else it is written, or nothing can be
-		_ = f.c.wire.Flush()
-	}
-}
 
 // killLeft closes the Server and kills the sockets that are left; those that open from now on are killed, too. It returns
 // how many there were.

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/maphash"
@@ -12,9 +13,8 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
-	"github.com/troupe-dev/troupe/socket/internal/deadline"
+	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
-	"github.com/troupe-dev/troupe/socket/internal/notify"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
@@ -24,7 +24,6 @@ import (
 // [Server.Handler], or call [Server.Upgrade] in a handler of your own.
 type Server struct {
 	cfg       Config       // its Logger is log
-	host      host.Options // of all its processes
 	logger    *slog.Logger // the user's
 	log       *host.Log
 	closes    *host.Calls // of Config.OnClose
@@ -37,9 +36,8 @@ type Server struct {
 	misuse    sync.Once
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
-	notifier  notify.Notifier
-	deadlines deadline.Queue
 	opener    *wire.Opener
+	group     *conn.Group
 
 	mu        sync.Mutex
 	serving   bool
@@ -57,7 +55,7 @@ const serverShards = 64
 
 type serverShard struct {
 	mu    sync.Mutex
-	conns host.Map[actor.PID, *conn]
+	conns host.Map[actor.PID, *conn.Conn]
 }
 
 // phase is what a Server lets in.
@@ -90,9 +88,6 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Logger = log.Logger
 	s.cfg = cfg
-	// The reader leaves its writes to when it is about to wait, so that the answers to frames which have arrived together
-	// leave together.
-	s.host = host.Options{FlushesItself: true, AbandonAfter: cfg.AbandonAfter}
 	if n, ok := descriptorLimit(); ok && cfg.MaxSockets > 0 && uint64(cfg.MaxSockets) >= n {
 		log.Warn("Config.MaxSockets is not below the limit of descriptors: at that limit nothing is accepted any more, probes included",
 			"max_sockets", cfg.MaxSockets, "descriptors", n)
@@ -103,6 +98,7 @@ func New(cfg Config) (*Server, error) {
 		}
 		s.ownSystem = true
 	}
+	s.group = conn.NewGroup(s.connOptions())
 	return s, nil
 }
 
@@ -200,17 +196,17 @@ func (s *Server) shard(p actor.PID) *serverShard {
 	return &s.shards[maphash.Comparable(s.seed, p)%serverShards]
 }
 
-func (s *Server) add(c *conn) {
-	sh := s.shard(c.pid())
+func (s *Server) add(c *conn.Conn) {
+	sh := s.shard(c.PID())
 	sh.mu.Lock()
-	sh.conns.Put(c.pid(), c)
+	sh.conns.Put(c.PID(), c)
 	sh.mu.Unlock()
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
 	delaying, by := s.phase == phaseDraining, s.drainBy
 	s.mu.Unlock()
-	if delaying && !by.IsZero() && c.drains() {
-		c.askDrain(by)
+	if delaying && !by.IsZero() && c.Drains() {
+		c.AskDrain(by)
 	}
 	if !closed {
 		return
@@ -222,20 +218,20 @@ func (s *Server) add(c *conn) {
 	case d != nil:
 		reason = d.exitReason()
 	}
-	c.pid().Exit(reason)
+	c.PID().Exit(reason)
 }
 
-func (s *Server) remove(c *conn) {
-	sh := s.shard(c.pid())
+func (s *Server) remove(c *conn.Conn) {
+	sh := s.shard(c.PID())
 	sh.mu.Lock()
-	sh.conns.Delete(c.pid())
+	sh.conns.Delete(c.PID())
 	sh.mu.Unlock()
 }
 
 // all yields the connections shard by shard, each shard as it was at one moment, without a lock held.
-func (s *Server) all() iter.Seq[*conn] {
-	return func(yield func(*conn) bool) {
-		var cs []*conn
+func (s *Server) all() iter.Seq[*conn.Conn] {
+	return func(yield func(*conn.Conn) bool) {
+		var cs []*conn.Conn
 		for i := range s.shards {
 			sh := &s.shards[i]
 			cs = cs[:0]
@@ -255,28 +251,15 @@ func (s *Server) all() iter.Seq[*conn] {
 
 // byAge returns the connections, the oldest first. So they lie in memory, too, and to walk through many of them in their
 // order takes half the time.
-func (s *Server) byAge() []*conn {
-	type aged struct {
-		since time.Time
-		c     *conn
-	}
-	all := make([]aged, 0, s.Count())
-	for c := range s.all() {
-		all = append(all, aged{c.since, c})
-	}
-	slices.SortFunc(all, func(a, b aged) int { return a.since.Compare(b.since) })
-	conns := make([]*conn, len(all))
-	for i, a := range all {
-		conns[i] = a.c
-	}
-	return conns
+func (s *Server) byAge() []*conn.Conn {
+	return slices.SortedFunc(s.all(), func(a, b *conn.Conn) int { return cmp.Compare(a.Since(), b.Since()) })
 }
 
 // Sockets yields all sockets whose TCP connection is open, in no order. The loop body may do what it likes.
 func (s *Server) Sockets() iter.Seq2[actor.PID, ConnInfo] {
 	return func(yield func(actor.PID, ConnInfo) bool) {
 		for c := range s.all() {
-			if !yield(c.pid(), c.info()) {
+			if !yield(c.PID(), infoOf(c.Info())) {
 				return
 			}
 		}
@@ -303,7 +286,7 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 	if c == nil {
 		return ConnInfo{}, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)
 	}
-	return c.info(), nil
+	return infoOf(c.Info()), nil
 }
 
 // Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP
@@ -321,7 +304,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.endShutdown()
 	s.setPhase(phaseClosed, nil)
 	for _, c := range s.byAge() {
-		c.pid().Exit(actor.ErrShutdown)
+		c.PID().Exit(actor.ErrShutdown)
 	}
 	err := s.waitEmpty(ctx)
 	if err != nil {
@@ -374,7 +357,7 @@ func (s *Server) has(p actor.PID) bool {
 func (s *Server) killAll() int {
 	killed := 0
 	for c := range s.all() {
-		c.kill()
+		c.Kill()
 		killed++
 	}
 	return killed

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
@@ -92,16 +93,16 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 	if err != nil {
 		return actor.PID{}, s.notAccepted(w, r, err)
 	}
-	c.open(wc)
-	return c.pid(), nil
+	c.Open(wc)
+	return c.PID(), nil
 }
 
 // admit takes a place and makes the process.
-func (s *Server) admit(h websock.Handler, sc *scope) (*conn, error) {
+func (s *Server) admit(h websock.Handler, sc *conn.Scope) (*conn.Conn, error) {
 	if err := s.take(); err != nil {
 		return nil, err
 	}
-	c, err := s.spawn(h, sc)
+	c, err := s.group.Spawn(h, sc)
 	if err != nil {
 		s.release()
 		return nil, ErrClosed
@@ -129,10 +130,10 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 }
 
 // accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.
-func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn) (wc *wire.Conn, err error) {
+func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn.Conn) (wc *wire.Conn, err error) {
 	defer func() {
 		if wc == nil {
-			c.port.PID().Exit(actor.ErrKilled)
+			c.PID().Exit(actor.ErrKilled)
 			s.release()
 		}
 	}()

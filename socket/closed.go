@@ -1,0 +1,108 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/socket/internal/conn"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Closed is how a socket ended.
+type Closed struct {
+	ConnInfo
+	// Reason is the exit reason as Terminate got it. Monitors got the same, but for an Exit with a Close frame that cannot
+	// be sent: that is a *websock.ResultError here, and what was given to Exit there.
+	Reason error
+	// Sent and Received are the Close frames; nil: none. An empty one has the code 1005.
+	Sent, Received *websock.CloseDetail
+	// Dropped is how many messages of other processes were refused by MailboxLimit, waited when the end overtook them,
+	// or came after it.
+	Dropped uint64
+}
+
+// closed is the last that happens to a socket: TCP is closed and the process is dead. The only code of the user's that it
+// runs are the methods of the exit reason. They may end this goroutine, so the rest is deferred.
+func (s *Server) closed(c *conn.Conn) {
+	defer s.release()
+	s.remove(c)
+	end := c.End()
+	_, attrs := c.Scope()
+	cl := Closed{ConnInfo: infoOf(end.Info), Reason: end.Reason, Sent: end.Sent, Received: end.Received, Dropped: end.Dropped}
+	if f := s.cfg.OnClose; f != nil {
+		defer s.callOnClose(f, cl, attrs)
+	}
+	s.logClosed(cl, end.Lost, attrs)
+}
+
+// logClosed writes the line that answers "why did this user drop".
+func (s *Server) logClosed(cl Closed, lost bool, scope []slog.Attr) {
+	defer func() { // the exit reason may be anybody's error, whose methods may do anything
+		if r := recover(); r != nil {
+			s.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "panic in the exit reason",
+				append([]slog.Attr{slog.String("pid", cl.PID.String()), slog.Any("panic", r)}, scope...)...)
+		}
+	}()
+	level := cl.level(lost)
+	if !s.cfg.Logger.Enabled(context.Background(), level) {
+		return
+	}
+	read, written := cl.Read.total(), cl.Written.total()
+	attrs := []slog.Attr{
+		slog.String("pid", cl.PID.String()),
+		slog.String("label", cl.Label),
+		slog.String("remote_addr", cl.RemoteAddr.String()),
+		slog.String("age", time.Since(cl.Since).String()), // a Duration is a bare number in JSON
+		slog.Any("exit_reason", cl.Reason),
+		slog.Int64("frames_read", read.Frames),
+		slog.Int64("bytes_read", read.Bytes),
+		slog.Int64("frames_written", written.Frames),
+		slog.Int64("bytes_written", written.Bytes),
+		slog.Uint64("dropped", cl.Dropped),
+	}
+	attrs = appendClose(attrs, "close_sent", cl.Sent)
+	attrs = appendClose(attrs, "close_received", cl.Received)
+	if panicked, ok := errors.AsType[*actor.PanicError](cl.Reason); ok {
+		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
+	}
+	s.cfg.Logger.LogAttrs(context.Background(), level, "socket closed", append(attrs, scope...)...)
+}
+
+// level is that of the line in the log. lost says that the exit reason is the loss of this socket's own transport.
+func (cl *Closed) level(lost bool) slog.Level {
+	switch {
+	case exit.KindOf(cl.Reason) == exit.Abnormal:
+		return slog.LevelError
+	case lost && cl.Received == nil:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+// appendClose logs the code alone: a close reason that the peer wrote is payload. (So [websock.RemoteCloseError] leaves it
+// out of its text.)
+func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.Attr {
+	if d == nil {
+		return attrs
+	}
+	return append(attrs, slog.Int(key, int(d.Code)))
+}
+
+// callOnClose has f called when it is its turn.
+func (s *Server) callOnClose(f func(Closed), cl Closed, scope []slog.Attr) {
+	log := s.cfg.Logger
+	s.closes.Do(func() {
+		defer func() {
+			if r := recover(); r != nil {
+				log.LogAttrs(context.Background(), slog.LevelError, "panic in Config.OnClose", append([]slog.Attr{
+					slog.String("pid", cl.PID.String()), slog.Any("panic", r), slog.String("stack", string(debug.Stack()))}, scope...)...)
+			}
+		}()
+		f(cl)
+	})
+}

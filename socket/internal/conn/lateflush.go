@@ -1,0 +1,56 @@
+package conn
+
+import "time"
+
+// lateFlushAfter is how long pushes wait for a callback that runs after them.
+const lateFlushAfter = time.Millisecond
+
+// beforeCallback arms the late flush, which sends what was pushed when a callback after it takes its time. A connection
+// that is asked and answers has nothing waiting, and never arms it.
+func (c *Conn) beforeCallback() {
+	if c.wire.Pending() && !c.lateFlushArmed.Load() {
+		c.armLateFlush()
+	}
+}
+
+// armLateFlush is called in the turn.
+func (c *Conn) armLateFlush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == closed {
+		return
+	}
+	c.lateFlushArmed.Store(true)
+	if c.lateFlush == nil {
+		c.lateFlush = time.AfterFunc(lateFlushAfter, c.flushLate)
+	} else {
+		c.lateFlush.Reset(lateFlushAfter)
+	}
+}
+
+func (c *Conn) flushLate() {
+	c.lateFlushArmed.Store(false)
+	if c.hold() {
+		defer c.letGo()
+		c.flush()
+	}
+}
+
+// disarmLateFlush is called before a flush. c.mu is held.
+func (c *Conn) disarmLateFlush() {
+	if c.lateFlushArmed.Load() && c.lateFlush.Stop() {
+		c.lateFlushArmed.Store(false)
+	}
+}
+
+// flush writes what was pushed.
+func (c *Conn) flush() {
+	if c.lateFlushArmed.Load() {
+		c.mu.Lock()
+		c.disarmLateFlush()
+		c.mu.Unlock()
+	}
+	if err := c.wire.Flush(); err != nil {
+		c.lose("write", err)
+	}
+}

@@ -1,0 +1,94 @@
+package conn
+
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// lostError is the exit reason when the transport fails.
+type lostError struct {
+	op  string
+	err error
+}
+
+func (e *lostError) Error() string   { return "connection lost: " + e.op + ": " + e.err.Error() }
+func (e *lostError) Unwrap() []error { return []error{websock.ErrRemote, e.err} }
+
+// lose ends the process because the transport has failed. TCP is closed at once, however long the callback in progress
+// takes.
+func (c *Conn) lose(op string, err error) {
+	c.lost.CompareAndSwap(nil, &lostError{op, err})
+	c.port.Fail(c.lost.Load())
+	c.abort()
+}
+
+// lossReason is why nothing can be written any more; nil: nothing has failed.
+func (c *Conn) lossReason() error {
+	l := c.lost.Load()
+	switch {
+	case l == nil:
+		return nil
+	case c.isOverloaded():
+		return websock.ErrOverload
+	}
+	return l
+}
+
+func (c *Conn) isOverloaded() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.overloaded
+}
+
+// Overflow implements host.Host, on the goroutine of a sender. A peer that does not read has a last chance to take what
+// waits for it. One that reads is told at once, however long the callback in progress takes, and TCP is closed when the
+// time for that and for its answer is over.
+func (c *Conn) Overflow() {
+	c.mu.Lock()
+	c.overloaded = c.lost.Load() == nil
+	opened := c.life != opening // nothing is written before that
+	c.mu.Unlock()
+	if !opened {
+		return
+	}
+	if d := c.group.opts.CloseTimeout; d > 0 {
+		c.wire.LimitWrites(time.Now().Add(d))
+	}
+	if c.hold() {
+		c.port.Go((*overload)(c))
+	}
+}
+
+// overload is the task that says goodbye while a callback may run. Ending, which comes when that has returned, does the
+// same: whichever is first writes the Close frame.
+type overload Conn
+
+func (o *overload) Run() {
+	c := (*Conn)(o)
+	defer c.letGo()
+	err := c.wire.AppendClose(websock.CloseDetail{Code: websock.CloseTryAgainLater})
+	if err == wire.ErrCloseSent { //nolint:errorlint // never wrapped
+		return
+	}
+	if err == nil {
+		err = c.wire.Flush()
+	}
+	if err != nil {
+		c.lose("write", err)
+		return
+	}
+	c.wire.CloseWrite() //nolint:errcheck,gosec // then the peer does not see it
+	wait := c.group.opts.CloseTimeout
+	if wait <= 0 {
+		c.abort()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == open { // else Ending, or the reader after it, sees to the rest
+		c.saidGoodbye = true
+		c.group.deadlines.Set(&c.deadline, c, time.Now(), wait)
+	}
+}

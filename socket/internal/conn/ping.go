@@ -1,0 +1,71 @@
+package conn
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// ping is what is known of our pings. 0: never.
+type ping struct {
+	due     time.Duration // when the last one was
+	begun   time.Duration // when its write began
+	rtt     time.Duration // how long the peer took to answer one; 0: not known
+	number  uint16        // of the last one, and begins anew
+	writing bool          // it is on its way
+	waits   bool          // it is not answered yet
+}
+
+// pingMark begins the payload of our pings, which ends with their number.
+const pingMark = "trpe"
+
+// askForPong has a ping written, which may block as long as any write. c.mu is held.
+func (c *Conn) askForPong(at time.Duration) {
+	p := &c.ping
+	p.due = at
+	if p.writing {
+		return
+	}
+	p.number++
+	p.waits, p.writing, p.begun = true, true, 0
+	c.holders++ // the process still holds it
+	c.port.Go((*pinger)(c))
+}
+
+// pinger is the task that writes a ping.
+type pinger Conn
+
+func (t *pinger) Run() {
+	c := (*Conn)(t)
+	defer c.letGo()
+	c.mu.Lock()
+	c.ping.begun = c.group.at(time.Now())
+	payload := binary.BigEndian.AppendUint32([]byte(pingMark), uint32(c.ping.number))
+	c.mu.Unlock()
+	if c.wire.Append(websock.Ping(payload)) == nil {
+		c.flush()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if silent, _ := c.activity(); silent != 0 {
+		c.silence.counts = c.silentSince(silent, c.group.at(time.Now()))
+	}
+	c.ping.writing = false
+}
+
+// answered takes a pong that answers our last ping.
+func (c *Conn) answered(payload []byte) bool {
+	if len(payload) != len(pingMark)+4 || string(payload[:len(pingMark)]) != pingMark {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := &c.ping
+	if !p.waits || binary.BigEndian.Uint32(payload[len(pingMark):]) != uint32(p.number) {
+		return false
+	}
+	p.waits = false
+	p.rtt = max(c.group.at(time.Now())-p.begun, 1)
+	return true
+}

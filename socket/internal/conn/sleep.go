@@ -1,0 +1,63 @@
+package conn
+
+import (
+	"errors"
+
+	"github.com/troupe-dev/troupe/socket/internal/notify"
+)
+
+// reading is whether there is a reader, and may be none; see the package's comment.
+type reading uint8
+
+const (
+	awake reading = iota
+	always
+	asleep
+	woken
+	gone
+)
+
+// lieDown is called by the reader when it has nothing to do. True: it must leave at once, for another one may run already.
+// False: it reads on.
+func (c *Conn) lieDown() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life != open || c.interrupted || c.reading != awake { // nobody would wake it
+		return false
+	}
+	already, err := c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, notify.Readable)
+	switch {
+	case err == nil && already == 0:
+		c.reading = asleep
+	case errors.Is(err, notify.ErrUnsupported):
+		c.reading = always
+	}
+	return c.reading == asleep
+}
+
+// Wake implements notify.Waker. A call that comes late finds another reader, or wakes the connection once for nothing.
+func (c *Conn) Wake(notify.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wake()
+}
+
+// wake starts a reader if there is none. While the Close frame is on its way it would only wait for that. c.mu is held.
+func (c *Conn) wake() {
+	switch {
+	case c.reading != asleep && c.reading != woken:
+	case c.life == ending:
+		c.reading = woken
+	default:
+		c.reading = awake
+		c.port.Go((*reader)(c))
+	}
+}
+
+// rouse wakes the connection though nothing has come. c.mu is held.
+func (c *Conn) rouse() {
+	if c.reading == asleep {
+		c.group.notifier.Disarm(&c.sleeper, c.wire.Transport())
+		c.wake()
+	}
+}

@@ -1,0 +1,130 @@
+package conn
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unsafe"
+
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+)
+
+// TestConn_size: one size class more is 32 bytes for each of a million connections.
+func TestConn_size(t *testing.T) {
+	if strconv.IntSize != 64 {
+		t.Skip("sizes are for 64 bits")
+	}
+	var c Conn
+	if got, want := unsafe.Sizeof(c), uintptr(288); got > want {
+		t.Errorf("a Conn has %d bytes, want at most %d", got, want)
+	}
+	if got, want := unsafe.Offsetof(c.port)+16, uintptr(64); got > want { // the rest of it is the PID
+		t.Errorf("what a message touches ends at byte %d, want it in the first cache line, %d", got, want)
+	}
+}
+
+// TestSpawn_killedMeanwhile: a System that is shut down without patience ends the process of a connection before Spawn has
+// returned. It is for the race detector.
+func TestSpawn_killedMeanwhile(t *testing.T) {
+	impatient, cancel := context.WithCancel(context.Background())
+	cancel()
+	rounds := 40
+	if os.Getenv("TROUPE_STRESS") != "" {
+		rounds = 200
+	}
+	for range rounds {
+		sys := newSystem(t)
+		g := NewGroup(Options{System: sys, MailboxLimit: 1})
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for {
+					c, err := g.Spawn(nobody{}, nil)
+					if err != nil {
+						return
+					}
+					c.mu.Lock()
+					if c.end != nil && c.end.label != "" {
+						t.Errorf("label %q of a connection without one", c.end.label)
+					}
+					c.mu.Unlock()
+				}
+			})
+		}
+		sys.Shutdown(impatient)
+		wg.Wait()
+		sys.Shutdown(impatient) // what was spawned meanwhile
+	}
+}
+
+// TestLieDown_notWhenReadingIsToEnd: the reader has found nothing to read, and before it lies down somebody says that
+// reading is to end. Nobody would wake the connection then.
+func TestLieDown_notWhenReadingIsToEnd(t *testing.T) {
+	for name, tell := range map[string]func(c *Conn){
+		"the peer was silent for too long": func(c *Conn) { c.Due(time.Now().Add(time.Hour)) },
+		"the process ends":                 func(c *Conn) { c.beginEnding() },
+		"the process has ended":            func(c *Conn) { c.beginEnding(); c.endEnding(true) },
+		"TCP is closed":                    (*Conn).abort,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := connected(t, Options{IdleTimeout: time.Minute, HibernateAfter: time.Hour})
+				tell(c)
+				c.mu.Lock()
+				before := c.reading
+				c.mu.Unlock()
+				if c.lieDown() {
+					t.Errorf("reading is %d, and the connection falls asleep, with nobody to wake it", before)
+					c.Wake(0) // for the end of the test
+				}
+			})
+		})
+	}
+}
+
+// TestDue_looksAheadOnly: what was due and has been done does not make the timer come again and again. A deadline in the
+// past would be one of each millisecond, for each quiet connection.
+func TestDue_looksAheadOnly(t *testing.T) {
+	usual := Options{IdleTimeout: 60 * time.Second, PingInterval: 25 * time.Second, MessageTimeout: 60 * time.Second,
+		WriteTimeout: 10 * time.Second, HibernateAfter: 15 * time.Second}
+	for name, tt := range map[string]struct {
+		change func(o *Options)
+		talk   func(peer *rawclient.Client) error
+	}{
+		"a peer that answers no pings":   {func(*Options) {}, nil},
+		"the same, and no IdleTimeout":   {func(o *Options) { o.IdleTimeout = -1 }, nil},
+		"the same, and it may not sleep": {func(o *Options) { o.IdleTimeout, o.HibernateAfter = -1, -1 }, nil},
+		"pings before it sleeps":         {func(o *Options) { o.IdleTimeout, o.PingInterval = -1, 5*time.Second }, nil},
+		"half a frame, so that it does not sleep": {func(o *Options) { o.MessageTimeout = -1 },
+			func(peer *rawclient.Client) error { return peer.WriteBytes([]byte{0x81}) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := usual
+				tt.change(&o)
+				c, peer := connected(t, o)
+				if tt.talk != nil {
+					if err := tt.talk(peer); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range 550 { // 55 s
+					time.Sleep(100 * time.Millisecond)
+					synctest.Wait()
+					c.mu.Lock()
+					now := c.group.at(time.Now())
+					next, ok := c.nextDue(now)
+					c.mu.Unlock()
+					// What became due in this very millisecond is looked at in the next one.
+					if !ok || next <= now-3*time.Second {
+						t.Fatalf("%v after the upgrade the next deadline is at %v (there is one: %t), want one to come", now, next, ok)
+					}
+				}
+			})
+		})
+	}
+}
