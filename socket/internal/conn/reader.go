@@ -38,7 +38,7 @@ func (c *Conn) serve(begin func()) {
 // read hands over what the peer sends. True: the connection sleeps, and this goroutine has nothing to do with it any more.
 func (c *Conn) read() (asleep bool) {
 	for {
-		if c.wire.Pending() && !c.wire.Buffered() { // Next is about to wait
+		if !c.wire.Buffered() && c.wire.Pending() { // Next is about to wait
 			c.flush()
 		}
 		msg, err := c.wire.Next()
