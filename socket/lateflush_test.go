@@ -141,16 +141,16 @@ func firstOf(t *testing.T, send func(actor.PID, chan<- struct{})) (early bool) {
 	t.Helper()
 	h := memorySite(t, socket.Config{MailboxLimit: 1 << 16, Compression: socket.Compression{On: true, Level: 9}}, func() websock.Handler { return puppet() })
 	c := h.connect(rawclient.HandshakeOptions{Deflate: true})
-	var pid actor.PID
-	for p := range h.srv.Sockets() {
-		pid = p
-	}
 	// When an answer has come, Init and what followed it are over, and the process rests. A callback that ran on the
 	// reader would be given away, and the reader would write what was pushed, whatever the turn does.
 	if err := c.Text("ready"); err != nil {
 		t.Fatal(err)
 	}
 	wantMessage(t, c, rawclient.OpText, "ready")
+	var pid actor.PID
+	for p := range h.srv.Sockets() { // it is among them since before Init
+		pid = p
+	}
 	in, start, done := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	pid.Send(do(func(context.Context) websock.Result { close(in); <-start; return websock.OK() }))
 	<-in
