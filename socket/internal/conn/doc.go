@@ -57,6 +57,6 @@
 //
 // Conn.mu is held while package deadline, package notify, the state of package wire (Activity, Suspend) and Port.Go are
 // asked: their locks come after it. It is not held while the handler, the process (the other methods of Port) or the
-// transport is called. Nobody calls this package with a lock held but for AbandonAfter, a constant. A message and its answer
-// take no lock of this package.
+// transport is called, and nobody calls this package with a lock held. A message and its answer take no lock of this
+// package.
 package conn
