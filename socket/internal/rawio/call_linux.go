@@ -52,7 +52,6 @@ type vector struct {
 }
 
 func sendv(fd uintptr, parts [][]byte, v *vector) (int, error) {
-	parts = parts[:min(len(parts), maxVector)]
 	v.iov = slices.Grow(v.iov[:0], len(parts))[:len(parts)]
 	for i, p := range parts {
 		v.iov[i].Base = unsafe.SliceData(p)

@@ -16,5 +16,5 @@ func send(fd uintptr, p []byte) (int, error) { return syscall.Write(int(fd), p) 
 type vector struct{}
 
 func sendv(fd uintptr, parts [][]byte, _ *vector) (int, error) {
-	return unix.SendmsgBuffers(int(fd), parts[:min(len(parts), maxVector)], nil, nil, unix.MSG_DONTWAIT)
+	return unix.SendmsgBuffers(int(fd), parts, nil, nil, unix.MSG_DONTWAIT)
 }

@@ -150,7 +150,7 @@ func (w *Writer) some(fd uintptr) bool {
 		var err error
 		switch {
 		case len(w.parts) > 0:
-			n, err = sendv(fd, w.parts, &w.vec)
+			n, err = sendv(fd, w.parts[:min(len(w.parts), maxVector)], &w.vec)
 		case len(w.rest) > 0:
 			n, err = send(fd, w.rest)
 		default:

@@ -45,7 +45,7 @@ type park struct {
 	stop    atomic.Pointer[error] // why reading is to end, or has ended
 	discard atomic.Bool           // nothing is to be delivered any more
 
-	may       parkState //  how the reader will wait if nothing is there
+	may       parkState // how the reader will wait if nothing is there
 	impatient bool      // SetPatient(false)
 	lingers   bool      // the read deadline belongs to Linger; stop and discard have no effect any more
 
