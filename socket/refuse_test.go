@@ -317,3 +317,25 @@ func TestUpgrade_withoutBufio(t *testing.T) {
 		goodbye(t, c)
 	})
 }
+
+// TestUpgrade_changedRequest: newHandler may break the request that was checked before it. That says nothing about where
+// the handler is mounted.
+func TestUpgrade_changedRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSite(t, socket.Config{MaxSockets: 1})
+		h.overMemory(h.srv.Handler(func(r *http.Request) (websock.Handler, error) {
+			r.Header.Del("Sec-WebSocket-Key")
+			return echo(), nil
+		}))
+		for range 2 { // the place is given back
+			if resp, body := h.refused(rawclient.HandshakeOptions{}); resp.StatusCode != 400 {
+				t.Errorf("got %d %q, want 400", resp.StatusCode, body)
+			}
+		}
+		synctest.Wait() // for the log
+		if lines := h.logs.all(slog.LevelError); len(lines) != 0 {
+			t.Errorf("log: %+v, want no error", lines)
+		}
+		h.wantEmpty()
+	})
+}

@@ -114,10 +114,12 @@ func (s *Server) admit(h websock.Handler, sc *conn.Scope) (*conn.Conn, error) {
 func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) error {
 	if ref, ok := errors.AsType[*handshake.Refusal](err); ok {
 		e := refusal(ref)
-		s.misuse.Do(func() { // once: strangers decide how often it happens
-			s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
-				"path", beginning(r.URL.Path), "error", e)
-		})
+		if e.Status >= http.StatusInternalServerError { // else newHandler has changed the request
+			s.misuse.Do(func() { // once: strangers decide how often it happens
+				s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
+					"path", beginning(r.URL.Path), "error", e)
+			})
+		}
 		s.refuse(w, r, e)
 		return e
 	}
