@@ -122,7 +122,7 @@ func (p *process) enter(h phase) bool {
 // endByGoexit ends the process, or goes on with its end, when a callback leaves its goroutine; it runs on that goroutine.
 func (p *process) endByGoexit(reason error) {
 	p.mu.Lock()
-	ending, decided, h := p.state == stateEnding, p.reason, p.phase
+	ending, decided, h, turn := p.state == stateEnding, p.reason, p.phase, p.turn
 	p.mu.Unlock()
 	if ending {
 		p.logPanic(h, reason)
@@ -131,9 +131,10 @@ func (p *process) endByGoexit(reason error) {
 		p.end(reason) // does nothing when it was killed
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.worker { // Deliver and Start do not return
-		p.strikeOff(p.turn)
+	host := !p.worker || p.wasRelieved(turn)
+	p.mu.Unlock()
+	if host { // Hand and Start do not return
+		p.back(turn)
 	}
 }
 
@@ -238,7 +239,9 @@ func (p *process) drop(it item) {
 	case kindFrame:
 		p.slot <- false
 	}
-	if it.kind != kindExit && it.kind != kindFrame && it.kind != kindNotice {
+	switch it.kind {
+	case kindExit, kindFrame, kindHanded, kindNotice:
+	default:
 		p.dropped.Add(1)
 		p.sys.undelivered(p.pid(), it.content())
 	}

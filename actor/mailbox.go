@@ -14,6 +14,7 @@ const (
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
 	kindFrame                    // from Port.Deliver: what the host's reader handed over
+	kindHanded                   // from Port.Hand: likewise, but nobody waits for it to be taken
 	kindExit                     // msg is the exit reason
 	kindDown                     // msg is a Down
 	kindTimer                    // msg is a *timer
@@ -22,7 +23,7 @@ const (
 )
 
 // counts tells whether items of this kind are refused by MailboxLimit. The others are bounded by what the process asked
-// for itself, by its reader's single slot, or must not be lost.
+// for itself or by its host, or must not be lost.
 func (k itemKind) counts() bool { return k <= kindDeferred }
 
 type item struct {
@@ -51,7 +52,7 @@ func (it item) content() any {
 
 // name says what the item is: the type of the message, or how a frame of a host calls itself.
 func (it item) name() string {
-	if s, ok := it.msg.(fmt.Stringer); ok && it.kind == kindFrame {
+	if s, ok := it.msg.(fmt.Stringer); ok && (it.kind == kindFrame || it.kind == kindHanded) {
 		return s.String()
 	}
 	return fmt.Sprintf("%T", it.content())

@@ -1,20 +1,22 @@
 package actor
 
-// This is the process as its host has it: host.Port. Start and Deliver run turns on the goroutine of the host.
+import "github.com/troupe-dev/troupe/actor/internal/hook"
+
+// This is the process as its host has it: host.Port. Start, Hand and Deliver run turns on the goroutine of the host.
 
 // Start is that of host.Port.
-func (p *process) Start() {
+func (p *process) Start() hook.Delivery {
 	p.mu.Lock()
 	if p.running || p.state != stateNew {
-		p.mu.Unlock()
-		return
+		defer p.mu.Unlock()
+		return p.delivery()
 	}
 	turn := p.take()
 	p.mu.Unlock()
 	if p.initialize() == nil {
 		p.run(true, 0)
 	}
-	p.going(turn)
+	return p.back(turn)
 }
 
 // Fail is that of host.Port.
@@ -42,8 +44,29 @@ func (p *process) Calling() bool { return p.current.kind == kindCall }
 // Go is that of host.Port.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 
-// Deliver is that of host.Port. At rest, the frame is handled on this goroutine, and what has come meanwhile too, until
-// the turn has become long. Otherwise the frame waits in the mailbox and Deliver waits until it is taken out.
+// Hand is that of host.Port. What was handed over after the end was decided is not handled, so it need not wait.
+func (p *process) Hand(msg any) hook.Delivery {
+	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		return hook.Ended
+	}
+	it := item{kind: kindHanded, msg: msg}
+	if p.state == stateRunning && !p.running { // at rest: nothing waits
+		return p.handleHere(it) // unlocks
+	}
+	p.queue.push(it)
+	p.mu.Unlock()
+	return hook.Queued
+}
+
+// HandLast is that of host.Port.
+func (p *process) HandLast(msg any, reason error) hook.Delivery {
+	p.lastWaits(reason)
+	return p.Hand(msg)
+}
+
+// Deliver is that of host.Port.
 func (p *process) Deliver(msg any) bool {
 	p.mu.Lock()
 	if p.state >= stateEnding {
@@ -52,18 +75,7 @@ func (p *process) Deliver(msg any) bool {
 	}
 	it := item{kind: kindFrame, msg: msg}
 	if p.state == stateRunning && !p.running { // at rest: nothing waits
-		turn := p.take()
-		p.begin(it)
-		p.mu.Unlock()
-		if err := p.receive((*processContext)(p), msg); err != nil {
-			p.end(err)
-			return p.going(turn)
-		}
-		if p.rests() {
-			return true
-		}
-		p.run(true, 1)
-		return p.going(turn)
+		return p.handleHere(it) == hook.Going // unlocks
 	}
 	slot := p.sys.slot()
 	p.slot = slot
@@ -74,15 +86,37 @@ func (p *process) Deliver(msg any) bool {
 	return ok
 }
 
-// DeliverLast is that of host.Port. While the frame waits for a callback, that has the same time as after a loss.
+// DeliverLast is that of host.Port.
 func (p *process) DeliverLast(msg any, reason error) bool {
+	p.lastWaits(reason)
+	return p.Deliver(msg)
+}
+
+// handleHere is a turn on the host's goroutine, of a process at rest: it handles the frame, and what has come meanwhile,
+// until the turn has become long. It unlocks p.mu.
+func (p *process) handleHere(it item) hook.Delivery {
+	turn := p.take()
+	p.begin(it)
+	p.mu.Unlock()
+	if err := p.receive((*processContext)(p), it.msg); err != nil {
+		p.end(err)
+		return p.back(turn)
+	}
+	if p.rests() {
+		return hook.Going
+	}
+	p.run(true, 1)
+	return p.back(turn)
+}
+
+// lastWaits gives the callback in progress, for which the host's last frame will wait, the same time as after a loss.
+func (p *process) lastWaits(reason error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.running && !p.shut {
 		p.overtaken, p.reason = lastWaits, reasonOf(reason)
 		p.startAbandon()
 	}
-	p.mu.Unlock()
-	return p.Deliver(msg)
 }
 
 // Delivering is that of host.Port.
@@ -96,7 +130,7 @@ func (p *process) Delivering() bool {
 func (p *process) rests() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.flushes || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
+	if !p.flushes || p.worker || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
 		return false
 	}
 	p.current, p.phase, p.running = item{}, phaseNone, false
@@ -110,10 +144,10 @@ func (p *process) take() (turn uint32) {
 	return p.turn
 }
 
-// going tells whether the process still handles messages, at the end of a turn on the host's goroutine.
-func (p *process) going(turn uint32) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.strikeOff(turn)
-	return p.state < stateEnding
+// delivery is Going or Ended; p.mu is held.
+func (p *process) delivery() hook.Delivery {
+	if p.state >= stateEnding {
+		return hook.Ended
+	}
+	return hook.Going
 }

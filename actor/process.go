@@ -61,7 +61,7 @@ type process struct {
 	mu      sync.Mutex
 	state   state
 	running bool  // some goroutine holds the turn
-	worker  bool  // and it is one of the System's, not a host's
+	worker  bool  // and it is one of the System's, not a host's; or was relieved
 	shut    bool  // the end is decided: an Exit waits, or more; no messages are taken any more
 	started bool  // Init has returned nil
 	phase   phase // what runs; a kill leaves it as it was
@@ -98,6 +98,7 @@ type process struct {
 	slot     chan bool // where Spawn waits for Init, or a Deliver for its frame to be taken
 	relation *relations
 	exits    *exitHook // the first one; see addExitHook
+	relieved *relieved
 
 	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
 	real    atomic.Pointer[stdContext]

@@ -121,12 +121,16 @@ func (p *process) initialize() error {
 }
 
 // run handles what waits until the process rests or is dead. The caller holds the turn; run lets it go.
-// delivering says that this is the goroutine of a Deliver or Start; n is how many messages it has handled.
+// delivering says that this is the goroutine of a Start or Hand, which may be relieved; n is how many messages it has
+// handled.
 func (p *process) run(delivering bool, n int) {
 	start := p.began
 	ended := false // TurnEnd has run since the last message
 	for {
 		p.mu.Lock()
+		if delivering && p.worker { // relieved: what TurnEnd has left to this goroutine is not seen to by it
+			delivering, ended = false, false
+		}
 		if p.state >= stateEnding { // killed
 			p.mu.Unlock()
 			return
@@ -204,7 +208,7 @@ func (p *process) handle(it item) bool {
 			return true
 		}
 		err = p.invoke()
-	case kindFrame: // what a host's reader has handed over is no message of an actor, and passes the engine by
+	case kindFrame, kindHanded: // what a host's reader has handed over is no message of an actor, and passes the engine by
 		err = p.receive((*processContext)(p), it.msg)
 	default:
 		err = p.invoke()

@@ -19,7 +19,7 @@ import (
 type Host interface {
 	actor.Actor
 	// TurnEnd runs inside the turn, when the mailbox is empty and before the process is released. What the turn has
-	// buffered must be on its way when it returns; when delivering is set, this is the goroutine of Deliver or Start,
+	// buffered must be on its way when it returns; when delivering is set, this is the goroutine of Start or Hand,
 	// and it may be left to that goroutine, which must see to it before it blocks. A panic ends the process.
 	TurnEnd(delivering bool)
 	// Overflow is called when the mailbox has refused a message and the process ends with ErrOverload: once, on the
@@ -27,7 +27,7 @@ type Host interface {
 	Overflow()
 	// Ending runs when the exit reason is decided, before the children end and before Terminate: a socket writes its
 	// Close frame. It does not run at a kill. brief says that Terminate will take no time. Then the process ends on the
-	// goroutine of Deliver or Start, if it is there and has no children; otherwise it leaves that goroutine after Ending.
+	// goroutine of Start or Hand, if it is there and has no children; otherwise it leaves that goroutine after Ending.
 	Ending(reason error) (brief bool)
 	// Exited is called once, where the first function of [actor.PID.OnExit] would be, and before all of them, on any
 	// goroutine. It must not block. info is the process as it was before; a process that is killed at once may be so
@@ -43,13 +43,13 @@ type Host interface {
 
 // Options are what all processes of one kind of Host have in common. They must not change.
 type Options struct {
-	// FlushesItself says that the Host sees to what its turns have buffered by itself before the goroutine of Deliver or
-	// Start blocks: there TurnEnd is not called. It is called on all others.
+	// FlushesItself says that the Host sees to what its turns have buffered by itself before the goroutine of Start or Hand
+	// blocks: there TurnEnd is not called. It is called on all others.
 	FlushesItself bool
-	// AbandonAfter is how long the callback in progress may run on after a [Port.Fail], after an overload, or while the
-	// message of a [Port.DeliverLast] waits for it; when that waits for several callbacks, each has this time. When it is
-	// over the process ends, with that reason and without Terminate, and the goroutine of the callback is abandoned. An
-	// Exit shortens the time to the shutdown time. 0: the shutdown time; negative: without limit.
+	// AbandonAfter is how long the callback in progress may run on, on whatever goroutine, after a [Port.Fail], after an
+	// overload, or while the message of a [Port.HandLast] waits for it; when that waits for several callbacks, each has
+	// this time. When it is over the process ends, with that reason and without Terminate, and the goroutine of the callback
+	// is abandoned. An Exit shortens the time to the shutdown time. 0: the shutdown time; negative: without limit.
 	AbandonAfter time.Duration
 }
 
@@ -61,7 +61,10 @@ type Port struct {
 
 // process is one of package actor.
 type process interface {
-	Start()
+	Start() hook.Delivery
+	Hand(msg any) hook.Delivery
+	HandLast(msg any, reason error) hook.Delivery
+	Relieve(after time.Duration) bool
 	Deliver(msg any) bool
 	DeliverLast(msg any, reason error) bool
 	Delivering() bool
@@ -89,22 +92,63 @@ func Spawn(sys *actor.System, h Host, so actor.SpawnOptions, o *Options) (Port, 
 // PID is the process's address.
 func (p Port) PID() actor.PID { return p.pid }
 
-// Start runs Init, and then what waits, on the caller's goroutine.
-func (p Port) Start() { p.process.Start() }
+// Delivery is what became of a [Port.Start], [Port.Hand] or [Port.HandLast].
+type Delivery uint8
 
-// Deliver hands msg over in mailbox order, beyond any limit. At rest, the process handles it on the caller's goroutine, and
-// what has come meanwhile, until the turn has become long; otherwise msg waits in the mailbox and Deliver waits until it
-// is taken out. So at most one waits. False: the process has ended or is ending, and does not handle it.
-// Only one goroutine may use Start and Deliver. What actor.Inspect says of msg is its String, if it has one, which is
-// called on any goroutine while msg is handled.
+const (
+	// Ended says that the process has ended or is ending, and that what was handed over is not handled, or was the last.
+	Ended = Delivery(hook.Ended)
+	// Going says that Init has returned, or that the message was handled on the caller's goroutine.
+	Going = Delivery(hook.Going)
+	// Queued says that the process is busy, and the message waits in its mailbox. Receive gets it in its turn, unless the
+	// process ends before.
+	Queued = Delivery(hook.Queued)
+	// Relieved says that [Port.Relieve] has made a worker of the caller's goroutine, whose turn is over now. Another one has
+	// taken its place at the transport, and the caller must touch nothing that belongs to that.
+	Relieved = Delivery(hook.Relieved)
+)
+
+// Start runs Init, and then what waits, on the caller's goroutine. It returns Ended, Going or Relieved.
+func (p Port) Start() Delivery { return Delivery(p.process.Start()) }
+
+// Hand hands msg over in mailbox order, beyond any limit, and does not wait. At rest, the process handles it on the caller's
+// goroutine, and what has come meanwhile, until the turn has become long; otherwise msg is Queued. The host bounds how many
+// wait: it learns in Receive that one waits no longer. What waits when the process ends is dropped.
+//
+// Only one goroutine at a time may use Start and Hand; when it is relieved, the one that takes its place. What
+// actor.Inspect says of msg is its String, if it has one, which is called on any goroutine while msg is handled.
+func (p Port) Hand(msg any) Delivery { return Delivery(p.process.Hand(msg)) }
+
+// HandLast is Hand of the last message, which ends the process with reason when it is handled: while it waits, the
+// callback in progress has [Options].AbandonAfter.
+func (p Port) HandLast(msg any, reason error) Delivery {
+	return Delivery(p.process.HandLast(msg, reason))
+}
+
+// Relieve makes a worker of the goroutine on which Start, Hand or Deliver runs Init, Receive or TurnEnd, if that has been
+// running for at least after. Then the turn goes on there as on any worker: TurnEnd is called with delivering not set,
+// the end of the process, if it comes to that, runs there too, System.Shutdown waits for it, and when the turn is over,
+// whatever became of the process, Start or Hand returns Relieved (Deliver: false). A callback that leaves its goroutine by
+// runtime.Goexit keeps them from returning at all.
+//
+// For each true the host must put one other goroutine in its place, for which Hand says Queued until the process is at rest
+// again. What the goroutine had written before it called Start or Hand, the caller of Relieve sees when it returns true.
+// False: there is no such goroutine, because the callback has just returned, a worker has the turn, or the process is at
+// rest or ending; or it has not been running for that long. Nothing has changed then.
+//
+// Any goroutine may call it; it does not block.
+func (p Port) Relieve(after time.Duration) bool { return p.process.Relieve(after) }
+
+// Deliver is Hand for a host that has one message at a time: when the process is busy, it waits until msg is taken out of
+// the mailbox. False: the process has ended or is ending, and does not handle it.
 func (p Port) Deliver(msg any) bool { return p.process.Deliver(msg) }
 
-// DeliverLast is Deliver of the last message, which ends the process with reason when it is handled: while it waits, the
-// callback in progress has [Options].AbandonAfter.
+// DeliverLast is HandLast likewise.
 func (p Port) DeliverLast(msg any, reason error) bool { return p.process.DeliverLast(msg, reason) }
 
-// Delivering tells whether a Start or Deliver is running Init, a callback or a hook on its goroutine, or waits for its
-// message to be taken out of the mailbox. After a kill it tells whether one was. Any goroutine may ask; it does not block.
+// Delivering tells whether a Start, Hand or Deliver is running Init, a callback or a hook on its goroutine and was not
+// relieved, or a Deliver waits for its message to be taken out of the mailbox. After a kill it tells whether one was. Any
+// goroutine may ask; it does not block.
 func (p Port) Delivering() bool { return p.process.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The

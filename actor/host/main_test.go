@@ -45,6 +45,7 @@ type hosted struct {
 	plain
 	options   host.Options
 	brief     bool
+	reason    error // that Exited got
 	port      host.Port
 	ctx       context.Context
 	init      func() error
@@ -116,6 +117,8 @@ func (h *hosted) Ending(reason error) (brief bool) {
 	h.note(fmt.Sprintf("ending: %v", reason))
 	return h.brief
 }
+
+func (h *hosted) Exited(_ actor.ProcessInfo, reason error) { h.reason = reason }
 
 func (h *hosted) Init(ctx context.Context) error {
 	h.ctx = ctx

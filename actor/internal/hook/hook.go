@@ -12,6 +12,17 @@ type Options struct {
 	AbandonAfter  time.Duration
 }
 
+// Delivery is host.Delivery.
+type Delivery uint8
+
+// See host.Delivery.
+const (
+	Ended Delivery = iota
+	Going
+	Queued
+	Relieved
+)
+
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
 
