@@ -33,7 +33,7 @@ func starter(sys *actor.System, starts *atomic.Int64, newActor func(n int64) act
 	}
 }
 
-// TestAsk has one row for each way in which it goes.
+// TestAsk has one row for each outcome.
 func TestAsk(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -59,7 +59,7 @@ func TestAsk(t *testing.T) {
 				t.Fatal(err)
 			}
 			release := make(chan struct{})
-			pid.Send(func(context.Context) error { <-release; return errBoom }) // which ends with the request waiting
+			pid.Send(func(context.Context) error { <-release; return errBoom }) // it ends while the request waits
 			go func() {
 				time.Sleep(time.Second)
 				close(release)
@@ -169,7 +169,7 @@ func TestEnsure_eachOther(t *testing.T) {
 	}
 }
 
-// A process that has had its name and has ended in order meanwhile is what Ensure returns, as Whereis would have.
+// Ensure returns a process that has had its name and has ended normally meanwhile, as Whereis would have before.
 func TestEnsure_endedMeanwhile(t *testing.T) {
 	reg, sys := newRegistry(t)
 	var started actor.PID
@@ -188,7 +188,7 @@ func TestEnsure_endedMeanwhile(t *testing.T) {
 	}
 }
 
-// When what was started finds its name taken by somebody who goes at that moment, Ensure begins anew.
+// When the process that was started finds its name taken by one that ends at that moment, Ensure tries again.
 func TestEnsure_takenBySomebodyWhoGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)

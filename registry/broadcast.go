@@ -11,21 +11,21 @@ import (
 // reach each process in that order.
 //
 // Whoever is a member from before the call until after it gets msg once; whoever joins meanwhile may get it. A member
-// that leaves before its turn to handle msg has come does not get it, although it was counted. msg is shared: it is
-// read-only from then on. A [websock.Message], which sockets write to their clients without passing HandleInfo, is
-// prepared, so that it is encoded and compressed once for all; see [websock.Prepare].
+// that leaves before it has come to handle msg does not get it, although it was counted. msg is shared, and read-only
+// from then on. A [websock.Message], which sockets write to their clients without passing it to HandleInfo, is prepared,
+// so that it is encoded and compressed once for all of them; see [websock.Prepare].
 func (r *Registry) Broadcast(group string, msg any) int {
 	return r.broadcast(group, msg, actor.PID{}, nil)
 }
 
-// BroadcastFrom is [Registry.Broadcast] to all members but from, the sender as a rule. from need not be a member.
+// BroadcastFrom is [Registry.Broadcast] to all members but from, usually the sender, which need not be a member.
 func (r *Registry) BroadcastFrom(group string, from actor.PID, msg any) int {
 	return r.broadcast(group, msg, from, nil)
 }
 
-// BroadcastWhere is [Registry.Broadcast] to the members for which match, called with the PID and the meta of Join, says
-// true. match runs on the caller's goroutine and may use the registry. A panic in it is the caller's; the members that
-// match has accepted before it have got msg.
+// BroadcastWhere is [Registry.Broadcast] to the members for which match, called with the PID and the meta of Join,
+// returns true. match runs on the caller's goroutine and may use the registry. When it panics, the caller does; the
+// members that it accepted before have got msg.
 func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool, msg any) int {
 	return r.broadcast(group, msg, actor.PID{}, match)
 }
@@ -66,8 +66,8 @@ type cast struct {
 // Content implements host.Deferred.
 func (c *cast) Content() any { return c.msg }
 
-// Due implements host.Deferred. As long as nobody has left the group since, it costs one atomic load. Members that end
-// do not count as having left, so that is also true of a group whose members come and go with their sockets.
+// Due implements host.Deferred. As long as nobody has left the group since, it costs one atomic load. Members that end do
+// not count as having left, so this holds for a group whose members come and go with their sockets, too.
 func (c *cast) Due(to actor.PID) (any, bool) {
 	if c.group.left.Load() != c.since && !c.reaches(to) {
 		return nil, false

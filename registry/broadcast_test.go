@@ -159,7 +159,7 @@ func TestSend_underNoLock(t *testing.T) {
 		reg.Watch("g", full.pid)
 		var lines, used atomic.Int64
 		log = func() {
-			if lines.Add(1) > 1 { // what it does is logged, too
+			if lines.Add(1) > 1 { // its own use of the registry is logged, too
 				return
 			}
 			for i, m := range ms {
@@ -219,7 +219,7 @@ func TestBroadcast_prepares(t *testing.T) {
 	})
 }
 
-// A broadcast allocates nothing for each member: what it allocates does not grow with them.
+// What a broadcast allocates does not grow with the number of members.
 func TestBroadcast_doesNotAllocatePerDelivery(t *testing.T) {
 	reg, sys := newRegistry(t)
 	add := func(group string, n int) []func() {
@@ -282,7 +282,7 @@ func TestBroadcastFrom_aSenderThatJoinsMeanwhile(t *testing.T) {
 	}
 }
 
-// What was broadcast to a group before a process has left it and waits in its mailbox is dropped when its turn comes.
+// When a process leaves a group, what was broadcast to it before and waits in its mailbox is dropped when its turn comes.
 func TestBroadcast_leftBeforeItsTurn(t *testing.T) {
 	for _, n := range []int{1, 200} { // others in the group
 		for name, send := range map[string]func(reg *registry.Registry, group string, msg any) int{
@@ -310,7 +310,7 @@ func TestBroadcast_leftBeforeItsTurn(t *testing.T) {
 					}
 					reg.Join("g", m.pid, nil)
 					reg.Join("h", m.pid, nil)
-					m.pid.Send(func(ctx context.Context) { // as a callback that leaves
+					m.pid.Send(func(ctx context.Context) { // in a callback
 						if took := send(reg, "g", "before"); took != n+1 {
 							t.Errorf("%s to %d = %d", name, n+1, took)
 						}
@@ -335,7 +335,7 @@ func TestBroadcast_leftBeforeItsTurn(t *testing.T) {
 					synctest.Wait()
 					wantGot(t, m, "after")
 
-					end(t, others[0].pid, actor.ErrNormal) // who ends does not matter to the others
+					end(t, others[0].pid, actor.ErrNormal) // the end of a member does not matter to the others
 					release := block(t, m.pid)
 					send(reg, "g", "again")
 					release()
@@ -347,7 +347,7 @@ func TestBroadcast_leftBeforeItsTurn(t *testing.T) {
 	}
 }
 
-// A group that was given up and made anew is another one.
+// A group that was dropped and made anew is another one.
 func TestBroadcast_leftAndGroupDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)

@@ -1,5 +1,5 @@
-// Package registry knows who is where: names of processes, groups of them, and who is present. By it a service finds one
-// socket, or reaches many, from any goroutine.
+// Package registry knows who is where: names of processes, groups of processes, and who is present. With it a service
+// finds one socket, or reaches many, from any goroutine.
 //
 //	reg := registry.New(sys)
 //
@@ -10,7 +10,7 @@
 //			return websock.Close(4001, "signed in elsewhere")
 //		}
 //		if err := reg.Join("room:"+c.Room, me, nil); err != nil {
-//			return websock.Stop(err) // we are being ended already
+//			return websock.Stop(err) // this socket is being ended already
 //		}
 //		return websock.OK()
 //	}
@@ -21,16 +21,16 @@
 //	}
 //
 // A name has one holder ([Registry.Register]). A group has many members ([Registry.Join]), and what is broadcast to it
-// goes to all of them ([Registry.Broadcast], or [Topic] with a type). Presence ([Registry.Track]) counts persons, whatever
-// the number of their sockets. Names and groups are two things: one word may be both. Groups and presences of one word
-// are two things, too, but are watched together ([Registry.Watch]). [Ask] finds or starts the process of a name and calls
-// it. [Registry.Names], Groups, Topics and Of list what there is.
+// goes to all of them ([Registry.Broadcast], or [Topic] with a type). Presence ([Registry.Track]) counts persons, however
+// many sockets each has. A name and a group of the same word have nothing to do with each other. Nor do a group and a
+// topic of presence, but these are watched together ([Registry.Watch]). [Ask] finds or starts the process of a name and
+// calls it. [Registry.Names], Groups, Topics and Of list what there is.
 //
 // # Slow work, Join, ask
 //
 // While a callback runs, Init included, nothing is taken out of its process's mailbox. What is broadcast to a group
-// after the Join waits there, and more than MailboxLimit messages end a socket before it has sent anything. So a
-// handler does its slow work first, such as a query, then joins, and then asks whoever keeps the past for what came
+// after the Join waits there, and more than MailboxLimit messages end a socket, perhaps before it has sent anything. So
+// a handler first does its slow work, such as a query, then joins, and then asks whoever keeps the past for what came
 // before:
 //
 //	func (c *Client) Init(ctx context.Context) websock.Result {
@@ -40,28 +40,28 @@
 //		...
 //		past, err := registry.Ask[Past](ctx, reg, "room:"+user.Room, start, c.Seen) // what came before
 //
-// What is broadcast between the last two comes twice, and is recognised by its number; see
-// docs/explanation/delivery.md. A process joins by itself: no other process joins it when it answers its Call, since
-// the caller may have gone.
+// What is broadcast between the last two steps comes twice, and is recognised by its number; see
+// docs/explanation/delivery.md. A process should join by itself, and not be joined by another one that answers its Call:
+// the caller may have ended by then.
 //
 // # What holds
 //
-// A process whose end is decided gets no more broadcasts, and Whereis does not find it. It is taken out of everything
-// after its Terminate has returned and before anybody is told by an actor.Down, also after a panic or a kill; nothing
-// has to be removed by hand. A process that has ended cannot be entered again. Nothing is kept of names and groups that
-// nobody is in, except the type of a [Topic].
+// Once its end is decided, a process gets no more broadcasts, and Whereis does not find it. It is taken out of everything
+// after its Terminate has returned and before anybody is told by an actor.Down, after a panic or a kill too; nothing
+// has to be removed by hand. A process that has ended cannot be entered again. Of names and groups that nobody is in
+// nothing is kept, except the type of a [Topic].
 //
 // A Registry has no goroutine, no timer and no mailbox. A call does its work on the caller's goroutine and does not wait
-// for a process; [Registry.Ensure] and [Ask] alone wait, within their ctx. Reading takes a lock for as long as it takes to
-// find a group and copy a list of members, and no lock is held while messages are sent or functions of the caller run, so
-// these may use the registry. Names and groups are spread over many locks, and a group of more than a few dozen members has
-// many locks of its own.
+// for a process; only [Registry.Ensure] and [Ask] wait, within their ctx. Reading holds a lock only while a group is found
+// and a list of members is copied. No lock is held while messages are sent or functions of the caller run, so these may use
+// the registry. Names and groups are spread over many locks, and a group of more than a few dozen members has many locks of
+// its own.
 //
-// What one goroutine broadcasts and sends reaches each process in that order; what several do is not ordered. When a Leave
-// has returned, the process gets nothing more of the group, not even what waits in its mailbox.
+// What one goroutine broadcasts and sends reaches each process in that order; between several goroutines there is no order.
+// Once a Leave has returned, the process gets nothing more of the group, not even what waits in its mailbox.
 //
-// A watcher is told what has changed since it was told last, in one message, however much that is. Such a message does
-// not count against MailboxLimit. A change costs as much as there are watchers that wait for one.
+// A watcher is told what has changed since it was told last, however much that is, in at most two messages. They do not
+// count against MailboxLimit. A change costs one message for each watcher that has been told everything before it.
 //
 // # Limits
 //

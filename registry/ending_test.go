@@ -38,7 +38,7 @@ func ending(t *testing.T, reg *registry.Registry, sys *actor.System, name string
 	return pid, func() { close(release); synctest.Wait() }
 }
 
-// A member that is ending takes nothing, and keeps its place until Terminate has returned.
+// A member that is ending takes nothing, and stays a member until Terminate has returned.
 func TestEnding_keepsWhatItHasAndTakesNothing(t *testing.T) {
 	for name, inCallback := range map[string]bool{"in Terminate": false, "an Exit waits": true} {
 		t.Run(name, func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestEnsure_waitsForTheHolderThatIsEnding(t *testing.T) {
 	})
 }
 
-// A caller whose ctx is done takes its start with it, not those who wait for what comes of it.
+// A caller whose ctx is done gives up its start; those who wait for the result do not fail with it.
 func TestEnsure_theStarterGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
@@ -237,7 +237,7 @@ func TestEnsure_theStarterGivesUp(t *testing.T) {
 	})
 }
 
-// What would wait for itself is an error at once.
+// A caller that would wait for itself gets an error at once.
 func TestEnsure_waitingForItself(t *testing.T) {
 	tests := map[string]func(t *testing.T, reg *registry.Registry, sys *actor.System, ensure func(ctx context.Context)){
 		"its own start function": func(_ *testing.T, reg *registry.Registry, sys *actor.System, ensure func(ctx context.Context)) {

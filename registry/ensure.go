@@ -10,42 +10,44 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// attempt is an Ensure that starts a process, or first waits for the holder's end. There is one for a name at a time,
-// guarded by the lock of the name's shard; pid, err and gaveUp are set when done is closed.
+// attempt is an Ensure that starts a process, after it has waited for the end of the holder if there is one. There is at
+// most one for each name. The lock of the name's shard guards freed and held; the others are set before done is closed.
 type attempt struct {
-	freed  chan struct{} // closed when the name changes hands; nil: its holder is not ending
-	held   actor.PID     // the last one that has taken the name meanwhile
+	freed  chan struct{} // closed when the name gets another holder, or none; nil: nobody waits for that
+	held   actor.PID     // the last process that has taken the name meanwhile
 	done   chan struct{}
 	pid    actor.PID
 	err    error
-	gaveUp bool // its caller's ctx was done: the next one tries
+	gaveUp bool // its ctx was done first: one of those that wait tries next
 }
 
 var errStartPanicked = errors.New("registry: Ensure: the start function of another caller panicked")
 
-// attemptKey is the context key by which a start function's ctx is known.
+// attemptKey is the context key by which the ctx of a start function is recognised.
 type attemptKey struct {
 	r    *Registry
 	name string
 }
 
-// Ensure returns the process that holds the name, and starts one when there is none. Of the callers that want one name
-// at a time, one runs start, on its own goroutine, and the others wait for the result; no lock is held meanwhile, and
-// other names are not affected. While the holder is ending, whose Terminate may take long, Ensure waits: the new
-// process then begins where the old one has left off. ctx bounds the wait or, when it has no deadline, the System's
-// CallTimeout does. start gets a ctx derived from it, and should heed it: when the Inits of two rooms Ensure each
-// other, only that ends them.
+// Ensure returns the process that holds the name, and starts one when there is none. Of several callers that want the
+// same name at the same time, one runs start, on its own goroutine, and the others wait for its result. No lock is held
+// meanwhile, and other names are not affected. While the holder is ending, whose Terminate may take long, Ensure waits,
+// so that the new process begins where the old one has left off. ctx bounds the wait or, when it has no deadline, the
+// System's CallTimeout does. start gets a ctx derived from it, and should end with it: when the Inits of two rooms Ensure
+// each other, nothing else ends them.
 //
-// The process registers itself, in its Init, so that it has the name before anybody can reach it through this call. If
-// it has not, Ensure registers it, with nil as its meta. The error is that of ctx; that of start, unless somebody holds
-// the name by then; [ErrNoProcess] when the process has ended and never had the name; or a [*TakenError] when start
-// returned one process and another holds the name. A process that has had the name and ended meanwhile is returned, as
-// [Registry.Whereis] would have returned it a moment before. When start fails with a *TakenError for that name and
-// nobody has it any more, Ensure begins again; so it does when start fails with supervisor.ErrAlreadyPresent, as a Spawn
-// does under an id whose child is being restarted. A panic in start is its caller's, and an error for the others.
+// The process registers itself in its Init, so that it has the name before anybody can reach it through this call. If it
+// has not, Ensure registers it, with nil as its meta. The error is one of these: that of ctx; that of start, unless
+// somebody holds the name by then; [ErrNoProcess] when the process has ended and never had the name; a [*TakenError] when
+// start returned one process and another holds the name. A process that has had the name and has ended meanwhile is
+// returned without an error, as [Registry.Whereis] would have returned it a moment before. Ensure tries again when start
+// fails with a *TakenError for that name and nobody holds it any more, and when start fails with
+// supervisor.ErrAlreadyPresent, as a Spawn does under an id whose child is being restarted. When start panics, its caller
+// does, and the others get an error.
 //
-// Whoever would wait for itself gets an error at once: a start that wants its own name, with the ctx that it got, and
-// the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its own name.
+// A caller that would wait for itself gets an error at once: a start that calls Ensure for its own name, with the ctx that
+// it got, and the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its
+// own name.
 func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx context.Context) (actor.PID, error)) (actor.PID, error) {
 	if ctx.Value(attemptKey{r, name}) != nil {
 		return actor.PID{}, fmt.Errorf("registry: Ensure %q by its own start function would wait for itself", name)
@@ -78,7 +80,7 @@ func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx conte
 	}
 }
 
-// bound gives a ctx that has no deadline the one of a Call.
+// bound gives a ctx without a deadline that of a Call.
 func (r *Registry) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok || r.sys.CallTimeout() <= 0 {
 		return ctx, func() {}
@@ -90,7 +92,7 @@ func ensureError(name string, err error) error {
 	return fmt.Errorf("registry: Ensure %q: %w", name, err)
 }
 
-// try returns the attempt for a name, and makes it if there is none: then it is the caller's own.
+// try returns the attempt for a name. own says that there was none, so that the caller has to carry it out.
 func (r *Registry) try(ctx context.Context, name string) (a *attempt, own bool, err error) {
 	s := r.nameShard(name)
 	s.mu.Lock()
@@ -110,7 +112,7 @@ func (r *Registry) try(ctx context.Context, name string) (a *attempt, own bool, 
 	return a, true, nil
 }
 
-// attempt waits until nobody who is ending holds the name, and starts a process if nobody does then.
+// attempt carries out a: it waits as long as the holder is ending, and starts a process if nobody holds the name then.
 func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) {
 	s := r.nameShard(name)
 	defer func() { // after a panic in start, too
@@ -131,12 +133,12 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 		if !again || sleep(ctx, pause) != nil {
 			return
 		}
-		a.err = errStartPanicked // if it does
+		a.err = errStartPanicked // in case the next one does
 	}
 }
 
-// waitFree waits as long as the holder of the name is ending, and returns the one that is not; the zero PID: the name
-// is free.
+// waitFree waits as long as the holder of the name is ending, and returns a holder that is not ending; the zero PID: the
+// name is free.
 func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *attempt) (holder actor.PID, err error) {
 	for {
 		s.mu.Lock()
@@ -175,9 +177,9 @@ func (a *attempt) changed(h *holding) {
 // errEndedAtOnce says that the process that start returned never had the name.
 var errEndedAtOnce = fmt.Errorf("%w: it has ended before it had the name", ErrNoProcess)
 
-// begin runs a start function, and checks what it promises. again says that it has failed because of a process that had
-// the name at that moment, such as one that was restarted, and has gone since, or because of a child with its id, which
-// is about to have the name.
+// begin runs a start function, and checks that what it returns has the name. again says that it is worth another try: it
+// has failed because of a process that had the name and has ended since, or because of a child with its id, which is
+// being restarted and is about to have the name.
 func (r *Registry) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
 	pid, err = start(context.WithValue(ctx, attemptKey{r, name}, true))
 	if err != nil {
@@ -200,7 +202,7 @@ func (r *Registry) begin(ctx context.Context, name string, a *attempt, start fun
 	s := r.nameShard(name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a.held == pid && pid != (actor.PID{}) { // it has had the name, done its work and ended: Whereis would have returned it a moment ago
+	if a.held == pid && pid != (actor.PID{}) { // it has had the name, and has done its work and ended since
 		return pid, false, nil
 	}
 	return actor.PID{}, false, fmt.Errorf("registry: Ensure %q, started as %v: %w", name, pid, errEndedAtOnce)

@@ -95,7 +95,7 @@ func TestEnsure_start(t *testing.T) {
 	}
 }
 
-// One start runs at a time for a name; who else wants it waits for its outcome; other names do not wait.
+// One start runs at a time for a name; whoever else wants it waits for the result; other names do not wait.
 func TestEnsure_oneStartAtATime(t *testing.T) {
 	for name, outcome := range map[string]error{"started": nil, "failed": errBoom} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/registry"
 )
 
-// everywhere enters pid into one of each.
+// everywhere registers pid under a name, in groups, in presences and as a watcher.
 func everywhere(t testing.TB, reg *registry.Registry, pid actor.PID) {
 	t.Helper()
 	if err := reg.Register("name", pid, nil); err != nil {
@@ -44,7 +44,7 @@ func where(reg *registry.Registry, pid actor.PID) []string {
 	return in
 }
 
-// A process is in everything until its Terminate has returned, and in nothing when anybody learns of its end.
+// A process is in everything until its Terminate has returned, and in nothing by the time anybody learns of its end.
 func TestEntries_endsOutOfEverything(t *testing.T) {
 	const all = "[name group typed key]"
 	tests := []struct {
@@ -113,7 +113,7 @@ func TestEntries_endsOutOfEverything(t *testing.T) {
 	}
 }
 
-// What a process enters in its Terminate is taken out, too.
+// What a process registers for in its Terminate is taken out, too.
 func TestEntries_entersDuringTerminate(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawnWith(t, sys, &member{terminate: func(ctx context.Context) { everywhere(t, reg, actor.Self(ctx)) }},
@@ -124,7 +124,7 @@ func TestEntries_entersDuringTerminate(t *testing.T) {
 	}
 }
 
-// Whatever a process enters while it is killed, nothing is left.
+// Whatever a process registers for while it is killed, nothing is left of it.
 func TestEntries_entersWhileKilled(t *testing.T) {
 	reg, sys := newRegistry(t)
 	for range 200 {
@@ -149,7 +149,7 @@ func TestEntries_entersWhileKilled(t *testing.T) {
 	}
 }
 
-// Entering in Init works, and an Init that fails leaves nothing.
+// A process can register in its Init; of one whose Init fails nothing is left.
 func TestEntries_initFails(t *testing.T) {
 	reg, sys := newRegistry(t)
 	_, err := sys.Spawn(context.Background(), &member{init: func(ctx context.Context) error {
@@ -164,7 +164,7 @@ func TestEntries_initFails(t *testing.T) {
 	}
 }
 
-// A process has one exit hook for each registry, whatever it has entered.
+// A process has one exit hook for each registry, however often it has registered.
 func TestEntries_many(t *testing.T) {
 	reg, sys := newRegistry(t)
 	other := registry.New(sys)
@@ -198,7 +198,7 @@ func TestEntries_many(t *testing.T) {
 		if named == out || (reg.Count(name) == 0) != out || (present == 1) != out {
 			t.Errorf("%d: named %t, %d members, %d present; taken out: %t", i, named, reg.Count(name), present, out)
 		}
-		reg.Join(name, m.pid, -i) // again, by the index
+		reg.Join(name, m.pid, -i) // again: found by the index
 		wantMembers(t, reg, name, map[actor.PID]any{m.pid: -i})
 	}
 	end(t, m.pid, actor.ErrNormal)

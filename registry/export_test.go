@@ -27,7 +27,7 @@ func (r *Registry) Extras(group string) bool {
 	return g != nil && g.more != nil
 }
 
-// Kept is for how many names there is memory, and for how many entries of all tables.
+// Kept returns for how many names, and for how many entries of all tables, memory is kept.
 func (r *Registry) Kept() (names, all int) {
 	for i := range shards {
 		r.names[i].mu.RLock()
@@ -44,7 +44,7 @@ func (r *Registry) Kept() (names, all int) {
 	return names, all
 }
 
-// KeptPresent is for how many persons of a topic there is memory. Nothing may go on in it.
+// KeptPresent returns for how many persons of a topic memory is kept. Nobody else may use the topic meanwhile.
 func (r *Registry) KeptPresent(topic string) (n int) {
 	t := r.groupShard(topic)
 	t.mu.RLock()
@@ -64,7 +64,7 @@ func (r *Registry) KeptPresent(topic string) (n int) {
 	return n
 }
 
-// Entries counts what the registry has noted for a process.
+// Entries counts the registrations of a process.
 func (r *Registry) Entries(pid actor.PID) int {
 	e := r.known(pid)
 	if e == nil {
@@ -74,7 +74,7 @@ func (r *Registry) Entries(pid actor.PID) int {
 	return len(e.list)
 }
 
-// Holder is who holds the name, also one that is ending.
+// Holder returns the holder of the name, even one that is ending.
 func (r *Registry) Holder(name string) actor.PID {
 	s := r.nameShard(name)
 	s.mu.RLock()

@@ -6,25 +6,26 @@ import (
 )
 
 const (
-	// smallGroup is how many members, or persons, a group has before it is divided.
+	// smallGroup is how many members, or keys that are present, a group may have before it is divided.
 	smallGroup = 64
 	// partCount is how many parts, each with a lock, a large group has.
 	partCount = 32
 )
 
-// group is what there is under one name: members, persons, who watches. It exists while there is any of it.
+// group is what there is under one name: members, those who are present, watchers. It exists while there is any of it.
 //
-// The lock of its shard comes before those of its parts and its journal. Whoever has it for reading may add and remove
-// members by the lock of their part, but for the first and the last one; making, dividing and dropping a group, and
-// whatever else is in it, needs it for writing. So most joins and leaves of one large group do not meet.
+// The lock of its shard is taken before those of its parts and its journal. With the shard locked for reading, members
+// are added and removed under the lock of their part, except the first and the last one. All else, such as making,
+// dividing and dropping a group, needs the shard locked for writing. So most joins and leaves of one large group do not
+// wait for each other.
 type group struct {
 	name  string
 	first part // all of a small group
 	more  *extras
-	left  atomic.Uint32 // counts the members that have left and live on; see cast
+	left  atomic.Uint32 // counts the members that have left without ending; see cast
 }
 
-// part is the members and persons that one lock guards.
+// part is what one lock guards: some of the members, and of those who are present.
 type part struct {
 	mu      sync.Mutex
 	members []*member
@@ -33,8 +34,8 @@ type part struct {
 
 // extras is what most groups do not have.
 type extras struct {
-	parts         *[partCount]largePart // of a large group, which stays large until it is dropped
-	count         atomic.Int64          // of members, of a large group
+	parts         *[partCount]largePart // nil: the group is small; a large one stays so until it is dropped
+	count         atomic.Int64          // of the members of a large group
 	journal       *journal              // while somebody watches
 	announcements *announcements
 }
@@ -54,8 +55,9 @@ func (t *groupShard) group(name string) *group {
 	return g
 }
 
-// The methods of group need the lock of its shard, for reading if nothing else is said.
+// The methods of group need the lock of its shard, for reading unless they say otherwise.
 
+// parts is nil for a small group.
 func (g *group) parts() *[partCount]largePart {
 	if g.more == nil {
 		return nil
@@ -63,7 +65,7 @@ func (g *group) parts() *[partCount]largePart {
 	return g.more.parts
 }
 
-// part returns the part of a seat or a key's hash.
+// part returns the part for a process's seat or the hash of a key.
 func (g *group) part(n uint64) *part {
 	if parts := g.parts(); parts != nil {
 		return &parts[n%partCount].part
@@ -80,7 +82,7 @@ func (g *group) count() int {
 	return len(g.first.members)
 }
 
-// divide makes a small group large when it has too much for one lock; its shard is locked for writing.
+// divide makes a small group large when it has become too much for one lock; its shard is locked for writing.
 func (g *group) divide() {
 	if g.parts() != nil {
 		return
@@ -111,7 +113,7 @@ func (g *group) divide() {
 // watched tells whether g has watchers.
 func (g *group) watched() bool { return g.more != nil && g.more.journal != nil }
 
-// extras returns g.more to write to; the shard is locked for writing.
+// extras returns g.more, and makes it if there is none; the shard is locked for writing.
 func (g *group) extras() *extras {
 	if g.more == nil {
 		g.more = new(extras)
@@ -119,7 +121,7 @@ func (g *group) extras() *extras {
 	return g.more
 }
 
-// tidy gives back what g does not need any more; t is locked for writing.
+// tidy gives back what g no longer needs; t is locked for writing.
 func (t *groupShard) tidy(g *group) {
 	if x := g.more; x != nil {
 		if x.announcements != nil && x.announcements.idle() {

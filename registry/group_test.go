@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/registry"
 )
 
-// sizes are those of a group that is empty, small, divided, and large.
+// sizes are numbers of members: of a group that is empty, small, just divided, and large.
 var sizes = []int{0, 1, 2, 64, 65, 66, 300}
 
 func TestJoin(t *testing.T) {
@@ -194,7 +194,7 @@ func TestOnGroup_largeGroup(t *testing.T) {
 	events.want(t, "g true", "g false", "g true")
 }
 
-// What f does with the registry is done, and told after what is being told.
+// f may use the registry; what it changes is told after the present call.
 func TestOnGroup_usesTheRegistry(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)
@@ -216,8 +216,8 @@ func TestOnGroup_usesTheRegistry(t *testing.T) {
 	events.want(t, "g true", "h true", "g false", "g true", "g false", "g true", "g false")
 }
 
-// An f that panics, or ends its goroutine, is in the log of the System, and nobody else's business: not that of the goroutine
-// that joined or left, of the process whose callback or end it was, or of the other listeners.
+// An f that panics, or ends its goroutine, is logged by the System, and has no other effect: not on the goroutine
+// that joined or left, nor on the process whose callback or end it was, nor on the other listeners.
 func TestOnGroup_panics(t *testing.T) {
 	for name, fail := range map[string]func(){"panic": func() { panic(errBoom) }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
@@ -232,7 +232,7 @@ func TestOnGroup_panics(t *testing.T) {
 			m := spawn(t, sys)
 			returned := false
 			ended := make(chan struct{})
-			go func() { // a plain one: nobody recovers there
+			go func() { // a plain goroutine: nobody recovers there
 				defer close(ended)
 				if err := reg.Join("g", m.pid, nil); err != nil {
 					t.Errorf("Join: %v", err)
@@ -264,7 +264,7 @@ func TestOnGroup_panics(t *testing.T) {
 			if err := sys.Shutdown(t.Context()); err != nil {
 				t.Errorf("Shutdown: %v", err)
 			}
-			// Two calls of the first f when the groups open, two of the third at its OnGroup, two of each when they close.
+			// Two calls of the first f when the groups open, two of the third in its OnGroup, two of each when they close.
 			if n := strings.Count(log.String(), "level=ERROR msg=\"panic in a callback\" callback=Registry.OnGroup"); n != 8 ||
 				strings.Contains(log.String(), "process ended") {
 				t.Errorf("%d lines about f, want 8, and none about a process; the log:\n%s", n, log.String())
@@ -300,7 +300,7 @@ func (j *joiner) Init(ctx context.Context) error {
 
 func (j *joiner) Receive(context.Context, any) error { return nil }
 
-// What the caller itself gives, and what runs on its goroutine, is its own: a panic reaches it, and leaves no lock behind.
+// Functions of the caller that run on its goroutine may panic: the panic reaches the caller, and no lock stays held.
 func TestRegistry_callersPanics(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)
@@ -364,7 +364,7 @@ func TestRegistry_callersPanics(t *testing.T) {
 	}
 }
 
-// Per group the calls alternate, whoever joins and leaves.
+// For each group the calls alternate, whoever joins and leaves.
 func TestOnGroup_alternates(t *testing.T) {
 	reg, sys := newRegistry(t)
 	open := map[string]bool{}
@@ -398,7 +398,7 @@ func TestOnGroup_alternates(t *testing.T) {
 	}
 }
 
-// A group gives back what its great times have cost.
+// A group that was large gives its memory back.
 func TestGroup_memory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)

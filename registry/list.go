@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// Names yields all names and who holds them, in no order. It is for pages and tools: it looks at everything, part by
-// part, and so is not a snapshot of one moment. No lock is held while the loop body runs, which may use the registry.
-// The same holds for [Registry.Groups], [Registry.Topics] and [Registry.Of].
+// Names yields all names and their holders, in no order. It is for pages and tools: it looks at everything, part by part,
+// so what it yields is not how things were at one moment. No lock is held while the loop body runs, which may use the
+// registry. The same holds for [Registry.Groups], [Registry.Topics] and [Registry.Of].
 func (r *Registry) Names() iter.Seq2[string, actor.PID] {
 	return func(yield func(string, actor.PID) bool) {
 		var list []*holding

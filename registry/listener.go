@@ -15,17 +15,17 @@ type listener struct {
 	stopped atomic.Bool
 }
 
-// OnGroup calls f when the first member of a group has come, with open true, and when the last one has left. It is for
-// relays to other nodes, which subscribe there to what somebody here wants. For groups that are open already f is called
-// before OnGroup returns, or at the same time by another goroutine. The calls for one group come one after the other, in
-// order, and open alternates, true first.
+// OnGroup calls f when the first member of a group has joined, with open true, and when the last one has left, with open
+// false. It is for relays to other nodes, which subscribe there to what somebody here wants. For groups that have members
+// already, f is called before OnGroup returns, or at the same time by another goroutine. The calls for one group come one
+// after the other, in order, and open alternates, true first.
 //
-// f runs while whoever joined or left waits, or the end of the process that was a member, or another such change of the same
-// group, on a goroutine of its own. It may use the registry, and must not block: what it holds up is the caller of a Join, or
-// the end of a process. A panic in f, or a runtime.Goexit, is an Error in the Logger of the System and nothing else: it does
-// not reach whoever joined, and what comes later is told to f and to the others all the same.
+// f runs on a goroutine of its own, which is waited for: by the Join or Leave that made the change, by the end of the
+// process that was a member, or by another one that changes the same group at that moment. It may use the registry, and
+// must not block. A panic in f, or a runtime.Goexit, is logged at Error by the Logger of the System and has no other
+// effect: whoever joined does not see it, and later changes are told to f and to the other listeners all the same.
 //
-// After cancel no call of f begins; one that has begun may still run. cancel may be called more than once.
+// After cancel has returned no call of f begins; one that has begun may still run. cancel may be called more than once.
 func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 	l := &listener{f: f}
 	for i := range r.groups {
@@ -54,9 +54,8 @@ func (r *Registry) OnGroup(f func(group string, open bool)) (cancel func()) {
 	}
 }
 
-// announcements are the calls to listeners that a group has to make. They are added under the lock of the shard and
-// made under no lock, in order, by one goroutine at a time: the one that has made the first of them goes on with those
-// that others add meanwhile.
+// announcements are the calls of listeners that are due for a group. They are added under the lock of the shard, and
+// made under no lock, in order, by one goroutine at a time: whoever begins goes on with what others add meanwhile.
 type announcements struct {
 	mu    sync.Mutex
 	queue []announcement
@@ -69,7 +68,7 @@ type announcement struct {
 	open  bool
 }
 
-// make calls f, on a goroutine of its own: nobody who joins a group has to do with what f does to the goroutine it runs on.
+// make calls f, on a goroutine of its own: what f does to its goroutine is to concern nobody who joins a group.
 func (a announcement) make(log *host.Log) {
 	if a.l.stopped.Load() {
 		return
@@ -94,7 +93,7 @@ func (a announcement) make(log *host.Log) {
 	<-done
 }
 
-// announce adds calls; the shard of g is locked for writing.
+// announce adds a call of each of these listeners; the shard of g is locked for writing.
 func (g *group) announce(to []*listener, open bool) news {
 	if len(to) == 0 {
 		return news{}
@@ -118,7 +117,7 @@ func (a *announcements) idle() bool {
 	return len(a.queue) == 0 && !a.busy
 }
 
-// next takes what waits. own says that the caller is the one who makes the calls.
+// next takes what waits, unless another goroutine is making calls. own says that the caller is that goroutine.
 func (a *announcements) next(own bool) []announcement {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -130,7 +129,7 @@ func (a *announcements) next(own bool) []announcement {
 	return queue
 }
 
-// deliver makes the calls until none waits, or leaves them to the goroutine that is making calls.
+// deliver makes calls until none waits, or leaves them to the goroutine that is making calls already.
 func (a *announcements) deliver(log *host.Log) {
 	for queue := a.next(false); len(queue) > 0; queue = a.next(true) {
 		for _, call := range queue {

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// After cancel no call begins, also not one of those that waited after the call which runs.
+// After cancel no call begins, not even one that waits for the end of the call that runs.
 func TestOnGroup_cancelWhileCallsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
@@ -25,7 +25,7 @@ func TestOnGroup_cancelWhileCallsWait(t *testing.T) {
 			close(joined)
 		}()
 		<-entered
-		reg.Leave("g", m.pid) // is told by the goroutine that runs f
+		reg.Leave("g", m.pid) // the goroutine that runs f goes on with this one
 		reg.Join("g", m.pid, nil)
 		reg.Leave("g", m.pid)
 		cancel()

@@ -8,14 +8,14 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// member is a process in a group. Where it stands is guarded by its part's lock; the rest does not change, other meta is
-// another member.
+// member is a process in a group. The lock of its part guards at; the rest does not change: new meta makes another
+// member.
 type member struct {
 	who   *entries
-	to    host.Ref // this process
+	to    host.Ref // to who
 	meta  any
 	group *group
-	seat  uint32
+	seat  uint32 // of who
 	at    int32  // in part.members
 	in    int32  // in entries.list
 	since uint32 // group.left when it joined
@@ -31,8 +31,8 @@ func (m *member) slot() *int32 { return &m.in }
 // is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
 // What is broadcast after Join has returned reaches the process. The error is [ErrNoProcess].
 //
-// What is broadcast from now on waits in the mailbox until the callback that has joined returns. A process that still
-// has slow work to do before it can handle messages does that first, then joins, and then asks for what it has missed.
+// When a callback calls Join, what is broadcast from then on waits in the mailbox until that callback returns. A process
+// with slow work to do before it can handle messages does that first, then joins, and then asks for what it has missed.
 func (r *Registry) Join(group string, pid actor.PID, meta any) error {
 	e := r.entriesOf(pid)
 	if e == nil {
@@ -84,7 +84,8 @@ func (r *Registry) enter(name string, m *member) news {
 	return n
 }
 
-// admit adds m. Without the lock for writing it refuses to be the first, and to make a small group large.
+// admit adds m. Unless the shard is locked for writing, it refuses to add the first member, or one more than a small
+// group may have.
 func (g *group) admit(m *member, writing bool) ([]*reader, bool) {
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
@@ -105,7 +106,7 @@ func (g *group) admit(m *member, writing bool) ([]*reader, bool) {
 	return nil, true
 }
 
-// addFrom adds d, and without force only when the first does not come and the last does not go by it.
+// addFrom adds d to count. Without force it refuses to go from or to 0.
 func addFrom(count *atomic.Int64, d int64, force bool) bool {
 	if force {
 		count.Add(d)
@@ -122,7 +123,7 @@ func addFrom(count *atomic.Int64, d int64, force bool) bool {
 	}
 }
 
-// renew puts m in the place of old, for its meta.
+// renew puts m where old is, to give a member new meta.
 func (r *Registry) renew(old, m *member) news {
 	g := old.group
 	t := r.groupShard(g.name)
@@ -160,7 +161,7 @@ func (m *member) vacate(r *Registry) news {
 	return n
 }
 
-// release takes m out. Without the lock for writing it refuses to take out the last one.
+// release takes m out. Unless the shard is locked for writing, it refuses to take out the last member.
 func (g *group) release(m *member, writing bool) ([]*reader, bool) {
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
@@ -178,7 +179,7 @@ func (g *group) release(m *member, writing bool) ([]*reader, bool) {
 	pt.members[m.at].at = m.at
 	pt.members[last] = nil
 	pt.members = host.Shrink(pt.members[:last])
-	if !m.who.gone { // what waits in the mailbox of one that ends is dropped anyway
+	if !m.who.gone { // else what waits in its mailbox is dropped anyway
 		g.left.Add(1)
 	}
 	if g.watched() {

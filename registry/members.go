@@ -17,9 +17,9 @@ func (r *Registry) Count(group string) int {
 	return 0
 }
 
-// Members yields the members of the group and their meta, in no order. Each range over it is a new look: a small group is
-// seen as it was at one moment, a large one part by part, and a member that was there all the time is seen once. No lock
-// is held while the loop body runs, which may use the registry, and may panic.
+// Members yields the members of the group and their meta, in no order. Each range over it looks anew. It sees a small
+// group as it was at one moment, a large one part by part, and a member that is there all the time once. No lock is held
+// while the loop body runs, which may use the registry, and may panic.
 func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 	return func(yield func(actor.PID, any) bool) {
 		r.everyMember(group, func(list []*member) bool {
@@ -44,17 +44,17 @@ func (r *Registry) everyMember(group string, f func(list []*member) bool) {
 	}
 }
 
-// look is a walk over the members of a group.
+// look is one walk over the members of a group.
 type look struct {
 	group *group // nil: there is none
 	since uint32 // group.left when it began
 	list  *[]*member
 	parts *[partCount]largePart
-	n     int
+	n     int // how often next was called
 }
 
-// look begins a walk: [look.next] makes list the members of a small group, and then of each part of a large one. The caller
-// drops the list.
+// look begins a walk. Each call of [look.next] that returns true has put members into list: all of a small group, or
+// those of the next part of a large one. The caller drops the list.
 func (r *Registry) look(name string) look {
 	l := look{list: r.memberLists.Get().(*[]*member)}
 	t := r.groupShard(name)
@@ -66,11 +66,12 @@ func (r *Registry) look(name string) look {
 	}
 	l.group, l.since, l.parts = g, g.left.Load(), g.parts()
 	if l.parts == nil {
-		g.first.copy(l.list) // here, because the group may be divided when the lock is gone
+		g.first.copy(l.list) // now, since the group may be divided once the lock is released
 	}
 	return l
 }
 
+// next returns false when there is no more.
 func (l *look) next() bool {
 	l.n++
 	if l.parts == nil {
@@ -91,7 +92,7 @@ func (pt *part) copy(list *[]*member) {
 	pt.mu.Unlock()
 }
 
-// drop gives a list back.
+// drop gives a list back to the pool.
 func (r *Registry) drop(list *[]*member) {
 	clear(*list)
 	*list = (*list)[:0]

@@ -22,7 +22,7 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("registry: the name %q is taken by %v", e.Name, e.PID)
 }
 
-// holding is a name and its holder. It does not change: other meta is another holding.
+// holding is a name and its holder. It does not change: new meta makes another holding.
 type holding struct {
 	who  *entries
 	name string
@@ -44,9 +44,8 @@ func (h *holding) vacate(r *Registry) news {
 	return news{names: s.changed(h.name, nil)}
 }
 
-// Register gives pid the name, until its Terminate has returned or it gives the name up. meta is what Whereis returns
-// beside the PID, for whoever needs to know more. A process may hold many names. When it holds this one already, it
-// gets the new meta.
+// Register gives pid the name, until its Terminate has returned or Unregister is called. meta is what Whereis returns
+// with the PID. A process may hold many names. When it holds this one already, it gets the new meta.
 //
 // The error is a [*TakenError] when another process holds the name. That may be one that is ending, which
 // [Registry.Whereis] no longer returns: its Terminate may be saving what pid would load. [Registry.Replace] would take
@@ -55,7 +54,7 @@ func (r *Registry) Register(name string, pid actor.PID, meta any) error {
 	return r.register(name, pid, meta, true)
 }
 
-// register is Register; without renew a holder keeps its meta.
+// register is Register; without renew a process that holds the name already keeps its meta.
 func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) error {
 	e := r.entriesOf(pid)
 	if e == nil {
@@ -71,7 +70,7 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 	return err
 }
 
-// take makes h the holding of its name, unless another process has it. held says that it now is.
+// take makes h the holding of its name, unless another process holds that. held says that h is it now.
 func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,8 +86,8 @@ func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher
 	return true, s.changed(h.name, h), nil
 }
 
-// changed tells a waiting Ensure that the name has another holding, h, nil for none, and returns the watchers of the
-// name that have no message on its way. s is locked for writing.
+// changed notes that h is now the holding of the name, nil for none: it tells a waiting Ensure, and returns the watchers
+// that are to be told because no message is on its way to them. s is locked for writing.
 func (s *nameShard) changed(name string, h *holding) (tell []*nameWatcher) {
 	if a := s.attempts.Get(name); a != nil {
 		a.changed(h)
@@ -150,10 +149,9 @@ func (r *Registry) Unregister(name string, pid actor.PID) {
 }
 
 // Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is
-// ending and takes no more messages (see [actor.PID.Alive]). Such a holder keeps the name from others until its
-// Terminate has returned: [Registry.Register] returns who it is, [Registry.Ensure] waits for its end,
-// [Registry.Replace] takes the name from it. Whereis does not wait for anything. The process may have ended when the
-// caller uses the PID, as with every PID.
+// ending and takes no more messages (see [actor.PID.Alive]). Such a holder keeps the name until its Terminate has
+// returned: [Registry.Register] returns who it is, [Registry.Ensure] waits for its end, [Registry.Replace] takes the name
+// from it. Whereis does not wait. As with every PID, the process may have ended by the time the caller uses it.
 func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()

@@ -136,7 +136,7 @@ func TestReplace(t *testing.T) {
 }
 
 // Replace is atomic: while processes take the name from each other it is never free, and each hand-over has one old
-// holder, so that each process is told as the old one as often as it got the name, but for the last time.
+// holder: each process is returned as the old one as often as it got the name, except for the last time.
 func TestReplace_atomic(t *testing.T) {
 	reg, sys := newRegistry(t)
 	ms := spawnMany(t, sys, 4)
@@ -200,7 +200,7 @@ func TestReplace_atomic(t *testing.T) {
 	}
 }
 
-// A process that ends while its name is taken from it takes nothing with it.
+// A process that ends while its name is taken from it does not free the name.
 func TestReplace_whileTheHolderEnds(t *testing.T) {
 	reg, sys := newRegistry(t)
 	next := spawn(t, sys)
@@ -216,7 +216,7 @@ func TestReplace_whileTheHolderEnds(t *testing.T) {
 	}
 }
 
-// Names that are given up give their memory back.
+// When names are freed, so is their memory.
 func TestRegister_memory(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)

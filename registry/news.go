@@ -1,18 +1,18 @@
 package registry
 
-// news is what a caller has to do when it no longer holds a lock.
+// news is what a change leaves to do once its caller holds no lock any more.
 type news struct {
-	readers       []*reader      // to tell
-	names         []*nameWatcher // to tell
-	group         *group         // whose announcements are to be delivered
-	announcements *announcements
+	readers       []*reader      // to be told
+	names         []*nameWatcher // to be told
+	announcements *announcements // to be delivered; nil: none
+	group         *group         // of the announcements
 }
 
 func (n news) empty() bool {
 	return n.announcements == nil && len(n.readers) == 0 && len(n.names) == 0
 }
 
-// deliver does what a change requires, and gives back what the group no longer needs. No lock is held.
+// deliver does what n says. No lock is held.
 func (r *Registry) deliver(n news) {
 	tell(n.readers)
 	for _, w := range n.names {
@@ -31,7 +31,7 @@ func (r *Registry) deliverAll(all []news) {
 	}
 }
 
-// settle gives back what g no longer needs.
+// settle has tidy called for g, unless g is watched and so needs all it has. No lock is held.
 func (r *Registry) settle(g *group) {
 	t := r.groupShard(g.name)
 	t.mu.RLock()
@@ -45,7 +45,7 @@ func (r *Registry) settle(g *group) {
 	t.mu.Unlock()
 }
 
-// tell sends each reader the message that it waits for. No lock is held.
+// tell sends each reader its message. No lock is held.
 func tell(readers []*reader) {
 	for _, r := range readers {
 		r.ref.Notify(r)

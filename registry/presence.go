@@ -9,9 +9,9 @@ import (
 
 // PresenceDiff tells a watcher of Topic how [Registry.Present] has changed since it was told last.
 //
-// Came and Went have, for each key, what has come and what has gone. New meta is both: the old one has gone and the new
-// one has come, under one Ref. What has both come and gone since is in neither. Now has each key that is in Came or
-// Went, with all its current metas; none when nobody is there any more under that key.
+// Came and Went have, for each key, what has come and what has gone. New meta counts as both: the old one has gone and
+// the new one has come, under one Ref. What has both come and gone since is in neither. Now has each key that is in Came
+// or Went, with all its current metas: none when nobody is there under that key any more.
 //
 // So several sockets of one user count as one person: the first brings the user into Now, and the end of the last one
 // leaves the user there with no metas. A watcher that calls [PresenceDiff.Apply] with each diff knows the right state.
@@ -28,7 +28,7 @@ type PresenceDiff struct {
 	Now   map[string][]Meta
 }
 
-// Apply turns what was present before the diff into what is present after it.
+// Apply changes present, which is how things were before the diff, into how they are after it.
 func (d PresenceDiff) Apply(present map[string][]Meta) {
 	if d.Whole {
 		clear(present)
@@ -41,15 +41,15 @@ func (d PresenceDiff) Apply(present map[string][]Meta) {
 	}
 }
 
-// person is a key that is present under a topic: the processes that track it. Its part's lock guards it.
+// person is a key that is present under a topic, with its tracks. The lock of its part guards it.
 type person struct {
 	key    string
-	seat   uint32 // its part of a large group
+	seat   uint32 // in which part of a large group it is
 	tracks []*track
-	shown  []Meta // of the tracks, for all who look; nil: to be made. It is never written to
+	shown  []Meta // of the tracks, shared by all who look and never written to; nil: to be made anew
 }
 
-// persons are those of one part, by their keys; nil: none, so that it costs a group only one word.
+// persons are those of one part, by their keys. A nil *persons is empty, so that a group without any pays one word.
 type persons struct {
 	host.Map[string, *person]
 }
@@ -69,8 +69,8 @@ func (ps *persons) get(key string) *person {
 }
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
-// range over it is a new look: a small topic is seen as it was at one moment, a large one part by part. The slices are
-// shared by all who look, and read-only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
+// range over it looks anew, and sees a small topic as it was at one moment, a large one part by part. The slices are
+// shared and read-only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
 func (r *Registry) Present(topic string) iter.Seq2[string, []Meta] {
 	return func(yield func(string, []Meta) bool) { r.everybody(topic, yield) }
 }
@@ -115,8 +115,8 @@ func (r *Registry) presentIn(topic string) (map[string][]Meta, *[partCount]large
 	return g.first.present(), nil
 }
 
-// PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; none when nobody
-// is there. The slice is shared and read-only. The cost does not depend on how many others are present.
+// PresentOf returns the metas of one key under the topic, one for each of its processes, in no order; nil when there are
+// none. The slice is shared and read-only. What it costs does not depend on how many other keys there are.
 func (r *Registry) PresentOf(topic, key string) []Meta {
 	t := r.groupShard(topic)
 	t.mu.RLock()
@@ -134,7 +134,7 @@ func (r *Registry) PresentOf(topic, key string) []Meta {
 	return nil
 }
 
-// The methods of part and person need the lock of their part.
+// The methods of part and person below need the lock of the part.
 
 // present returns who is in the part; the map is the caller's.
 func (pt *part) present() map[string][]Meta {
@@ -182,7 +182,7 @@ func (g *group) keys() (n int) {
 	return n
 }
 
-// present tells whether anybody is, and is exact when the shard is locked for writing.
+// present tells whether anybody is present; the shard is locked for writing.
 func (g *group) present() bool {
 	parts := g.parts()
 	if parts == nil {

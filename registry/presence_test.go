@@ -216,7 +216,7 @@ func TestPresence_whichOfTwoWent(t *testing.T) {
 	})
 }
 
-// Each batch of steps while the watcher is busy is one diff, which says what has become of it.
+// What happens while the watcher is busy is one diff, which says how things are in the end.
 func TestPresence_merged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
@@ -317,7 +317,7 @@ func TestPresent_sizes(t *testing.T) {
 	}
 }
 
-// Many sockets under one key cost each of them the same while nobody watches.
+// While nobody watches, a Track costs the same however many sockets have the key.
 func TestTrack_manyOfOneKey(t *testing.T) {
 	reg, sys := newRegistry(t)
 	ms := spawnMany(t, sys, 1000)
@@ -339,7 +339,7 @@ func TestTrack_manyOfOneKey(t *testing.T) {
 	wantPresent(t, reg, "g", want)
 }
 
-// Of a crowd that was present no memory stays with those who are.
+// When a crowd has left a topic, its memory is given back.
 func TestPresent_memory(t *testing.T) {
 	reg, sys := newRegistry(t)
 	m := spawn(t, sys)

@@ -16,8 +16,8 @@ var ErrNoProcess = actor.ErrNoProcess
 // Registry knows the names, groups and presences of the processes of one System. Make one with [New]; it needs no
 // service, and nothing has to be stopped. All methods may be called from any goroutine, in callbacks too.
 //
-// A PID that is zero, that names a dead process or that belongs to another System is no process here: what would add it
-// says so and changes nothing, and what would take it out does nothing.
+// A PID that is zero, that names a dead process or that belongs to another System is no process here: methods that would
+// add it return [ErrNoProcess] and change nothing, and methods that would take it out do nothing.
 type Registry struct {
 	sys         *actor.System
 	log         *host.Log // of sys
@@ -25,7 +25,7 @@ type Registry struct {
 	seats       atomic.Uint32
 	refs        atomic.Uint64
 	memberLists sync.Pool // of *[]*member
-	topics      sync.Map  // of the names of Topics: the reflect.Type of their messages
+	topics      sync.Map  // the reflect.Type of the messages of each Topic, by its name
 	procs       [shards]procShard
 	names       [shards]nameShard
 	groups      [shards]groupShard
@@ -49,8 +49,8 @@ type (
 	}
 )
 
-// New makes an empty Registry for the processes of sys. A program has one as a rule; names and groups of several
-// have nothing to do with each other.
+// New makes an empty Registry for the processes of sys. A program usually has one; the names and groups of several have
+// nothing to do with each other.
 func New(sys *actor.System) *Registry {
 	if sys == nil {
 		panic("registry: New: nil System")

@@ -18,7 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
-// town is rooms that are found or started by their names, under a Dynamic, and what has become of them.
+// town is rooms under a Dynamic, which are found or started by their names, and a record of what happened to them.
 type town struct {
 	t     *testing.T
 	reg   *registry.Registry
@@ -121,8 +121,8 @@ func (tw *town) ask(ctx context.Context, name string, request any) (actor.PID, e
 	return registry.Ask[actor.PID](ctx, tw.reg, name, tw.start(name), request)
 }
 
-// check is at rest: of each name one room lives, which is found by it; and the rooms that nobody crashed are the first
-// ones.
+// check is called when nothing goes on: one room of each name lives and is found by it, and rooms that nobody crashed are
+// the first ones.
 func (tw *town) check(names []string, calm map[string]actor.PID) {
 	tw.t.Helper()
 	living := map[string][]actor.PID{}
@@ -298,7 +298,7 @@ func TestRooms_crash(t *testing.T) {
 					}
 					pid, _, _ := tw.reg.Whereis(names[0])
 					pid.Send(crash{round%2 == 0})
-					time.Sleep(10 * time.Second) // so that it is no storm of restarts of one room
+					time.Sleep(10 * time.Second) // so that one room is not restarted too often
 					synctest.Wait()
 					tw.mu.Lock()
 					if now := tw.here[names[0]]; now == pid || now == (actor.PID{}) {
@@ -321,7 +321,7 @@ func TestRooms_crash(t *testing.T) {
 	}
 }
 
-// Rooms whose name is their id in the Dynamic, too: whoever asks while one is being restarted waits for it.
+// Rooms whose name is also their id in the Dynamic: whoever asks while one is being restarted waits for it.
 func TestAsk_roomsThatAreChildrenUnderTheirName(t *testing.T) {
 	for restarts, restart := range roomRestarts {
 		t.Run(restarts, func(t *testing.T) {

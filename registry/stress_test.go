@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// stamped is a broadcast, with the time on the stress's clock before it began.
+// stamped is a broadcast, with the time by the test's own clock before it began.
 type stamped struct {
 	group     int
 	publisher int
@@ -134,7 +134,7 @@ func stress(t *testing.T) {
 						}
 					}
 				default:
-					// Two of one publisher are never of one time.
+					// No two broadcasts of one publisher have the same time.
 					reg.Broadcast(names[g], stamped{group: g, publisher: worker, began: clock.Add(1)})
 				}
 			}

@@ -17,8 +17,8 @@ type Topic[M any] struct {
 }
 
 // TopicOf returns the topic of that name. The first call binds the name to M for as long as the Registry lives; a later
-// call with another M returns an error that names both types. So the program should choose the name, not a client: each
-// name costs some memory for good.
+// call with another M returns an error that names both types. Each name costs some memory for good, so the names should
+// be the program's, not a client's.
 func TopicOf[M any](r *Registry, name string) (Topic[M], error) {
 	message := reflect.TypeFor[M]()
 	if bound, ok := r.topics.LoadOrStore(name, message); ok && bound != message {

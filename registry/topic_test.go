@@ -38,7 +38,7 @@ func TestTopic(t *testing.T) {
 	})
 }
 
-// A name belongs to the type that had it first, whoever is there.
+// A name belongs to the type that had it first, even when nobody is subscribed.
 func TestTopicOf_otherType(t *testing.T) {
 	reg, sys := newRegistry(t)
 	a := spawn(t, sys)

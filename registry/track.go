@@ -8,9 +8,9 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// Ref names one [Registry.Track]. It stays the same as long as its process is present under its key, whatever its meta,
-// and no other has it, on this node or another. So two sockets of one user can be told apart. It is comparable and has
-// a text form, in JSON too; the zero Ref names none.
+// Ref names one [Registry.Track]. It stays the same as long as the process is present under the key, even when its meta
+// changes, and is unique among all nodes. So two sockets of one user can be told apart. It is comparable and has a text
+// form, in JSON too; the zero Ref names none.
 type Ref struct{ id uint64 }
 
 // String is the text form: at most 13 lower case letters and digits.
@@ -35,8 +35,8 @@ type Meta struct {
 	Meta any `json:"meta"`
 }
 
-// track is one process's presence under one key. Its part's lock guards at; the rest does not change: new meta makes
-// another track.
+// track is the presence of one process under one key. The lock of its part guards at; the rest does not change: new meta
+// makes another track.
 type track struct {
 	group  *group
 	person *person
@@ -54,13 +54,13 @@ func (tr *track) key() registrationKey {
 
 func (tr *track) slot() *int32 { return &tr.in }
 
-// Track makes pid present under the topic as key, until it ends or Untrack: usually a user's name or id, so that all
-// sockets of one user are one key. meta is what others see of this one: its device, its state. Tracked again under the
-// same key, pid gets the new meta. The error is [ErrNoProcess].
+// Track makes pid present under the topic as key, until it ends or Untrack is called. The key is usually a user's name
+// or id, so that all sockets of one user have one key. meta is what others see of this socket: its device, its state.
+// Another Track of pid under the same key gives it the new meta. The error is [ErrNoProcess].
 //
 // [Registry.Present] returns who is there, and whoever watches the group of the same name gets a [PresenceDiff] when
-// that changes; see [Registry.Watch]. Track does not join that group. A diff carries all metas of its keys, so a key
-// should stand for one person, not for all who have no name.
+// that changes; see [Registry.Watch]. Track does not join that group. A diff has all metas of its keys, so a key should
+// stand for one person, not for everybody who has no name.
 func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) error {
 	e := r.entriesOf(pid)
 	if e == nil {
@@ -81,12 +81,12 @@ func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) erro
 	return nil
 }
 
-// Untrack takes back what Track did for pid and key. It does nothing when there is nothing to take back.
+// Untrack undoes the Track of pid under key. It does nothing when there is none.
 func (r *Registry) Untrack(topic string, pid actor.PID, key string) {
 	r.vacate(registrationKey{kind: RegisteredPresence, name: topic, key: key}, pid)
 }
 
-// appear makes a track known.
+// appear makes tr known.
 func (r *Registry) appear(topic, key string, tr *track) news {
 	t := r.groupShard(topic)
 	t.mu.RLock()
@@ -105,7 +105,7 @@ func (r *Registry) appear(topic, key string, tr *track) news {
 	return n
 }
 
-// appear adds tr. Without the shard's lock for writing it refuses to make a small group large.
+// appear adds tr. Unless the shard is locked for writing, it refuses to go beyond what a small group may have.
 func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, bool) {
 	pt := g.part(hash)
 	pt.mu.Lock()
@@ -123,7 +123,7 @@ func (g *group) appear(hash uint64, key string, tr *track, writing bool) (news, 
 	return g.tracked(ps, nil, tr), true
 }
 
-// update puts tr in the place of old, because of its new meta.
+// update puts tr where old is, to give it new meta.
 func (r *Registry) update(old, tr *track) news {
 	g, ps := old.group, old.person
 	t := r.groupShard(g.name)
@@ -145,7 +145,7 @@ func (tr *track) vacate(r *Registry) news {
 	return n
 }
 
-// disappear takes tr out. empty says that nobody is present in its part any more.
+// disappear takes tr out. empty says that nobody is left in its part.
 func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	g, ps := tr.group, tr.person
 	t := r.groupShard(g.name)
@@ -168,7 +168,7 @@ func (tr *track) disappear(r *Registry) (n news, empty bool) {
 	return g.tracked(ps, tr, nil), pt.persons == nil
 }
 
-// tracked notes that tr has taken the place of old, also for the watchers, if there are any.
+// tracked notes for those who look, and for the watchers if there are any, that tr has replaced old; nil: none.
 func (g *group) tracked(ps *person, old, tr *track) news {
 	ps.shown = nil
 	if !g.watched() {

@@ -14,8 +14,8 @@ type Entry struct {
 	Meta any
 }
 
-// Members tells a watcher who is in Group: everybody, in no order. It is the answer to a [Registry.Watch]. When it
-// comes again, the watcher has missed so much that it is told everything anew: what it knew no longer counts.
+// Members tells a watcher everybody who is in Group, in no order. It is the answer to a [Registry.Watch]. When it comes
+// again, the watcher has missed so much that it is told the whole state anew, and what it knew no longer counts.
 type Members struct {
 	Group   string
 	Entries []Entry
@@ -50,20 +50,20 @@ func (w *watcher) key() registrationKey {
 }
 func (w *watcher) slot() *int32 { return &w.in }
 
-// Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. The answer is two
+// Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. First come two
 // messages with the whole state, even if it is empty: [Members], and a [PresenceDiff] with Whole set. Then come
-// [Joined] and [Left] for what changes in the group, and a PresenceDiff for what changes in the topic. Between the two
-// there is no gap and nothing comes twice: a watcher that has handled all of its mailbox knows what [Registry.Members]
+// [Joined] and [Left] for what changes in the group, and a PresenceDiff for what changes in the topic. There is no gap
+// between the two, and nothing comes twice: a watcher that has handled all of its mailbox knows what [Registry.Members]
 // and [Registry.Present] say, or the message that tells it is on its way.
 //
 // What happens while such a message waits in the mailbox of pid becomes part of it, so at most one about the group and
-// one about the topic wait. What has both come and gone meanwhile is not reported at all. So for a busy watcher, or
-// when thousands change at once, there are few messages with much in them; they do not count against MailboxLimit and
-// are never refused. A watcher that is more than 8,192 changes behind, new meta counted
-// twice, may be told the whole state again.
+// one about the topic wait. What has both come and gone meanwhile is not reported at all. So a busy watcher gets few
+// messages with much in them, even when thousands change at once. They do not count against MailboxLimit and are never
+// refused. A watcher that has more than 8,192 changes to read, with new meta counted as two, may be told the whole state
+// again.
 //
 // pid need not be a member, the group need not exist, and a second Watch changes nothing. A watch ends with its
-// watcher. The error is [ErrNoProcess]. All watchers share what they get: it is read-only.
+// watcher. The error is [ErrNoProcess]. All watchers share what they get, so it is read-only.
 func (r *Registry) Watch(group string, pid actor.PID) error {
 	e := r.entriesOf(pid)
 	if e == nil {

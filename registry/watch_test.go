@@ -14,7 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/registry"
 )
 
-// view is what a watcher knows from its messages. What contradicts what it knows fails the test.
+// view is what a watcher knows from its messages. A message that contradicts it fails the test.
 type view struct {
 	t       testing.TB
 	group   string
@@ -109,7 +109,7 @@ func (v *view) diff(d registry.PresenceDiff) {
 	}
 }
 
-// want compares with what the registry says when nothing happens any more.
+// want compares the view with the registry, when nothing goes on any more.
 func (v *view) want(reg *registry.Registry) {
 	v.t.Helper()
 	if want := members(v.t, reg, v.group); !maps.Equal(v.members, want) {
@@ -257,7 +257,7 @@ func TestWatch_merged(t *testing.T) {
 	})
 }
 
-// However many are there, and whatever waits, a watcher with the smallest of mailboxes loses nothing and does not end.
+// However many members there are, and whatever waits, a watcher with the smallest mailbox misses nothing and does not end.
 func TestWatch_limit(t *testing.T) {
 	for _, overflow := range []actor.Overflow{actor.OverflowReject, actor.OverflowExit} {
 		t.Run(fmt.Sprint(overflow), func(t *testing.T) {
@@ -297,7 +297,7 @@ func TestWatch_limit(t *testing.T) {
 	}
 }
 
-// A watcher that does not look for very long costs bounded memory, and is told the whole state anew.
+// A watcher that handles nothing for very long costs bounded memory, and is then told the whole state anew.
 func TestWatch_farBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
@@ -330,7 +330,7 @@ func TestWatch_farBehind(t *testing.T) {
 		v.want(reg)
 		o.want(reg)
 		if v.wholes != 2 || o.wholes != 1 {
-			t.Errorf("the whole state was told %d times to the one who was far behind, %d to the other; want 2 and 1", v.wholes, o.wholes)
+			t.Errorf("the whole state was told %d times to the one that had missed much, %d to the other; want 2 and 1", v.wholes, o.wholes)
 		}
 		if n := reg.Journal("g"); n != 0 {
 			t.Errorf("the journal keeps %d changes that all have read", n)
@@ -381,7 +381,7 @@ func TestUnwatch_whatWaits(t *testing.T) {
 	})
 }
 
-// While processes join, leave, track and die, watchers come and go: what each knows at the end is what is so, and nothing
+// While processes join, leave, track and end, watchers come and go: at the end each knows how things are, and nothing
 // that it was told contradicts what it knew.
 func TestWatch_noGap(t *testing.T) {
 	for n, watches := range map[int]int{8: 40, 300: 20, 2000: 4} {
@@ -390,7 +390,7 @@ func TestWatch_noGap(t *testing.T) {
 				reg, sys := newRegistry(t)
 				ms := spawnMany(t, sys, n)
 				stay, leave := spawnMany(t, sys, watches), spawnMany(t, sys, watches)
-				for i, m := range ms { // so that it takes a while to tell a watcher who is there
+				for i, m := range ms { // so that it takes a while to read who is there
 					reg.Join("g", m.pid, -1)
 					reg.Track("g", m.pid, fmt.Sprint(i%(n/2)), -1)
 				}
@@ -421,7 +421,7 @@ func TestWatch_noGap(t *testing.T) {
 					for i := range stay {
 						reg.Watch("g", stay[i].pid)
 						reg.Watch("g", leave[i].pid)
-						actor.Call[any](t.Context(), stay[i].pid, func(context.Context) {}) // it has looked
+						actor.Call[any](t.Context(), stay[i].pid, func(context.Context) {}) // it has handled what waited
 						reg.Unwatch("g", leave[i].pid)
 					}
 				})
@@ -445,7 +445,7 @@ func TestWatch_noGap(t *testing.T) {
 	}
 }
 
-// Processes may join, and a group may be divided by it, while a watch begins.
+// While a watch begins, processes may join, and the group may be divided.
 func TestWatch_whileOthersJoin(t *testing.T) {
 	for _, before := range []int{0, 3, 64} {
 		t.Run(fmt.Sprint(before), func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// NameTaken tells a watcher of Name who holds it now, with the meta of its [Registry.Register]: another process than it
-// was told last, or the same with new meta.
+// NameTaken tells a watcher who holds Name now, with the meta of its [Registry.Register]: another process than the
+// watcher was told last, or the same one with new meta.
 type NameTaken struct {
 	Name string
 	PID  actor.PID
@@ -19,10 +19,10 @@ type NameTaken struct {
 // NameFree tells a watcher that nobody holds Name.
 type NameFree struct{ Name string }
 
-// nameWatcher is a process that watches a name. Like reader it is a host.Deferred: at most one message waits, and at
-// its turn it says how things are then.
+// nameWatcher is a process that watches a name, and the message that tells it, a host.Deferred: at most one waits in the
+// mailbox, and says how things are when its turn comes.
 //
-// Only its process uses begun and told, in its turn; at and waiting are guarded by the name's shard.
+// Only its process uses begun and told, in its turn; the lock of the name's shard guards at and waiting.
 type nameWatcher struct {
 	r       *Registry
 	ref     host.Ref
@@ -41,8 +41,8 @@ func (w *nameWatcher) key() registrationKey {
 func (w *nameWatcher) slot() *int32 { return &w.in }
 
 // WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever
-// that has changed. There is no gap. At most one of them waits in the mailbox, beyond any MailboxLimit, and says how
-// things are when its turn comes: when a name was free for a moment, the watcher may be told only who has it now.
+// that has changed. There is no gap. At most one of them waits in the mailbox, whatever the MailboxLimit, and says how
+// things are when its turn comes: of a name that was free for a moment, the watcher may hear only who has it now.
 //
 // With it a member of a room learns that the room is back after a crash, and a standby that it is its turn: it calls
 // [Registry.Register], and of several standbys one gets the name. A second WatchName of that name changes nothing. A

@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-dev/troupe/registry"
 )
 
-// Each step says what a watcher gets of it, and one that is busy meanwhile gets the last of them.
+// Each step says what a watcher gets; one that is busy meanwhile gets only the last of it.
 func TestWatchName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
@@ -124,7 +124,7 @@ func TestWatchName_standby(t *testing.T) {
 	})
 }
 
-// However a name changes hands, what a watcher was told last is how it is at the end.
+// However a name changes hands, what a watcher was told last is how things are at the end.
 func TestWatchName_noGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reg, sys := newRegistry(t)
