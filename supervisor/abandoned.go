@@ -5,18 +5,19 @@ import (
 	"slices"
 )
 
-// abandonments is who was abandoned in one run of a supervisor and has not returned. Its owner's lock guards it.
+// abandonments lists the children that were abandoned in one run of a supervisor and have not returned. Its owner's lock
+// guards it.
 type abandonments struct {
 	supervisor string
-	running    map[any]string // the ID of each, under whatever tells it apart
-	below      []string       // those of supervisors among the children that have ended since
+	running    map[any]string // the ID of each, by its *life or *dynChild
+	below      []string       // those that were abandoned below a child that has ended since
 }
 
 func newAbandonments(supervisor string) abandonments {
 	return abandonments{supervisor: supervisor, running: make(map[any]string)}
 }
 
-// add notes that the child of that ID is abandoned. The error is what is reported about it.
+// add notes that the child of that ID is abandoned, and returns the error to report.
 func (a *abandonments) add(key any, id string) error {
 	a.running[key] = id
 	return &AbandonedError{Supervisor: a.supervisor, Children: []string{id}}
@@ -29,8 +30,8 @@ func (a *abandonments) returned(key any) bool {
 	return ok
 }
 
-// of returns who was abandoned below the child of that ID, which was told to stop and has ended with reason; nil: nobody.
-// last: the supervisor itself is stopping, and says so at its end.
+// of returns an error that names those that were abandoned below the child of that ID, which was told to stop and has
+// ended with reason; nil: nobody was. last says that the supervisor itself is stopping: then result names them, too.
 func (a *abandonments) of(id string, reason error, last bool) error {
 	below, ok := errors.AsType[*AbandonedError](reason)
 	if !ok {
@@ -46,7 +47,8 @@ func (a *abandonments) of(id string, reason error, last bool) error {
 	return e
 }
 
-// result is what Serve returns: err, and who was abandoned and still runs. others are those that have no ID.
+// result is what Serve returns: err, joined with the names of those that were abandoned and still run. others names those
+// without an ID.
 func (a *abandonments) result(err error, others ...string) error {
 	names := slices.Clone(a.below)
 	for _, id := range a.running {

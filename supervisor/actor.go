@@ -62,10 +62,10 @@ func (a *actorService) Serve(ctx context.Context) error {
 	}
 	Ready(ctx)
 	reason := <-s.end
-	// That came from an exit hook. Later hooks free the names that a successor will want.
+	// The reason comes from an exit hook. Hooks that run later free the names that a successor will want.
 	_, _ = actor.Wait(context.Background(), *s.pid.Load())
 	if reason == exit.ErrNormal || ctx.Err() != nil && reason == exit.ErrShutdown {
-		return nil // all went well, in the words of those who know no exit reasons
+		return nil // which is how a Service says so
 	}
 	return reason
 }
@@ -78,7 +78,7 @@ type actorServe struct {
 	end  chan error // has room for one
 }
 
-// exit ends the process, if it has begun: begun sees for itself.
+// exit ends the process, if it has begun; otherwise begun sees that ctx is done.
 func (s *actorServe) exit(reason error) {
 	if p := s.pid.Load(); p != nil {
 		p.Exit(reason)
@@ -97,7 +97,7 @@ func (s *actorServe) begun(pid actor.PID) error {
 	return nil
 }
 
-// ready implements processOwner; Serve says so when Spawn has returned.
+// ready implements processOwner; Serve calls Ready when Spawn has returned.
 func (s *actorServe) ready(actor.PID) {}
 
 // gone implements processOwner.
@@ -106,7 +106,7 @@ func (s *actorServe) gone(actor.PID) {}
 // ended implements processOwner.
 func (s *actorServe) ended(_ actor.PID, reason error, _ bool) { s.end <- reason }
 
-// spawnOptions are o with what the supervisor knows.
+// spawnOptions returns o with the label and the shutdown time of the child, where o has none.
 func spawnOptions(o actor.SpawnOptions, label string, shutdown time.Duration) actor.SpawnOptions {
 	if o.Label == "" {
 		o.Label = label
@@ -117,7 +117,7 @@ func spawnOptions(o actor.SpawnOptions, label string, shutdown time.Duration) ac
 	return o
 }
 
-// exitReason is with which reason a process ends whose service's ctx is done.
+// exitReason returns the reason with which a process is to end whose service's ctx is done.
 func exitReason(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), exit.ErrKilled) {
 		return exit.ErrKilled
@@ -139,17 +139,17 @@ func whenDone(ctx context.Context, f func()) (stop func()) {
 	}
 }
 
-// incarnation is one process of a supervised actor: the actor, wrapped so that the PID is known before Init runs, and
-// the end is not missed however soon it comes.
+// incarnation is one process of a supervised actor: the actor, wrapped so that its owner knows the PID before Init runs,
+// and hears of the end however soon it comes.
 type incarnation struct {
 	actor.Actor
 	owner   processOwner
 	ignores bool // an error of Init that says that the process exists already is ErrIgnore
 
 	mu      sync.Mutex
-	hooked  bool // owner hears of the end
-	refused bool // the owner does not, so the process must not begin
-	taken   bool // begun has said nil
+	hooked  bool // the owner will hear of the end
+	refused bool // the owner will not, so Init must not run
+	taken   bool // the owner's begun has returned nil
 }
 
 // processOwner hears of a process, on goroutines of the process, or on the one that ends it.
@@ -160,8 +160,8 @@ type processOwner interface {
 	ended(pid actor.PID, reason error, begun bool) // once, last; begun: the method of that name has returned nil
 }
 
-// willEnd is asked after a spawn has failed. True: ended has been or will be called, as after one that has not failed.
-// False: it will not, and neither will Init.
+// willEnd is for a spawn that has failed. It tells whether ended has been or will be called all the same. When it returns
+// false, Init will not be called either.
 func (p *incarnation) willEnd() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -221,7 +221,8 @@ func (p *incarnation) Init(ctx context.Context) error {
 	return nil
 }
 
-// begin has the owner hear of the end, and tells it of the beginning. An end at the same moment waits for it.
+// begin sees to it that the owner hears of the end, and tells it of the beginning. An end at the same moment waits for
+// that.
 func (p *incarnation) begin(pid actor.PID) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -46,7 +46,7 @@ type child struct {
 
 	life   *life // nil: it does not run
 	course       // of the life
-	failed error // why it was told to stop, when that makes its start a failure
+	failed error // why its start has failed, when it was told to stop for that
 
 	want       bool      // it is to run, now or when its turn comes
 	initial    bool      // its first start is not over
@@ -108,7 +108,7 @@ func (t *tree) start(c *child, now time.Time) {
 	c.course, c.failed = courseOf(c.spec.Service, c.spec.Shutdown), nil
 	c.again, c.alone, c.swept, c.terminated = false, false, false, false
 	c.kept, c.concluding = false, false
-	answer(&c.ending, nil) // of what was to be concluded, and runs again
+	answer(&c.ending, nil) // it was to be concluded, but is started instead
 	c.upFor = 0
 	c.starts++
 	if c.spec.StartTimeout > 0 {
@@ -167,7 +167,7 @@ func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
 	t.over(c, reason, kind, below, now)
 }
 
-// over decides what comes after a life of c. incomplete is what TerminateChild says.
+// over decides what comes after a life of c. incomplete is what TerminateChild returns.
 func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, now time.Time) {
 	c.kept, c.concluding = c.stage != abandoned && keeps(c.spec.Service, c.life), false
 	c.life = nil
@@ -175,7 +175,7 @@ func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, no
 		c.upFor = now.Sub(c.readyAt)
 	}
 	defer func() {
-		if !t.owes(c) {
+		if !t.toConclude(c) {
 			answer(&c.ending, incomplete)
 		}
 	}()
@@ -184,7 +184,7 @@ func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, no
 	switch {
 	case t.stopping:
 		t.retire(c, ErrNotRunning)
-		if !t.owes(c) {
+		if !t.toConclude(c) {
 			t.progress()
 		}
 	case terminated && !c.want, swept && !c.want:
@@ -212,7 +212,7 @@ func (t *tree) startFailed(c *child, reason error, now time.Time) {
 	switch {
 	case c.initial:
 		t.stop(err)
-	case len(c.starting) > 0 || c.fresh: // a command has started it and hears of it
+	case len(c.starting) > 0 || c.fresh: // a command has started it, and returns the error
 		t.retire(c, err)
 	default:
 		t.restart(c, reason, now)
@@ -224,7 +224,7 @@ func (t *tree) startFailed(c *child, reason error, now time.Time) {
 func (t *tree) retire(c *child, err error) {
 	c.want, c.initial = false, false
 	answer(&c.starting, err)
-	if t.owes(c) { // it comes here again
+	if t.toConclude(c) { // it comes here again
 		return
 	}
 	discard := c.spec.Restart == Temporary || c.fresh && err != nil

@@ -74,8 +74,8 @@ func (t *tree) comesBack(l *life) bool {
 // servesAgain tells whether t, which is stopping, will be served again, and c with it.
 func (t *tree) servesAgain(c *child) bool { return t.back && !c.added }
 
-// owes tells whether c is to be concluded.
-func (t *tree) owes(c *child) bool {
+// toConclude tells whether c is to be concluded.
+func (t *tree) toConclude(c *child) bool {
 	return c.kept && c.life == nil && !c.want && !(t.stopping && t.servesAgain(c))
 }
 

@@ -151,7 +151,7 @@ func TestErrRestarting_ofASupervisorThatGivesUp(t *testing.T) {
 	}
 }
 
-// A supervisor whose first child does not start again stops nobody with a word about a restart that is not to come.
+// When the first start of a supervisor fails, and that of the whole tree with it, nobody hears of a restart.
 func TestErrRestarting_ofAFirstStartThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := &diary{}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// command runs f under the lock of the running tree, and then waits for what f returns to wait for, if anything.
+// command runs f under the lock of the running tree, and then waits for the channel that f returns, if it is not nil.
 func (s *Supervisor) command(ctx context.Context, id string, f func(*tree, *child) (<-chan error, error)) error {
 	t := s.running()
 	if t == nil {
@@ -74,7 +74,7 @@ func (s *Supervisor) StartChild(ctx context.Context, spec ChildSpec) error {
 	})
 }
 
-// startAlone has c started at once, outside of any order.
+// startAlone has c started at once, whatever the order of its siblings says.
 func (c *child) startAlone() <-chan error {
 	c.want, c.alone, c.notBefore = true, true, time.Time{}
 	w := make(chan error, 1)
@@ -84,7 +84,8 @@ func (c *child) startAlone() <-chan error {
 
 // TerminateChild stops a child, at once, and returns when it has ended. The child stays known and can be started again by
 // RestartChild, or together with its siblings by a restart under OneForAll or RestForOne, as in OTP; a temporary one is
-// deleted. For a child that is stopped it does nothing, for one that waits for a restart it calls that off.
+// deleted. When the child is stopped already, TerminateChild does nothing; when it waits for a restart, that is called
+// off.
 //
 // ctx bounds the wait, not the end of the child. When ctx belongs to the child itself, TerminateChild does not wait.
 // ErrNotFound: there is no such child. A [*AbandonedError]: it did not end in time, and was abandoned.
@@ -96,7 +97,7 @@ func (s *Supervisor) TerminateChild(ctx context.Context, id string) error {
 		c.want = false
 		if c.life == nil {
 			t.retire(c, ErrTerminated)
-			if !t.owes(c) {
+			if !t.toConclude(c) {
 				return nil, nil
 			}
 		} else {
@@ -144,7 +145,7 @@ func (s *Supervisor) DeleteChild(id string) error {
 		switch {
 		case c == nil:
 			return nil, ErrNotFound
-		case c.life != nil || t.owes(c):
+		case c.life != nil || t.toConclude(c):
 			return nil, ErrRunning
 		case c.want:
 			return nil, ErrRestarting

@@ -141,7 +141,7 @@ func TestSupervisor_terminateLeavesBehind(t *testing.T) {
 	})
 }
 
-// Commands from a child, about itself, about others, in all its phases: nothing waits for itself.
+// Commands from a child, about itself and about others, in all its states: none waits for itself.
 func TestSupervisor_commandsFromChildren(t *testing.T) {
 	for _, strategy := range strategies {
 		t.Run(strategy.String(), func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestSupervisor_terminateAndRestartAtOnce(t *testing.T) {
 	})
 }
 
-// A start that a command waits for may be overtaken by another command, or by the end.
+// A start that a command waits for may be called off by another command, or by the end of the tree.
 func TestSupervisor_startOvertaken(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := serve(t, supervisor.Config{})

@@ -80,8 +80,8 @@ func TestDynamic_stopsServicesAtOnce(t *testing.T) {
 	})
 }
 
-// Whatever hangs, in whichever kind of child: it is abandoned by name at the end of its time, and its id is free again;
-// when it returns after all, that is the end of it.
+// A child that hangs, of whichever kind and wherever, is abandoned by name at the end of its time, and its id is free again;
+// nothing more happens when it returns after all.
 func TestDynamic_abandons(t *testing.T) {
 	const shutdown = 10 * time.Second
 	hangs := map[string]struct {
@@ -154,7 +154,7 @@ func TestDynamic_abandons(t *testing.T) {
 	}
 }
 
-// Ready counts for the life whose ctx it has, and not once that is over.
+// Ready is about the life whose ctx it gets, and does nothing once that is over.
 func TestDynamic_readyTooLate(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		d := serveDynamic(t, supervisor.DynamicConfig{Restart: supervisor.Permanent})

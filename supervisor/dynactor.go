@@ -108,7 +108,7 @@ func (c *dynActor) ended(pid actor.PID, reason error, begun bool) {
 	c.lifeEnded(lifeEnd{pid: pid, reason: reason, kind: exit.KindOf(reason), unseen: !begun})
 }
 
-// again implements member. The run waits for the goroutine: the child counts until it is struck off, or the next
+// again implements member. The run waits for the goroutine: the child counts until it is removed, or the next
 // incarnation is.
 func (c *dynActor) again(old actor.PID) { go c.restart(old) }
 

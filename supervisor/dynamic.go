@@ -99,7 +99,7 @@ func (d *Dynamic) Serve(ctx context.Context) error {
 	if !d.run.CompareAndSwap(nil, r) {
 		return fmt.Errorf("supervisor %s: %w", d.rep.name, ErrServing)
 	}
-	defer d.rep.wait(lastWords(ctx))
+	defer d.rep.wait(reportCtx(ctx))
 	defer d.run.Store(nil)
 	Ready(ctx)
 	return r.serve()

@@ -133,7 +133,7 @@ func TestDynamic_killedFromAbove(t *testing.T) {
 	})
 }
 
-// What newActor or an exit hook holds up does not hold up the end for ever.
+// A newActor or an exit hook that hangs does not hold up the end for ever.
 func TestDynamic_stuckConstructor(t *testing.T) {
 	for id, name := range map[string]string{"": "1 actors", "a": "a"} {
 		bubble(t, func(t *testing.T) {
@@ -168,7 +168,7 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 	}
 }
 
-// Actors cost no goroutine, and mass ends are one sweep: what they take does not add up. 10,000 actors; 100,000 with
+// Actors cost no goroutine, and many of them end at the same time, not one after the other. 10,000 actors; 100,000 with
 // TROUPE_STRESS=1.
 func TestDynamic_many(t *testing.T) {
 	n := 10_000
@@ -211,7 +211,7 @@ func TestDynamic_many(t *testing.T) {
 		if g := runtime.NumGoroutine(); g > before+10 || d.Count() != n {
 			t.Errorf("%d actors of %d have %d goroutines more", d.Count(), n, g-before)
 		}
-		for _, pid := range pids[:n/2] { // a mass death
+		for _, pid := range pids[:n/2] { // half of them crash
 			pid.Send(errCrash)
 		}
 		synctest.Wait()

@@ -304,7 +304,7 @@ func TestDynamic_maxChildren(t *testing.T) {
 	})
 }
 
-// Stop, restarts and the end of the Dynamic meet in all ways.
+// Stop, and the end of the Dynamic, during a restart.
 func TestDynamic_stopDuringRestart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := newSystem(t)
@@ -349,7 +349,7 @@ func TestDynamic_stopDuringRestart(t *testing.T) {
 	})
 }
 
-// Stop is no end that counts.
+// An end by Stop is not counted as a restart.
 func TestDynamic_stopCountsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := newSystem(t)
@@ -363,7 +363,7 @@ func TestDynamic_stopCountsNothing(t *testing.T) {
 	})
 }
 
-// A restart whose start fails counts as another, though what it fails with is no alarm.
+// A restart that fails is tried again, even when its error is not abnormal.
 func TestDynamic_serviceRestartFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := newSystem(t)
@@ -407,7 +407,7 @@ func TestDynamic_stopLeavesBehind(t *testing.T) {
 	})
 }
 
-// Of a crowd that came and went no memory stays with the children that are there.
+// When most children have ended, their memory is given back.
 func TestDynamic_givesMemoryBackAfterACrowd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		const crowd, stay = 5_000, 50

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// pool is one run of a Dynamic, from the call of Serve to its return.
+// dynamicRun is one run of a Dynamic, from the call of Serve to its return.
 //
-// What children have in common is one counter, and the intensity, which only restarts touch. Each partition says for
-// itself whether it still takes anybody, under its own lock, so that the sweep of a shutdown misses nobody: whoever is not
-// in the partition when it is closed does not get in.
+// All starts and ends share one counter; mu is taken only by restarts and for what was abandoned. Each partition is closed
+// under its own lock, so a shutdown misses nobody: a child that is not in the partition by then does not get in.
 type dynamicRun struct {
 	d     *Dynamic
 	base  context.Context // that of Serve
@@ -87,7 +86,7 @@ func (r *dynamicRun) release(named bool) {
 	}
 }
 
-// mayRestart counts a restart among those of all children; when it is one too many, the pool gives up.
+// mayRestart counts a restart among those of all children; when it is one too many, the Dynamic gives up.
 func (r *dynamicRun) mayRestart(child string, reason error) bool {
 	if r.d.cfg.MaxRestartsAll == 0 {
 		return true
@@ -108,7 +107,7 @@ func (r *dynamicRun) mayRestart(child string, reason error) bool {
 	return false
 }
 
-// allowsRestart tells what mayRestart would say.
+// allowsRestart tells whether mayRestart would return true.
 func (r *dynamicRun) allowsRestart() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -132,30 +131,30 @@ func (r *dynamicRun) serve() error {
 	return r.abandoned.result(err, others...)
 }
 
-// abandon notes that c is given up. Its mu is held.
+// abandon notes that c is abandoned. Its mu is held.
 func (r *dynamicRun) abandon(c *dynChild) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.abandoned.add(c, c.id)
 }
 
-// returned notes that c, which was given up, has returned after all.
+// returned notes that c, which was abandoned, has returned after all.
 func (r *dynamicRun) returned(c *dynChild) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.abandoned.returned(c)
 }
 
-// abandonedBelow is who was given up below the child of that ID, a supervisor that has ended with reason.
+// abandonedBelow is abandonments.of.
 func (r *dynamicRun) abandonedBelow(id string, reason error) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.abandoned.of(id, reason, r.closed.Load())
 }
 
-// shutdown ends all children and waits for them. Each is gone or abandoned at the end of its shutdown time, by a clock
-// of its own. What no clock bounds is a newActor that does not return, of an actor that has no id yet, and the exit
-// hooks of actors that are gone; shutdown says how many it has not waited for.
+// shutdown stops all children and waits for them. Each has ended or is abandoned at the end of its shutdown time, by a
+// timer of its own. There is no such timer for a newActor of an actor without an id, or for the exit hooks of actors that
+// have ended: shutdown waits for these for a while, and returns how many it has not waited for.
 func (r *dynamicRun) shutdown(err error) (unnamed int64) {
 	var killed <-chan struct{}
 	l := lifeOf(r.base)
@@ -179,7 +178,7 @@ func (r *dynamicRun) shutdown(err error) (unnamed int64) {
 
 	kill := l != nil && l.killed.Err() != nil
 	for _, c := range all {
-		c.sweep(kill)
+		c.stop(kill)
 	}
 	all = nil
 	constructing := time.NewTimer(defaultShutdown)
@@ -210,11 +209,11 @@ func (r *dynamicRun) shutdown(err error) (unnamed int64) {
 	return unnamed
 }
 
-// kill kills who is still there.
+// kill kills the children that are still there.
 func (r *dynamicRun) kill() {
 	for i := range r.parts {
 		for _, c := range r.parts[i].members() {
-			c.sweep(true)
+			c.stop(true)
 		}
 	}
 }
@@ -227,7 +226,7 @@ func (r *dynamicRun) find(id string) *dynChild {
 	return q.children.Get(id)
 }
 
-// event reports an event, when anybody hears of it; child is asked for the ID only then, since making it may cost.
+// event reports e if anybody hears of it. Only then it calls child, which returns the ID and takes a lock.
 func (r *dynamicRun) event(e Event, child func() string) {
 	if r.d.rep.wants(e.level()) {
 		e.Child = child()
@@ -235,7 +234,7 @@ func (r *dynamicRun) event(e Event, child func() string) {
 	}
 }
 
-// enter takes c in under its id.
+// enter takes c in under its id, or returns the child that has it.
 func (r *dynamicRun) enter(id string, c *dynChild) (present *dynChild, err error) {
 	q := partOf(r, id)
 	q.mu.Lock()

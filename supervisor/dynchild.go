@@ -10,39 +10,46 @@ import (
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
-// dynChild is what all children of a Dynamic have in common: their place under an id, the course of each life, and what
-// comes after it. An actor and a service differ in how a life is begun and what tells it to end.
+// dynChild is what all children of a Dynamic have in common: their id, the course of each life, and what comes after it.
+// An actor and a service differ in how a life is begun and how it is told to end; see member.
 //
-// Nothing is told, reported or finished while mu is held: an actor may end in the call that tells it, and then comes
-// back here.
+// mu is not held while a life is told, an event reported or the child removed: an actor may end in the call that tells
+// it, and that takes mu.
 type dynChild struct {
 	run  *dynamicRun
 	self member // the dynActor or dynService that this is part of
 
 	mu         sync.Mutex
-	id         string // "" before the first PID of an actor that takes its id from it; does not change after that
+	id         string // "": an actor that takes its id from its first PID, and has none yet; does not change after that
 	restarts   int
-	recent     []time.Time // restarts that count
-	failures   int         // starts in a row that failed
-	course                 // of this life, or of the one to come
-	idle       bool        // between two lives
-	waiting    bool        // for timer, to begin the next
-	over       bool
-	timer      *time.Timer    // of the deadline, or of that wait
+	recent     []time.Time    // restarts that count
+	failures   int            // starts in a row that failed
+	course                    // of this life, or of the one to come
+	idle       bool           // between two lives
+	waiting    bool           // timer begins the next life
+	over       bool           // it is removed
+	timer      *time.Timer    // of the deadline, or until the next life
 	waits      chan<- started // for the first start; nil once that is answered
-	done       chan struct{}  // closed at the end; nil: nobody waits for it
+	done       chan struct{}  // closed when it is removed; nil: nobody waits for that
 	incomplete error          // the error of Stop
 }
 
-// member is what differs.
+// member is the part that a dynActor and a dynService do differently.
 type member interface {
-	begin(ctx context.Context) (late bool) // the next life; late: ctx was done before it was ready, but it goes on
-	again(old actor.PID)                   // has begin called, without waiting for anything; old is the process of the last life
-	tell(reason error)                     // tells the present life to end, if there is one; nil: nothing
-	process() actor.PID                    // of the present life, if it is an actor; mu is held
-	title() string                         // for a child that has no id yet
-	conclude() bool                        // begins a life that ends what was kept, if anything was; see concludeLife
-	awaitDead() (inTime bool)              // waits for the exit hooks of the last life once the child is removed
+	// begin begins the next life. late says that ctx was done before that was ready, and that it has not ended.
+	begin(ctx context.Context) (late bool)
+	// again has begin called when the process of the last life, old, is dead. It waits for nothing.
+	again(old actor.PID)
+	// tell tells the present life to end, if there is one. A nil reason tells it nothing.
+	tell(reason error)
+	// process returns the PID of the present life, if that is an actor; mu is held.
+	process() actor.PID
+	// title names a child that has no id yet.
+	title() string
+	// conclude begins a life that ends what was kept; false: nothing was. See concludeLife.
+	conclude() bool
+	// awaitDead waits for the exit hooks of the last life; false: not all have run.
+	awaitDead() bool
 }
 
 func (c *dynChild) name() string {
@@ -53,13 +60,13 @@ func (c *dynChild) name() string {
 
 func (c *dynChild) event(e Event) { c.run.event(e, c.name) }
 
-// sweep has the child end for good: its life is told, or killed, and the clock runs. Between two lives it runs, too,
-// for code that is stuck in the start of the next one, which is called off.
-func (c *dynChild) sweep(kill bool) {
+// stop has the child end for good: its life is told or killed, and has its shutdown time from now on. Between two lives
+// the next one is called off; the time is then for a start that hangs.
+func (c *dynChild) stop(kill bool) {
 	c.mu.Lock()
 	waiting := c.waiting
 	c.waiting = false
-	if waiting && c.timer.Stop() { // else the next life is about to be called off
+	if waiting && c.timer.Stop() { // else the next life is just beginning, and sees that it is told
 		c.stage = ended
 		c.mu.Unlock()
 		c.finish(c.whyTold())
@@ -112,8 +119,8 @@ func (c *dynChild) expire() {
 	}
 }
 
-// strikeOff removes the child, once. A second time says that what was given up has returned.
-func (c *dynChild) strikeOff() {
+// remove takes the child out. When it was abandoned, a second call says that its life has returned after all.
+func (c *dynChild) remove() {
 	c.mu.Lock()
 	over, id, done := c.over, c.id, c.done
 	if !over {
@@ -151,7 +158,7 @@ func (c *dynChild) end(ctx context.Context) error {
 	}
 	done := c.done
 	c.mu.Unlock()
-	c.sweep(false)
+	c.stop(false)
 	select {
 	case <-done:
 	case <-ctx.Done():

@@ -99,7 +99,7 @@ func TestDynamic_restartsAreCountedForEachChild(t *testing.T) {
 		if gaveUp != 1 {
 			t.Errorf("%d events that say so, want 1", gaveUp)
 		}
-		time.Sleep(2 * time.Minute) // the others have their two again
+		time.Sleep(2 * time.Minute) // the others may be restarted twice again
 		others[0] <- errCrash
 		d.wantRunning("0")
 		wantErr(t, "start again under the id", start(d, "bad", fine, bad), nil)
@@ -115,7 +115,7 @@ func (r *dynamic) wantRunning(id string) {
 	}
 }
 
-// With MaxRestartsAll it is as in OTP.
+// With MaxRestartsAll the restarts of all children are counted together, as in OTP.
 func TestDynamic_maxRestartsAll(t *testing.T) {
 	eachKind(t, func(t *testing.T, _ *actor.System, start func(*dynamic, string, func() error, <-chan error) error) {
 		d := serveDynamic(t, supervisor.DynamicConfig{Name: "rooms", Restart: supervisor.Transient, MaxRestartsAll: 2, Within: time.Minute})
@@ -205,8 +205,8 @@ type takenError struct{ by actor.PID }
 func (takenError) Error() string       { return "taken" }
 func (e takenError) Holder() actor.PID { return e.by }
 
-// An Init that is not needed says so: at the start, and at a restart. The child is forgotten, nothing counts, no alarm
-// is raised.
+// An Init may say that the process is not needed: at the start, and at a restart. The child is forgotten, no restart is
+// counted, and nothing is logged as an error.
 func TestDynamic_ignore(t *testing.T) {
 	for name, not := range map[string]error{"ErrIgnore": actor.ErrIgnore, "wrapped": fmt.Errorf("room 7: %w", actor.ErrIgnore),
 		"the name is taken": takenError{}, "taken, wrapped": fmt.Errorf("room 7: %w", takenError{})} {
@@ -329,7 +329,7 @@ func TestDynamic_spawnCtx(t *testing.T) {
 	})
 }
 
-// A process whose Spawn was given up while its Init runs is a child until it has ended.
+// A process whose Spawn has returned because ctx was done, while Init runs on, is a child until it has ended.
 func TestDynamic_spawnGivenUp(t *testing.T) {
 	for _, id := range []string{"a", ""} {
 		t.Run("id "+id, func(t *testing.T) {
@@ -373,7 +373,7 @@ func TestDynamic_spawnGivenUp(t *testing.T) {
 	}
 }
 
-// Whenever ctx is done in the course of a Spawn: a process that does not run is no child.
+// Whenever ctx is done during a Spawn, a process that does not run is no child.
 func TestDynamic_spawnGivenUpAtAnyMoment(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		sys := newSystem(t)

@@ -22,7 +22,7 @@ type lifeEnd struct {
 func (c *dynChild) lifeEnded(e lifeEnd) {
 	was, first, restarts := c.lifeOver()
 	if was.stage == abandoned {
-		c.strikeOff()
+		c.remove()
 		return
 	}
 	wasTold := was.stage != alive
@@ -53,8 +53,8 @@ func (c *dynChild) lifeEnded(e lifeEnd) {
 	}
 }
 
-// lifeOver notes the end of a life, whose course it was. If nobody has asked for that end, the child rests until the next
-// life begins or it is removed.
+// lifeOver notes the end of a life. It returns the course of that life, whether the first start is still to be answered,
+// and how many restarts there were.
 func (c *dynChild) lifeOver() (was course, first bool, restarts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -98,7 +98,7 @@ func (c *dynChild) finish(err error) {
 	c.answer(actor.PID{}, err)
 	c.mu.Unlock()
 	if !c.self.conclude() {
-		c.strikeOff()
+		c.remove()
 	}
 }
 
@@ -113,13 +113,13 @@ const (
 type verdict uint8
 
 const (
-	forget  verdict = iota // the child is struck off
-	restart                // at once
-	retry                  // after the wait
+	forget  verdict = iota // the child is removed
+	restart                // it is restarted at once
+	retry                  // it is restarted after a wait
 )
 
-// after decides what comes after a life whose end nobody has asked for: it was ready and ended with reason or, when
-// ready is false, a restart failed with reason.
+// after decides what comes after a life that ended with reason although nobody had asked for that. ready is false when the
+// life was a restart that failed.
 func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, wait time.Duration) {
 	switch {
 	case c.run.closed.Load() || errors.Is(reason, exit.ErrIgnore):
@@ -159,7 +159,7 @@ func (c *dynChild) after(reason error, kind exit.Kind, ready bool) (v verdict, w
 	return restart, 0
 }
 
-// later has f run after d, unless the child is told to end before. False: it is told already.
+// later has f called after d, unless the child is told to stop before. It returns false when it was told already.
 func (c *dynChild) later(d time.Duration, f func()) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -41,16 +41,16 @@ func (c *dynChild) startFirst(ctx context.Context) (actor.PID, error) {
 			}
 		}
 	}
-	c.sweep(false)
+	c.stop(false)
 	return actor.PID{}, c.startError(context.Cause(ctx))
 }
 
-// beginHere is begin. When a newActor ends the goroutine, the child is struck off.
+// beginHere is begin. When a newActor ends the goroutine, the child is removed.
 func (c *dynChild) beginHere(ctx context.Context) (late bool) {
 	returned := false
 	defer func() {
 		if !returned {
-			c.strikeOff()
+			c.remove()
 		}
 	}()
 	late = c.self.begin(ctx)

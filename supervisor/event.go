@@ -20,14 +20,15 @@ const (
 	// EventReady: the child is ready. Logged at Debug.
 	EventReady
 	// EventExited: the child has ended with Reason, which is of kind ExitKind. Logged at Error when that is abnormal; at
-	// Info when it is shutdown only because the child was told to stop, and had more to say about it; else at Debug.
+	// Info when it is shutdown only because the child was told to stop, and Reason itself is abnormal; else at Debug.
 	EventExited
 	// EventRestarted: the child was started again, after its own end or together with a sibling. Logged at Info.
 	EventRestarted
 	// EventGaveUp: Reason is the *IntensityError. Logged at Error.
 	EventGaveUp
 	// EventShutdown: the supervisor stops its children, and Remaining of them have not ended yet. A Supervisor reports
-	// each step, a Dynamic the first, the last and each tenth of the whole. Logged at Info, steps between at Debug.
+	// each step, a Dynamic the first, the last, and each tenth of the whole. The first and the last are logged at Info,
+	// the others at Debug.
 	EventShutdown
 	// EventAbandoned: the child has not returned within its shutdown time and was abandoned. Logged at Error.
 	EventAbandoned
@@ -53,7 +54,7 @@ type Event struct {
 	Remaining  int       // with EventShutdown
 }
 
-// reporter gives events to the log and to OnEvent. It blocks nobody who has something to report.
+// reporter gives events to the log and to OnEvent. It does not block whoever reports.
 type reporter struct {
 	name    string
 	log     *host.Log
@@ -70,17 +71,16 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 }
 
 // wait waits until OnEvent and the Logger have taken what was reported, as long as they make progress; for ctx see
-// [lastWords].
+// [reportCtx].
 func (r *reporter) wait(ctx context.Context) {
 	r.calls.Wait(ctx)
 	r.log.Wait(ctx)
 }
 
-// lastWords is the ctx with which the service of ctx waits, at its end, until its reports are taken. A service of a
-// supervisor has no time for a slow Logger: its supervisor waits for it within its shutdown time, and stops others only
-// after it. So its ctx is done, and a Queue then waits only for one report that is not stuck. What is still on its way
-// goes on after that.
-func lastWords(ctx context.Context) context.Context {
+// reportCtx is the ctx with which the service of ctx waits, at its end, until its reports are taken. Below a supervisor
+// it is done, so that reporter.wait gives up after 300 ms: the supervisor waits for the service within its shutdown time,
+// and stops others only after it. Reports that are still on their way then go on.
+func reportCtx(ctx context.Context) context.Context {
 	if l := lifeOf(ctx); l == nil || l.owner == nil {
 		return context.Background()
 	}

@@ -94,7 +94,7 @@ func TestEvents_panic(t *testing.T) {
 	})
 }
 
-// What a service returns when it is stopped is as much the user's as another error.
+// What a service returns when it is stopped is logged, too.
 func TestSupervisor_unsoundErrors(t *testing.T) {
 	for _, unsound := range []error{panickyError{}, (*supervisor.AbandonedError)(nil), (*actor.PanicError)(nil)} {
 		bubble(t, func(t *testing.T) {

@@ -62,11 +62,11 @@ func (h *httpService) Serve(ctx context.Context) error {
 	}
 	srv := copyServer(h.template)
 	ours := logOf(ctx)
-	defer ours.Wait(lastWords(ctx))
+	defer ours.Wait(reportCtx(ctx))
 	to := ours
 	if own := srv.ErrorLog; own != nil {
 		to = host.NewLog(slog.New(toErrorLog{own}))
-		defer to.Wait(lastWords(ctx))
+		defer to.Wait(reportCtx(ctx))
 	}
 	srv.ErrorLog = log.New(errorLines{to}, "", 0)
 	unused := watchNewConns(srv, ours)

@@ -24,7 +24,7 @@ func newIntensity(maxRestarts int, within time.Duration) intensity {
 	return intensity{max: max(maxRestarts, 0), within: within}
 }
 
-// add counts a restart, and says false when it is one too many. One that is exactly a period ago is within the period,
+// add counts a restart, and returns false when it is one too many. A restart that was exactly a period ago still counts,
 // as in OTP.
 func (i *intensity) add(now time.Time) bool {
 	i.times = i.times[:copy(i.times, i.recent(now))]
@@ -35,7 +35,7 @@ func (i *intensity) add(now time.Time) bool {
 	return true
 }
 
-// allows tells what add would say.
+// allows tells whether add would return true.
 func (i *intensity) allows(now time.Time) bool { return len(i.recent(now)) < i.max }
 
 // recent is those of times that are within the period.

@@ -67,7 +67,7 @@ func TestSupervisor_intensity(t *testing.T) {
 	}
 }
 
-// A supervisor fails abnormally even when a child's end that it could not restart was none.
+// A supervisor that gives up fails abnormally, even when the end of the child was normal.
 func TestIntensityError_isAbnormal(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		a := newService()

@@ -145,7 +145,7 @@ func TestHTTP_errorLog(t *testing.T) {
 			var to, ownTo locked
 			srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusOK)
-				w.WriteHeader(http.StatusOK) // which http.Server complains of
+				w.WriteHeader(http.StatusOK) // http.Server logs a complaint about it
 				panic("in a handler")
 			})}
 			if own {
@@ -209,7 +209,7 @@ func TestHTTP_errorLogStuck(t *testing.T) {
 	})
 }
 
-// A ConnState of the user's is called as ever, and one that panics is the end of nothing.
+// A ConnState of the user's is called as usual, and one that panics ends nothing else.
 func TestHTTP_connState(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var mu sync.Mutex

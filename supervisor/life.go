@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// life is one run of a Service, from its start to the return of Serve. Its ctx says stop; killed says that the time for
-// it is over, to the services of this package only.
+// life is one run of a Service, from its start to the return of Serve. The end of its ctx tells the service to stop; the
+// end of killed says that there is no time left for that (see Killed).
 type life struct {
 	id       string
 	owner    owner // nil at the root of a Run
@@ -51,8 +51,8 @@ func newLife(base context.Context, id string, o owner, shutdown time.Duration, l
 	return l
 }
 
-// tell tells the service to stop, if it was not told: cause is ErrShutdown or ErrRestarting. ErrKilled says that no
-// time is left for it, too; nil says nothing.
+// tell tells the service to stop, unless it was told before. cause is ErrShutdown or ErrRestarting, or ErrKilled, which
+// also says that no time is left; nil tells it nothing.
 func (l *life) tell(cause error) {
 	if cause == nil {
 		return
@@ -104,7 +104,7 @@ func (l *life) run(s Service, readyAtOnce bool) {
 
 var errGoexit = errors.New("runtime.Goexit")
 
-// panicError is for what recover returned in code that has not returned.
+// panicError is the error of code that did not return; v is what recover returned.
 func panicError(v any) error {
 	if v == nil {
 		v = errGoexit
@@ -112,11 +112,11 @@ func panicError(v any) error {
 	return &actor.PanicError{Value: v, Stack: debug.Stack()}
 }
 
-// judge says what the exit reason is and its kind.
+// judge returns the exit reason and its kind; err is what Serve returned.
 func (l *life) judge(err error) (exit.Kind, error) {
 	err = sound(err)
 	switch {
-	case l.ctx.Err() != nil: // nobody but the supervisor ends it
+	case l.ctx.Err() != nil: // only the supervisor ends it
 		if err == nil || errors.Is(err, l.ctx.Err()) {
 			err = context.Cause(l.ctx)
 		}
@@ -127,7 +127,7 @@ func (l *life) judge(err error) (exit.Kind, error) {
 	return exit.KindOf(err), err
 }
 
-// kindOfTold is the kind of the end of what was told to end: shutdown, whatever it says, unless it panicked.
+// kindOfTold is the kind of an end that was asked for: shutdown, whatever err is, unless it is a panic.
 func kindOfTold(err error) exit.Kind {
 	var panicked *actor.PanicError
 	if errors.As(err, &panicked) {
@@ -136,8 +136,8 @@ func kindOfTold(err error) exit.Kind {
 	return exit.Shutdown
 }
 
-// sound is err, unless its methods panic, as those of a nil pointer may: a supervisor looks into errors that are the
-// user's and must survive it.
+// sound returns err, or another error in its place when the methods of err panic, as those of a nil pointer may: errors
+// come from users, and a supervisor must survive looking into them.
 func sound(err error) (e error) {
 	defer func() {
 		if recover() != nil {

@@ -15,16 +15,16 @@ type partition struct {
 	mu       sync.Mutex
 	closed   bool
 	children host.Map[string, *dynChild]
-	leaving  []actor.PID // actors that were gone, and may have exit hooks to run before they are dead
-	tidyAt   int         // how many of these are too many
+	leaving  []actor.PID // actors that have ended, and may still run exit hooks
+	tidyAt   int         // how long leaving may become
 	_        [64]byte    // keeps neighbours off the cache line
 }
 
-// gone notes, in the exit hook of an actor, that it is about to end.
+// gone notes, in the exit hook of an actor, that it ends.
 func (q *partition) gone(pid actor.PID) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.leaving) >= q.tidyAt { // so that the list stays short, and tidying is paid for by what was added
+	if len(q.leaving) >= q.tidyAt { // tidied rarely enough to cost little for each actor
 		q.leaving = host.Shrink(slices.DeleteFunc(q.leaving, func(p actor.PID) bool {
 			_, err := actor.Inspect(p)
 			return err != nil // dead
@@ -34,7 +34,8 @@ func (q *partition) gone(pid actor.PID) {
 	q.leaving = append(q.leaving, pid)
 }
 
-// waitDead waits until all that were gone are dead, and says how many it has not waited for when ctx is done.
+// waitDead waits until the exit hooks of all actors that have ended have run, or ctx is done, and returns how many it has
+// not waited for.
 func (q *partition) waitDead(ctx context.Context) (alive int64) {
 	q.mu.Lock()
 	leaving := q.leaving
@@ -48,7 +49,7 @@ func (q *partition) waitDead(ctx context.Context) (alive int64) {
 	return alive
 }
 
-// members is who is there now.
+// members returns the children that are there now.
 func (q *partition) members() []*dynChild {
 	q.mu.Lock()
 	defer q.mu.Unlock()

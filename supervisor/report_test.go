@@ -26,7 +26,7 @@ func (h handlerFunc) WithAttrs([]slog.Attr) slog.Handler            { return h }
 func (h handlerFunc) WithGroup(string) slog.Handler                 { return h }
 func (h handlerFunc) Handle(_ context.Context, r slog.Record) error { h(r); return nil }
 
-// reporters are the two ways of a supervisor to tell, each calling f.
+// reporters are the two ways in which a supervisor reports; each calls f.
 func reporters(f func()) map[string]struct {
 	log     *slog.Logger
 	onEvent func(supervisor.Event)
@@ -160,7 +160,7 @@ func answer(t *testing.T, p *pipes) {
 	_, _ = io.Copy(io.Discard, c)
 }
 
-// A Logger and an OnEvent that panic, or leave the goroutine, are the end of nothing.
+// A Logger or an OnEvent that panics, or ends its goroutine, ends nothing else.
 func TestReports_panic(t *testing.T) {
 	for name, f := range map[string]func(){"panic": func() { panic("as asked") }, "Goexit": runtime.Goexit} {
 		for which := range reporters(nil) {

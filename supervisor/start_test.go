@@ -12,14 +12,14 @@ import (
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
-// slow is a service that says Ready after d.
+// slow is a service that calls Ready after d.
 func slow(d time.Duration) *service {
 	s := newService()
 	s.begin = func(ctx context.Context) error {
 		select {
 		case <-time.After(d):
 			supervisor.Ready(ctx)
-			supervisor.Ready(ctx) // again: nothing
+			supervisor.Ready(ctx) // a second time: it does nothing
 			return errCarryOn
 		case <-ctx.Done():
 			return ctx.Err()
@@ -114,7 +114,7 @@ func TestSupervisor_firstStartFails(t *testing.T) {
 	}
 }
 
-// To end with shutdown before Ready is no good start, even of a child that is not restarted after it.
+// A child that ends with ErrShutdown before it is ready has not started, even if it is not to be restarted after that.
 func TestSupervisor_shutdownBeforeReady(t *testing.T) {
 	for _, restart := range []supervisor.Restart{supervisor.Transient, supervisor.Temporary} {
 		bubble(t, func(t *testing.T) {
@@ -154,7 +154,7 @@ func TestSupervisor_jobBeforeTheOthers(t *testing.T) {
 	}
 }
 
-// SIGTERM during start: what runs is stopped in reverse, the child that starts among it, and nothing more is started.
+// SIGTERM during the start: what runs is stopped in reverse order, the child that is starting included, and no more is started.
 func TestSupervisor_ctxDoneDuringStart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := serve(t, supervisor.Config{},

@@ -82,7 +82,7 @@ func TestSupervisor_shutdownTimes(t *testing.T) {
 				if last := events[len(events)-2]; last.Child != "before" || last.Kind != supervisor.EventExited {
 					t.Errorf("last but one event %v, want the exit of what was started before it", last)
 				}
-				time.Sleep(never) // what was abandoned returns, and nobody minds
+				time.Sleep(never) // what was abandoned returns, and nothing happens
 			})
 		})
 	}
@@ -131,7 +131,7 @@ func TestSupervisor_leftBehindThenRestarted(t *testing.T) {
 	})
 }
 
-// Nor does a late Ready of its own make the successor ready.
+// A late Ready of a child that was abandoned does not make its successor ready.
 func TestSupervisor_leftBehindSaysReady(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		n := 0
@@ -155,7 +155,7 @@ func TestSupervisor_leftBehindSaysReady(t *testing.T) {
 	})
 }
 
-// What goes wrong while the tree stops concerns nobody else.
+// A child that fails while the tree stops does not change how the others are stopped.
 func TestSupervisor_troubleDuringShutdown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := (*tree)(nil)

@@ -22,9 +22,9 @@ var strategyNames = [...]string{"one_for_one", "one_for_all", "rest_for_one"}
 // String is OTP's word for s.
 func (s Strategy) String() string { return name(strategyNames[:], "strategy", uint8(s)) }
 
-// restart has c started again, and with it whom the strategy says, or gives up. c is not running.
+// restart has c started again, together with those that the strategy says, or gives up. c is not running.
 //
-// As in OTP, temporary children of the group are stopped and deleted, and all others are started, those too that had
+// As in OTP, temporary children of the group are stopped and deleted, and all others are started, even those that had
 // finished or were terminated before.
 func (t *tree) restart(c *child, reason error, now time.Time) {
 	if !t.intensity.add(now) {
@@ -45,7 +45,7 @@ func (t *tree) restart(c *child, reason error, now time.Time) {
 	}
 }
 
-// group is who is restarted with c, in order.
+// group returns c and those that are restarted with it, in order.
 func (t *tree) group(c *child) []*child {
 	i := t.index(c)
 	switch t.cfg.Strategy {
@@ -75,14 +75,14 @@ func (t *tree) backoff(c *child) time.Duration {
 }
 
 // reconcile stops what is to stop, in reverse order, and starts what is to start, in order, as far as that is possible
-// now. It is called after everything that happens, so that what comes in the middle of a start or a stop needs no
-// rules of its own.
+// now. It is called after everything that happens, so what happens in the middle of a start or a stop needs no rules of
+// its own.
 func (t *tree) reconcile(now time.Time) {
 	for _, c := range t.children {
 		switch {
 		case c.life != nil && c.terminated && c.stage == alive:
 			t.tell(c, now)
-		case !t.stopping && t.owes(c):
+		case !t.stopping && t.toConclude(c):
 			t.conclude(c, now)
 		}
 	}
@@ -115,7 +115,7 @@ func (t *tree) sweep(now time.Time) bool {
 	sweeping := false
 	for i := len(t.children) - 1; i >= 0; i-- {
 		c := t.children[i]
-		if t.owes(c) {
+		if t.toConclude(c) {
 			t.conclude(c, now) // the tree is stopping
 		}
 		if c.life == nil || !c.swept {

@@ -58,14 +58,14 @@ func TestSupervisor_groupRestart(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		strategy supervisor.Strategy
-		restart  supervisor.Restart // of x, which stands behind b
+		restart  supervisor.Restart // of x, which comes after b
 		before   func(r *tree, x *service)
 		want     string
 		children string
 	}{
 		{"a temporary sibling is stopped and deleted", supervisor.OneForAll, supervisor.Temporary, nil,
 			"-b:abnormal -c:shutdown -x:shutdown -a:shutdown +a +b +c", "a:running b:running c:running"},
-		{"a temporary sibling behind is stopped and deleted", supervisor.RestForOne, supervisor.Temporary, nil,
+		{"a temporary sibling after it is stopped and deleted", supervisor.RestForOne, supervisor.Temporary, nil,
 			"-b:abnormal -c:shutdown -x:shutdown +b +c", "a:running b:running c:running"},
 		{"a temporary sibling is left alone", supervisor.OneForOne, supervisor.Temporary, nil,
 			"-b:abnormal +b", "a:running b:running x:running c:running"},

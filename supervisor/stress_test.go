@@ -167,7 +167,7 @@ func TestStress_dynamic(t *testing.T) {
 	}
 }
 
-// Inside something like errgroup a tree is one member: it ends with the others, and what it fails with ends them.
+// In an errgroup a tree is one member: it ends with the others, and when it fails, they end.
 func TestSupervisor_inAGroup(t *testing.T) {
 	group := func(ctx context.Context, members ...func(context.Context) error) error {
 		ctx, cancel := context.WithCancelCause(ctx)

@@ -138,7 +138,7 @@ func (s *Supervisor) Serve(ctx context.Context) error {
 	t := newTree(s, ctx)
 	s.tree = t
 	s.mu.Unlock()
-	defer s.rep.wait(lastWords(ctx))
+	defer s.rep.wait(reportCtx(ctx))
 	defer func() {
 		kept := t.kept()
 		s.mu.Lock()

@@ -13,8 +13,8 @@ import (
 // tree is one run of a Supervisor, from the call of Serve to its return.
 //
 // Its rules run on the goroutine of Serve alone: commands and the goroutines of the children only note under mu what
-// they want or what has happened, and wake it. So commands never wait for a start or a stop that is going on, but for
-// the child they are about. mu is not held while events are reported and while user code runs.
+// they want or what has happened, and wake it. So a command waits for the child it is about, and for no other start or
+// stop that is going on. mu is not held while events are reported or user code runs.
 type tree struct {
 	cfg  Config
 	rep  reporter
@@ -28,14 +28,14 @@ type tree struct {
 	events    []Event
 	intensity intensity
 	stopping  bool  // all children are to stop
-	back      bool  // and the Supervisor is expected to be served again
-	killing   bool  // at once
+	back      bool  // with stopping: the Supervisor is expected to be served again
+	killing   bool  // with stopping: the children are killed
 	finished  bool  // Serve returns
 	err       error // what Serve returns
 	abandoned abandonments
 }
 
-// happening is what a life has to tell: that it is ready, or that it has ended.
+// happening is what the goroutine of a life reports: that it is ready, or that it has ended.
 type happening struct {
 	life   *life
 	ended  bool
@@ -64,7 +64,7 @@ func (t *tree) insert(c *child) {
 	t.byID[c.spec.ID] = c
 }
 
-// remove takes c off the books. Loops over t.children go on with the slice as it was.
+// remove forgets c. A loop over t.children goes on with the slice as it was.
 func (t *tree) remove(c *child) {
 	t.children = slices.Concat(t.children[:t.index(c)], t.children[t.index(c)+1:])
 	delete(t.byID, c.spec.ID)
@@ -87,7 +87,7 @@ func (t *tree) ready(l *life) {
 	t.poke()
 }
 
-// ended implements owner, for a life that may have been given up meanwhile.
+// ended implements owner; the life may have been abandoned meanwhile.
 func (t *tree) ended(l *life, reason error, kind exit.Kind) {
 	t.mu.Lock()
 	if !t.abandoned.returned(l) {
@@ -97,7 +97,7 @@ func (t *tree) ended(l *life, reason error, kind exit.Kind) {
 	t.poke()
 }
 
-// event notes an event about c, which is reported when mu is free.
+// event notes an event about c, nil for the supervisor; report reports it when mu is free.
 func (t *tree) event(c *child, e Event) {
 	e.Time = time.Now()
 	if c != nil {
@@ -142,8 +142,8 @@ func (t *tree) serve() error {
 	}
 }
 
-// step takes in what has happened and does what follows. It says when it has to be called again at the latest (zero:
-// not by the clock), whether all first starts are over, and whether the tree has ended.
+// step takes in what has happened and does what follows. It returns when it has to be called again at the latest (zero:
+// only when something happens), whether all first starts are over, and whether the tree has ended.
 func (t *tree) step() (next time.Time, ready, over bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -159,7 +159,7 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	for _, h := range happened {
 		c := t.byID[h.life.id]
 		switch {
-		case c == nil || c.life != h.life: // it was given up
+		case c == nil || c.life != h.life: // it was abandoned
 		case h.ended:
 			t.exited(c, h.reason, h.kind, now)
 		default:
@@ -181,7 +181,7 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	}
 	for _, c := range t.children {
 		ready = ready && !c.initial
-		over = over && c.life == nil && !t.owes(c)
+		over = over && c.life == nil && !t.toConclude(c)
 		switch {
 		case c.life != nil && !c.deadline.IsZero():
 			earliest(c.deadline)
@@ -193,8 +193,8 @@ func (t *tree) step() (next time.Time, ready, over bool) {
 	return next, ready, over
 }
 
-// stop has all children stopped, because of err or, when it is nil, because the ctx of Serve is done. The first
-// decides.
+// stop has all children stopped, because of err or, when err is nil, because the ctx of Serve is done. Only the first
+// call counts.
 func (t *tree) stop(err error) {
 	if t.stopping {
 		return
@@ -223,7 +223,7 @@ func (t *tree) progress() { t.event(nil, Event{Kind: EventShutdown, Remaining: t
 func (t *tree) running() int {
 	n := 0
 	for _, c := range t.children {
-		if c.life != nil || t.owes(c) {
+		if c.life != nil || t.toConclude(c) {
 			n++
 		}
 	}
@@ -237,7 +237,7 @@ func (t *tree) giveUp(c *child, reason error) {
 	t.stop(err)
 }
 
-// report reports the events so far. Only the goroutine of Serve does, so they keep their order.
+// report reports the events so far. Only the goroutine of Serve calls it, so they keep their order.
 func (t *tree) report() {
 	t.mu.Lock()
 	events := t.events
