@@ -281,7 +281,7 @@ func stopsLike(end func(c *client)) func(*testing.T, *client) {
 	}
 }
 
-// The close table of DESIGN section 2, row by row.
+// The table of docs/reference/close-codes.md, row by row.
 func TestClose_table(t *testing.T) {
 	for _, row := range closeRows {
 		bubble(t, row.name, func(t *testing.T) { testClose(t, row) })

@@ -32,7 +32,7 @@ func (s *slowTerminate) Terminate(context.Context, error) {
 	s.done <- time.Now()
 }
 
-// DESIGN section 3: Terminate does not keep the wire from waiting for the peer's Close, on whatever goroutine the socket
+// Terminate does not keep the wire from waiting for the peer's Close, on whatever goroutine the socket
 // has ended.
 func TestEnd_readsOnWhileTerminateRuns(t *testing.T) {
 	for name, atInit := range map[string]bool{"in Init": true, "in HandleIn": false} {
