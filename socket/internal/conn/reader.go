@@ -14,7 +14,9 @@ type (
 	reader Conn // those that find the connection asleep
 )
 
-func (o *opener) Run() { (*Conn)(o).serve((*Conn)(o).port.Start) }
+func (o *opener) Run() {
+	(*Conn)(o).serve(func() { o.port.Start() }) // nobody relieves it yet
+}
 
 func (r *reader) Run() {
 	(*Conn)(r).serve(func() {
