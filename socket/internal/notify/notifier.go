@@ -15,9 +15,10 @@ var ErrUnsupported = fmt.Errorf("notify: the connection cannot be watched: %w", 
 // armed for or more. Wake must not block; it is called with no lock held that
 // this package or a connection knows of.
 //
-// Once [Notifier.Disarm] was too late, its Wake may come when the connection is
-// armed anew. It tells the truth, but perhaps less than is waited for now. A Wake
-// that arms again ignores such a one, and calls Disarm first.
+// When [Notifier.Disarm] came too late, that Wake may arrive after the connection
+// was armed again. What it tells is true, but it may be less than is waited for
+// now: then ignore it. A Wake that arms again calls Disarm first, for it may be
+// the late one itself.
 type Waker = interface{ Wake(what Event) }
 
 // memory is a connection that calls the Waker itself, such as those of package
