@@ -94,7 +94,7 @@ func TestEvents_panic(t *testing.T) {
 	})
 }
 
-// What a service returns when it is stopped is logged, too.
+// An error whose methods panic takes no supervisor down, whether a service ends with it or is stopped and returns it.
 func TestSupervisor_unsoundErrors(t *testing.T) {
 	for _, unsound := range []error{panickyError{}, (*supervisor.AbandonedError)(nil), (*actor.PanicError)(nil)} {
 		bubble(t, func(t *testing.T) {

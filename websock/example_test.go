@@ -117,7 +117,7 @@ func ExampleCloseCode_Sendable() {
 	// 4001 true
 }
 
-// An exit reason with a cause: the peer gets 4008 and the close reason, what
+// An exit reason with a cause: the peer gets 4008 and the close reason; code that
 // looks at the exit reason finds the cause.
 func ExampleCloseError() {
 	reason := fmt.Errorf("quota: %w", &websock.CloseError{Code: 4008, Reason: "quota used up", Err: websock.ErrOverload})
@@ -168,7 +168,7 @@ type Asker struct {
 	draining bool
 }
 
-// Answer is what comes.
+// Answer is the message of an answer that has come.
 type Answer string
 
 func (a *Asker) Init(ctx context.Context) websock.Result { return websock.OK() }
@@ -202,7 +202,7 @@ func (a *Asker) HandleDrain(ctx context.Context, by time.Time) websock.Result {
 	return websock.OK()
 }
 
-// In a drain no answer is lost, and nobody is held up who does not wait for one.
+// In a drain no answer is lost, and sockets that wait for none are not held up.
 func ExampleDrainer() {
 	ctx, by := context.Background(), time.Now().Add(10*time.Second)
 	var idle, busy Asker

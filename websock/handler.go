@@ -10,7 +10,7 @@ import (
 //
 // The callbacks of one socket never overlap, so the fields need no lock as long
 // as no other goroutine touches them. A callback may block, on a query or a
-// call to another process: it holds up this socket alone, whose peer is not
+// call to another process: that holds up this socket alone, whose peer is not
 // read meanwhile. Callbacks run on goroutines of the host, not always the same
 // one. Messages and frames are handled in the order in which they entered the
 // mailbox; a frame enters it when the reader of the connection hands it over.
@@ -67,9 +67,9 @@ type Handler interface {
 // ControlHandler is implemented by a Handler that wants to see pings and pongs.
 // Without it pings are answered all the same and pongs are ignored.
 type ControlHandler interface {
-	// HandleControl is called for each ping and pong, also for one that came
-	// between the fragments of a message. A ping was answered before: its pong,
-	// with the same payload, is on the wire, so do not send another. msg.Data
+	// HandleControl is called for each ping and pong, even for one that came
+	// between the fragments of a message. The ping has been answered by then: a
+	// pong with its payload is on the wire, so do not send another. msg.Data
 	// belongs to the handler and may be empty. Close frames reach no callback
 	// but Terminate. Its Result is taken as that of HandleIn.
 	HandleControl(ctx context.Context, msg Message) Result
@@ -78,11 +78,11 @@ type ControlHandler interface {
 // Drainer is implemented by a Handler that has a say in a drain, for example because it waits for an answer and wants
 // to send it before the socket ends.
 type Drainer interface {
-	// HandleDrain is called once when the drain begins, or when a socket opens in its Delay. Its Result is
-	// taken as that of HandleIn. The socket is not closed when its turn comes, but is to stop by itself with [Close] or
-	// [Stop], in HandleDrain or later, by the given time at the latest: half of the drain's Timeout after its Delay and
-	// Over. After that it is ended like the others. HandleDrain is not called by a shutdown without a drain, nor when a
-	// supervisor restarts the server.
+	// HandleDrain is called once, when the drain begins or, in a socket that opens during the drain's Delay, then. Its
+	// Result is taken as that of HandleIn. The drain does not close this socket in its turn: the socket has to stop by
+	// itself with [Close] or [Stop], in HandleDrain or later, and before the time by, which is half of the drain's Timeout
+	// after its Delay and Over. After that it is ended like the others. HandleDrain is not called in a shutdown without a
+	// drain, nor when a supervisor restarts the server.
 	HandleDrain(ctx context.Context, by time.Time) Result
 }
 
@@ -94,10 +94,10 @@ type Terminator interface {
 	// comment lists which. It does not run after a panic in Init, after
 	// ErrKilled, nor when the shutdown time was over before its turn came.
 	//
-	// The close frame was written before, but the peer's answer is not awaited.
+	// The close frame has been written, but the peer's answer is not waited for.
 	// Children of the process have ended. Nothing can be sent to the client any
-	// more. ctx is not done and has what is left of the shutdown time as its
-	// deadline: a query works. Names and groups are given up, and monitors told,
-	// after Terminate returned.
+	// more. ctx is not done, and its deadline is the end of the shutdown time: a
+	// query works. Names and groups are given up, and monitors told, after
+	// Terminate has returned.
 	Terminate(ctx context.Context, reason error)
 }

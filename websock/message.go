@@ -13,9 +13,9 @@ const maxControlPayload = 125
 // Message is one complete text or binary message, or one ping or pong.
 //
 // A Message that [Handler].HandleIn or [ControlHandler].HandleControl received
-// belongs to the handler, Data included. A Message that was pushed, or sent to
-// a PID, is read-only from then on, for whoever made it too: sockets may share
-// it, and it may be written later or more than once. nil Data is an empty
+// belongs to the handler, Data included. A Message that was pushed, or sent to a
+// PID, is read-only from then on, even for the code that made it: sockets may
+// share it, and it may be written later or more than once. nil Data is an empty
 // payload.
 //
 // Write composite literals with field names; Message may get further fields.

@@ -14,12 +14,12 @@ import (
 // anywhere, as often as needed; it takes the memory of its forms as long as any
 // copy is kept.
 //
-// The cache is for m's Opcode and Data, by address and length. It is ignored,
-// and nothing else happens, in a copy whose Opcode or Data were changed since.
-// Prepare of a prepared message returns it.
+// The cache belongs to m's Opcode and Data, by address and length. In a copy
+// whose Opcode or Data were changed since, it is ignored. Prepare returns a
+// prepared message as it is.
 //
-// What broadcasts, like package registry, prepares by itself. Prepare is for a
-// loop over PIDs, or for one message that is broadcast several times.
+// Broadcasts of package registry prepare by themselves. Prepare is for a loop
+// over PIDs, or for one message that is broadcast several times.
 func Prepare(m Message) Message {
 	if m.prepared() == nil {
 		m.cache = &cache{opcode: m.Opcode, data: m.Data}
@@ -30,14 +30,14 @@ func Prepare(m Message) Message {
 // Encoded returns m in one form of a host's choice. It is for hosts: form names
 // the form, and encode makes it. Without a cache, or when it no longer fits
 // (see [Prepare]), Encoded returns what encode returns. Otherwise encode runs
-// once for each form: whoever asks for the same form meanwhile waits for it, and
-// who asks later gets it without waiting. What encode returned, which may be
-// nil, is shared and read-only from then on.
+// once for each form: a call for the same form at that time waits for it, and
+// later calls do not wait. What encode returned, which may be nil, is shared and
+// read-only from then on.
 //
-// form is comparable, and of a type of the host's own, so that two hosts do not
-// meet; Encoded panics when it is not comparable. There should be few forms. A
-// panic in encode is the caller's, and the next one who asks for the form
-// encodes it. encode must not ask for its own form.
+// form must be comparable, or Encoded panics. Its type should be the host's own,
+// so that two hosts do not use the same form. There should be few forms. A panic
+// in encode is the caller's, and the next call for that form encodes it. encode
+// must not ask for its own form.
 func (m Message) Encoded(form any, encode func() []byte) []byte {
 	c := m.prepared()
 	if c == nil {
@@ -112,8 +112,8 @@ func (c *cache) find(name any) *form {
 	}
 }
 
-// fill encodes the form, or waits for whoever does. After a panic in encode the
-// next one tries.
+// fill encodes the form, or waits for the call that does. After a panic in
+// encode the next call tries.
 func (f *form) fill(encode func() []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -124,8 +124,8 @@ func (f *form) fill(encode func() []byte) []byte {
 	return f.bytes
 }
 
-// validText reports whether the data of m is UTF-8. Of a prepared message all
-// sockets but the first ones have the answer from the cache.
+// validText reports whether the data of m is UTF-8. The answer for a prepared
+// message is kept in its cache.
 func (m Message) validText() bool {
 	c := m.prepared()
 	if c == nil {

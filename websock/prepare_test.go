@@ -123,7 +123,7 @@ func TestMessage_Encoded_notComparable(t *testing.T) {
 	}
 }
 
-// Many ask for a form at once: one encodes, and the others get what it made; who wants another form does not wait.
+// Many ask for a form at once: one encodes, and the others get what it made; calls for another form do not wait.
 func TestMessage_Encoded_once(t *testing.T) {
 	m := websock.Prepare(websock.Text("hello"))
 	encoding, release := make(chan struct{}, 10), make(chan struct{})
@@ -180,7 +180,7 @@ func TestMessage_Encoded_concurrently(t *testing.T) {
 	}
 }
 
-// A panic in encode is its caller's, and the next one encodes.
+// A panic in encode is its caller's, and the next call encodes.
 func TestMessage_Encoded_panic(t *testing.T) {
 	m := websock.Prepare(websock.Text("hello"))
 	boom := errors.New("boom")
@@ -237,8 +237,8 @@ func TestPrepare_check(t *testing.T) {
 	}
 }
 
-// The text of a prepared message is looked at once. What it says is changed under it here, which nobody may do, to see
-// that.
+// The text of a prepared message is checked once. To see that, the test changes the bytes after the check, which a
+// program must not do.
 func TestPrepare_checksOnce(t *testing.T) {
 	for name, tt := range map[string]struct{ before, after string }{
 		"valid": {"hello", "hel\x80o"}, "invalid": {"hel\x80o", "hello"},
