@@ -96,7 +96,7 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// tab is one page. What a user is, a profile of the browser, tabs made by another tab share.
+// tab is one page. Tabs that were opened from another tab share its browser profile, and so are the same user.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -199,7 +199,7 @@ var enterKey = chromedp.Func(func(ctx context.Context, t *chromedp.Target) error
 	return err
 })
 
-// prefers has the page believe in a light or dark system.
+// prefers makes the page see a system in light or dark mode.
 func prefers(scheme string) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
@@ -335,7 +335,7 @@ func TestChat(t *testing.T) {
 		t.Errorf("Bob sees a message of before the restart %d times, want once", n)
 	}
 
-	// What the server has not confirmed looks like that.
+	// A message that the server has not confirmed is shown as such.
 	if err := srv.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func TestLinks(t *testing.T) {
 	ann.look("links")
 }
 
-// What was not sent stays where it belongs: after what was said before it, although the page hears of that later, and
+// A message that was not sent keeps its position: after what was said before it, even if the page hears of that later, and
 // before what was said after it. A visit to another room does not change that.
 func TestUnsent(t *testing.T) {
 	srv := start(t, "127.0.0.1:0")
@@ -54,7 +54,7 @@ func TestUnsent(t *testing.T) {
 		t.Helper()
 		ann.until(when, `[...document.querySelectorAll("#lines .text")].map(e => e.innerText).join() === "`+strings.Join(want, ",")+`"`)
 	}
-	ann.run(js(`window.cut = true; socket.onmessage = null`)) // a network that is gone, and nobody knows it yet
+	ann.run(js(`window.cut = true; socket.onmessage = null`)) // the network is gone, and neither side knows it yet
 	bob.say("before")
 	bob.shows("#log", "before")
 	ann.say("lost")

@@ -83,7 +83,7 @@ func (c *client) answer(in request, out any, err error) websock.Result {
 		return websock.Push(websock.JSON(out))
 	}
 	no, ok := errors.AsType[*refusal](err)
-	if !ok { // ours, not the client's: the log gets the error, the client gets that there was one
+	if !ok { // our fault: the log gets the error, and the client hears that there was one
 		c.chat.logger.Error("request failed", "request", in.Type, "error", err)
 		no = &refusal{Type: "error", Code: "server", Text: "That did not work. Please try again."}
 	}
@@ -92,8 +92,8 @@ func (c *client) answer(in request, out any, err error) websock.Result {
 	return websock.Push(websock.JSON(told))
 }
 
-// hello gives the socket its name, and takes the place of an older socket of the same page: one that the server still
-// believes in, although the client has lost it.
+// hello gives the socket its name, and replaces an older socket of the same page, which the client has lost without the
+// server knowing it.
 func (c *client) hello(ctx context.Context, in request) (any, error) {
 	if c.name != "" {
 		return nil, refuse("request", "You have said hello already.")
@@ -155,13 +155,13 @@ func (c *client) join(ctx context.Context, in request) (any, error) {
 	return out.joined, nil
 }
 
-// enter makes the socket a member of a room, for all to see. It fails only when the socket is ending.
+// enter makes the socket a member of a room, and present in it. It fails only when the socket is ending.
 func (c *client) enter(me actor.PID, room string) {
 	c.chat.reg.Join(members(room), me, nil)
 	c.chat.reg.Track(present(room), me, c.name, nil)
 }
 
-// leave undoes enter. What the room has said and still waits in the mailbox is not written any more.
+// leave undoes enter. What the room has broadcast and still waits in the mailbox is not written any more.
 func (c *client) leave(me actor.PID, room string) {
 	c.chat.reg.Leave(members(room), me)
 	c.chat.reg.Untrack(present(room), me, c.name)
@@ -190,7 +190,7 @@ func (c *client) HandleInfo(_ context.Context, msg any) websock.Result {
 		}
 	case actor.Down:
 		if m.PID == c.roomPID {
-			return websock.Stop(websock.ErrRestart) // the room has crashed: come back, and find another life of it
+			return websock.Stop(websock.ErrRestart) // the room has crashed: the client comes back to a new one
 		}
 	}
 	return websock.OK()

@@ -104,7 +104,7 @@ func (p *page) next() (a answer, raw string) {
 	}
 }
 
-// want is the next answer of that type. Others than presences and rooms must not come before.
+// want is the next answer of that type. Only presences and rooms may come before it.
 func (p *page) want(typ string) answer {
 	p.t.Helper()
 	for {
@@ -367,13 +367,13 @@ func TestClient_comingsAndGoingsAreBounded(t *testing.T) {
 	})
 }
 
-// Whoever was welcomed in a moment that the directory has not told hears of its end, although all others know it already.
+// A client that is welcomed between two pieces of news is told of what changed since, even if nobody else needs it.
 func TestClient_welcomeBetweenTwoNews(t *testing.T) {
 	inBubble(t, func(w *world) {
 		w.in("Ann", "lobby")
 		bob := w.in("Bob", "lobby")
 		time.Sleep(2 * roomsEvery)
-		w.in("Carl", "attic") // is told at once, and the directory rests
+		w.in("Carl", "attic") // is told at once; the next news takes a second
 		bob.Close(1000, "")
 		synctest.Wait()
 		dora := w.connect()
@@ -387,7 +387,7 @@ func TestClient_welcomeBetweenTwoNews(t *testing.T) {
 	})
 }
 
-// A directory that has crashed tells all again, and what is gone meanwhile.
+// After a crash the directory tells the whole list again, and what has gone meanwhile.
 func TestClient_directoryCrash(t *testing.T) {
 	inBubble(t, func(w *world) {
 		p := w.in("Ann", "lobby")
@@ -525,7 +525,7 @@ func TestClient_rate(t *testing.T) {
 	})
 }
 
-// What is no request counts as one: each costs an answer.
+// A message that is no request counts as one, since it costs an answer.
 func TestClient_rateOfGarbage(t *testing.T) {
 	for _, garbage := range []websock.Message{websock.Text("this is no JSON"), websock.Text(`{"type":7}`), websock.Binary([]byte("{}"))} {
 		inBubble(t, func(w *world) {

@@ -9,20 +9,20 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// A change is told at once when it has been quiet, and otherwise no sooner than this long after the last news: so what
-// a client is told of comings and goings does not grow with the number of people.
+// A change is told at once, but not sooner than this after the change that was told before it. So what a client is told
+// of comings and goings does not grow with the number of people.
 const (
 	roomsEvery  = time.Second            // to everyone, which rooms there are
 	peopleEvery = 500 * time.Millisecond // to the members of a room, who is there
 )
 
-// directory tells everyone how many people are in the rooms that have changed. A room that is again as it was is told,
-// too: somebody may have been welcomed in between.
+// directory tells everyone how many people are in the rooms that have changed. A room whose number has changed back is
+// told, too: a client may have been welcomed in between.
 type directory struct {
 	chat    *chat
 	now     map[string][]registry.Meta // a room's number of people is the meta of its name
 	changed map[string]bool            // rooms, since the last news
-	all     bool                       // what clients knew before counts no longer
+	all     bool                       // what clients knew before no longer counts
 	resting bool
 }
 
@@ -73,7 +73,7 @@ func peopleIn(metas []registry.Meta) int {
 	people := 0
 	for _, m := range metas {
 		n, _ := m.Meta.(int)
-		people += n // one process, but for the moment in which a new one takes the name
+		people += n // usually of one process; of two while a new one takes the name
 	}
 	return people
 }

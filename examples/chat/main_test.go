@@ -44,7 +44,7 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 	return address(t, out), stop
 }
 
-// address reads the address from the program's output and lets the rest go.
+// address reads the address from the program's output and drops what comes after it.
 func address(t *testing.T, out io.Reader) string {
 	t.Helper()
 	r := bufio.NewReader(out)

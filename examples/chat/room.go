@@ -23,7 +23,7 @@ type room struct {
 	last    int64
 	history []message
 	present map[string][]registry.Meta // who is present, by name
-	here    map[string]bool            // and as far as the members were told
+	here    map[string]bool            // who is present, as the members were told
 	resting bool                       // they were told a moment ago
 	expiry  actor.Timer
 }
@@ -90,16 +90,16 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 }
 
 // enter answers with the past. The caller is a member already, and what is said since then waits in its mailbox until the
-// callback that waits for this answer has returned: nothing is missed. What it gets twice has a number that its page knows.
+// callback that waits for this answer has returned, so nothing is missed. The page recognises by its id what comes twice.
 func (r *room) enter(ctx context.Context, from actor.From, m enter) {
 	answer := joined{Type: "joined", Room: r.name, Life: r.life, People: []string{}, Messages: []message{}} // never null in JSON
 	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))
-	first := int64(0) // of which the client has nothing
+	first := int64(0) // the first id that the client does not have
 	switch {
 	case m.life == r.life:
 		first = m.after + 1
 	case m.life != "":
-		answer.Gap = true // it knows another life, of which we know nothing
+		answer.Gap = true // it knows another life, whose messages are gone
 	}
 	for i, said := range r.history {
 		if i == 0 && m.life == r.life && said.ID > first {
@@ -109,12 +109,12 @@ func (r *room) enter(ctx context.Context, from actor.From, m enter) {
 			answer.Messages = append(answer.Messages, said)
 		}
 	}
-	from.Reply(entered{answer, actor.Self(ctx)}) // false, when the caller has given up, leaves nothing to undo
+	from.Reply(entered{answer, actor.Self(ctx)}) // if the caller has given up, there is nothing to undo
 }
 
 func (r *room) say(m say) {
 	if m.ref != "" && slices.ContainsFunc(r.history, func(old message) bool { return old.Name == m.name && old.Ref == m.ref }) {
-		return // said again after a reconnect, because the client did not see it
+		return // sent again after a reconnect, because the client did not see it
 	}
 	r.last++
 	said := message{"message", r.name, r.last, m.name, m.text, time.Now().UnixMilli(), m.ref}

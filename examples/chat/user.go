@@ -12,7 +12,7 @@ import (
 // nameKept is how long a name belongs to its user when the last socket is gone.
 const nameKept = 30 * time.Second
 
-// user holds a name for as long as sockets of that user are there, in whatever number of tabs.
+// user holds a name for as long as that user has sockets, in however many tabs.
 type user struct {
 	chat    *chat
 	name    string // as first written
@@ -45,7 +45,7 @@ func (u *user) Receive(ctx context.Context, msg any) error {
 			return nil
 		}
 		watch := actor.Monitor(ctx, from.PID())
-		if !from.Reply(u.name) { // it has given up, and does not know that it would have the name
+		if !from.Reply(u.name) { // the caller has given up, and does not know that it has the name
 			watch.Stop()
 			return nil
 		}

@@ -43,7 +43,7 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 	return addr, stop
 }
 
-// address reads the address from the program's first line and lets the rest go.
+// address reads the address from the program's first line and drops what comes after it.
 func address(t *testing.T, out io.Reader) string {
 	t.Helper()
 	r := bufio.NewReader(out)

@@ -47,7 +47,7 @@ func (n Named) String() string { return n.Name }
 func InSuture(tree *supervisor.Supervisor, hook suture.EventHook) *suture.Supervisor {
 	app := suture.New("app", suture.Spec{
 		EventHook: hook,
-		Timeout:   tree.ShutdownTime() + time.Second, // 10 s if it is not set, and then main ends under the drain
+		Timeout:   tree.ShutdownTime() + time.Second, // 10 s if it is not set, and then main ends in the middle of the drain
 	})
 	app.Add(Named{tree, "web"})
 	return app
@@ -75,7 +75,7 @@ func FromSuture(s suture.Service) supervisor.Service {
 	})
 }
 
-// InErrgroup runs our tree beside others. The first that fails ends them all, and it is that error which Wait returns.
+// InErrgroup runs our tree beside others. The first one that fails ends them all, and Wait returns its error.
 func InErrgroup(ctx context.Context, tree *supervisor.Supervisor, others ...func(context.Context) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return tree.Serve(ctx) })
@@ -121,7 +121,7 @@ func InFx(lc fx.Lifecycle, app fx.Shutdowner, tree *supervisor.Supervisor, ready
 	})
 }
 
-// LastChild is a service that tells who waits outside of the tree that all before it are ready.
+// LastChild is a service that tells code outside of the tree that all children before it are ready.
 type LastChild struct {
 	once  sync.Once
 	ready chan struct{}

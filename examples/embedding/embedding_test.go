@@ -48,7 +48,7 @@ func (parrot) Init(context.Context) websock.Result                          { re
 func (parrot) HandleIn(_ context.Context, m websock.Message) websock.Result { return websock.Push(m) }
 func (parrot) HandleInfo(context.Context, any) websock.Result               { return websock.OK() }
 
-// web is a tree and what a test knows of it.
+// web is a tree and what a test needs of it.
 type web struct {
 	t     *testing.T
 	tree  *supervisor.Supervisor
@@ -202,7 +202,7 @@ func TestSuture_restartsATreeThatGaveUp(t *testing.T) {
 	receive(t, "suture", ended)
 }
 
-// suture's limit is its own: it does not ask for ShutdownTime, and goes on without what takes longer.
+// suture has its own limit: it does not ask for ShutdownTime, and abandons a service that takes longer.
 func TestSuture_stopLimit(t *testing.T) {
 	release := make(chan struct{})
 	slow := supervisor.ChildSpec{ID: "slow", Shutdown: supervisor.Infinity, Service: supervisor.ServiceFunc(func(ctx context.Context) error {
@@ -234,7 +234,7 @@ func TestSuture_stopLimit(t *testing.T) {
 	receive(t, "the tree that was left", gone)
 }
 
-// suture restarts after nil, and not what Once makes of it.
+// suture restarts a service that returns nil, but not one wrapped by Once.
 func TestSuture_nil(t *testing.T) {
 	for name, tt := range map[string]struct {
 		wrap     func(supervisor.Service) suture.Service

@@ -73,8 +73,8 @@ func dial(addr string) (c *websocket.Conn, name string, status int) {
 }
 
 // handOver has clients on an old process, starts a new one beside it, ends the old one, and dials all the while. It
-// returns how many upgrades were refused, and how many connections were lost before an answer. The network is the
-// kernel's: what is looked at is how it spreads connections over two processes.
+// returns how many upgrades were refused, and how many connections were lost before an answer. The network is a
+// real one: the test is about how the kernel spreads connections over two processes.
 func handOver(t *testing.T, flags string) (refused, lost int64) {
 	const clients = 40
 	old, addr := start(t, "-name old -drain-over 1s -addr 127.0.0.1:0 "+flags)
@@ -116,7 +116,7 @@ func handOver(t *testing.T, flags string) (refused, lost int64) {
 			if !errors.As(err, &closed) || closed.Code != websocket.StatusServiceRestart || !strings.HasPrefix(closed.Reason, "new version retry-after=") {
 				t.Errorf("a client of the old process: got %v, want 1012 and when to come back", err)
 			}
-			c, _ := come() // at once, which is the hardest
+			c, _ := come() // at once, which is the hardest case
 			c.CloseNow()
 		})
 	}

@@ -31,7 +31,7 @@ func newSockets(t *testing.T) *socket.Server {
 	return sockets
 }
 
-// What one client says, all get.
+// What one client says reaches all.
 func TestHello(t *testing.T) {
 	h := routes(newSockets(t))
 	ann, _ := sockettest.Dial(t, h, nil)

@@ -12,8 +12,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// counter counts ticks and shows the count to every socket. After a crash a new one begins at 0: what it knew may have
-// been what made it crash.
+// counter counts ticks and shows the count to every socket. After a crash a new one begins at 0: the old state may have
+// been what caused the crash.
 type counter struct {
 	o       options
 	sockets *socket.Server

@@ -126,7 +126,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return l, err
 	}
-	// The probes have a server of their own, in front of the other: it is there before it and after it.
+	// The probes have a server of their own, started before the other one and stopped after it.
 	prober := &http.Server{ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: 10 * time.Second}
 	listenProbes := func(ctx context.Context) (net.Listener, error) {
 		l, err := new(net.ListenConfig).Listen(ctx, "tcp", o.probeAddr)

@@ -128,7 +128,7 @@ func (c client) say(text string) {
 	}
 }
 
-// next returns the next message for which is holds.
+// next returns the next message for which is returns true.
 func (c client) next(what string, is func(map[string]any) bool) map[string]any {
 	c.t.Helper()
 	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
@@ -186,7 +186,7 @@ func (c client) wantRestart(who int, most int) {
 	}
 }
 
-// until asks again until ok. From outside there is no other way to see that a service has got on: a probe is polled in
+// until asks again until ok. From outside there is no other way to see how far a service is: probes are polled in
 // real life, too.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
@@ -233,7 +233,7 @@ func TestService_showsTheCountToEverySocket(t *testing.T) {
 	}
 }
 
-// A crash costs the counter its count, and no socket anything.
+// A crash loses the count, and no socket.
 func TestService_restartsTheCounter(t *testing.T) {
 	addr, stop := start(t)
 	clients := []client{dial(t, addr), dial(t, addr)}
@@ -271,7 +271,7 @@ func TestService_survivesItsWorkersSupervisor(t *testing.T) {
 	wantStatus(t, addr, "running, restarts: 0\nsockets: 1\n") // a new start of the supervisor, which counts anew
 }
 
-// A service whose counter cannot live gives up, says goodbye to its sockets, and says why it ends.
+// A service whose counter always crashes gives up, closes its sockets in order, and says why it ends.
 func TestService_givesUp(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

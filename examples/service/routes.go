@@ -52,9 +52,9 @@ func routes(o options, sys *actor.System, sockets *socket.Server, jobs *supervis
 	return http.NewCrossOriginProtection().Handler(mux)
 }
 
-// probes answers whether the process lives, which it does when it answers, and whether it is ready: it is when the whole
-// tree is up and a new socket may come. A signal that comes after that finds a Serve of the sockets that drains. A process
-// that drains is live and not ready.
+// probes answers whether the process is alive, which it is when it answers, and whether it is ready, which it is when the
+// whole tree is up and a new socket may come. From then on a signal makes the sockets drain. A process that drains is alive
+// and not ready.
 func probes(service *supervisor.Supervisor) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })

@@ -13,7 +13,7 @@ const spares = 8
 
 // sparing is a listener that keeps some descriptors in reserve. When the process has no more, Accept gives one of them
 // up for the connection, which gives it back at its end. So a probe is answered however many clients have come.
-// Otherwise the orchestrator would get no answer, take the process for dead, and kill the sockets that are there.
+// Otherwise the orchestrator would get no answer, take the process for dead, and kill it with all its sockets.
 type sparing struct {
 	net.Listener
 
@@ -47,7 +47,7 @@ func (s *sparing) Close() error {
 	return err
 }
 
-// save refills the reserve, as far as there are descriptors.
+// save refills the reserve, as far as descriptors are free.
 func (s *sparing) save() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -62,7 +62,7 @@ func (v *visitor) HandleInfo(_ context.Context, msg any) websock.Result {
 		case errors.Is(m.Reason, actor.ErrShutdown):
 			return status(m.PID, "stopped")
 		}
-		return status(m.PID, "crashed") // why is in the log, and nothing for clients
+		return status(m.PID, "crashed") // the reason is in the log; clients need not know it
 	}
 	return websock.OK()
 }
