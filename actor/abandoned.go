@@ -124,11 +124,11 @@ func (p *process) logAbandoned(n note) {
 	p.mu.Unlock()
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a callback does not return; its goroutine is abandoned",
 		append(p.attrs(), slog.Any("exit_reason", n.reason), slog.String("handling", handling), slog.String("for", since.String()),
-			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", p.sys.stackOf(p)))...)
+			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", p.sys.stackOf(p, "Receive", "receive", "conclude", "initialize", "run")))...)
 }
 
-// stackOf is the stack of the goroutine that holds p's turn, or why it was not taken.
-func (s *System) stackOf(p *process) string {
+// stackOf is the stack of the goroutine that is in one of these methods of p, or why it was not taken.
+func (s *System) stackOf(p *process, methods ...string) string {
 	r := &s.reporter
 	r.stack.Lock()
 	defer r.stack.Unlock()
@@ -141,9 +141,10 @@ func (s *System) stackOf(p *process) string {
 	buf := make([]byte, stackBytes)
 	dump := buf[:runtime.Stack(buf, true)]
 	r.lastStack = s.now()
-	return findStack(dump, fmt.Sprintf("(*process).Receive(%p", p), fmt.Sprintf("(*process).receive(%p", p),
-		fmt.Sprintf("(*process).conclude(%p", p), fmt.Sprintf("(*process).initialize(%p", p),
-		fmt.Sprintf("(*process).run(%p", p))
+	for i, m := range methods {
+		methods[i] = fmt.Sprintf("(*process).%s(%p", m, p)
+	}
+	return findStack(dump, methods...)
 }
 
 // findStack finds the goroutine in a dump of all that has one of the given calls in its trace.

@@ -184,6 +184,9 @@ func (p *process) killAndUnlock(reason error) bool {
 		return alive
 	}
 	p.state, p.shut, p.reason = stateLeaving, true, reason
+	if p.exits != nil {
+		p.startExits()
+	}
 	rest := p.dropCurrent()
 	if p.running && p.phase != phaseNone {
 		p.abandoned = true
@@ -204,7 +207,7 @@ func (p *process) killAndUnlock(reason error) bool {
 	for _, c := range children {
 		c.exit(ErrShutdown)
 	}
-	p.leave(reason)
+	p.leave(reason, 0)
 	return true
 }
 
@@ -217,7 +220,7 @@ func (p *process) finish(reason error) {
 	}
 	p.state = stateLeaving
 	p.mu.Unlock()
-	p.leave(reason)
+	p.leave(reason, 0)
 }
 
 // dropCurrent takes the queue away for dropAll, and sees to it that a Call whose callback did not return normally fails

@@ -14,6 +14,7 @@ import (
 type endClock struct {
 	timer    *time.Timer
 	deadline int64 // by System.now: of the shutdown time; 0: not begun, or no limit. Does not change once the reason is decided
+	exits    int64 // likewise: when the exit hook that runs is given up; 0: not before deadline
 	abandon  int64 // likewise: when the callback in progress after the loss of the transport is abandoned; 0: never
 }
 
@@ -92,9 +93,21 @@ func (p *process) setClock() {
 	}
 }
 
+// startExits gives the exit hook that runs, or is next, its time. After a kill there is no clock; in other ends it runs
+// already, and they have none of their own until that time is over. p.mu is held.
+func (p *process) startExits() {
+	if p.shutdown >= 0 {
+		p.ends().exits = after(p.sys.now(), p.shutdown)
+		p.setClock()
+	}
+}
+
 // due is when to stop waiting for the process; 0: never. p.mu is held.
 func (p *process) due() int64 {
 	c := p.clock
+	if p.state >= stateLeaving && c.exits != 0 {
+		return c.exits
+	}
 	if p.state < stateEnding && c.abandon != 0 && (c.deadline == 0 || c.abandon < c.deadline) {
 		return c.abandon
 	}
@@ -105,8 +118,12 @@ func (p *process) due() int64 {
 // stays what it was; in every other case it is a kill.
 func (p *process) timeOver() {
 	p.mu.Lock()
-	if due := p.due(); p.state >= stateLeaving || due == 0 || p.sys.now() < due {
+	if due := p.due(); p.state == stateDead || due == 0 || p.sys.now() < due {
 		p.mu.Unlock()
+		return
+	}
+	if p.state >= stateLeaving {
+		p.exitHookOver() // unlocks
 		return
 	}
 	if p.nextCallback() {

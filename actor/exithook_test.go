@@ -2,9 +2,11 @@ package actor_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,4 +131,61 @@ func TestPID_OnExit_runsBeforeAnyDown(t *testing.T) {
 			t.Errorf("happened %q, want %q", got, want)
 		}
 	})
+}
+
+// A function that does not return keeps the end of its process for the shutdown time, or twice that, and no longer; nor does
+// it come in the way of anything when it returns later.
+func TestPID_OnExit_isBounded(t *testing.T) {
+	const shutdown = 3 * time.Second
+	for name, end := range map[string]func(pid actor.PID){
+		"Exit": func(pid actor.PID) { pid.Exit(errBoom) },
+		"kill": func(pid actor.PID) { pid.Exit(fmt.Errorf("%w: %w", actor.ErrKilled, errBoom)) },
+	} {
+		for late, leaves := range map[string]func(){"returns": func() {}, "panics": func() { panic("late") }, "Goexit": runtime.Goexit} {
+			t.Run(name+", and it "+late+" later", func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					sys, log := newSystem(t, actor.Config{})
+					pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{Shutdown: shutdown})
+					var happened journal[string]
+					first, third := make(chan struct{}), make(chan struct{})
+					pid.OnExit(func(error) { happened.add("stuck"); <-first; leaves() })
+					pid.OnExit(func(error) { happened.add("second") })
+					pid.OnExit(func(error) { happened.add("stuck"); <-third; leaves() })
+					pid.OnExit(func(error) { happened.add("last") })
+					begun := time.Now()
+					go end(pid)
+					for happened.len() < 3 {
+						time.Sleep(shutdown / 10)
+					}
+					close(first) // while the third function runs
+					synctest.Wait()
+					if got := happened.len(); got != 3 {
+						t.Errorf("the first function came back late, and then happened %q", happened.all())
+					}
+					reason, err := actor.Wait(t.Context(), pid)
+					if took := time.Since(begun); !errors.Is(reason, errBoom) || err != nil || took < 2*shutdown || took > 3*shutdown {
+						t.Errorf("Wait: %v, %v after %v; want boom after %v to %v", reason, err, took, 2*shutdown, 3*shutdown)
+					}
+					want := []string{"stuck", "second", "stuck", "last"}
+					if got := happened.all(); !slices.Equal(got, want) {
+						t.Errorf("happened %q, want %q", got, want)
+					}
+					synctest.Wait()
+					lines := log.find("does not return; the end goes on without it")
+					if len(lines) != 2 || !strings.Contains(fmt.Sprint(lines[0].Attrs["stack"]), "TestPID_OnExit_isBounded") {
+						t.Errorf("logged %v, want 2 lines about functions that do not return, the first with its stack", log.all())
+					}
+					close(third)
+					synctest.Wait()
+					ends := slices.DeleteFunc(log.find("process ended"), func(r record) bool { return r.Msg != "process ended" })
+					if len(ends) != 1 {
+						t.Errorf("%d lines that the process ended, want 1", len(ends))
+					}
+					if got := happened.all(); !slices.Equal(got, want) {
+						t.Errorf("after their return happened %q, want %q", got, want)
+					}
+				})
+			})
+		}
+	}
 }

@@ -1,26 +1,28 @@
 package actor
 
-// leave is the end itself: out of every name and group, ctx is done, Down to the monitors, the parent
-// is told. Whoever has set stateLeaving calls it, once.
-func (p *process) leave(reason error) {
+// leave is the end itself: out of every name and group, ctx is done, Down to the monitors, the parent is told. Whoever has
+// set stateLeaving calls it, once, with leader 0; whoever has counted leader up goes on from where it is.
+func (p *process) leave(reason error, leader uint32) {
 	p.mu.Lock()
+	for p.leader == leader { // else what ran took too long, and another goroutine has gone on
+		f := p.nextExitHook()
+		if f == nil {
+			p.dieAndUnlock(reason)
+			return
+		}
+		p.mu.Unlock()
+		p.runExitHook(f, reason, leader)
+		p.mu.Lock()
+	}
+	p.mu.Unlock()
+}
+
+// dieAndUnlock is leave after the exit hooks; it unlocks p.mu.
+func (p *process) dieAndUnlock(reason error) {
+	p.state = stateDead
 	if p.clock != nil && p.clock.timer != nil {
 		p.clock.timer.Stop()
 	}
-	if p.hosted && p.state == stateLeaving {
-		p.state = stateLeft
-		p.mu.Unlock()
-		info, _ := p.info()
-		p.runExitHook(func(reason error) { p.host.Exited(info, reason) }, reason)
-		p.mu.Lock()
-	}
-	for h := p.exits; h != nil; h = p.exits {
-		p.removeExitHook(h)
-		p.mu.Unlock()
-		p.runExitHook(h.f, reason)
-		p.mu.Lock()
-	}
-	p.state = stateDead
 	r := p.relation
 	p.relation = nil
 	var spawner chan bool // waits for an Init that will not return nil any more

@@ -92,6 +92,7 @@ type process struct {
 	shutdown time.Duration
 	maxAsync int32 // negative: none
 
+	leader   uint32 // counts the goroutines that have led through the exit hooks; see exitHookOver
 	label    string
 	reason   error // from stateEnding on, or when overtaken
 	clock    *endClock

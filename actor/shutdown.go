@@ -45,7 +45,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 		s.abandoned.Load()+s.goroutines.Load(), cause)
 }
 
-var errAsync = errors.New("an Async did not return within Config.ShutdownTimeout of its end")
+var errAsync = errors.New("an Async, or a function of PID.OnExit, did not return within Config.ShutdownTimeout of its end")
 
 // waitsForItself returns an error when ctx is that of a process of s, for whose end what would have to wait.
 func (s *System) waitsForItself(ctx context.Context, what string) error {
