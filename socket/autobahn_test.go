@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// The cases of Autobahn's fuzzing client against an echo handler, group by group, by the numbers that its report shows
-// (inventory 362). Its own run is against examples/echo; these say the same without it, and stricter: the bytes are
+// The cases of Autobahn's fuzzing client against an echo handler, group by group, by the numbers that its report shows.
+// Its own run is against examples/echo; these say the same without it, and stricter: the bytes are
 // checked, and where Autobahn takes several endings for good there is one.
 
 // autobahn is one case.
@@ -394,7 +394,7 @@ func TestAutobahn_7_closing(t *testing.T) {
 	for i, code := range []uint16{1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999} {
 		tests = append(tests, autobahn{id: fmt.Sprintf("7.7.%d code %d", i+1, code), frames: []rawclient.Frame{closing(code, "")}, code: int(code)})
 	}
-	for _, code := range []uint16{1012, 1013, 1014} { // inventory 287: registered since, and legal here
+	for _, code := range []uint16{1012, 1013, 1014} { // registered since, and legal here
 		tests = append(tests, autobahn{id: fmt.Sprintf("code %d", code), frames: []rawclient.Frame{closing(code, "")}, code: int(code)})
 	}
 	for i, code := range []uint16{0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999} {
@@ -540,7 +540,7 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 	}
 }
 
-// Group 7.1 once more: nothing is read into the handler after the peer's Close, or after ours (inventory 289, 290).
+// Group 7.1 once more: nothing is read into the handler after the peer's Close, or after ours.
 func TestAutobahn_7_nothingBehindTheClose(t *testing.T) {
 	bubble(t, "289", func(t *testing.T) {
 		hd := &controlHandler{}

@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Inventory 43 to 58: what a client may offer, and what it is answered. Where the inventory's answers differ from ours (44
-// to 46, 49), ours says no_context_takeover for both sides always, and never client_max_window_bits.
+// What a client may offer, and what it is answered: always no_context_takeover for both sides, which Bandit says only when
+// asked, and never client_max_window_bits.
 func TestServer_negotiatesDeflate(t *testing.T) {
 	const (
 		answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -32,14 +32,14 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 		{"43", "permessage-deflate", answer},
 		{"44", "permessage-deflate; client_max_window_bits", answer},
 		{"45", "permessage-deflate; client_max_window_bits=12", answer},
-		{"45 smallest", "permessage-deflate; client_max_window_bits=8", answer},
-		{"46 cannot be made smaller", "permessage-deflate; server_max_window_bits=12", ""},
-		{"46 largest", "permessage-deflate; server_max_window_bits=15", bits15},
+		{"smallest", "permessage-deflate; client_max_window_bits=8", answer},
+		{"cannot be made smaller", "permessage-deflate; server_max_window_bits=12", ""},
+		{"largest", "permessage-deflate; server_max_window_bits=15", bits15},
 		{"47", "permessage-deflate; server_no_context_takeover", answer},
 		{"48", "permessage-deflate; client_no_context_takeover", answer},
 		{"all parameters", "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15; client_no_context_takeover; server_no_context_takeover", bits15},
-		{"49 the second offer", "permessage-deflate; server_max_window_bits=99, permessage-deflate; client_max_window_bits", answer},
-		{"49 fallback of a small window", "permessage-deflate; server_max_window_bits=10, permessage-deflate", answer},
+		{"the second offer", "permessage-deflate; server_max_window_bits=99, permessage-deflate; client_max_window_bits", answer},
+		{"fallback of a small window", "permessage-deflate; server_max_window_bits=10, permessage-deflate", answer},
 		{"behind another extension", "x-webkit-deflate-frame, permessage-deflate", answer},
 		{"51", "not-a-real-extension", ""},
 		{"52", "permessage-deflate; this_is_not_an_option", ""},
@@ -47,8 +47,8 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 		{"54", "permessage-deflate; server_max_window_bits", ""},
 		{"57", "permessage-deflate; max_inflate_ratio=5", ""},
 		{"58 12abc", "permessage-deflate; server_max_window_bits=12abc", ""},
-		{"58 a=b=c", "permessage-deflate; a=b=c", ""},
-		{"58 x=", "permessage-deflate; x=", ""},
+		{"a=b=c", "permessage-deflate; a=b=c", ""},
+		{"x=", "permessage-deflate; x=", ""},
 		{"takeover with a value", "permessage-deflate; server_no_context_takeover=1", ""},
 		{"too small", "permessage-deflate; client_max_window_bits=7", ""},
 		{"too large", "permessage-deflate; client_max_window_bits=16", ""},
@@ -56,7 +56,7 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 		{"quoted", `permessage-deflate; client_max_window_bits="10"`, answer},
 		{"quote never closed", `permessage-deflate; client_max_window_bits="10`, ""},
 		{"empty list", ", ,", ""},
-		{"34 Cowboy's old one", "x-webkit-deflate-frame", ""},
+		{"Cowboy's old one", "x-webkit-deflate-frame", ""},
 	}
 	for _, test := range tests {
 		bubble(t, test.name, func(t *testing.T) {
@@ -81,7 +81,7 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "50 55 not enabled", func(t *testing.T) {
+	bubble(t, "not enabled", func(t *testing.T) {
 		h := memorySite(t, socket.Config{}, func() websock.Handler { return echo() })
 		c, resp, _ := h.shake(rawclient.HandshakeOptions{Deflate: true})
 		defer c.Conn().Close()
@@ -103,7 +103,7 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 	})
 }
 
-// thousandA inflates to 1000 times "a": inventory, section 8.10.
+// thousandA inflates to 1000 times "a".
 var thousandA = []byte{0x4A, 0x4C, 0x1C, 0x05, 0xA3, 0x60, 0x14, 0x0C, 0x77, 0x00, 0x00}
 
 func compressed(opcode byte, p []byte) rawclient.Frame {
@@ -118,7 +118,7 @@ func deflating(t *testing.T, cfg socket.Config, newHandler func() websock.Handle
 	return h.connect(rawclient.HandshakeOptions{Deflate: true})
 }
 
-// Inventory 56, 160 to 166, 173 to 176.
+// What is compressed, and what is not, in both directions.
 func TestServer_deflatesAndInflates(t *testing.T) {
 	a1000 := strings.Repeat("a", 1000)
 	newEcho := func() websock.Handler { return echo() }
@@ -159,7 +159,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 			goodbye(t, c)
 		})
 	}
-	bubble(t, "164 control frames are never compressed", func(t *testing.T) {
+	bubble(t, "control frames are never compressed", func(t *testing.T) {
 		c := deflating(t, socket.Config{Compression: socket.Compression{Threshold: -1}}, func() websock.Handler {
 			return &controlHandler{control: func(_ context.Context, m websock.Message) websock.Result {
 				return websock.Push(websock.Ping(m.Data), websock.Pong(m.Data), websock.Text(a1000), websock.Ping(nil))
@@ -174,7 +174,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 		wantFrame(t, c, rawclient.OpPing, "", false)
 		goodbye(t, c)
 	})
-	bubble(t, "165 mixed", func(t *testing.T) {
+	bubble(t, "mixed", func(t *testing.T) {
 		c := deflating(t, socket.Config{}, newEcho)
 		for range 3 {
 			c.Text(a1000)
@@ -225,7 +225,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 		wantFrame(t, c, rawclient.OpBinary, string(p), false)
 		goodbye(t, c)
 	})
-	bubble(t, "175 no context is taken over", func(t *testing.T) {
+	bubble(t, "no context is taken over", func(t *testing.T) {
 		c := deflating(t, socket.Config{}, newEcho)
 		p := strings.Repeat("some words that repeat, ", 50)
 		var sizes []int
@@ -243,7 +243,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 		p    []byte
 	}{
 		{"00, RFC 7692 section 7.2.3.6", []byte{0}},
-		{"176 no payload", nil},
+		{"no payload", nil},
 		{"a final block and its end", []byte{0x01, 0x00, 0x00, 0xff, 0xff, 0x00}},
 	}
 	for _, test := range empties {
@@ -269,7 +269,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 		wantFrame(t, c, rawclient.OpText, "Hello", false)
 		goodbye(t, c)
 	})
-	bubble(t, "173 every end with compression on", func(t *testing.T) {
+	bubble(t, "every end with compression on", func(t *testing.T) {
 		c := deflating(t, socket.Config{}, func() websock.Handler {
 			return &handler{in: func(context.Context, websock.Message) websock.Result {
 				return websock.StopWith(errors.New("boom"), websock.CloseDetail{Code: 4001}, websock.Text(a1000))
@@ -281,7 +281,7 @@ func TestServer_deflatesAndInflates(t *testing.T) {
 	})
 }
 
-// Inventory 157, 167 to 172: what does not inflate, or inflates to too much, ends with its code.
+// What does not inflate, or inflates to too much, ends with its code.
 func TestServer_refusesBadDeflate(t *testing.T) {
 	const limit = 1000
 	over := rawclient.Deflate(bytes.Repeat([]byte("a"), limit+1))
@@ -311,18 +311,18 @@ func TestServer_refusesBadDeflate(t *testing.T) {
 		{"exactly the limit", []rawclient.Frame{compressed(2, exact)}, 0},
 		{"exactly the limit, does not compress", []rawclient.Frame{compressed(2, rawclient.Deflate(random))}, 0},
 		{"exactly the limit, in fragments", fragmented(exact, 3, true), 0},
-		{"171 one more", []rawclient.Frame{compressed(2, over)}, 1009},
-		{"172 one more, in fragments", fragmented(over, 3, true), 1009},
-		{"172 far more, and never the end", fragmented(endless, 100, false), 1009},
+		{"one more", []rawclient.Frame{compressed(2, over)}, 1009},
+		{"one more, in fragments", fragmented(over, 3, true), 1009},
+		{"far more, and never the end", fragmented(endless, 100, false), 1009},
 		{"declares more than any of that size", []rawclient.Frame{compressed(2, make([]byte, limit+limit/1000+1024+1))}, 1009},
-		{"170 garbage", []rawclient.Frame{compressed(1, []byte{1, 2, 3})}, 1007},
+		{"garbage", []rawclient.Frame{compressed(1, []byte{1, 2, 3})}, 1007},
 		{"garbage at the end", []rawclient.Frame{compressed(1, append(bytes.Clone(thousandA[:10]), 0xff))}, 1007},
 		{"truncated", []rawclient.Frame{compressed(1, thousandA[:5])}, 1007},
 		{"a block type that is none", []rawclient.Frame{compressed(1, []byte{0x07, 0, 0, 0})}, 1007},
 		{"a distance before the start", []rawclient.Frame{compressed(1, []byte{0x02, 0x02, 0x00, 0x00})}, 1007},
-		{"157 not UTF-8", []rawclient.Frame{compressed(1, rawclient.Deflate([]byte{0xE2, 0x82, 0x28}))}, 1007},
-		{"157 binary may be anything", []rawclient.Frame{compressed(2, rawclient.Deflate([]byte{0xE2, 0x82, 0x28}))}, 0},
-		{"157 text ends inside a rune", []rawclient.Frame{compressed(1, rawclient.Deflate([]byte{0xE2, 0x82}))}, 1007},
+		{"not UTF-8", []rawclient.Frame{compressed(1, rawclient.Deflate([]byte{0xE2, 0x82, 0x28}))}, 1007},
+		{"binary may be anything", []rawclient.Frame{compressed(2, rawclient.Deflate([]byte{0xE2, 0x82, 0x28}))}, 0},
+		{"text ends inside a rune", []rawclient.Frame{compressed(1, rawclient.Deflate([]byte{0xE2, 0x82}))}, 1007},
 		{"RSV1 on a continuation", []rawclient.Frame{{RSV: rawclient.RSV1, Opcode: 1, Payload: thousandA[:4]}, {Fin: true, RSV: rawclient.RSV1, Payload: thousandA[4:]}}, 1002},
 		{"RSV1 on a ping", []rawclient.Frame{compressed(9, thousandA)}, 1002},
 		{"RSV1 on a pong", []rawclient.Frame{compressed(10, nil)}, 1002},
@@ -349,7 +349,7 @@ func TestServer_refusesBadDeflate(t *testing.T) {
 			}
 		})
 	}
-	bubble(t, "169 not negotiated", func(t *testing.T) {
+	bubble(t, "not negotiated", func(t *testing.T) {
 		h := memorySite(t, socket.Config{}, func() websock.Handler { return echo() })
 		c := h.connect(rawclient.HandshakeOptions{})
 		c.Write(compressed(1, thousandA))
@@ -357,7 +357,7 @@ func TestServer_refusesBadDeflate(t *testing.T) {
 	})
 }
 
-// Inventory 167: a bomb costs no more than the limit allows, whatever it would inflate to.
+// A bomb costs no more than the limit allows, whatever it would inflate to.
 func TestServer_boundsBombs(t *testing.T) {
 	const limit = 256 << 10
 	bomb := rawclient.Deflate(make([]byte, 64<<20)) // some 64 KB

@@ -18,7 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Inventory 360: a peer that does not read costs nobody but itself, and it for WriteTimeout.
+// A peer that does not read costs nobody but itself, and it for WriteTimeout.
 func TestTurn_slowReader(t *testing.T) {
 	big := websock.Binary(make([]byte, 32<<10))
 	tests := []struct {
@@ -186,7 +186,7 @@ func TestTurn_flood(t *testing.T) {
 	}
 }
 
-// Inventory 355: a callback that blocks holds up its own socket alone, and what its peer sends meanwhile stays with the
+// A callback that blocks holds up its own socket alone, and what its peer sends meanwhile stays with the
 // peer.
 func TestTurn_blockedCallbackHoldsUpItsSocketAlone(t *testing.T) {
 	bubble(t, "backpressure", func(t *testing.T) {

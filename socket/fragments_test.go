@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Inventory 134 to 147.
+// Fragments are joined, with control frames between them handled first.
 func TestServer_joinsFragments(t *testing.T) {
 	ten := strings.Repeat("0123456789", 1000)
 	f := func(opcode byte, fin bool, p string) rawclient.Frame {
@@ -89,7 +89,7 @@ func text3(opcode websock.Opcode, p string) string {
 	return "in " + websock.Message{Opcode: opcode, Data: []byte(p)}.String()
 }
 
-// Inventory 151, section 9 rows 2 and 3: very many tiny fragments cost what their payload does.
+// Very many tiny fragments cost what their payload does.
 func TestServer_boundsFragments(t *testing.T) {
 	bubble(t, "151 131,000 of one byte", func(t *testing.T) {
 		const n = 131_000
@@ -178,7 +178,7 @@ func TestServer_boundsFragments(t *testing.T) {
 	})
 }
 
-// Inventory 301, decided: what trickles keeps a connection no longer than MessageTimeout.
+// What trickles keeps a connection no longer than MessageTimeout.
 func TestServer_boundsTrickles(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -241,7 +241,7 @@ func TestServer_boundsTrickles(t *testing.T) {
 	})
 }
 
-// Inventory 152 to 156, 158, section 9 rows 30 and 31.
+// Text is UTF-8, over all its fragments (RFC 6455 section 8.1).
 func TestServer_checksUTF8(t *testing.T) {
 	f := func(opcode byte, fin bool, p string) rawclient.Frame {
 		return rawclient.Frame{Fin: fin, Opcode: opcode, Payload: []byte(p)}

@@ -35,7 +35,7 @@ func header(f rawclient.Frame, length uint64) []byte {
 
 func text(s string) rawclient.Frame { return rawclient.Frame{Fin: true, Opcode: 1, Payload: []byte(s)} }
 
-// Inventory 125 to 131: how the bytes come makes no difference.
+// How the bytes come makes no difference.
 func TestServer_readsHoweverBytesCome(t *testing.T) {
 	big := strings.Repeat("0123456789", 100_000)
 	tests := []struct {
@@ -82,7 +82,7 @@ func TestServer_readsHoweverBytesCome(t *testing.T) {
 	}
 }
 
-// Inventory 69 to 72 live, 132, 138 to 140, 148 to 150: one limit, for the payload of a message, in one frame or several.
+// One limit, for the payload of a message, in one frame or several.
 func TestServer_holdsToMaxMessageSize(t *testing.T) {
 	frame := func(opcode byte, fin bool, n int) rawclient.Frame {
 		return rawclient.Frame{Fin: fin, Opcode: opcode, Payload: bytes.Repeat([]byte("x"), n)}
@@ -220,7 +220,7 @@ func TestServer_refusesUnmaskedAtTheSecondByte(t *testing.T) {
 	}
 }
 
-// Inventory 133, section 9 row 29: the Close frame reaches a client that is still writing, and is not eaten by a reset.
+// The Close frame reaches a client that is still writing, and is not eaten by a reset.
 func TestServer_closeReachesAWritingClient(t *testing.T) {
 	// Each is broken by its first bytes; rest is what the client goes on writing.
 	tests := []struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Inventory 332 and 336 to 342, as far as they apply: Origin is the request's host, or matches a pattern.
+// Origin is the request's host, or matches a pattern.
 func TestServer_checksOrigin(t *testing.T) {
 	tests := []struct {
 		patterns []string
@@ -98,7 +98,7 @@ func TestServer_checksOrigin(t *testing.T) {
 	}
 }
 
-// Inventory 41, 333 to 335: the server's order of preference; a client that offers none of ours goes without one.
+// The server's order of preference; a client that offers none of ours goes without one.
 func TestServer_negotiatesTheSubprotocol(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -111,10 +111,10 @@ func TestServer_negotiatesTheSubprotocol(t *testing.T) {
 		{"ours only", []string{"sip"}, nil, "", ""},
 		{"theirs only", nil, []string{"sip"}, "", ""},
 		{"one", []string{"sip"}, []string{"sip"}, "", "sip"},
-		{"334 our order", []string{"sip", "mqtt"}, []string{"mqtt, sip"}, "", "sip"},
+		{"our order", []string{"sip", "mqtt"}, []string{"mqtt, sip"}, "", "sip"},
 		{"two lines", []string{"mqtt"}, []string{"sip", "mqtt"}, "", "mqtt"},
-		{"333 no match", []string{"sip"}, []string{"mqtt"}, "", ""},
-		{"41 the application's", nil, []string{"foo, bar"}, "foo", "foo"},
+		{"no match", []string{"sip"}, []string{"mqtt"}, "", ""},
+		{"the application's", nil, []string{"foo, bar"}, "foo", "foo"},
 		{"the application's, none offered", nil, nil, "foo", ""},
 		{"the application's, another offered", nil, []string{"bar"}, "foo", ""},
 		{"ours in another case", []string{"V2"}, []string{"v2"}, "", ""},

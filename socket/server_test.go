@@ -72,7 +72,7 @@ func TestNew_refusesWhatCannotBeCarriedOut(t *testing.T) {
 	}
 }
 
-// Inventory 308 to 316, as far as they apply: what ConnInfo and Closed say.
+// What ConnInfo and Closed say.
 func TestServer_Info(t *testing.T) {
 	bubble(t, "fields", func(t *testing.T) {
 		start := time.Now()
@@ -110,7 +110,7 @@ func TestServer_Info(t *testing.T) {
 			t.Errorf("times of a new socket: got %+v", info)
 		}
 
-		time.Sleep(time.Second) // inventory 309
+		time.Sleep(time.Second)
 		c.Text("1234")
 		wantMessage(t, c, rawclient.OpText, "1234")
 		c.Binary([]byte("12345"))
@@ -198,7 +198,7 @@ func TestServer_Info(t *testing.T) {
 	})
 }
 
-// Inventory 324: Sockets and Count follow the connections; the loop body may do what it likes.
+// Sockets and Count follow the connections; the loop body may do what it likes.
 func TestServer_Sockets(t *testing.T) {
 	bubble(t, "in, out and in the loop", func(t *testing.T) {
 		const n = 200

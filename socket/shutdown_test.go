@@ -32,7 +32,7 @@ func (l *stuckLeaver) HandleInfo(_ context.Context, msg any) websock.Result {
 	return websock.OK()
 }
 
-// Inventory 319, 329 to 331: every socket gets 1001 and says goodbye, all at once.
+// Every socket gets 1001 and says goodbye, all at once.
 func TestServer_Shutdown(t *testing.T) {
 	bubble(t, "330 1,000 sockets", func(t *testing.T) {
 		const n = 1000

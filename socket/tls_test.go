@@ -198,7 +198,7 @@ func TestTLS(t *testing.T) {
 	})
 }
 
-// HTTP/2 has no upgrade (inventory 8 and 9): the request is refused in HTTP/2, and the connection serves on. A real
+// HTTP/2 has no upgrade: the request is refused in HTTP/2, and the connection serves on. A real
 // network, because that is what httptest's HTTP/2 client uses.
 func TestTLS_refusesHTTP2(t *testing.T) {
 	h := newSite(t, socket.Config{})

@@ -21,7 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Inventory 1 to 16, 24 to 28, 35, 38 and 39: what a request must be. Every failure has a status and a text of its own.
+// What a request must be. Every failure has a status and a text of its own.
 func TestServer_checksTheRequest(t *testing.T) {
 	head := func(name string, values ...string) rawclient.HandshakeOptions {
 		return rawclient.HandshakeOptions{Header: http.Header{name: values}}
@@ -35,37 +35,37 @@ func TestServer_checksTheRequest(t *testing.T) {
 		same   bool   // the text is another row's, too
 		http   bool   // net/http refuses it before any code of ours
 	}{
-		{name: "1 well-formed, in any case", o: rawclient.HandshakeOptions{
+		{name: "well-formed, in any case", o: rawclient.HandshakeOptions{
 			Header: http.Header{"Upgrade": {"WeBsOcKeT"}, "Connection": {"UpGrAdE"}}}},
-		{name: "2 24 POST", o: rawclient.HandshakeOptions{Method: "POST"}, status: 405, body: "HTTP method POST unsupported"},
-		{name: "3 HTTP/1.0", o: rawclient.HandshakeOptions{Proto: "HTTP/1.0"}, status: 426, body: "HTTP version HTTP/1.0 unsupported"},
-		{name: "4 26 Connection: close", o: head("Connection", "close"), status: 426, body: `'Connection' header must contain 'upgrade', got ["close"]`},
-		{name: "35 a plain GET", o: rawclient.HandshakeOptions{Header: http.Header{"Connection": nil, "Upgrade": nil, key: nil, version: nil}},
+		{name: "POST", o: rawclient.HandshakeOptions{Method: "POST"}, status: 405, body: "HTTP method POST unsupported"},
+		{name: "HTTP/1.0", o: rawclient.HandshakeOptions{Proto: "HTTP/1.0"}, status: 426, body: "HTTP version HTTP/1.0 unsupported"},
+		{name: "Connection: close", o: head("Connection", "close"), status: 426, body: `'Connection' header must contain 'upgrade', got ["close"]`},
+		{name: "a plain GET", o: rawclient.HandshakeOptions{Header: http.Header{"Connection": nil, "Upgrade": nil, key: nil, version: nil}},
 			status: 426, body: "'Connection' header must contain 'upgrade', got []"},
-		{name: "5 25 Upgrade: bogus", o: head("Upgrade", "bogus"), status: 426, body: `'Upgrade' header must contain 'websocket', got ["bogus"]`},
+		{name: "Upgrade: bogus", o: head("Upgrade", "bogus"), status: 426, body: `'Upgrade' header must contain 'websocket', got ["bogus"]`},
 		{name: "Upgrade absent", o: head("Upgrade"), status: 426, body: `'Upgrade' header must contain 'websocket', got []`},
-		{name: "6 27 key absent", o: head(key), status: 400, body: "'Sec-WebSocket-Key' header is absent"},
-		{name: "7 version 12", o: head(version, "12"), status: 426, body: `'Sec-WebSocket-Version' header must equal '13', got ["12"]`},
-		{name: "28 version 99", o: head(version, "99"), status: 426, body: `'Sec-WebSocket-Version' header must equal '13', got ["99"]`},
-		{name: "38 version 0", o: head(version, "0"), status: 426, body: `got ["0"]`},
-		{name: "39 version 7", o: head(version, "7"), status: 426, body: `got ["7"]`},
-		{name: "39 version 8", o: head(version, "8"), status: 426, body: `got ["8"]`},
+		{name: "key absent", o: head(key), status: 400, body: "'Sec-WebSocket-Key' header is absent"},
+		{name: "version 12", o: head(version, "12"), status: 426, body: `'Sec-WebSocket-Version' header must equal '13', got ["12"]`},
+		{name: "version 99", o: head(version, "99"), status: 426, body: `'Sec-WebSocket-Version' header must equal '13', got ["99"]`},
+		{name: "version 0", o: head(version, "0"), status: 426, body: `got ["0"]`},
+		{name: "version 7", o: head(version, "7"), status: 426, body: `got ["7"]`},
+		{name: "version 8", o: head(version, "8"), status: 426, body: `got ["8"]`},
 		{name: "version absent", o: head(version), status: 426, body: `'Sec-WebSocket-Version' header must equal '13', got []`},
-		{name: "13 version list", o: head(version, "13, 8"), status: 426, body: `got ["13, 8"]`},
-		{name: "13 version twice", o: head(version, "13", "8"), status: 426, body: `got ["13" "8"]`},
-		{name: "11 Connection list", o: head("Connection", "keep-alive, Upgrade")},
-		{name: "12 Connection twice", o: head("Connection", "keep-alive", "Upgrade")},
+		{name: "version list", o: head(version, "13, 8"), status: 426, body: `got ["13, 8"]`},
+		{name: "version twice", o: head(version, "13", "8"), status: 426, body: `got ["13" "8"]`},
+		{name: "Connection list", o: head("Connection", "keep-alive, Upgrade")},
+		{name: "Connection twice", o: head("Connection", "keep-alive", "Upgrade")},
 		{name: "Upgrade list", o: head("Upgrade", "foo, websocket")},
 		{name: "Upgrade is part of a token", o: head("Upgrade", "websockets"), status: 426, body: `got ["websockets"]`},
-		{name: "14 two keys", o: head(key, rawclient.DefaultKey, rawclient.DefaultKey), status: 400, body: "'Sec-WebSocket-Key' header given 2 times"},
-		{name: "15 key x", o: head(key, "x"), status: 400, body: `'Sec-WebSocket-Key' header must be 16 bytes in base64, got "x"`},
-		{name: "15 key eA==", o: head(key, "eA=="), status: 400, body: `got "eA=="`},
-		{name: "15 key of 15 bytes", o: head(key, "MTIzNDU2Nzg5MDEyMzQ1"), status: 400, body: `got "MTIzNDU2Nzg5MDEyMzQ1"`},
-		{name: "15 key of 17 bytes", o: head(key, "MTIzNDU2Nzg5MDEyMzQ1Njc="), status: 400, body: `got "MTIzNDU2Nzg5MDEyMzQ1Njc="`},
+		{name: "two keys", o: head(key, rawclient.DefaultKey, rawclient.DefaultKey), status: 400, body: "'Sec-WebSocket-Key' header given 2 times"},
+		{name: "key x", o: head(key, "x"), status: 400, body: `'Sec-WebSocket-Key' header must be 16 bytes in base64, got "x"`},
+		{name: "key eA==", o: head(key, "eA=="), status: 400, body: `got "eA=="`},
+		{name: "key of 15 bytes", o: head(key, "MTIzNDU2Nzg5MDEyMzQ1"), status: 400, body: `got "MTIzNDU2Nzg5MDEyMzQ1"`},
+		{name: "key of 17 bytes", o: head(key, "MTIzNDU2Nzg5MDEyMzQ1Njc="), status: 400, body: `got "MTIzNDU2Nzg5MDEyMzQ1Njc="`},
 		{name: "key empty", o: head(key, ""), status: 400, body: `got ""`},
-		{name: "16 Host missing", o: head("Host"), status: 400, body: "missing required Host header", http: true},
-		{name: "16 Host twice", o: head("Host", "example.com", "example.org"), status: 400, body: "400 Bad Request", http: true},
-		{name: "16 Host empty", o: head("Host", ""), status: 400, body: "'Host' header is absent"},
+		{name: "Host missing", o: head("Host"), status: 400, body: "missing required Host header", http: true},
+		{name: "Host twice", o: head("Host", "example.com", "example.org"), status: 400, body: "400 Bad Request", http: true},
+		{name: "Host empty", o: head("Host", ""), status: 400, body: "'Host' header is absent"},
 		{name: "a foreign Origin", o: head("Origin", "https://evil.example"), status: 403, body: `origin "https://evil.example" is neither that of the host`},
 		{name: "two Origins", o: head("Origin", "http://example.com", "http://example.com"), status: 403, body: "'Origin' header given 2 times"},
 	}
@@ -121,8 +121,7 @@ func TestServer_checksTheRequest(t *testing.T) {
 	}
 }
 
-// Inventory 10: Upgrade says the same as Handler, and returns what it said. Inventory 8 and 9 (HTTP/2) do not apply: we
-// refuse HTTP/2.
+// Upgrade says the same as Handler, and returns what it said.
 func TestServer_Upgrade_returnsTheRefusal(t *testing.T) {
 	h := newSite(t, socket.Config{})
 	tests := []struct {
@@ -191,7 +190,7 @@ func goodRequest() *http.Request {
 	return r
 }
 
-// Inventory 17 to 20: the 101, with what middleware has set and nothing of a body. The order of header lines (19) is
+// The 101, with what middleware has set and nothing of a body. The order of the header lines of others is
 // net/http's.
 func TestServer_writesThe101(t *testing.T) {
 	bubble(t, "headers", func(t *testing.T) {
@@ -233,7 +232,7 @@ func TestServer_writesThe101(t *testing.T) {
 	})
 }
 
-// The first Result of newHandler decides what the client is told; a text of ours never is. Inventory 40, 343.
+// The first Result of newHandler decides what the client is told; a text of ours never is.
 func TestServer_Handler_newHandlerRefuses(t *testing.T) {
 	secret := errors.New("secret: password of the database")
 	tests := []struct {
@@ -311,7 +310,7 @@ func TestServer_Handler_newHandlerRefuses(t *testing.T) {
 	}
 }
 
-// newHandler runs after the checks, on the HTTP goroutine, with the whole request: inventory 21 and 36.
+// newHandler runs after the checks, on the HTTP goroutine, with the whole request.
 func TestServer_Handler_newHandlerSeesTheRequest(t *testing.T) {
 	bubble(t, "path and query", func(t *testing.T) {
 		h := newSite(t, socket.Config{})
@@ -327,7 +326,7 @@ func TestServer_Handler_newHandlerSeesTheRequest(t *testing.T) {
 	})
 }
 
-// Inventory 359: what is sent to the PID before Init has run is handled after it.
+// What is sent to the PID before Init has run is handled after it.
 func TestServer_Upgrade_pidCanBeUsedAtOnce(t *testing.T) {
 	bubble(t, "send, label and exit", func(t *testing.T) {
 		h := newSite(t, socket.Config{})
@@ -366,8 +365,8 @@ func TestServer_Upgrade_pidCanBeUsedAtOnce(t *testing.T) {
 	})
 }
 
-// Inventory 42: what came in one segment with the request belongs to the socket.
-func TestServer_handlesFramesBehindTheRequest(t *testing.T) {
+// What came in one segment with the request belongs to the socket.
+func TestServer_handlesFramesAfterTheRequest(t *testing.T) {
 	frame := func(opcode byte, p string) []byte {
 		return rawclient.AppendFrame(nil, rawclient.Frame{Fin: true, Masked: true, Opcode: opcode, Payload: []byte(p)}, rawclient.DefaultMask)
 	}

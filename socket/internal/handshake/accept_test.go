@@ -79,16 +79,16 @@ func TestAccept_overHTTP(t *testing.T) {
 		want   map[string]string // headers of the 101; "": absent
 	}{
 		{
-			name: "17 well-formed",
+			name: "well-formed",
 			want: map[string]string{"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": rawclient.DefaultAccept, "Content-Length": "", "Sec-WebSocket-Extensions": ""},
 		},
 		{
-			name:   "18 Accept-Encoding",
+			name:   "Accept-Encoding",
 			client: rawclient.HandshakeOptions{Header: http.Header{"Accept-Encoding": {"deflate"}}},
 			want:   map[string]string{"Content-Encoding": "", "Vary": "", "Content-Type": ""},
 		},
 		{
-			name: "20 headers and cookies of middleware stay",
+			name: "headers and cookies of middleware stay",
 			wrap: func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					w.Header().Set("X-Plug-Set-Header", "itsaheader")
@@ -99,7 +99,7 @@ func TestAccept_overHTTP(t *testing.T) {
 			want: map[string]string{"X-Plug-Set-Header": "itsaheader", "Set-Cookie": "a=b"},
 		},
 		{
-			name:   "41 subprotocol",
+			name:   "subprotocol",
 			o:      handshake.Options{Subprotocols: []string{"bar", "foo"}},
 			client: rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Protocol": {"foo, bar"}}},
 			want:   map[string]string{"Sec-WebSocket-Protocol": "bar"},
@@ -111,10 +111,10 @@ func TestAccept_overHTTP(t *testing.T) {
 			want:   map[string]string{"Sec-WebSocket-Protocol": ""},
 		},
 		{
-			name: "56 deflate", o: deflate, client: rawclient.HandshakeOptions{Deflate: true},
+			name: "deflate", o: deflate, client: rawclient.HandshakeOptions{Deflate: true},
 			want: map[string]string{"Sec-WebSocket-Extensions": "permessage-deflate; server_no_context_takeover; client_no_context_takeover"},
 		},
-		{name: "50, 55 deflate not enabled", client: rawclient.HandshakeOptions{Deflate: true}, want: map[string]string{"Sec-WebSocket-Extensions": ""}},
+		{name: "deflate not enabled", client: rawclient.HandshakeOptions{Deflate: true}, want: map[string]string{"Sec-WebSocket-Extensions": ""}},
 		{name: "behind middleware that unwraps", wrap: wrapWriter(func(w http.ResponseWriter) http.ResponseWriter { return unwrapper{w} })},
 		{name: "behind a router like gin", wrap: wrapWriter(func(w http.ResponseWriter) http.ResponseWriter { return &lazyWriter{ResponseWriter: w} })},
 		{name: "behind middleware over a router like gin", wrap: wrapWriter(func(w http.ResponseWriter) http.ResponseWriter { return unwrapper{&lazyWriter{ResponseWriter: w}} })},
@@ -189,21 +189,20 @@ func (w *lazyWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return w.ResponseWriter.(http.Hijacker).Hijack()
 }
 
-// TestAccept_refusalOverHTTP reads what the client gets (inventory 24 to 28,
-// with the statuses of CheckRequest).
+// TestAccept_refusalOverHTTP reads what the client gets.
 func TestAccept_refusalOverHTTP(t *testing.T) {
 	dial, _ := serve(t, handshake.Options{}, nil)
 	for name, tt := range map[string]struct {
 		o      rawclient.HandshakeOptions
 		status int
 	}{
-		"24 POST":       {rawclient.HandshakeOptions{Method: "POST"}, 405},
-		"25 Upgrade":    {rawclient.HandshakeOptions{Header: http.Header{"Upgrade": {"NOPE"}}}, 426},
-		"26 Connection": {rawclient.HandshakeOptions{Header: http.Header{"Connection": {"NOPE"}}}, 426},
-		"27 no key":     {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Key": nil}}, 400},
-		"28 version 99": {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"99"}}}, 426},
-		"38 version 0":  {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"0"}}}, 426},
-		"39 version 8":  {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"8"}}}, 426},
+		"POST":       {rawclient.HandshakeOptions{Method: "POST"}, 405},
+		"Upgrade":    {rawclient.HandshakeOptions{Header: http.Header{"Upgrade": {"NOPE"}}}, 426},
+		"Connection": {rawclient.HandshakeOptions{Header: http.Header{"Connection": {"NOPE"}}}, 426},
+		"no key":     {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Key": nil}}, 400},
+		"version 99": {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"99"}}}, 426},
+		"version 0":  {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"0"}}}, 426},
+		"version 8":  {rawclient.HandshakeOptions{Header: http.Header{"Sec-WebSocket-Version": {"8"}}}, 426},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn := dial()
@@ -217,7 +216,7 @@ func TestAccept_refusalOverHTTP(t *testing.T) {
 }
 
 // TestAccept_early: what the client sends in the same write as the request is there, once, with what comes later after it
-// (inventory 42; Bandit drops it).
+// (Bandit drops it).
 func TestAccept_early(t *testing.T) {
 	for _, size := range []int{0, 1, 100, 3000, 20_000} {
 		dial, conns := serve(t, handshake.Options{}, nil)
