@@ -39,7 +39,7 @@ func (e event) String() string {
 	}
 	switch e.why {
 	case endClosed:
-		return "the end of the connection, behind the server's Close frame"
+		return "the end of the connection, after the server's Close frame"
 	case endDrop:
 		return "nothing: the test has called Drop"
 	case endBroken:

@@ -111,9 +111,9 @@ func TestConn_failures(t *testing.T) {
 			&handler{init: killed}, func(c *sockettest.Conn) { c.Next() },
 			"Next: got the end of the connection without a Close frame: EOF, want a message",
 		},
-		"Next, behind Close": {
+		"Next, after Close": {
 			result(websock.Close(1000, "")), func(c *sockettest.Conn) { c.WantClose(1000, ""); c.Next() },
-			"Next: got the end of the connection, behind the server's Close frame, want a message",
+			"Next: got the end of the connection, after the server's Close frame, want a message",
 		},
 		"Next, Drop": {
 			echo(), func(c *sockettest.Conn) { c.Drop(); c.Next() },
@@ -191,9 +191,9 @@ func TestConn_failures(t *testing.T) {
 			result(websock.Close(4001, "bye")), func(c *sockettest.Conn) { c.WantDropped() },
 			`WantDropped: got Close frame 4001 with close reason "bye", want the end of the connection without a Close frame`,
 		},
-		"WantDropped, behind Close": {
+		"WantDropped, after Close": {
 			result(websock.Close(4001, "bye")), func(c *sockettest.Conn) { c.WantClose(4001, "bye"); c.WantDropped() },
-			"WantDropped: got the end of the connection, behind the server's Close frame, want the end of the connection without a Close frame",
+			"WantDropped: got the end of the connection, after the server's Close frame, want the end of the connection without a Close frame",
 		},
 		"WantDropped, Drop": {
 			echo(), func(c *sockettest.Conn) { c.Drop(); c.WantDropped() },

@@ -116,9 +116,9 @@ func (ch Churn) once(t Target) error {
 	}
 	// The server closes TCP first (RFC 6455 section 7.1.1).
 	if n, err := c.Read(b); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("load: behind the Close frame: %w", err)
+		return fmt.Errorf("load: after the Close frame: %w", err)
 	} else if n > 0 {
-		return fmt.Errorf("load: %d bytes behind the Close frame", n)
+		return fmt.Errorf("load: %d bytes after the Close frame", n)
 	}
 	return nil
 }

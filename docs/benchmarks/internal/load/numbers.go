@@ -55,9 +55,9 @@ func (n *numbers) got(number uint64) error {
 	case n.state == numbersOut:
 		return fmt.Errorf("load: broadcast %d came to one that had left, at %d", number, n.last)
 	case number <= n.last:
-		return fmt.Errorf("load: broadcast %d came behind %d", number, n.last)
+		return fmt.Errorf("load: broadcast %d came after %d", number, n.last)
 	case number > n.since && number != n.seen()+1:
-		return fmt.Errorf("load: broadcast %d came behind %d, member since %d", number, n.last, n.since)
+		return fmt.Errorf("load: broadcast %d came after %d, member since %d", number, n.last, n.since)
 	}
 	n.last = number
 	return nil

@@ -173,7 +173,7 @@ func (k *talker) close() error {
 	if err := k.write(goodbye); err != nil {
 		return err
 	}
-	return k.await("the end behind Close", func() bool { return k.goodbyes == 2 && k.ended })
+	return k.await("the end after Close", func() bool { return k.goodbyes == 2 && k.ended })
 }
 
 // reset goes in the middle of a burst, and the server learns of it by an RST.
@@ -198,7 +198,7 @@ func (k *talker) halfClose(sizes []int) error {
 	if err := k.conn.CloseWrite(); err != nil {
 		return err
 	}
-	return k.await("the end behind FIN", func() bool { return k.ended })
+	return k.await("the end after FIN", func() bool { return k.ended })
 }
 
 func (k *talker) read() {
@@ -270,7 +270,7 @@ func (k *talker) frame(payload *[]byte) error {
 		k.goodbyes = 2
 		return nil
 	case k.goodbyes == 2:
-		return fmt.Errorf("load: opcode %#x behind Close", h.Opcode)
+		return fmt.Errorf("load: opcode %#x after Close", h.Opcode)
 	case h.Opcode == frame.Close && k.leaving:
 		return nil
 	case !h.Fin || h.Deflated && !k.deflate:

@@ -52,7 +52,7 @@ type Check struct {
 
 // The tolerances of a soak, from the second window to the last, and from before the clients to after them. Medians of
 // equal load differ by what is asleep, and in what the pools hold, at the moment of the look; a leak of a goroutine or
-// of a buffer at one connection in a hundred is more than that after ten minutes. Resident memory lags behind the heap,
+// of a buffer at one connection in a hundred is more than that after ten minutes. Resident memory follows the heap late,
 // for the collector gives back late.
 const (
 	heapGrowth, heapSlack           = 1.10, 1 << 20
