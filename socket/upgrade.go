@@ -14,8 +14,8 @@ import (
 // Handler upgrades every request, with a handler that newHandler makes for it: the place for authentication.
 //
 // newHandler runs on the HTTP goroutine, after the request has been checked (RFC 6455 section 4.2.1, Origin, room for one
-// more socket) and before the handshake. An *UpgradeError of it chooses status and headers; any other error is
-// logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
+// more socket) and before the handshake. If it returns an *UpgradeError, that chooses status and headers; any other error
+// is logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
 // belongs in Init.
 //
 // The request's context ends when the upgrade returns, before the first HandleIn, so a handler must not keep
@@ -54,7 +54,7 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 // the transport failed after the handshake, or r had already become a socket. There is no process after an error, and
 // no method of h was called.
 //
-// Headers and cookies that are set in w stay in the 101. Init runs in the process, on no goroutine of net/http.
+// Headers and cookies that are set in w stay in the 101. Init runs in the process, not on a goroutine of net/http.
 func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
 	if h == nil {
 		panic("socket: Server.Upgrade: nil Handler")
