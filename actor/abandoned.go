@@ -15,9 +15,9 @@ const (
 	// when its transport is closed, a callback that was about to return.
 	abandonedGrace = 100 * time.Millisecond
 
-	// The only way to the stack of another goroutine is to take all stacks, while the whole program stands still. So no
-	// kill waits for it, and stacks are taken one dump at a time, only while there are no more goroutines than this,
-	// and with this much time between two dumps.
+	// The stack of another goroutine can only be had by taking all stacks, while the whole program stands still. So no
+	// kill waits for a stack, and dumps are taken one at a time, only while there are no more goroutines than
+	// maxStackGoroutines, and with stackInterval between two dumps.
 	maxStackGoroutines = 1000
 	stackInterval      = time.Second
 	stackBytes         = 4 << 20
@@ -25,7 +25,7 @@ const (
 
 // reporter tells the Logger about goroutines that were abandoned with their processes. It runs on the goroutine of its
 // timer, one report at a time, and only while there is something to report: whoever ends a process leaves a note and
-// goes on. Shutdown reports what is left by itself.
+// goes on. Shutdown reports the notes that are left itself, by reportNow.
 type reporter struct {
 	mu      sync.Mutex
 	notes   []note // in the order in which they were left
@@ -61,7 +61,7 @@ func (s *System) abandon(n note) {
 	}
 }
 
-// reportAbandoned reports what is due, and has the timer come back for the rest.
+// reportAbandoned reports the notes that are due. The timer calls it again for the next one.
 func (s *System) reportAbandoned() {
 	for {
 		n, ok := s.nextNote()
@@ -90,8 +90,8 @@ func (s *System) nextNote() (n note, ok bool) {
 	return n, true
 }
 
-// reportNow reports what has been noted. It is for Shutdown, after which the program may end, and whose time may be
-// over: there is no grace. But goroutines that the end of their process has let go get a chance to run first.
+// reportNow reports all notes at once, without the grace. It is for Shutdown, after which the program may end. Goroutines
+// that can return now, because their process has ended, get a chance to do so first.
 func (s *System) reportNow() {
 	for i := 0; i < 1000 && s.abandoned.Load() > 0; i++ {
 		runtime.Gosched()

@@ -12,11 +12,11 @@ import (
 // Actor is the code of a process. Its fields are the state of the process: the callbacks of one process never overlap,
 // and each sees what the one before wrote.
 type Actor interface {
-	// Receive handles one message, in mailbox order. Any error that it returns ends the process with that exit reason;
-	// a refused request is a [Reply], not a return. A panic ends the process with a *PanicError.
+	// Receive handles one message, in mailbox order. Any error that it returns ends the process with that exit reason:
+	// to refuse a request, [Reply] with an error and return nil. A panic ends the process with a *PanicError.
 	//
 	// ctx belongs to the process: it is done after Terminate, or at a kill, and never earlier. While a [Call] is handled
-	// it belongs to that Call, too. Receive may block; the process alone waits then.
+	// it belongs to that Call, too. Receive may block: then only this process waits.
 	Receive(ctx context.Context, msg any) error
 }
 
@@ -37,16 +37,16 @@ type Terminator interface {
 type SpawnOptions struct {
 	// Label names the process in Inspect and in log lines.
 	Label string
-	// MailboxLimit is how many messages wait at most. 0: 1024; negative: no limit. Down, Done, ticks of timers, answers
-	// and Exit do not count and are never refused.
+	// MailboxLimit is how many messages may wait. 0: 1024; negative: no limit. Down, Done, ticks of timers, answers and
+	// Exit do not count and are never refused.
 	MailboxLimit int
 	// Overflow says what a message beyond the limit does. The zero value refuses it.
 	Overflow Overflow
 	// MaxAsync is how many functions of [Async] may run at a time for this process. Beyond it Done comes at once, with
 	// ErrOverload, and the function does not run. 0: 128; negative: no limit.
 	MaxAsync int
-	// Shutdown is how long the process may take to end, from the Exit or from its own decision, the end of its children
-	// included; then it is killed. 0: Config.ShutdownTimeout; negative: no limit.
+	// Shutdown is how long the process may take to end, its children included, from the Exit or from its own decision
+	// to end. After that it is killed. 0: Config.ShutdownTimeout; negative: no limit.
 	Shutdown time.Duration
 }
 
@@ -73,11 +73,11 @@ var (
 	ErrOverload = exit.ErrOverload
 	ErrIgnore   = exit.ErrIgnore
 
-	// ErrNoProcess says that a PID names no living process, or that it ended before it answered.
+	// ErrNoProcess says that a PID names no living process, or that the process ended before it answered.
 	ErrNoProcess = errors.New("actor: no such process")
 	// ErrMailboxFull says that the callee's mailbox is at its limit.
 	ErrMailboxFull = errors.New("actor: mailbox is full")
-	// ErrNoReply says that the callback which got the Call returned without Reply and without having asked for Caller.
+	// ErrNoReply says that the callback which got the Call returned without having called Reply or Caller.
 	ErrNoReply = errors.New("actor: the callee did not reply")
 )
 

@@ -18,8 +18,8 @@ type task struct {
 type Done[T any] struct {
 	Ref   TaskRef
 	Value T
-	// Err is what f returned, a *PanicError, or ErrOverload when f has not run because SpawnOptions.MaxAsync were
-	// running.
+	// Err is what f returned, a *PanicError, or ErrOverload when f has not run because SpawnOptions.MaxAsync functions
+	// were running already.
 	Err error
 }
 
@@ -29,9 +29,9 @@ type Done[T any] struct {
 // *PanicError.
 //
 // At most SpawnOptions.MaxAsync run for one process. When that many do, f does not run, and a Done whose Err is
-// ErrOverload is in the mailbox when Async returns. So whoever makes a process start functions cannot make it start any
-// number. Refuse the request then, and do not try it again at once. When the Done of an f that has run arrives, there
-// is room for another.
+// ErrOverload is in the mailbox when Async returns. So a client whose requests start functions cannot make the process
+// start any number of them. Refuse the request then, and do not try again at once. When the Done of an f that has run
+// arrives, there is room for another.
 //
 // Async never blocks. It panics when ctx belongs to no process. When that process has ended, f does not run and no Done
 // comes.
@@ -72,8 +72,8 @@ const (
 	asyncDead
 )
 
-// asyncBegins takes a place for one more Async, and counts its goroutine while p lives, so that a Shutdown that has
-// seen the end of p has not missed it.
+// asyncBegins counts one more Async of p, if p lives and has not too many. Its goroutine is counted for the System under
+// the same lock, so a Shutdown that has seen p end has counted it, too.
 func (p *process) asyncBegins() asyncResult {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -89,7 +89,7 @@ func (p *process) asyncBegins() asyncResult {
 	return asyncRuns
 }
 
-// asyncEnds gives the place back. For a dead process nobody counts any more.
+// asyncEnds counts one Async less. A dead process has no count.
 func (p *process) asyncEnds() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +98,7 @@ func (p *process) asyncEnds() {
 	}
 }
 
-// Cancel cancels f's ctx. Its Done still comes, with what f makes of that.
+// Cancel cancels f's ctx. The Done still comes, with what f then returns.
 func (r TaskRef) Cancel() {
 	if r.t != nil && r.t.cancel != nil {
 		r.t.cancel()

@@ -11,8 +11,8 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// call is one Call, and the ctx of the callback that handles it. It is made anew for each, since the callee's code may
-// keep it for as long as it likes: so a stray goroutine can never answer another Call.
+// call is one Call, and the ctx of the callback that handles it. It is never reused, since the callee's code may keep it
+// for as long as it likes: what still holds an old one can never answer another Call.
 type call struct {
 	req    any
 	from   PID
@@ -22,13 +22,13 @@ type call struct {
 	taken  atomic.Bool // Caller was asked for: the answer may come after the callback
 }
 
-// waiter is what the caller waits with. It serves one Call after the other, and a late answer cannot reach a later one:
-// an answer is sent by the one who has set call.done, and the caller gives its waiter back when it has received that
-// answer or has set call.done itself. Then nobody sends any more. The same goes for the timer: when it could not be
-// stopped it may be about to settle a Call, and the waiter is not given back.
+// waiter is what a caller waits with. It is reused for later Calls, and the answer to one Call cannot reach another: only
+// whoever sets call.done sends an answer, and the caller gives its waiter back only when it has received that answer, or
+// has set call.done itself. A waiter whose timer could not be stopped is not given back: the timer may be about to fail
+// the Call.
 type waiter struct {
 	answer chan any    // cap 1
-	reply  func(v any) // if set, takes the answer in place of that; it does not block. Such a waiter serves one Call
+	reply  func(v any) // if set, it gets the answer instead, and must not block. Such a waiter serves one Call
 	timer  *time.Timer
 	call   *call // the one that timer fails
 }
@@ -56,22 +56,28 @@ func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
 // errCallTimeout never leaves doCall.
 var errCallTimeout = errors.New("timeout")
 
-// errUnhandled is ErrNoProcess, as the error of a Call that no callback was given.
+// errUnhandled is ErrNoProcess for a Call that has reached no callback.
 var errUnhandled error = hook.Unhandled{Err: ErrNoProcess}
 
 // failure is an answer that the callee's code did not give.
 type failure struct{ err error }
 
 // Call sends req to a process and waits for its answer, as gen_server:call does. In the callee req arrives in Receive (in
-// a socket: HandleInfo) like any message; [Reply] answers it.
-// Without a deadline in ctx it waits Config.CallTimeout. The errors: ctx.Err() when ctx is done or its process dies,
-// context.DeadlineExceeded when the time is over; ErrNoProcess when there is no such process or it ends before it
-// answers; ErrMailboxFull; ErrNoReply when the callback returned without Reply or [Caller]; what was replied, if that
-// is an error; and an error that names both types when the answer is no R. A nil answer is the zero R. A Call to the
-// process of ctx itself is an error at once, since nobody could answer it. An answer that comes too late is dropped.
+// a socket: HandleInfo) like any message; [Reply] answers it. A nil answer is the zero R. Without a deadline in ctx, Call
+// waits for Config.CallTimeout at most; an answer that comes later is dropped.
 //
-// A Call whose caller no longer waits is not given to the callee at all: under load a queue of such Calls would keep it
-// from those who still wait. So an error says only that there is no answer: a Call that has timed out may never have
+// The error is
+//   - ctx.Err(), when ctx is done or its process dies
+//   - context.DeadlineExceeded, wrapped, when CallTimeout is over
+//   - ErrNoProcess, when there is no such process, or it ends before it answers
+//   - ErrMailboxFull, when the mailbox of the callee is at its limit
+//   - ErrNoReply, when the callback returned without having called Reply or [Caller]
+//   - the answer, when that is an error
+//   - one that names both types, when the answer is no R
+//   - one that comes at once, when to is the process of ctx itself: nobody could answer
+//
+// A Call whose caller no longer waits is not given to the callee at all: under load, a queue of such Calls would delay
+// those whose callers still wait. So an error says only that there is no answer: a Call that has timed out may never have
 // been handled, may be in progress, or may be done. A callee whose work is useless without the caller asks
 // [From.Waiting] before long work, and undoes it when Reply returns false.
 func Call[R any](ctx context.Context, to PID, req any) (R, error) {
@@ -153,7 +159,7 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 
 func noProcess(to PID) error { return fmt.Errorf("%w: %v", ErrNoProcess, to) }
 
-// settle gives the answer, if it is the first and the caller still waits.
+// settle gives the caller the answer v, if that is the first one and the caller still waits.
 func (c *call) settle(v any) bool {
 	if !c.done.CompareAndSwap(false, true) {
 		return false
@@ -168,10 +174,10 @@ func (c *call) settle(v any) bool {
 
 func (c *call) context() *processContext { return (*processContext)(c.callee) }
 
-// String says whose ctx it is; see that of processContext.
+// String says whose ctx it is; see processContext.String.
 func (c *call) String() string { return c.context().String() }
 
-// Deadline, Done, Err and Value are those of the callee's ctx, but for what only the handling of a Call has.
+// Deadline, Done, Err and Value are those of the callee's ctx, but Value also finds the Call.
 func (c *call) Deadline() (time.Time, bool) { return c.context().Deadline() }
 func (c *call) Done() <-chan struct{}       { return c.context().Done() }
 func (c *call) Err() error                  { return c.context().Err() }
@@ -192,7 +198,7 @@ func (c *call) returned() {
 	}
 }
 
-// take keeps c open beyond its callback, until it is answered, given up, or the callee ends.
+// take keeps c open after its callback has returned: until it is answered, the caller gives up, or the callee ends.
 func (c *call) take() {
 	if c.done.Load() || c.taken.Swap(true) {
 		return
@@ -209,7 +215,7 @@ func (c *call) take() {
 	}
 }
 
-// keepCall notes a Call that fails at the process's end unless it is answered before; p.mu is held.
+// keepCall notes a Call, which fails at the end of the process if it has no answer by then; p.mu is held.
 func (p *process) keepCall(c *call) {
 	if c.done.Load() {
 		return
@@ -217,7 +223,7 @@ func (p *process) keepCall(c *call) {
 	p.rel().calls.Put(c, struct{}{})
 }
 
-// forget takes c off the callee's books.
+// forget undoes keepCall.
 func (c *call) forget() {
 	if !c.taken.Load() {
 		return
@@ -230,12 +236,11 @@ func (c *call) forget() {
 	p.mu.Unlock()
 }
 
-// From is who waits for the answer to one Call. It may be kept, passed on and used from any goroutine. The zero From is
-// nobody.
+// From is the caller of one Call. It may be kept, passed on and used from any goroutine. The zero From is nobody.
 type From struct{ c *call }
 
-// Caller is who waits for the answer to the Call that is being handled; false when ctx is not the ctx of a callback that
-// handles one. Having asked, the callback may return without an answer and give it later by [From.Reply].
+// Caller returns the caller of the Call that is being handled; false when ctx is not the ctx of a callback that handles
+// one. After this the callback may return without an answer: [From.Reply] gives it later.
 func Caller(ctx context.Context) (From, bool) {
 	c, ok := ctx.Value(callKey{}).(*call)
 	if !ok {
@@ -260,13 +265,13 @@ func (f From) PID() PID {
 	return f.c.from
 }
 
-// Waiting tells whether the caller still waits for an answer. Ask it before long work: a caller whose time is over, or
-// whose process has ended, does not learn of what is done now. Any goroutine may ask. The answer may change the next
-// moment, so undo what only the caller wanted when [From.Reply] returns false.
+// Waiting tells whether the caller still waits for an answer. Ask before long work: a caller whose time is over, or whose
+// process has ended, will not learn what came of it. The caller may stop waiting at any moment, so undo what only the
+// caller wanted when [From.Reply] returns false. Any goroutine may ask.
 func (f From) Waiting() bool { return f.c != nil && !f.c.done.Load() }
 
-// Reply gives the answer, once. It never blocks. False: it was answered already, or the caller waits no more. An error
-// as v becomes the error of the Call.
+// Reply gives the answer, once. It never blocks. False: there was an answer before, or the caller no longer waits. When v
+// is an error, it becomes the error of the Call.
 func (f From) Reply(v any) bool {
 	if f.c == nil || !f.c.settle(v) {
 		return false

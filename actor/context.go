@@ -10,9 +10,9 @@ import (
 type processKey struct{}
 type callKey struct{}
 
-// processContext is a process as its own ctx. Most processes never need more of it than Value, so what makes a context
-// cancelable is made when somebody asks for Done: a real one of package context, which also answers for the key that
-// this package keeps to itself. So contexts derived from a processContext need no goroutine, and context.Cause works.
+// processContext is a process as its own ctx. Most processes need no more of it than Value. Only when somebody asks for
+// Done, a real context of package context is made. Value asks that one for the private key by which package context knows
+// its own contexts. So contexts derived from a processContext need no goroutine, and context.Cause works.
 type processContext process
 
 type stdContext struct {
@@ -20,7 +20,7 @@ type stdContext struct {
 	cancel context.CancelCauseFunc
 }
 
-// std returns the real one.
+// std returns the real context, and makes it if there is none yet.
 func (c *processContext) std() *stdContext {
 	if std := c.real.Load(); std != nil {
 		return std
@@ -35,7 +35,7 @@ func (c *processContext) std() *stdContext {
 	if c.state == stateDead {
 		std.cancel(c.reason)
 	}
-	c.real.Store(std) // who sets stateDead looks for it afterwards
+	c.real.Store(std) // whoever sets stateDead looks for it afterwards
 	return std
 }
 
@@ -52,7 +52,7 @@ func (c *processContext) Err() error {
 	if c.real.Load() == nil && (*process)(c).alive() {
 		return nil
 	}
-	return c.std().Err() // whose time is that of Done and of context.Cause
+	return c.std().Err() // so Err, Done and context.Cause change at the same moment
 }
 
 func (c *processContext) Value(key any) any {
@@ -61,9 +61,9 @@ func (c *processContext) Value(key any) any {
 		return (*process)(c)
 	case hook.ActorKey:
 		return c.actor
-	case callKey: // not that of a process in whose callback a request was made
+	case callKey: // the values of Scope may come from the callback of another process, with a Call of its own
 		return nil
-	case *int: // the key by which context.Cause, and contexts being derived, find a real one
+	case *int: // the private key by which package context finds a real context
 		if v := c.std().Value(key); v != nil {
 			return v
 		}
@@ -76,7 +76,7 @@ func (c *processContext) Value(key any) any {
 	return nil
 }
 
-// terminateContext is the ctx of Terminate. At its deadline the process is killed, and so the ctx done.
+// terminateContext is the ctx of Terminate. At its deadline the process is killed, and so the ctx is done.
 type terminateContext struct{ *processContext }
 
 func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.clock.deadline), true }
@@ -97,8 +97,8 @@ func mustProcess(ctx context.Context, f string) *process {
 	return p
 }
 
-// Self is the PID of the process that ctx, or a context that ctx was derived from, belongs to; the zero PID when it
-// belongs to none.
+// Self is the PID of the process that ctx belongs to: ctx is that of a callback, or derived from it. The zero PID when ctx
+// belongs to no process.
 func Self(ctx context.Context) PID {
 	if p := processOf(ctx); p != nil {
 		return p.pid()

@@ -16,7 +16,7 @@
 // # The life of a process
 //
 //  1. Spawn makes the process. It can be sent to from here on; messages wait.
-//  2. Init runs ([Initializer]); Spawn returns when it did. When it fails, the process ends without Terminate.
+//  2. Init runs ([Initializer]); Spawn returns when it has. When it fails, the process ends without Terminate.
 //  3. Receive gets the messages, one after the other, in the order in which they came into the mailbox.
 //  4. The exit reason is decided: Receive returned an error or panicked, a [PID.Exit] had its turn in the mailbox, or
 //     the mailbox was over its limit (OverflowExit), which overtakes what waits. What still waits is dropped; a Call
@@ -34,10 +34,10 @@
 //
 // # What runs where
 //
-// A process has no goroutine while nothing is to be done. A message wakes it on a goroutine of the System, never on that
-// of the sender; no two callbacks of one process overlap. Sends do not block. A callback may: its own process waits then,
-// and no other. Timers, monitors and calls belong to the process, work from every goroutine that has its ctx, and end
-// with it. [Async] is for work that must not block the process.
+// A process has no goroutine while it has nothing to do. A message is handled on a goroutine of the System, never on that
+// of the sender; no two callbacks of one process overlap. Sends do not block. A callback may block: then its own process
+// waits, and no other. Timers, monitors and calls belong to the process, work from every goroutine that has its ctx, and
+// end with it. [Async] is for work that must not block the process.
 //
 // # Limits
 //

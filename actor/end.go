@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// reasonOf is err, but for a nil pointer in it: code that looks into such an error panics, and an exit reason is looked
-// into by many.
+// reasonOf is err, or another error when err is a nil pointer: the methods of such an error may panic, and many call
+// those of an exit reason.
 func reasonOf(err error) error {
 	if v := reflect.ValueOf(err); v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("actor: the exit reason is a nil %T", err)
@@ -31,7 +31,7 @@ func (p *process) exit(reason error) bool {
 		p.startDeadline()
 		if !p.shut { // the first one decides
 			p.shut = true
-			if p.state == stateRunning && !p.running { // at rest: nothing waits that it could overtake
+			if p.state == stateRunning && !p.running { // at rest: the mailbox is empty
 				p.overtaken, p.reason = byExit, reason
 			} else {
 				p.queue.push(item{kind: kindExit, msg: reason})
@@ -42,8 +42,8 @@ func (p *process) exit(reason error) bool {
 	return true
 }
 
-// end takes the process from its decision to its death, on the goroutine that holds the turn:
-// what waits is dropped, then Ending, children, Terminate, finish. A kill may overtake it at any step.
+// end ends the process, whose exit reason is decided now, on the goroutine that holds the turn: it drops what waits, and
+// takes the steps of conclude. A kill may overtake it at any step.
 func (p *process) end(reason error) {
 	reason = reasonOf(reason)
 	p.mu.Lock()
@@ -54,16 +54,16 @@ func (p *process) end(reason error) {
 	p.state, p.shut, p.reason = stateEnding, true, reason
 	p.startDeadline()
 	if p.clock != nil {
-		p.setClock() // the time that a lost transport left to the callback ends with it
+		p.setClock() // the time of the callback, if it had one after a loss, is over: it has returned
 	}
-	rest := p.dropCurrent()
+	waiting := p.takeQueue()
 	p.current, p.phase = item{}, phaseNone
 	p.mu.Unlock()
-	p.dropAll(&rest)
+	p.dropAll(&waiting)
 	p.conclude(reason)
 }
 
-// conclude takes the steps of the end that have not begun.
+// conclude takes the steps of the end that have not begun: Ending, the end of the children, Terminate, finish.
 func (p *process) conclude(reason error) {
 	for p.step < 4 {
 		p.step++
@@ -80,7 +80,7 @@ func (p *process) conclude(reason error) {
 			p.enter(phaseNone)
 			p.endChildren()
 		case 3:
-			// Of an actor whose Init failed nothing is left to terminate; a host decides for itself.
+			// An actor whose Init failed has nothing to terminate; a host's decides for itself.
 			if t, ok := p.actor.(Terminator); ok && (p.started || p.hosted) && p.enter(phaseTerminate) {
 				p.logPanic(phaseTerminate, p.protect(func() error { p.terminate(t, reason); return nil }))
 			}
@@ -90,8 +90,8 @@ func (p *process) conclude(reason error) {
 	}
 }
 
-// handOver gives the rest of the end to a worker when this is a goroutine of the host: that has a transport to see to,
-// whatever the children and Terminate take.
+// handOver gives the remaining steps of the end to a worker when this is a goroutine of the host: it has a transport to
+// see to, however long the children and Terminate take. False: the caller takes these steps itself.
 func (p *process) handOver(brief bool) bool {
 	p.mu.Lock()
 	if p.worker || p.state != stateEnding || brief && !p.hasChildren() {
@@ -108,7 +108,7 @@ func (p *process) handOver(brief bool) bool {
 // hasChildren tells whether children live; p.mu is held.
 func (p *process) hasChildren() bool { return p.relation != nil && p.relation.children.Len() > 0 }
 
-// enter notes what runs. False: the process was killed, and nothing is to run any more.
+// enter notes which phase begins. False: the process was killed, and none is to begin any more.
 func (p *process) enter(h phase) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +119,7 @@ func (p *process) enter(h phase) bool {
 	return true
 }
 
-// endByGoexit ends the process, or goes on with its end, when a callback leaves its goroutine; it runs on that goroutine.
+// endByGoexit ends the process, or goes on with its end, when a callback calls runtime.Goexit; it runs on that goroutine.
 func (p *process) endByGoexit(reason error) {
 	p.mu.Lock()
 	ending, decided, h, turn := p.state == stateEnding, p.reason, p.phase, p.turn
@@ -133,14 +133,14 @@ func (p *process) endByGoexit(reason error) {
 	p.mu.Lock()
 	host := !p.worker || p.wasRelieved(turn)
 	p.mu.Unlock()
-	if host { // Hand and Start do not return
+	if host { // its Start or Hand does not return
 		p.back(turn)
 	}
 }
 
 func (p *process) terminate(t Terminator, reason error) {
 	ctx := context.Context((*processContext)(p))
-	if p.clock != nil && p.clock.deadline != 0 { // written before stateEnding
+	if p.clock != nil && p.clock.deadline != 0 { // not written any more once the reason is decided
 		ctx = &terminateContext{(*processContext)(p)}
 	}
 	t.Terminate(ctx, reason)
@@ -187,7 +187,7 @@ func (p *process) killAndUnlock(reason error) bool {
 	if p.exits != nil {
 		p.startExits()
 	}
-	rest := p.dropCurrent()
+	waiting := p.takeQueue()
 	if p.running && p.phase != phaseNone {
 		p.abandoned = true
 		p.sys.abandoned.Add(1)
@@ -203,7 +203,7 @@ func (p *process) killAndUnlock(reason error) bool {
 		}
 	}
 	p.mu.Unlock()
-	p.dropAll(&rest)
+	p.dropAll(&waiting)
 	for _, c := range children {
 		c.exit(ErrShutdown)
 	}
@@ -223,18 +223,19 @@ func (p *process) finish(reason error) {
 	p.leave(reason, 0)
 }
 
-// dropCurrent takes the queue away for dropAll, and sees to it that a Call whose callback did not return normally fails
-// when the process is dead; p.mu is held.
-func (p *process) dropCurrent() queue {
-	rest := p.queue
+// takeQueue empties the mailbox and returns what was in it, for dropAll. The Call in progress, if there is one, fails when
+// the process is dead, unless it is answered before. p.mu is held.
+func (p *process) takeQueue() queue {
+	waiting := p.queue
 	p.queue = queue{limit: p.queue.limit}
 	if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
 		p.keepCall(c)
 	}
-	return rest
+	return waiting
 }
 
-// drop disposes of an item that will not be handled.
+// drop is for an item that will not be handled: a Call fails, a Deliver returns, and what counts as a message is counted
+// and reported.
 func (p *process) drop(it item) {
 	switch it.kind {
 	case kindCall:

@@ -6,19 +6,20 @@ import (
 	"time"
 )
 
-// endClock is how long the end of a process may take. There is none before an end begins. The mu of the process guards
-// it.
+// endClock says until when the end of a process is waited for. A process has none before its end begins. The mu of the
+// process guards it.
 //
-// One timer runs for the time that comes first. Whoever changes a time sets it anew; one that has fired in between
-// finds nothing due.
+// One timer runs for the time that comes first. Whoever changes a time sets the timer again; if it has fired in between,
+// it finds nothing due.
 type endClock struct {
-	timer    *time.Timer
-	deadline int64 // by System.now: of the shutdown time; 0: not begun, or no limit. Does not change once the reason is decided
-	exits    int64 // likewise: when the exit hook that runs is given up; 0: not before deadline
-	abandon  int64 // likewise: when the callback in progress after the loss of the transport is abandoned; 0: never
+	timer *time.Timer
+	// All by System.now.
+	deadline int64 // the end of the shutdown time; 0: not begun, or no limit. Fixed once the reason is decided
+	exits    int64 // when the end goes on without the exit hook that runs; 0: it has no time of its own yet
+	abandon  int64 // when the callback that runs after the loss of the transport is abandoned; 0: never
 }
 
-// ends returns the clock to write to; p.mu is held.
+// ends returns the clock, and makes it if there is none; p.mu is held.
 func (p *process) ends() *endClock {
 	if p.clock == nil {
 		p.clock = &endClock{}
@@ -35,7 +36,7 @@ func (p *process) startDeadline() {
 	p.setClock()
 }
 
-// after is d after now, both by System.now; the latest time there is when d is too long.
+// after is the time d after now, by System.now. When d is too long for that, it is the latest time there is.
 func after(now int64, d time.Duration) int64 {
 	if t := now + int64(d); t >= now {
 		return t
@@ -56,7 +57,7 @@ func (p *process) startAbandon() {
 	p.setClock()
 }
 
-// patience is how long a callback may run on that was running when the transport was lost; negative: without limit.
+// patience is how long a callback may run on after the loss of the transport; negative: without limit.
 func (p *process) patience() time.Duration {
 	if p.options != nil && p.options.AbandonAfter != 0 {
 		return p.options.AbandonAfter
@@ -64,9 +65,9 @@ func (p *process) patience() time.Duration {
 	return p.shutdown
 }
 
-// nextCallback gives the callback in progress its own time when it has begun after the loss of the transport, because
-// the host's last frame waits for more than one callback. What counts is whether each returns, not how many there are.
-// p.mu is held.
+// nextCallback is called when the time of a callback after the loss of the transport is over. When the host's last frame
+// waits for several callbacks, each of them has that time. If the one in progress has begun later, and so has time left,
+// the timer is set for it, and the result is true. p.mu is held.
 func (p *process) nextCallback() bool {
 	c, now := p.clock, p.sys.now()
 	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
@@ -93,8 +94,7 @@ func (p *process) setClock() {
 	}
 }
 
-// startExits gives the exit hook that runs, or is next, its time. After a kill there is no clock; in other ends it runs
-// already, and they have none of their own until that time is over. p.mu is held.
+// startExits gives the exit hook that runs, or is next, a time of its own. p.mu is held.
 func (p *process) startExits() {
 	if p.shutdown >= 0 {
 		p.ends().exits = after(p.sys.now(), p.shutdown)
@@ -114,8 +114,9 @@ func (p *process) due() int64 {
 	return c.deadline
 }
 
-// timeOver ends a process that takes too long. A callback that has outlived its transport is abandoned, and the reason
-// stays what it was; in every other case it is a kill.
+// timeOver ends a process that takes too long. When the time of a callback after the loss of the transport is over, the
+// callback is abandoned, and the exit reason stays as it is. When an exit hook takes too long, the end goes on without it.
+// In every other case the process is killed.
 func (p *process) timeOver() {
 	p.mu.Lock()
 	if due := p.due(); p.state == stateDead || due == 0 || p.sys.now() < due {

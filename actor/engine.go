@@ -17,7 +17,7 @@ func (s *System) findTarget(num uint64) (engine.Target, bool) {
 	return (*target)(p), p != nil
 }
 
-// target is a process as proto's own means reach it by its address.
+// target is a process as protoactor reaches it, by its address.
 type target process
 
 func (t *target) Send(msg any) bool { return (*process)(t).Send(msg) }

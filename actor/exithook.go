@@ -7,27 +7,27 @@ import (
 	"runtime/debug"
 )
 
-// exitHook is one OnExit. Those of a process are a ring in the order of registration, so that however many there are, one
-// more is registered, and any is taken back, at once.
+// exitHook is one OnExit. Those of a process form a ring in the order of registration: to add or remove one takes the same
+// short time however many there are.
 type exitHook struct {
 	f          func(reason error)
-	next, prev *exitHook // both nil: it has run, or was taken back
+	next, prev *exitHook // both nil: it has run, or was cancelled
 }
 
 // OnExit registers f to run once at the end of p: after its Terminate, before its ctx is done and before any [Down], so
-// whoever has got a Down finds f's work done. It is for taking p out of a table of one's own. What takes time, or is done in
-// an order with other messages, is for a process that gets a Down; see [Monitor].
+// whoever gets a Down finds f's work done. It is for taking p out of a table of your own. For work that takes time, or that
+// must keep an order with other messages, use [Monitor] in a process.
 //
 // The functions of one process run one after the other in the order of registration, with its exit reason. They run on the
-// goroutine that ends p, which after an Exit with [ErrKilled] is that of the Exit's caller, with no lock held. f must not
-// block: the end of p waits for it, with all who wait for that end, but not for longer than the shutdown time of p, or twice
-// that. Then the end goes on without f, which is logged. In f, [Inspect] still knows p, and [PID.Alive] is false. A panic in f
-// is logged and changes nothing else.
+// goroutine that ends p, with no lock held; after an Exit with [ErrKilled] that is the goroutine that called Exit. f must
+// not block: the end of p, and whoever waits for that, waits for f. After the shutdown time of p, or at most twice that, the
+// end goes on without f, and that is logged. In f, [Inspect] still knows p, and [PID.Alive] is false. A panic in f is logged
+// and changes nothing else.
 //
-// ok is false, and f never runs, when there is no such process or its functions have begun to run. cancel takes f back; it
-// does nothing once f has begun to run, and may be called from any goroutine, more than once. Until then, or until p has
-// ended, f is kept, as a [Monitor] is: whoever ends before p calls cancel. OnExit and cancel take the same short time
-// however many functions there are, and never block. OnExit panics on a nil f.
+// ok is false, and f never runs, when there is no such process or its functions have begun to run. cancel removes f, and
+// does nothing once f has begun to run; it may be called from any goroutine, more than once. f, and what it refers to, is
+// kept in memory until p has ended or cancel is called: so whoever ends before p calls cancel. OnExit and cancel take the
+// same short time however many functions there are, and never block. OnExit panics on a nil f.
 func (p PID) OnExit(f func(reason error)) (cancel func(), ok bool) {
 	if f == nil {
 		panic("actor: PID.OnExit: nil function")
@@ -79,7 +79,7 @@ func (p *process) removeExitHook(h *exitHook) {
 // nextExitHook takes what is to be called next, the host first; nil: nothing is left. p.mu is held.
 func (p *process) nextExitHook() func(reason error) {
 	if p.hosted && p.state == stateLeaving {
-		p.state = stateLeft
+		p.state = stateExitHooks
 		return func(reason error) {
 			info, _ := p.info()
 			p.host.Exited(info, reason)
@@ -93,8 +93,8 @@ func (p *process) nextExitHook() func(reason error) {
 	return h.f
 }
 
-// runExitHook keeps a panic from the hooks after it and from the goroutine, which may be anybody's. After a
-// runtime.Goexit it goes on with the end from here, unless another goroutine has.
+// runExitHook runs f. A panic in it is logged and goes no further: other hooks wait, and the goroutine may be anybody's.
+// When f calls runtime.Goexit, the end goes on from here, unless another goroutine has taken over.
 func (p *process) runExitHook(f func(reason error), reason error, leader uint32) {
 	returned := false
 	defer func() {
@@ -121,11 +121,12 @@ func (p *process) runExitHook(f func(reason error), reason error, leader uint32)
 	runtime.KeepAlive(p) // stackOf looks for it
 }
 
-// exitHookOver goes on with the end when an exit hook has not returned in its time: the goroutine that has called it finds
-// another leader when it comes back. It unlocks p.mu.
+// exitHookOver is called when the time for an exit hook is over. A hook that was called within the shutdown time gets that
+// time once more, for itself. When that is over, too, the end goes on here without it: the goroutine that has called it
+// finds another leader when it comes back. It unlocks p.mu.
 func (p *process) exitHookOver() {
-	late := p.clock.exits == 0 // it was called within the time of the end, and now gets its own
-	p.startExits()             // or the next one does
+	late := p.clock.exits == 0
+	p.startExits() // for this hook if late, else for the next one
 	if late {
 		p.mu.Unlock()
 		return

@@ -1,10 +1,11 @@
 package actor
 
-// leave is the end itself: out of every name and group, ctx is done, Down to the monitors, the parent is told. Whoever has
-// set stateLeaving calls it, once, with leader 0; whoever has counted leader up goes on from where it is.
+// leave is the last part of the end: the exit hooks run, ctx is done, the monitors get Down, the parent is told. Whoever has
+// set stateLeaving calls it, once, with leader 0. Whoever has counted leader up calls it with that, and goes on with the
+// next hook.
 func (p *process) leave(reason error, leader uint32) {
 	p.mu.Lock()
-	for p.leader == leader { // else what ran took too long, and another goroutine has gone on
+	for p.leader == leader { // else the hook took too long, and another goroutine has taken over
 		f := p.nextExitHook()
 		if f == nil {
 			p.dieAndUnlock(reason)
@@ -38,20 +39,20 @@ func (p *process) dieAndUnlock(reason error) {
 		spawner <- false
 	}
 	if r != nil {
-		p.letGo(r, reason)
+		p.endRelations(r, reason)
 	}
 	p.logEnd(reason)
 	if p.parent != nil {
 		p.parent.childEnded(p, reason)
 	}
-	defer p.sys.gone() // after a runtime.Goexit in the hook, too
+	defer p.sys.gone() // after a runtime.Goexit in Gone, too
 	if p.hosted {
 		p.host.Gone()
 	}
 }
 
-// letGo dissolves the relations of a dead process.
-func (p *process) letGo(r *relations, reason error) {
+// endRelations ends the relations of a dead process: its timers, the Calls it has not answered, and the monitors.
+func (p *process) endRelations(r *relations, reason error) {
 	for t := range r.timers.All() {
 		t.t.Stop()
 	}
@@ -66,14 +67,14 @@ func (p *process) letGo(r *relations, reason error) {
 			m.down(reason)
 		}
 	}
-	for m := range r.watchers.All() { // whoever has waited finds all Downs in their mailboxes
+	for m := range r.watchers.All() { // after the Downs: when a Wait returns, they are in the mailboxes
 		if m.watcher == nil {
 			m.down(reason)
 		}
 	}
 }
 
-// childEnded is how a child's end reaches its parent. Of a child that never started, Spawn has told.
+// childEnded tells the parent of a child's end. There is no Down for a child that never started: Spawn returns its error.
 func (p *process) childEnded(c *process, reason error) {
 	p.mu.Lock()
 	if r := p.relation; r != nil {

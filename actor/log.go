@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/exit"
 )
 
-// logEnd reports how a process ended that nobody hosts; a host reports on its own.
+// logEnd reports how a process without a host has ended. A host reports the end of its own.
 func (p *process) logEnd(reason error) {
 	if p.hosted {
 		return

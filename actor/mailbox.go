@@ -14,16 +14,16 @@ const (
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
 	kindFrame                    // from Port.Deliver: what the host's reader handed over
-	kindHanded                   // from Port.Hand: likewise, but nobody waits for it to be taken
+	kindHanded                   // from Port.Hand: the same, but nobody waits until it is taken
 	kindExit                     // msg is the exit reason
 	kindDown                     // msg is a Down
 	kindTimer                    // msg is a *timer
 	kindTask                     // msg is a Done[T]
-	kindNotice                   // msg is a deferred, of which its sender lets at most one wait
+	kindNotice                   // msg is a deferred, from Ref.Notify: at most one of a sender waits
 )
 
-// counts tells whether items of this kind are refused by MailboxLimit. The others are bounded by what the process asked
-// for itself or by its host, or must not be lost.
+// counts tells whether MailboxLimit holds for items of this kind. The number of others is bounded by what the process has
+// asked for itself, or by its host; and an Exit must not be lost.
 func (k itemKind) counts() bool { return k <= kindDeferred }
 
 type item struct {
@@ -50,7 +50,7 @@ func (it item) content() any {
 	return it.msg
 }
 
-// name says what the item is: the type of the message, or how a frame of a host calls itself.
+// name says what the item is: the type of the message, or the String of what a host has handed over.
 func (it item) name() string {
 	if s, ok := it.msg.(fmt.Stringer); ok && (it.kind == kindFrame || it.kind == kindHanded) {
 		return s.String()
@@ -61,7 +61,7 @@ func (it item) name() string {
 // queue is a mailbox. Its owner locks it.
 type queue struct {
 	counted int32
-	limit   int32 // of counted; negative: none. Whoever posts looks at it
+	limit   int32 // of counted; negative: none. push does not look at it
 	items   fifo.Queue[item]
 }
 

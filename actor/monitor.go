@@ -18,7 +18,7 @@ type Down struct {
 // MonitorRef names one Monitor. It is comparable; the zero value names none.
 type MonitorRef struct{ m *monitor }
 
-// monitor is one Monitor (watcher set), or a Wait or another who is told (told set).
+// monitor is one Monitor, with watcher set; or a Wait, or protoactor's Watch, with told set.
 type monitor struct {
 	watcher *process
 	target  *process           // nil: there was none
@@ -26,10 +26,10 @@ type monitor struct {
 	stopped atomic.Bool
 }
 
-// Monitor has the end of p reported to the process of ctx as a [Down] message, once, whatever the exit reason. When
-// there is no such process, it comes at once. It comes after all that p has sent to this process, is never refused by a
-// limit, and several Monitors of one p bring one Down each. Monitor never blocks. It panics when ctx belongs to no
-// process, and does nothing when that process has ended.
+// Monitor has the end of p reported to the process of ctx as a [Down] message, once, whatever the exit reason. The Down
+// comes after all that p has sent to this process; when there is no process p, it comes at once. No limit refuses it.
+// Several Monitors of one p bring one Down each. Monitor never blocks. It panics when ctx belongs to no process, and does
+// nothing when that process has ended.
 func Monitor(ctx context.Context, p PID) MonitorRef {
 	watcher := mustProcess(ctx, "Monitor")
 	m := &monitor{watcher: watcher, target: p.find()}
@@ -40,19 +40,19 @@ func Monitor(ctx context.Context, p PID) MonitorRef {
 	return ref
 }
 
-// begin enters m, which its watcher already has in its list, with its target. False: there is none.
+// begin adds m, which is in its watcher's list already, to that of its target. False: there is no living target.
 func (m *monitor) begin() bool {
 	if m.target == nil || !m.target.addWatcher(m) {
 		return false
 	}
-	if !m.watcher.alive() { // killed meanwhile: it has dissolved what was in its list
+	if !m.watcher.alive() { // it has ended meanwhile, perhaps before m was in the target's list
 		m.target.forget(m)
 	}
 	return true
 }
 
-// Stop ends the monitoring (of the zero MonitorRef: nothing): no Down of it reaches the process any more, not even one
-// that waits in the mailbox. It may be called from any goroutine and more than once.
+// Stop ends the monitoring: no Down of it reaches the process any more, not even one that waits in the mailbox. It may be
+// called from any goroutine and more than once, and does nothing on the zero MonitorRef.
 func (r MonitorRef) Stop() {
 	if r.m == nil || r.m.stopped.Swap(true) {
 		return
@@ -63,10 +63,10 @@ func (r MonitorRef) Stop() {
 	}
 }
 
-// Wait waits until p has ended and returns its exit reason. It is for goroutines that are no process; in a process use
-// [Monitor]. The error is ErrNoProcess when there is no such process, so that its exit reason is not known, or ctx.Err().
-// When p is the process of ctx itself, or an ancestor, which waits for it as its child, the error comes at once: Wait
-// would last until one of them is killed.
+// Wait waits until p has ended and returns its exit reason. It is for goroutines that belong to no process; in a process
+// use [Monitor]. The error is ctx.Err(), or ErrNoProcess when there is no such process: then its exit reason is not known.
+// When p is the process of ctx or an ancestor of it, Wait returns an error at once. A process waits for its children
+// before it ends, so Wait would last until one of them is killed.
 func Wait(ctx context.Context, p PID) (reason, err error) {
 	ended := make(chan error, 1)
 	m := &monitor{target: p.find(), told: func(reason error) { ended <- reason }}
@@ -99,7 +99,7 @@ func (p *process) Outlives(ctx context.Context) bool {
 	return false
 }
 
-// watch notes m with its watcher, so that it can be dissolved at the watcher's end.
+// watch adds m to its watcher's list, so that it ends with the watcher. False: the watcher is dead.
 func (p *process) watch(m *monitor) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -110,7 +110,7 @@ func (p *process) watch(m *monitor) bool {
 	return true
 }
 
-// unwatch takes m off its watcher's books. False: it was not there, so m was stopped.
+// unwatch removes m from its watcher's list. False: it was not there, so m was stopped.
 func (p *process) unwatch(m *monitor) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +122,7 @@ func (p *process) unwatch(m *monitor) bool {
 	return ok
 }
 
-// addWatcher notes m with its target. False: the target is dead.
+// addWatcher adds m to its target's list. False: the target is dead.
 func (p *process) addWatcher(m *monitor) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -133,7 +133,7 @@ func (p *process) addWatcher(m *monitor) bool {
 	return true
 }
 
-// forget takes m off its target's books.
+// forget removes m from its target's list.
 func (p *process) forget(m *monitor) {
 	if p == nil {
 		return

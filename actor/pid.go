@@ -12,7 +12,7 @@ import (
 // is never used twice, so it outlives its process and never comes to mean another one.
 //
 // PIDs are comparable: two of one System are == exactly if they name the same incarnation, alive or dead. The zero PID
-// is nobody: Send to it says false. A PID is an address, not a capability: who knows it may send to it.
+// is nobody: Send to it returns false. A PID is an address, not a capability: whoever knows it may send to it.
 //
 // All methods may be called from any goroutine, at any time.
 type PID struct {
@@ -145,8 +145,8 @@ func (p PID) Send(msg any) bool {
 	return false
 }
 
-// Exit ends p with the given exit reason, as OTP's exit/2, but [ErrNormal] ends it too. It takes its place in the
-// mailbox like a message of its sender, and the first one decides; no MailboxLimit refuses it. From then on the process
+// Exit ends p with the given exit reason, as OTP's exit/2 does, but [ErrNormal] ends it, too. An Exit takes its place in the
+// mailbox like a message of its sender; the first one decides, and no MailboxLimit refuses it. From then on the process
 // takes no more messages: [PID.Send] returns false, and a [Call] gets ErrNoProcess. A reason that is [ErrKilled]
 // overtakes everything: the process is dead when Exit returns, and its Terminate does not run.
 //

@@ -13,7 +13,7 @@ const (
 	postFull
 )
 
-// post puts it after what waits, and hires a worker for a process at rest. It never blocks and never runs the actor.
+// post puts it into the mailbox, and a process at rest gets a worker. It never blocks and never runs the actor.
 func (p *process) post(it item) postResult {
 	p.mu.Lock()
 	if p.shut {
@@ -32,8 +32,8 @@ func (p *process) post(it item) postResult {
 	return posted
 }
 
-// turnAway counts what came after the end was decided. The sender of a message reports it; the sender of a Call gets an
-// error.
+// turnAway is for an item that comes after the end was decided. It is counted, but for a notice; and reported as
+// undelivered, but for what Send and Defer report themselves.
 func (p *process) turnAway(it item) {
 	switch it.kind {
 	case kindNotice:
@@ -107,7 +107,7 @@ func (p *process) overloaded(err error) error {
 var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returned; slow work comes first, then registry.Join",
 	ErrOverload)
 
-// urge sets the reason that overtakes the queue, if it is the first; p.mu is held.
+// urge has the process end with reason ahead of what waits in the mailbox, if it is the first to do so; p.mu is held.
 func (p *process) urge(reason error) {
 	if p.overtaken < byExit {
 		p.overtaken, p.shut, p.reason = byLoss, true, reason

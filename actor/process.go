@@ -22,7 +22,7 @@ const (
 	phaseTerminate
 )
 
-// String is what [ProcessInfo].Handling says when it is not a message that is handled.
+// String is what [ProcessInfo].Handling says, except while a message is handled.
 func (h phase) String() string {
 	return [...]string{"", "init", "receive", "turn end", "ending", "terminate"}[h]
 }
@@ -31,22 +31,22 @@ func (h phase) String() string {
 type state uint8
 
 const (
-	stateNew     state = iota // Init has not returned; messages wait
-	stateRunning              // Init has returned
-	stateEnding               // the exit reason is decided, and nothing more is handled
-	stateLeaving              // the host's Exited is to run
-	stateLeft                 // exit hooks run
-	stateDead                 // nobody finds it any more
+	stateNew       state = iota // Init has not returned; messages wait
+	stateRunning                // Init has returned
+	stateEnding                 // the exit reason is decided, and nothing more is handled
+	stateLeaving                // the host's Exited is to run
+	stateExitHooks              // the functions of OnExit run
+	stateDead                   // nobody finds it any more
 )
 
-// overtaking says what has overtaken the queue, or will: whether the next thing is the end, with process.reason.
+// overtaking says what is going to end the process, with process.reason, without having been put into the mailbox.
 type overtaking uint8
 
 const (
 	notOvertaken overtaking = iota
-	lastWaits               // what waits is still handled; the host's last frame is among it, and ends the process with reason
-	byExit                  // an Exit has found the process at rest
-	byLoss                  // the transport is lost, or the mailbox over its limit
+	lastWaits               // the host's last frame, which is in the mailbox: what waits before it is still handled
+	byExit                  // an Exit that has found the process at rest; it ends next
+	byLoss                  // the transport is lost, or the mailbox was over its limit; it ends next, whatever waits
 )
 
 // process is the record of one process. mu guards the fields that do not say otherwise; those under "never change" are
@@ -61,26 +61,26 @@ type process struct {
 	mu      sync.Mutex
 	state   state
 	running bool  // some goroutine holds the turn
-	worker  bool  // and it is one of the System's, not a host's; or was relieved
-	shut    bool  // the end is decided: an Exit waits, or more; no messages are taken any more
+	worker  bool  // that goroutine is one of the System's, or a host's that was relieved
+	shut    bool  // no messages are taken any more: an Exit waits, or the end is decided
 	started bool  // Init has returned nil
 	phase   phase // what runs; a kill leaves it as it was
 
 	abandoned bool // the goroutine that holds the turn was abandoned, because the process ended while a callback ran
 	overtaken overtaking
-	step      uint8 // of the end that is over or has begun, see conclude; belongs to the goroutine that holds the turn
+	step      uint8 // the last step of the end that has begun, see conclude; belongs to the goroutine that holds the turn
 	overflow  Overflow
-	hosted    bool // host is set; never changes, nor does
-	flushes   bool // this: its host sees to what its turns have buffered, see host.Options
+	hosted    bool // host is set; never changes
+	flushes   bool // host.Options.FlushesItself; never changes
 
 	turn    uint32 // counts turns; each names the goroutine that holds it
 	current item   // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
 	began   int64  // by System.now: when the running callback began
 
-	sys     *System // never changes, nor does
-	actor   Actor   // this
+	sys     *System // never changes
+	actor   Actor   // never changes
 	handled uint64
-	queue   queue // the first item of it ends the second cache line
+	queue   queue // its first item stands at the end of the second cache line
 
 	// These never change.
 	host     hosting       // nil when nobody hosts it
@@ -92,7 +92,7 @@ type process struct {
 	shutdown time.Duration
 	maxAsync int32 // negative: none
 
-	leader   uint32 // counts the goroutines that have led through the exit hooks; see exitHookOver
+	leader   uint32 // which goroutine calls the exit hooks: counted up when another one takes over; see exitHookOver
 	label    string
 	reason   error // from stateEnding on, or when overtaken
 	clock    *endClock
@@ -106,7 +106,7 @@ type process struct {
 	dropped atomic.Uint64
 }
 
-// relations is what most processes never have.
+// relations are what a process has to do with others. Most processes never have any.
 type relations struct {
 	children  shrink.Map[*process, struct{}]
 	childGone chan struct{} // closed when the last child has gone, while the parent waits for that
@@ -119,7 +119,7 @@ type relations struct {
 
 func (p *process) pid() PID { return PID{sys: p.sys, origin: p.sys.origin, num: p.num} }
 
-// rel returns the relations to write to; p.mu is held.
+// rel returns the relations, and makes them if there are none; p.mu is held.
 func (p *process) rel() *relations {
 	if p.relation == nil {
 		p.relation = &relations{}
@@ -140,14 +140,14 @@ func (p *process) Len() int {
 // Trespass implements engine.Process.
 func (p *process) Trespass(what string) { p.sys.trespass(what) }
 
-// alive tells whether it has not ended yet; see Alive.
+// alive tells whether the process is not dead yet. Alive is false earlier: from the decision to end.
 func (p *process) alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state < stateDead
 }
 
-// hasStarted tells whether Init has returned nil. Then Spawn has, too, and the parent is told of the end.
+// hasStarted tells whether Init has returned nil. Only then the parent gets a Down at the end.
 func (p *process) hasStarted() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -47,7 +47,8 @@ func (s *System) Shutdown(ctx context.Context) error {
 
 var errAsync = errors.New("an Async, or a function of PID.OnExit, did not return within Config.ShutdownTimeout of its end")
 
-// waitsForItself returns an error when ctx is that of a process of s, for whose end what would have to wait.
+// waitsForItself returns an error when ctx is that of a living process of s: what, a shutdown for example, would wait for
+// the end of the process that calls it.
 func (s *System) waitsForItself(ctx context.Context, what string) error {
 	if p := processOf(ctx); p != nil && p.sys == s && p.alive() {
 		return fmt.Errorf("actor: %s by %v, one of the System's own processes, would wait for itself", what, p.pid())
@@ -72,13 +73,13 @@ func (s *System) waitQuiet(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 	}
-	s.poke() // for whoever else waits
+	s.signalQuiet() // for whoever else waits
 	return nil
 }
 
 // Serve waits until ctx is done and then shuts the System down, for use as a service of a supervision tree. A System
-// that was shut down cannot be served again: the error, at once, is ErrShutdown. So it is a child that others are not
-// restarted with (OneForOne), or is shut down after the tree.
+// that was shut down cannot be served again: Serve returns ErrShutdown at once. So the restart of another child must not
+// restart it: make it a child of a OneForOne supervisor, or shut it down yourself after the tree.
 func (s *System) Serve(ctx context.Context) error {
 	if err := s.waitsForItself(ctx, "serve"); err != nil {
 		return err
@@ -92,21 +93,22 @@ func (s *System) Serve(ctx context.Context) error {
 
 func (s *System) goroutineDone() {
 	if s.goroutines.Add(-1) == 0 {
-		s.poke()
+		s.signalQuiet()
 	}
 }
 
-// gone strikes off a process.
+// gone takes a dead process out of the count.
 func (s *System) gone() {
 	if s.live.Add(-1) == 0 {
-		s.poke()
+		s.signalQuiet()
 		if s.closed.Load() {
-			offer(s.door.clear)
+			offer(s.opening.tryAgain)
 		}
 	}
 }
 
-func (s *System) poke() {
+// signalQuiet has waitQuiet look again.
+func (s *System) signalQuiet() {
 	if s.closed.Load() {
 		offer(s.quiet)
 	}

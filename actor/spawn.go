@@ -8,13 +8,14 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
 
-// Spawn starts a process and returns when its Init did, with its error (or the error that ended it meanwhile), which it
-// does not wrap. Init runs on the process's own goroutine. After Shutdown the error is ErrShutdown.
+// Spawn starts a process and returns when its Init has returned. The error is that of Init, not wrapped, or the exit reason
+// when something else has ended the process first. Init does not run on the caller's goroutine. After Shutdown the error
+// is ErrShutdown.
 //
 // ctx bounds the wait, and is not that of the process: when it is done before Init has returned, the process gets
 // Exit(ErrShutdown) and the error is the cause of ctx's end. When it is already done, no process is made.
 //
-// The process is a root: nobody is told of its end but its monitors. [Spawn] makes children.
+// The process is a root: only its monitors are told of its end. [Spawn] makes children.
 func (s *System) Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	if ctx.Err() != nil {
 		return PID{}, context.Cause(ctx)
@@ -32,7 +33,7 @@ func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	return parent.sys.newProcess(a, &o, parent).spawn(ctx)
 }
 
-// plain is a process that nobody hosts, in one piece of memory.
+// plain is a process that nobody hosts and its Cell, in one piece of memory.
 type plain struct {
 	process process
 	cell    engine.Cell
@@ -46,7 +47,7 @@ func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process 
 	return &made.process
 }
 
-// init fills in the record.
+// init sets the fields that have no place but the options.
 func (p *process) init(s *System, a Actor, o *SpawnOptions, parent *process) {
 	if a == nil {
 		panic("actor: Spawn: nil Actor")
@@ -79,7 +80,7 @@ func (p *process) spawn(ctx context.Context) (PID, error) {
 	return p.launch(ctx)
 }
 
-// add makes p known: it can be sent to from here on, and has not run yet.
+// add counts p and makes it known: it can be sent to from here on. Nothing of it has run yet.
 func (s *System) add(p *process) error {
 	if err := s.admit(p); err != nil {
 		return err
@@ -87,7 +88,7 @@ func (s *System) add(p *process) error {
 	return s.enter(p)
 }
 
-// admit counts p and makes it its parent's child, or returns why it must not live.
+// admit counts p and adds it to its parent's children, or returns why there can be no new process.
 func (s *System) admit(p *process) error {
 	s.live.Add(1)
 	if s.closed.Load() {
@@ -101,7 +102,8 @@ func (s *System) admit(p *process) error {
 	return nil
 }
 
-// enter makes p known. Shutdown may have swept the table between admit and here.
+// enter makes p known. A Shutdown that began after admit may have gone through the table before p was in it: then p is
+// told to end here.
 func (s *System) enter(p *process) error {
 	if err := s.register(p); err != nil {
 		return err
@@ -112,8 +114,8 @@ func (s *System) enter(p *process) error {
 	return nil
 }
 
-// register makes p known. Under its lock, because its parent may end it at the same moment: what is removed then must
-// not come in afterwards.
+// register puts p into the table, unless its parent has ended it meanwhile. p.mu is held for both, so that a process that
+// has been removed does not come in afterwards.
 func (s *System) register(p *process) error {
 	p.mu.Lock()
 	if p.state != stateNew {
@@ -174,8 +176,8 @@ func (p *process) launch(ctx context.Context) (PID, error) {
 	return p.pid(), nil
 }
 
-// endOf is Done of a ctx that is not a process's own: of that it would have to be made, and the process does not wait
-// for what ends with it.
+// endOf is ctx.Done(), or nil when ctx is a process's own. That would have to make a channel first, and is done only when
+// the process is dead.
 func endOf(ctx context.Context) <-chan struct{} {
 	switch ctx.(type) {
 	case *processContext, *terminateContext, *call:

@@ -22,7 +22,7 @@ import (
 type Config struct {
 	// Node names this node in PIDs: letters, digits and -_.:[] only. Empty: "local".
 	Node string
-	// CallTimeout is how long a Call waits whose ctx has no deadline. 0: 5 s; negative: no limit.
+	// CallTimeout is how long a Call waits when its ctx has no deadline. 0: 5 s; negative: no limit.
 	CallTimeout time.Duration
 	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
 	ShutdownTimeout time.Duration
@@ -42,8 +42,8 @@ const (
 // System runs processes. Make one for a program, and end it with Shutdown or Serve. Inside testing/synctest, make one per
 // bubble, in the bubble, and shut it down there.
 //
-// It starts no goroutine and no ticker of its own. Those that have run callbacks stay for a moment, at most 16 for
-// each processor, or until Shutdown. All methods may be called from any goroutine.
+// A System without work has no goroutine and no ticker. Goroutines that have run callbacks are kept for the next ones for a
+// moment, at most 16 for each processor, and not after Shutdown. All methods may be called from any goroutine.
 type System struct {
 	origin          unique.Handle[origin]
 	boot            uint64
@@ -58,8 +58,8 @@ type System struct {
 	slots, waiters  sync.Pool // of chan bool and *waiter
 
 	closed     atomic.Bool
-	door       door
-	live       atomic.Int64  // processes, from before they are in the table to after their end
+	opening    opening
+	live       atomic.Int64  // processes, from before they come into the table until after their end
 	goroutines atomic.Int64  // that run turns and tasks, without the abandoned ones
 	abandoned  atomic.Int64  // goroutines abandoned with their process
 	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
@@ -84,7 +84,7 @@ func NewSystem(cfg Config) (*System, error) {
 		shutdownTimeout: orDefault(cfg.ShutdownTimeout, defaultShutdownTimeout),
 		log:             report.NewLog(cfg.Logger),
 		quiet:           make(chan struct{}, 1),
-		door:            door{clear: make(chan struct{}, 1)},
+		opening:         opening{tryAgain: make(chan struct{}, 1)},
 		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
@@ -101,14 +101,14 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
-// CallTimeout is how long a wait lasts whose ctx has no deadline: Config.CallTimeout, negative for no limit. It is for
-// code that waits for processes by other means than [Call] and should wait as long.
+// CallTimeout is Config.CallTimeout, or its default; negative: no limit. It is for code that waits for processes by other
+// means than [Call], and should wait as long when ctx has no deadline.
 func (s *System) CallTimeout() time.Duration { return s.callTimeout }
 
-// now is the time since the System was made: a third of the size of a time.Time, and half the work.
+// now is the time since the System was made. It has a third of the size of a time.Time, and takes half the time.
 func (s *System) now() int64 { return int64(time.Since(s.epoch)) }
 
-// time is what now said, as a time.
+// time turns what now has returned into a time.Time.
 func (s *System) time(now int64) time.Time { return s.epoch.Add(time.Duration(now)) }
 
 // slot is a channel for one value; process.putSlot gives it back. Channels belong to the System and not to the

@@ -45,8 +45,8 @@ func (t *table) remove(num uint64) {
 	s.mu.Unlock()
 }
 
-// spread yields the processes, as they were at some moment, so that neighbours are of different shards: what the loop body
-// sets going with them does not meet at one lock. No lock is held while it runs.
+// spread yields the processes that were there at some moment, each from another shard than the one before: so what the
+// loop body starts in them does not wait for one lock. No lock is held while the loop body runs.
 func (t *table) spread() iter.Seq[*process] {
 	return func(yield func(*process) bool) {
 		var shards [tableShards][]*process

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Timer is a message that will come. It is comparable; the zero Timer is none.
+// Timer names one SendAfter or SendEvery. It is comparable; the zero Timer names none.
 type Timer struct{ t *timer }
 
 // timer is guarded by the mu of its process.
@@ -16,11 +16,11 @@ type timer struct {
 	every   time.Duration // 0: once
 	next    int64         // by System.now: when t fires, if it is for more than once
 	queued  bool          // a tick waits in the mailbox
-	stopped bool          // by Stop, or because it was for once and has been handled
+	stopped bool          // by Stop, or because it was for once and its message is being handled
 }
 
-// SendAfter sends msg to the process of ctx after d. It is not refused by a limit, and it dies with the process. It panics
-// when ctx belongs to no process and does nothing when that process has ended.
+// SendAfter sends msg to the process of ctx after d. No limit refuses msg, and the timer ends with the process. SendAfter
+// panics when ctx belongs to no process and does nothing when that process has ended.
 func SendAfter(ctx context.Context, d time.Duration, msg any) Timer {
 	return mustProcess(ctx, "SendAfter").startTimer(d, 0, msg)
 }
@@ -71,8 +71,8 @@ func (t *timer) fire() {
 	p.wakeAndUnlock()
 }
 
-// again sets the timer to when the next tick is due. That is not every from now: a timer is always a little late, and
-// the delays would add up. Ticks whose time has passed are left out. p.mu is held.
+// again sets the timer for the next tick. That is not due at now + every: a timer is always a little late, and the delays
+// would add up. Ticks whose time has passed are left out. p.mu is held.
 func (t *timer) again() {
 	now := t.p.sys.now()
 	late := max(now-t.next, 0)
@@ -95,7 +95,7 @@ func (t *timer) due() bool {
 	return true
 }
 
-// stop takes the timer off the books; p.mu is held.
+// stop stops the timer and removes it from its process; p.mu is held.
 func (t *timer) stop() {
 	t.stopped = true
 	t.t.Stop()
@@ -104,8 +104,9 @@ func (t *timer) stop() {
 	}
 }
 
-// Stop ends the timer (the zero Timer: nothing, and says false): no message of it reaches the process any more, not
-// even one that waits in the mailbox. True: it was this call that ended it. It may be called from any goroutine.
+// Stop ends the timer: no message of it reaches the process any more, not even one that waits in the mailbox. It returns
+// true when this call has ended it, and false when it was over before, and for the zero Timer. It may be called from any
+// goroutine.
 func (t Timer) Stop() bool {
 	if t.t == nil {
 		return false

@@ -1,5 +1,5 @@
-// Package host is for code that owns a process's transport: package socket; and for packages registry and supervisor. It
-// is exported because they need it, and is not under compatibility before 1.0.
+// Package host is for code that owns the transport of a process, as package socket does, and for packages registry and
+// supervisor. It is exported because they need it, and may change in any release before 1.0.
 //
 // A hosted process is an actor like any other, with a [Port] beside its PID, by which its host runs its Init, hands it
 // what its transport reads, and tells it of a transport that is lost.
@@ -18,9 +18,9 @@ import (
 // Host is an actor with hooks, which the process calls on the goroutine that holds its turn unless said otherwise.
 type Host interface {
 	actor.Actor
-	// TurnEnd runs inside the turn, when the mailbox is empty and before the process is released. What the turn has
-	// buffered must be on its way when it returns; when delivering is set, this is the goroutine of Start or Hand,
-	// and it may be left to that goroutine, which must see to it before it blocks. A panic ends the process.
+	// TurnEnd runs at the end of a turn, when the mailbox is empty, before another goroutine can take the process. It must
+	// flush what the turn has buffered. When delivering is set, it runs on the goroutine of Start or Hand, and may leave the
+	// flush to that goroutine, which must do it before it blocks. A panic ends the process.
 	TurnEnd(delivering bool)
 	// Overflow is called when the mailbox has refused a message and the process ends with ErrOverload: once, on the
 	// sender's goroutine. It must not block.
@@ -29,31 +29,32 @@ type Host interface {
 	// Close frame. It does not run at a kill. brief says that Terminate will take no time. Then the process ends on the
 	// goroutine of Start or Hand, if it is there and has no children; otherwise it leaves that goroutine after Ending.
 	Ending(reason error) (brief bool)
-	// Exited is called once, where the first function of [actor.PID.OnExit] would be, and before all of them, on any
-	// goroutine. It must not block. info is the process as it was before; a process that is killed at once may be so
-	// before Spawn has returned.
+	// Exited is called once, on any goroutine, as if it were the first function of [actor.PID.OnExit]. It must not block.
+	// info is the process as it was before. When the process is killed at once, this may be before Spawn has returned.
 	Exited(info actor.ProcessInfo, reason error)
-	// Gone is called once, when the process is dead and all who had to be told have been, on the goroutine that has
-	// ended it, which after a kill may be anybody's. It must not block. It does not run when Spawn has failed.
+	// Gone is called once, when the process is dead and its monitors and its parent have been told, on the goroutine that
+	// has ended it, which after a kill may be anybody's. It must not block. It does not run when Spawn has failed.
 	Gone()
-	// Scope is what the process has of where it came from, such as an HTTP request: values that its ctx does not have
-	// itself (nil: none), and what is in every log line about it. It is called on any goroutine and is always the same.
+	// Scope returns what the process keeps of its origin, such as an HTTP request: values in which its ctx looks for what
+	// it does not have itself (nil: none), and attributes for every log line about it. It is called on any goroutine and
+	// must always return the same.
 	Scope() (values context.Context, attrs []slog.Attr)
 }
 
 // Options are what all processes of one kind of Host have in common. They must not change.
 type Options struct {
-	// FlushesItself says that the Host sees to what its turns have buffered by itself before the goroutine of Start or Hand
-	// blocks: there TurnEnd is not called. It is called on all others.
+	// FlushesItself says that the Host flushes what its turns have buffered itself, before the goroutine of Start or Hand
+	// blocks. Then TurnEnd is not called on that goroutine, only on others.
 	FlushesItself bool
 	// AbandonAfter is how long the callback in progress may run on, on whatever goroutine, after a [Port.Fail], after an
-	// overload, or while the message of a [Port.HandLast] waits for it; when that waits for several callbacks, each has
-	// this time. When it is over the process ends, with that reason and without Terminate, and the goroutine of the callback
-	// is abandoned. An Exit shortens the time to the shutdown time. 0: the shutdown time; negative: without limit.
+	// overload, or while the message of a [Port.HandLast] waits for it. When that message waits for several callbacks, each
+	// of them has this time. When the time is over, the process ends with the reason of the Fail, the overload or the
+	// HandLast, without Terminate, and the goroutine of the callback is abandoned. An Exit shortens the time to the shutdown
+	// time. 0: the shutdown time; negative: without limit.
 	AbandonAfter time.Duration
 }
 
-// Port is the host's side of a process. It is a reference; copies are the same.
+// Port is the host's side of a process. It is a reference: copies are the same Port.
 type Port struct {
 	process process
 	pid     actor.PID
@@ -78,9 +79,9 @@ type process interface {
 	Notify(d any) bool
 }
 
-// Spawn makes a process that nothing has run of yet: messages wait until [Port.Start]. A hosted actor's Terminate runs after
-// a failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is reported by its
-// host, not logged. o is kept, not copied, so one of a Server serves all its processes; nil: the zero Options.
+// Spawn makes a process but runs nothing of it: messages wait until [Port.Start]. A hosted actor's Terminate runs after a
+// failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is not logged: its host
+// reports it. o is kept, not copied, so one Options can serve many processes; nil: the zero Options.
 func Spawn(sys *actor.System, h Host, so actor.SpawnOptions, o *Options) (Port, error) {
 	p, pid, err := sys.Inside(hook.Key{}).Spawn(h, h, (*hook.Options)(o), so)
 	if err != nil {
@@ -159,8 +160,8 @@ func (p Port) Fail(reason error) { p.process.Fail(reason) }
 // Calling tells whether what Receive handles is a Call. It is for Receive, on its goroutine.
 func (p Port) Calling() bool { return p.process.Calling() }
 
-// Decided is for a callback that stops the process and has more to do before it returns; it calls it on its own
-// goroutine. From here on the process takes no messages. The callback must return an error.
+// Decided has the process take no more messages. It is for a callback that stops the process and has more to do before it
+// returns; it must be called on the goroutine of the callback, which must then return an error.
 func (p Port) Decided() { p.process.Decided() }
 
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
@@ -168,7 +169,7 @@ func (p Port) Decided() { p.process.Decided() }
 func (p Port) Go(t interface{ Run() }) { p.process.Go(t) }
 
 // Ref is a process that was found, for whoever sends to it often. It is comparable; two of one process are ==. The zero
-// Ref is nobody. It keeps the memory of a process that is dead, so let go of it in an OnExit.
+// Ref is nobody. A Ref keeps a dead process in memory, so drop it in an OnExit.
 type Ref struct{ process process }
 
 // RefOf finds p. ok is false, and ref zero, when it is dead, nobody, or of another boot or node. It does not block.
@@ -199,15 +200,15 @@ type Deferred interface {
 	Content() any
 }
 
-// Defer is [Ref.Send] of what d is when its turn comes.
+// Defer is [Ref.Send] for a Deferred.
 func (r Ref) Defer(d Deferred) bool { return r.process != nil && r.process.Defer(d) }
 
 // Notify is [Ref.Defer] without a limit. Its caller must let at most one d wait, so that their number is bounded by
-// what the process has asked for, as with its timers. It returns false when the process is dead, and logs nothing.
+// what the process has asked for, as with its timers. It returns false as Send does, and logs nothing.
 func (r Ref) Notify(d Deferred) bool { return r.process != nil && r.process.Notify(d) }
 
-// Unhandled tells whether err is that of an actor.Call that no callback of the callee was given, because the callee was
-// gone or ended first. Nothing has been done then, and the Call can be made again without doing anything twice.
+// Unhandled tells whether err is that of an actor.Call that has reached no callback of the callee, because the callee was
+// gone or ended first. Then nothing has been done, and the Call can be made again without doing anything twice.
 func Unhandled(err error) bool {
 	_, ok := errors.AsType[hook.Unhandled](err)
 	return ok
@@ -240,9 +241,9 @@ func Outlives(ctx context.Context, p actor.PID) bool {
 	return found != nil && found.Outlives(ctx)
 }
 
-// Reopen lets processes into sys again, after System.Shutdown, for one who owns it and is served again. What was there before
-// stays dead: a PID of it is never used again. It waits until the Shutdown that runs has returned, and the error is the cause of
-// ctx's end. A System that was not shut down stays as it is.
+// Reopen lets processes into sys again after System.Shutdown. It is for the owner of sys, when that is served again.
+// Processes from before stay dead, and their PIDs are never used again. Reopen waits until no Shutdown runs and no process
+// lives; the error is the cause of ctx's end. A System that was not shut down stays as it is.
 func Reopen(ctx context.Context, sys *actor.System) error { return sys.Inside(hook.Key{}).Reopen(ctx) }
 
 // LogOf is the Log of sys, for code that runs with it and has no Logger of its own. System.Shutdown waits for it.

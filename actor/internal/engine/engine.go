@@ -64,8 +64,8 @@ type System struct {
 }
 
 // spawner is a Props with the process that it is about to make: a Props is the only thing that goes through SpawnNamed to
-// the mailbox. It stays behind as the Props of all that it has made, so a new one for each would cost more than the
-// process.
+// the mailbox. Spawners are reused: proto keeps the Props of every process, and a new one for each would cost more memory
+// than the process.
 type spawner struct {
 	props *proto.Props
 	cell  *Cell
@@ -102,8 +102,8 @@ func New(cfg Config) *System {
 // buckets is how many the registry has, each of 32 maps with a lock.
 const buckets = 16
 
-// shrink leaves so many of the registry's 1,024 buckets. All of them would be 65,000 objects for every garbage collection
-// to look at, more than a small service has altogether, and 9 MB with use.
+// shrink takes all but that many of the 1,024 buckets out of the registry. All of them would be 65,000 objects for every
+// garbage collection to look at, more than a small service has altogether, and 9 MB with use.
 func shrink(r *proto.ProcessRegistryValue) {
 	all := r.LocalPIDs.LocalPIDs
 	r.LocalPIDs.LocalPIDs = slices.Clone(all[:buckets])
@@ -118,7 +118,7 @@ func shrink(r *proto.ProcessRegistryValue) {
 	}
 }
 
-// Spawn registers p, whose part c is, under a num that must be new to this System.
+// Spawn registers p, of which c is a part, under a num that must be new to this System.
 func (s *System) Spawn(num uint64, p Process, c *Cell) error {
 	c.process = p
 	sp := s.spawners.Get().(*spawner)
@@ -148,7 +148,7 @@ func (s *System) Registered(num uint64) bool {
 // localID is the id of a process in the registry: a number, like none of proto's own.
 func localID(num uint64) string { return strconv.FormatUint(num, 10) }
 
-// shell is the proto actor of every process that is one. It has no state: the process travels in the message.
+// shell is the proto actor of every process that nobody hosts. It has no state: the message is the Cell of the process.
 type shell struct{}
 
 func (shell) Receive(ctx proto.Context) {
@@ -175,7 +175,7 @@ func (m *mailbox) PostUserMessage(msg any) { m.process.Post(proto.UnwrapEnvelope
 func (m *mailbox) UserMessageCount() int   { return m.process.Len() }
 func (m *mailbox) Start()                  {}
 
-// fromWarn passes proto's warnings and errors and drops its chatter ("actor system started").
+// fromWarn passes proto's warnings and errors on and drops the rest ("actor system started").
 type fromWarn struct{ slog.Handler }
 
 func (h fromWarn) Enabled(ctx context.Context, l slog.Level) bool {

@@ -7,17 +7,17 @@ import (
 	proto "github.com/asynkron/protoactor-go/actor"
 )
 
-// Target is a living process of package actor, as proto reaches it by its address. None of this blocks, and what returns
-// false has found it dead, or full.
+// Target is a living process of package actor, as proto reaches it by its address. No method blocks. One that returns
+// false has found the process dead, or its mailbox full.
 type Target interface {
 	Send(msg any) bool
 	// Ask sends msg as a Call. answer, which must not block, is called at most once, on any goroutine: with the reply, or with
 	// gone when the process ends without one. It is not called when Ask returns false, and when there is no reply.
 	Ask(msg any, answer func(v any, gone bool)) bool
-	// Stop and Poison have it end, after what it was sent before. Poison is a normal end.
+	// Stop and Poison end the process, after what it was sent before. Poison is a normal end.
 	Stop() bool
 	Poison() bool
-	// Watch has ended called once, when it has ended and all others have been told that had to be.
+	// Watch has ended called once, when the process has ended and its monitors have got their Down.
 	Watch(ended func()) (cancel func(), ok bool)
 }
 
@@ -27,8 +27,8 @@ func (s *System) PID(num uint64) *proto.PID { return proto.NewPID(s.address, loc
 // Proto is the ActorSystem.
 func (s *System) Proto() *proto.ActorSystem { return s.proto }
 
-// resolve is the address resolver. A proto.PID keeps the Process that it got, for ever; so this makes one for the dead,
-// too, and for what is no number, and asks anew at each use.
+// resolve is the address resolver. A proto.PID keeps for ever the Process that it got. So resolve makes one for a dead
+// process, too, and for an id that is no number; and that Process looks for the living process at each use.
 func (s *System) resolve(pid *proto.PID) (proto.Process, bool) {
 	if pid.Address != s.address {
 		return nil, false
@@ -37,11 +37,11 @@ func (s *System) resolve(pid *proto.PID) (proto.Process, bool) {
 	return &reached{s, num}, true
 }
 
-// reached is a process as proto sees it. What it cannot be given goes to proto's dead letters, which answer a Request and
-// a Watch.
+// reached is a process as proto sees it. Messages that it does not take go to proto's dead letters, which answer a Request
+// and a Watch.
 //
-// Of what proto's own actors do, this is different: Stop takes its place in the mailbox, as Exit does, and Terminated
-// comes when the process has ended altogether. As with them, Terminated overtakes the messages that wait for the watcher.
+// Two things differ from proto's own actors: Stop takes its place in the mailbox, as Exit does, and Terminated comes only
+// when the process has ended altogether. As with them, Terminated overtakes the messages that wait for the watcher.
 type reached struct {
 	system *System
 	num    uint64
@@ -93,11 +93,11 @@ func (r *reached) SendSystemMessage(pid *proto.PID, message any) {
 // Stop implements proto.Process.
 func (r *reached) Stop(pid *proto.PID) { r.SendSystemMessage(pid, &proto.Stop{}) }
 
-// watches are the Watches through reached, as many as their watchers have asked for, until they are taken back or the
+// watches are the Watches that reached has got, as many as their watchers have asked for, until they are cancelled or the
 // watched process has ended.
 type watches struct {
 	mu sync.Mutex
-	m  map[watch]func() // takes it back
+	m  map[watch]func() // cancels it
 }
 
 type watch struct {
@@ -128,7 +128,7 @@ func (s *System) watch(t Target, num uint64, pid, watcher *proto.PID) bool {
 	return ok
 }
 
-// unwatch takes a Watch back. False: there is none.
+// unwatch cancels a Watch. False: there is none.
 func (s *System) unwatch(num uint64, watcher *proto.PID) bool {
 	w := watch{num, watcher.Address, watcher.Id}
 	s.watches.mu.Lock()

@@ -20,9 +20,9 @@ func (s *Segments[T]) get() *segment[T] {
 	return new(segment[T])
 }
 
-// Queue is a FIFO. What is put into an empty one stands in the Queue itself, and what comes after it in segments. An empty
-// one holds no memory, so a burst costs nothing afterwards, and one that grows copies nothing. The zero value is empty.
-// Its owner locks it, and always gives it the same Segments.
+// Queue is a FIFO. An item that is put into an empty Queue is kept in the Queue itself, those that come after it in
+// segments. An empty Queue holds no segment, so a burst costs nothing afterwards; a Queue that grows copies nothing. The
+// zero value is empty. Its owner locks it, and always gives it the same Segments.
 type Queue[T any] struct {
 	n           uint32
 	first, last uint8 // index of the oldest item in head, and after the newest in tail

@@ -1,4 +1,4 @@
-// Package hook is the way from package host into package actor that nobody else can take.
+// Package hook lets package host call methods of package actor that nobody else can call.
 package hook
 
 import "time"
@@ -26,7 +26,7 @@ const (
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
 
-// Unhandled is Err, as the error of a Call that no callback was given; see host.Unhandled.
+// Unhandled is the error Err of a Call that has reached no callback; see host.Unhandled.
 type Unhandled struct{ Err error }
 
 func (e Unhandled) Error() string { return e.Err.Error() }

@@ -1,4 +1,4 @@
-// Package pool runs many short tasks on few goroutines, of which any may block for as long as it likes.
+// Package pool runs many short tasks on few goroutines. Any task may block for as long as it likes.
 package pool
 
 import (
@@ -13,38 +13,39 @@ import (
 // Task is what a Pool runs. Run may block, panic or leave its goroutine as any function may; a panic is not recovered.
 type Task interface{ Run() }
 
-// Pool runs tasks in the order they came, as many at once as block and as there are processors. The zero value works.
+// Pool begins tasks in the order in which they came. As many run at once as there are processors, besides those that
+// block. The zero value works.
 //
-// Nothing measures whether a task blocks; the scheduler of Go knows. While tasks wait, one worker, the scout, is on its
-// way to them: started or woken, but perhaps not running yet. Before a worker runs a task while others wait behind it, it
-// appoints the next scout. So when its task blocks, the scout gets the processor and takes the next one, at once;
-// and when it does not, the worker comes back and takes the next one itself, while the scout has not moved. A thousand
-// tasks that do not block cost the start of one goroutine for each processor, and a thousand that do, one for each of
-// them. There are never more workers than tasks that have begun and not ended, the scout, and those at rest.
+// The Pool does not measure whether a task blocks; it uses that Go's scheduler knows. While tasks wait, one worker, the
+// scout, is on its way to them: started or woken, but perhaps not running yet. Before a worker runs a task while others
+// wait, it sends the next scout. If its task blocks, the scout gets the processor and takes the next task at once. If not,
+// the worker comes back and takes the next task itself, before the scout has run. So a thousand tasks that do not block
+// cost the start of one goroutine for each processor, and a thousand that block cost one for each task. There are never
+// more workers than tasks that have begun and not ended, and the scout, and the idle workers.
 //
-// Workers without a task rest, at most 16 for each processor: a new goroutine has a small stack, and to let it grow
-// costs three times what it takes to wake an old one. They go when they were not needed for 100 to 200 ms, or at Close.
-// In a bubble of testing/synctest, Close the Pool before the bubble's first goroutine returns.
+// Workers without a task are kept idle, at most 16 for each processor: a new goroutine has a small stack, and to let it
+// grow costs three times what it takes to wake an old one. They end when they were not needed for 100 to 200 ms, or at
+// Close. In a bubble of testing/synctest, Close the Pool before the bubble's first goroutine returns.
 type Pool struct {
 	mu     sync.Mutex
 	tasks  fifo.Queue[Task]
 	scout  bool // a worker is on its way and has not looked at tasks yet; always so while tasks wait
 	closed bool
-	idle   []*worker // the one that rests longest first
-	max    int       // of idle; set with the first
-	low    int       // the least that idle has had since sweep ran: so many were not needed
+	idle   []*worker // the one that has been idle longest first
+	max    int       // how many may be idle; set with the first
+	low    int       // the least number of idle workers since sweep ran: so many were not needed
 	sweeps *time.Timer
-	timed  bool // sweep will run; always so while workers rest
+	timed  bool // sweep will run; always so while workers are idle
 }
 
-// restPerProcessor is how many workers rest at most for each processor: a storm of short connections needs that many.
-const restPerProcessor = 16
+// idlePerProcessor is how many workers may be idle for each processor: many short connections at once need that many.
+const idlePerProcessor = 16
 
 const period = 100 * time.Millisecond // of sweep
 
 type worker struct {
 	pool *Pool
-	wake chan bool // cap 1; true: be the scout, false: go
+	wake chan bool // cap 1; true: be the scout, false: end
 }
 
 var segments fifo.Segments[Task]
@@ -60,7 +61,7 @@ func (p *Pool) Go(t Task) {
 	p.sendScoutAndUnlock()
 }
 
-// Close ends the workers that rest, and lets none rest from now on, or until Open. Tasks are run as before.
+// Close ends the idle workers, and keeps none from now on, until Open. Tasks are run as before.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	idle := p.idle
@@ -74,15 +75,15 @@ func (p *Pool) Close() {
 	}
 }
 
-// Open lets workers rest again, after Close.
+// Open keeps idle workers again, after Close.
 func (p *Pool) Open() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = false
 }
 
-// sendScoutAndUnlock appoints the next scout; it unlocks p.mu. The warmest worker is woken, so that the others keep
-// their rest.
+// sendScoutAndUnlock starts or wakes the next scout; it unlocks p.mu. It wakes the worker that became idle last, so that
+// those which are not needed stay idle, and sweep ends them.
 func (p *Pool) sendScoutAndUnlock() {
 	p.scout = true
 	n := len(p.idle) - 1
@@ -99,10 +100,10 @@ func (p *Pool) sendScoutAndUnlock() {
 	w.wake <- true
 }
 
-// rest puts w to those that rest, if it may; p.mu is held.
-func (p *Pool) rest(w *worker) bool {
+// keepIdle adds w to the idle workers, if there may be one more; p.mu is held.
+func (p *Pool) keepIdle(w *worker) bool {
 	if p.max == 0 {
-		p.max = restPerProcessor * runtime.GOMAXPROCS(0)
+		p.max = idlePerProcessor * runtime.GOMAXPROCS(0)
 	}
 	if p.closed || len(p.idle) >= p.max {
 		return false
@@ -122,12 +123,12 @@ func (p *Pool) rest(w *worker) bool {
 	return true
 }
 
-// sweep ends the workers that have rested since it ran last.
+// sweep ends the workers that have been idle since it ran last.
 func (p *Pool) sweep() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, w := range p.idle[:p.low] {
-		w.wake <- false // cap 1, and empty while it rests
+		w.wake <- false // does not block: it is empty while its worker is idle
 	}
 	p.idle = slices.Delete(p.idle, 0, p.low)
 	p.low = len(p.idle)
@@ -136,8 +137,8 @@ func (p *Pool) sweep() {
 	}
 }
 
-// work begins as the scout. A task that ends its goroutine takes nothing along: the worker that runs it is neither the
-// scout nor at rest.
+// work begins as the scout. A task may end its goroutine: the worker that runs it is neither the scout nor idle, so
+// nothing has to be put right.
 func (w *worker) work() {
 	scout := true
 	for {
@@ -150,7 +151,7 @@ func (w *worker) work() {
 	}
 }
 
-// next takes a task, or rests until there is one; nil: the worker must go. It sends the next scout when more wait.
+// next takes a task, or waits idle until there is one; nil: the worker must end. It sends the next scout when more wait.
 func (w *worker) next(scout bool) Task {
 	p := w.pool
 	for {
@@ -167,9 +168,9 @@ func (w *worker) next(scout bool) Task {
 			}
 			return t
 		}
-		rests := p.rest(w)
+		kept := p.keepIdle(w)
 		p.mu.Unlock()
-		if !rests {
+		if !kept {
 			return nil
 		}
 		if scout = <-w.wake; !scout {

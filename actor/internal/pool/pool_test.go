@@ -112,7 +112,7 @@ func TestPool_goroutinesFollowWhatBlocks(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if n := workers(); n > restPerProcessor*runtime.GOMAXPROCS(0) {
+		if n := workers(); n > idlePerProcessor*runtime.GOMAXPROCS(0) {
 			t.Errorf("%d workers for nothing", n)
 		}
 		time.Sleep(2 * time.Second)

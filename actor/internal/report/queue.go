@@ -27,8 +27,8 @@ const (
 // Queue runs the user's functions in order, one at a time, on a goroutine of its own. Its owner calls Wait at its end.
 // All methods may be called from any goroutine, and all but Wait wait for nothing but a short lock.
 type Queue struct {
-	lost     func(n int)               // reports that n reports were dropped
-	panicked func(v any, stack []byte) // reports a panic in a report
+	lost     func(n int)               // says that n reports were dropped
+	panicked func(v any, stack []byte) // says that a report has panicked
 	refusing func()                    // optional; called when the first report is dropped
 
 	mu      sync.Mutex
@@ -36,10 +36,10 @@ type Queue struct {
 	room    int       // how many may wait
 	running bool      // the goroutine exists
 	began   time.Time // the report that runs, or the wait for the goroutine's first
-	dropped int       // and not reported yet
-	mute    bool      // reporting the loss has failed, so it waits for the next Do
-	put     uint64    // counts what came in
-	done    uint64    // and what is done
+	dropped int       // reports whose loss has not been told yet
+	mute    bool      // telling the loss has failed, so it waits for the next Do
+	put     uint64    // how many have come in
+	done    uint64    // how many of them are done
 	waiters []waiter
 }
 
@@ -72,7 +72,7 @@ func (q *Queue) Do(f func()) {
 	}
 	defer q.mu.Unlock()
 	if q.dropped > 0 {
-		q.push(q.confession())
+		q.push(q.lossReport())
 	}
 	q.push(f)
 }
@@ -90,8 +90,8 @@ func (q *Queue) push(f func()) {
 // stuck tells whether the report that runs has taken too long; q.mu is held.
 func (q *Queue) stuck() bool { return q.running && time.Since(q.began) >= patience }
 
-// confession is the report about what was dropped; q.mu is held.
-func (q *Queue) confession() func() {
+// lossReport is the report about what was dropped; q.mu is held.
+func (q *Queue) lossReport() func() {
 	n := q.dropped
 	q.dropped = 0
 	return func() {
@@ -111,7 +111,7 @@ func (q *Queue) confession() func() {
 	}
 }
 
-// drop counts a report that was accepted and has not got through.
+// drop counts a report that was accepted but did not reach the user's code.
 func (q *Queue) drop() {
 	q.mu.Lock()
 	q.dropped++
@@ -134,12 +134,12 @@ func (q *Queue) next() func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
-		q.waiting = nil // it would keep the memory of its peak
+		q.waiting = nil // gives the memory of its peak back
 		if q.dropped == 0 || q.mute {
 			q.running = false
 			return nil
 		}
-		q.push(q.confession())
+		q.push(q.lossReport())
 	}
 	f := q.waiting[0]
 	q.waiting[0] = nil
@@ -148,7 +148,7 @@ func (q *Queue) next() func() {
 	return f
 }
 
-// call runs f and survives it. When f ends the goroutine, another one goes on.
+// call runs f, which may panic. When f ends the goroutine, another one goes on.
 func (q *Queue) call(f func()) {
 	returned := false
 	defer func() {
