@@ -18,7 +18,7 @@ type terminates struct{ actor.Actor }
 
 func (terminates) Terminate(context.Context, error) { time.Sleep(time.Second) }
 
-func newQuietSystem(t *testing.T) *actor.System {
+func newQuietSystem(t testing.TB) *actor.System {
 	t.Helper()
 	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
