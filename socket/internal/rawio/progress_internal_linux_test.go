@@ -35,7 +35,7 @@ func TestWrite_overTLSDeadlineFollowsProgress(t *testing.T) {
 	}
 	near.(*net.TCPConn).SetReadBuffer(32 << 10)
 	accepted.(*net.TCPConn).SetWriteBuffer(2 << 20) // the kernel doubles it
-	far := &watched{accepted.(*net.TCPConn), make(chan time.Time, 10_000)}
+	far := &watched{TCPConn: accepted.(*net.TCPConn), set: make(chan time.Time, 10_000)}
 	client := tls.Client(near, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a certificate of the test's
 	secure := tls.Server(far, server.TLS)
 	shaken := make(chan error, 1)

@@ -14,10 +14,12 @@ import (
 // watched is a TCP connection that tells of the write deadlines which are set.
 type watched struct {
 	*net.TCPConn
-	set chan time.Time
+	set  chan time.Time
+	last time.Time
 }
 
 func (w *watched) SetWriteDeadline(t time.Time) error {
+	w.last = t
 	if !t.IsZero() {
 		w.set <- t
 	}
@@ -42,7 +44,7 @@ func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched
 		t.Fatal(err)
 	}
 	near = client.(*net.TCPConn)
-	far = &watched{server.(*net.TCPConn), make(chan time.Time, 1000)}
+	far = &watched{TCPConn: server.(*net.TCPConn), set: make(chan time.Time, 1000)}
 	near.SetReadBuffer(32 << 10)
 	far.SetWriteBuffer(32 << 10)
 	c = new(Conn)
@@ -99,6 +101,9 @@ func TestWrite_deadlineFollowsProgress(t *testing.T) {
 			}
 			io.Copy(io.Discard, near)
 			all.Wait()
+			if !far.last.IsZero() {
+				t.Errorf("after the write there is still a deadline, %v", far.last)
+			}
 		})
 	}
 }
@@ -123,5 +128,26 @@ func TestWrite_lastTry(t *testing.T) {
 	}
 	if w.wait() || w.err != os.ErrDeadlineExceeded { //nolint:errorlint // itself
 		t.Errorf("the last try took nothing: error %v, want the deadline's", w.err)
+	}
+}
+
+// TestWrite_deadlineOfLimitWrites: it bounds also a write that begins to block after it was set.
+func TestWrite_deadlineOfLimitWrites(t *testing.T) {
+	near, far, c := watch(t, time.Hour)
+	limit := time.Now().Add(time.Minute)
+	c.LimitWrites(limit)
+	if at := far.next(t); !at.Equal(limit) {
+		t.Errorf("LimitWrites(%v) sets the deadline %v", limit, at)
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() { new(Writer).Write(c, make([]byte, 4<<20), nil) }) //nolint:errcheck,gosec // its peer goes
+	if at := far.next(t); !at.Equal(limit) {
+		t.Errorf("a write that blocks has the deadline %v, want %v, that of LimitWrites", at, limit)
+	}
+	near.SetLinger(0)
+	near.Close()
+	writing.Wait()
+	if !far.last.Equal(limit) {
+		t.Errorf("after the write the deadline is %v, want %v, that of LimitWrites", far.last, limit)
 	}
 }

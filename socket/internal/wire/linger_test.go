@@ -13,6 +13,23 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
+// TestLinger_waits: also when Next would not have.
+func TestLinger_waits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, c := connect(t, wire.Options{}, false)
+		c.SetPatient(false)
+		c.Interrupt(errIdle)
+		if _, err := c.Next(); err != errIdle {
+			t.Fatalf("Next: %v, want what interrupted it", err)
+		}
+		done := blocked(func() error { return c.Linger(time.Time{}, 0) })
+		client.WriteBytes(closeFrame(1000, ""))
+		if err := <-done; err != nil {
+			t.Errorf("Linger, while the peer's Close comes: %v", err)
+		}
+	})
+}
+
 // TestLinger starts where Next stopped, in the middle of anything.
 func TestLinger(t *testing.T) {
 	bye := closeFrame(1001, "bye")

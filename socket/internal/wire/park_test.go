@@ -61,6 +61,54 @@ func TestSuspend(t *testing.T) {
 	})
 }
 
+// TestSuspend_goesOn: after a suspension, a Next that waits can be suspended again, interrupted and discarded.
+func TestSuspend_goesOn(t *testing.T) {
+	for name, end := range map[string]struct {
+		call func(*wire.Conn)
+		want error
+	}{
+		"Suspend":   {func(c *wire.Conn) { c.Suspend() }, wire.ErrSuspended},
+		"Interrupt": {func(c *wire.Conn) { c.Interrupt(errIdle) }, errIdle},
+		"Discard":   {func(c *wire.Conn) { c.Discard() }, wire.ErrStopped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				suspended := func() *wire.Conn {
+					_, c := connect(t, wire.Options{}, false)
+					done := blocked(next(c))
+					c.Suspend()
+					if err := <-done; err != wire.ErrSuspended {
+						t.Fatalf("Next: %v, want ErrSuspended", err)
+					}
+					return c
+				}
+				c := suspended()
+				done := blocked(next(c))
+				end.call(c)
+				select {
+				case err := <-done:
+					if err != end.want {
+						t.Errorf("a Next that waits after a suspension: %v, want %v", err, end.want)
+					}
+				case <-time.After(time.Hour):
+					t.Errorf("a Next that waits after a suspension is not woken by %s", name)
+				}
+				if end.want == wire.ErrSuspended {
+					return
+				}
+				c = suspended()
+				end.call(c)
+				if _, err := c.Next(); err != end.want {
+					t.Errorf("the Next after a suspension: %v, want %v", err, end.want)
+				}
+				if a := c.Activity(); !a.WaitingSince.IsZero() {
+					t.Errorf("waits since %v after the end", a.WaitingSince)
+				}
+			})
+		})
+	}
+}
+
 func TestSuspend_onlyBetweenMessages(t *testing.T) {
 	long := frame(fin, opText, str(100_000))
 	for name, f := range map[string]struct {

@@ -63,7 +63,6 @@ func (r *reader) Next() (m websock.Message, err error) {
 	if h.Opcode == frame.Text && !opts.SkipUTF8Check && !utf8.Valid(data) {
 		return m, r.failed(errNotUTF8())
 	}
-	r.opened(0)
 	if s.discard.Load() {
 		return m, r.failed(ErrStopped)
 	}

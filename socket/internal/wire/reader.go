@@ -61,15 +61,10 @@ func (r *reader) more(p []byte) (n int, err error) {
 	if err := s.stopped(); err != nil {
 		return 0, err
 	}
-	if r.beforeWait() {
-		if err := s.stopped(); err != nil { // by what the hook did
-			return 0, err
-		}
-	}
+	r.beforeWait()
 	state := parkBusy
 	if !r.open && len(s.data) == 0 {
 		state = parkOpen
-		r.opened(0)
 	} else if r.openedAt.Load() == 0 {
 		// Its first byte came with the last read, and with messages before it,
 		// whose handling is not the peer's time.
@@ -88,13 +83,11 @@ func (r *reader) more(p []byte) (n int, err error) {
 	return n, err
 }
 
-// beforeWait has written what waits for a Flush, if anything does.
-func (r *reader) beforeWait() bool {
-	if !r.source.t.pending.Load() || r.hooks == nil {
-		return false
+// beforeWait has written what waits for a Flush.
+func (r *reader) beforeWait() {
+	if r.source.t.pending.Load() && r.hooks != nil {
+		r.hooks.BeforeWait()
 	}
-	r.hooks.BeforeWait()
-	return true
 }
 
 // opened sets since when something is not complete; 0: nothing is.

@@ -98,7 +98,19 @@ func TestDiscard(t *testing.T) {
 		}
 		c.Discard()
 		if m, err := c.Next(); err != wire.ErrStopped {
-			t.Errorf("a message that was read before: %v, %v, want ErrStopped", m, err)
+			t.Errorf("a ping that was read before: %v, %v, want ErrStopped", m, err)
+		}
+
+		for name, rest := range map[string][]byte{"in one frame": frame(fin, opText, "two"), "in two": join(frame(0, opText, "tw"), frame(fin, opCont, "o"))} {
+			client, c = connect(t, wire.Options{MaxMessageSize: mb}, false)
+			client.WriteBytes(join(frame(fin, opText, "one"), rest))
+			if _, err := c.Next(); err != nil {
+				t.Fatal(err)
+			}
+			c.Discard()
+			if m, err := c.Next(); err != wire.ErrStopped {
+				t.Errorf("a message %s that was read before: %v, %v, want ErrStopped", name, m, err)
+			}
 		}
 	})
 }
