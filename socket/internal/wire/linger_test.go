@@ -3,6 +3,7 @@ package wire_test
 import (
 	"bytes"
 	"errors"
+	"net"
 	"os"
 	"testing"
 	"testing/synctest"
@@ -159,4 +160,30 @@ func TestLinger_deadline(t *testing.T) {
 			t.Errorf("Next behind Linger: %v, want ErrStopped", err)
 		}
 	})
+}
+
+// reads notes how much each Read can take, and cannot be waited for without reading, as TLS.
+type reads struct {
+	net.Conn
+	sizes []int
+}
+
+func (r *reads) Read(p []byte) (int, error) {
+	r.sizes = append(r.sizes, len(p))
+	return r.Conn.Read(p)
+}
+
+// Connections that wait for their peers' Close frames may be many, as when a server drains: while nothing has come, they
+// hold no read buffer.
+func TestLinger_waitsWithoutABuffer(t *testing.T) {
+	near, far := pipe.New(4 << 20)
+	transport := &reads{Conn: far}
+	client, c := over(t, near, transport, wire.Options{MaxMessageSize: mb}, false)
+	client.WriteBytes(join(frame(fin, opText, "hello"), closeFrame(1000, "")))
+	if err := c.Linger(time.Time{}, 0); err != nil {
+		t.Fatalf("Linger: %v", err)
+	}
+	if transport.sizes[0] > 64 {
+		t.Errorf("Linger waits with a buffer of %d bytes, want 64 at most", transport.sizes[0])
+	}
 }

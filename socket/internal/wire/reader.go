@@ -55,8 +55,8 @@ func (r *reader) end(err error) {
 // more waits for bytes, unless reading is to end. They are added to source.data, or read straight into p if there is one.
 func (r *reader) more(p []byte) (n int, err error) {
 	s := &r.source
-	if s.lingers {
-		return 0, s.receive(parkBusy, true)
+	if s.lingers { // after the last frame anything may come
+		return 0, s.receive(parkBusy, r.rest > 0 || r.closed || r.broken)
 	}
 	if err := s.stopped(); err != nil {
 		return 0, err
