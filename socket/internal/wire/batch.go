@@ -102,8 +102,8 @@ func (b *batch) close(d websock.CloseDetail) {
 	b.last = &d
 }
 
-// segments returns what is to be written, in order, if it is more than buf. It is valid until release,
-// and may be consumed.
+// segments returns what is to be written, in order, if it is more than buf. It is
+// valid until release, and may be used up.
 func (b *batch) segments() [][]byte {
 	if len(b.large) == 0 {
 		return nil

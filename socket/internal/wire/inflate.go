@@ -186,8 +186,8 @@ func (f *inflater) failure(err error) error {
 	return e
 }
 
-// growInflated makes place for more after data, up to one byte more than most,
-// which a message may have.
+// growInflated makes room for more after data, up to one byte more than most, the
+// size of the largest message; negative: there is none.
 func growInflated(data []byte, most int64) []byte {
 	if len(data) < cap(data) {
 		return data

@@ -95,10 +95,10 @@ func (r *reader) readPayload(data []byte) ([]byte, error) {
 }
 
 // grow returns data with n more bytes. The capacity follows what has arrived,
-// at most fourfold, and not what a header declares; for wholeSize it takes 4 KiB
-// that have arrived. What it
-// has grown through is reused, and so it may be pooled; what is certain to be
-// large enough need not be, if it is to be given away.
+// at most fourfold, and not what a header declares; a whole message of up to
+// wholeSize is trusted when directSize of it has arrived. A buffer that data
+// outgrows is used again, so it comes from a pool; the last one, which is certain
+// to be large enough and is given away, need not.
 func (r *reader) grow(data []byte, n int) []byte {
 	need := len(data) + n
 	if need <= cap(data) {

@@ -66,8 +66,8 @@ func (r *reader) more(p []byte) (n int, err error) {
 	if !r.open && len(s.data) == 0 {
 		state = parkOpen
 	} else if r.openedAt.Load() == 0 {
-		// Its first byte came with the last read, and with messages before it,
-		// whose handling is not the peer's time.
+		// The first byte of what is not complete came with the last read, after
+		// messages whose handling is not the peer's time. So it counts from now.
 		r.openedAt.Store(s.t.Now())
 	}
 	if p != nil {

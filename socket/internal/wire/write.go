@@ -15,15 +15,15 @@ import (
 // ErrCloseSent is what writing returns after a Close frame.
 var ErrCloseSent = errors.New("wire: the Close frame was the last")
 
-// writer is the direction to the peer, the one gate to the network. Frames are encoded into a batch
-// under mu and written outside it, one batch at a time, so appends go on while a
-// write blocks.
+// writer is the direction to the peer, the one gate to the network. Frames are
+// encoded into a batch under mu and written outside it, one batch at a time, so
+// appends go on while a write blocks.
 type writer struct {
 	t     *transport
 	wrote int64 // when a write was completed last
 
 	mu      sync.Mutex // guards all but t
-	writing bool       // a batch is written, or the stream is half closed
+	writing bool       // a batch is being written, or the stream is being half closed
 	failed  bool       // err is that of a write
 	shut    bool       // err is set
 	batch   *batch     // what waits; nil: nothing
