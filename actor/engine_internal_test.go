@@ -46,6 +46,9 @@ func (r *reachable) Receive(ctx context.Context, msg any) error {
 			Reply(ctx, "answer")
 		} else if m == "refuse" {
 			Reply(ctx, errors.New("refused"))
+		} else if m == "late" {
+			from, _ := Caller(ctx)
+			time.AfterFunc(2*time.Second, func() { from.Reply("too late") })
 		}
 	}
 	r.note(msg)
@@ -117,7 +120,11 @@ func TestEngine_messages(t *testing.T) {
 		if v, err := root.RequestFuture(addr, "no reply", time.Second).Result(); v != nil || !errors.Is(err, proto.ErrTimeout) {
 			t.Errorf("Request of a callback that does not reply: %v, %v; want ErrTimeout, as of proto's own actors", v, err)
 		}
-		if want := []any{"sent", "nobody waits", "in an envelope", "ask", "refuse", "no reply"}; !slices.Equal(r.all(), want) {
+		if v, err := root.RequestFuture(addr, "late", time.Second).Result(); v != nil || !errors.Is(err, proto.ErrTimeout) {
+			t.Errorf("Request of a callback that replies too late: %v, %v; want ErrTimeout", v, err)
+		}
+		time.Sleep(time.Second) // it comes, and there is nobody; see quietSystem
+		if want := []any{"sent", "nobody waits", "in an envelope", "ask", "refuse", "no reply", "late"}; !slices.Equal(r.all(), want) {
 			t.Errorf("received %v, want %v", r.all(), want)
 		}
 
@@ -201,7 +208,12 @@ func TestEngine_Watch(t *testing.T) {
 		root.Send(loser, addr)
 		synctest.Wait()
 		root.Send(loser, &proto.Unwatch{Watcher: addr})
+		gone := root.Spawn(proto.PropsFromProducer(func() proto.Actor { return other }))
+		root.Send(gone, addr)
 		synctest.Wait()
+		if err := root.StopFuture(gone).Wait(); err != nil {
+			t.Error(err)
+		}
 		if n := len(w.terminated); n != 0 {
 			t.Fatalf("%d Terminated of a process that lives", n)
 		}

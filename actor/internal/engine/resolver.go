@@ -61,7 +61,9 @@ func (r *reached) SendUserMessage(pid *proto.PID, message any) {
 				if gone {
 					v = &proto.DeadLetterResponse{} // as proto's own answer for the dead
 				}
-				r.system.proto.Root.Send(sender, v)
+				if to, ok := r.system.proto.ProcessRegistry.Get(sender); ok { // else nobody waits any more
+					to.SendUserMessage(sender, v)
+				}
 			})
 		}
 	}
@@ -115,8 +117,9 @@ func (s *System) watch(t Target, num uint64, pid, watcher *proto.PID) bool {
 	}
 	cancel, ok := t.Watch(func() {
 		if s.unwatch(num, watcher) {
-			p, _ := s.proto.ProcessRegistry.Get(watcher)
-			p.SendSystemMessage(watcher, &proto.Terminated{Who: pid, Why: proto.TerminatedReason_Stopped})
+			if to, ok := s.proto.ProcessRegistry.Get(watcher); ok { // else it has ended too
+				to.SendSystemMessage(watcher, &proto.Terminated{Who: pid, Why: proto.TerminatedReason_Stopped})
+			}
 		}
 	})
 	if ok {
