@@ -16,8 +16,8 @@ import (
 // Closed is how a socket ended.
 type Closed struct {
 	ConnInfo
-	// Reason is the exit reason as Terminate got it. Monitors got the same, but for an Exit with a Close frame that cannot
-	// be sent: that is a *websock.ResultError here, and what was given to Exit there.
+	// Reason is the exit reason as Terminate got it. Monitors got the same, with one exception: after an Exit with a Close
+	// frame that cannot be sent it is a *websock.ResultError here, and monitors got what was given to Exit.
 	Reason error
 	// Sent and Received are the Close frames; nil: none. An empty one has the code 1005.
 	Sent, Received *websock.CloseDetail
@@ -26,8 +26,8 @@ type Closed struct {
 	Dropped uint64
 }
 
-// closed is the last that happens to a socket: TCP is closed and the process is dead. The only code of the user's that it
-// runs are the methods of the exit reason. They may end this goroutine, so the rest is deferred.
+// closed is the last thing that happens to a socket: TCP is closed and the process is dead. The only code of the user's that
+// it runs is that of the methods of the exit reason. They may end this goroutine, so what must happen is deferred.
 func (s *Server) closed(c *conn.Conn) {
 	defer s.release()
 	s.remove(c)
@@ -73,7 +73,7 @@ func (s *Server) logClosed(cl Closed, lost bool, scope []slog.Attr) {
 	s.cfg.Logger.LogAttrs(context.Background(), level, "socket closed", append(attrs, scope...)...)
 }
 
-// level is that of the line in the log. lost says that the exit reason is the loss of this socket's own transport.
+// level is the level of the line in the log. lost says that the exit reason is the loss of this socket's own transport.
 func (cl *Closed) level(lost bool) slog.Level {
 	switch {
 	case exit.KindOf(cl.Reason) == exit.Abnormal:
@@ -93,7 +93,7 @@ func appendClose(attrs []slog.Attr, key string, d *websock.CloseDetail) []slog.A
 	return append(attrs, slog.Int(key, int(d.Code)))
 }
 
-// callOnClose has f called when it is its turn.
+// callOnClose has f called, after the calls for sockets that have ended before.
 func (s *Server) callOnClose(f func(Closed), cl Closed, scope []slog.Attr) {
 	log := s.cfg.Logger
 	s.closes.Do(func() {

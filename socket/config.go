@@ -22,8 +22,8 @@ type Config struct {
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System
 
-	// Subprotocols are those that this server speaks, the preferred one first. The first of them that the client
-	// offers, in exactly this spelling, is negotiated. If it offers none of them, the socket has no subprotocol.
+	// Subprotocols are those that this server speaks, the preferred one first. The first of them that the client offers,
+	// in exactly this spelling, is chosen. If it offers none of them, the socket has no subprotocol.
 	Subprotocols []string
 
 	// OriginPatterns are the origins that may connect besides the request's own host and port:
@@ -35,46 +35,46 @@ type Config struct {
 	OriginPatterns []string
 
 	// MaxMessageSize is the limit for one message from the peer, in bytes after inflation. 0: 10 MB (10,000,000); negative:
-	// none. A larger one ends the socket with 1009, from its header if that says so.
+	// none. A larger one ends the socket with 1009, as soon as a header says that it is larger.
 	MaxMessageSize int64
 
 	// MaxSockets is how many sockets there may be at a time; beyond it upgrades get 503. 0: no limit. New logs a
-	// warning when it is not below the limit of descriptors at that time.
+	// warning when it is not below the number of descriptors that the process may open.
 	MaxSockets int
 
-	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte
-	// from the peer counts as life, our own writes and messages of other processes do not; the time counts only while
-	// the socket is read, and not while a ping still waits to be written to a slow peer. 0: 60 s.
+	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from
+	// the peer ends the silence; our own writes and messages of other processes do not. The time counts only while the
+	// socket is read, and not while a ping still waits to be written to a slow peer. 0: 60 s.
 	IdleTimeout time.Duration
 
 	// IdleClose is the Close frame for IdleTimeout and MessageTimeout. Zero: 1002, as Bandit sends it.
 	IdleClose websock.CloseDetail
 
-	// PingInterval is how long the peer may be silent before it is pinged, and pinged again. Its pongs give the RTT in
-	// Info and do not reach HandleControl. It must leave time for a pong within IdleTimeout, and be less than the idle
-	// time of every proxy in between. 0: 25 s, at most half of IdleTimeout; negative: off, for clients with heartbeats
-	// of their own.
+	// PingInterval is how long the peer may be silent before it is pinged, and then pinged again. The pongs for these
+	// pings give the RTT in Info and do not reach HandleControl. It must leave time for a pong within IdleTimeout, and be
+	// less than the idle time of every proxy in between. 0: 25 s, at most half of IdleTimeout; negative: off, for clients
+	// with heartbeats of their own.
 	PingInterval time.Duration
 
 	// MessageTimeout is how long one message may take from its first byte to its last. Exceeding it ends the socket as
 	// IdleTimeout does. 0: 60 s.
 	MessageTimeout time.Duration
 
-	// WriteTimeout is how long a write to the peer may wait without progress. The time starts anew whenever the kernel
+	// WriteTimeout is how long a write to the peer may wait without progress. The time starts again whenever the kernel
 	// has taken bytes, so a slow peer gets everything, however long it takes. A peer that takes nothing is cut off: the
-	// socket ends without a Close frame, which could not be written either. With TLS it is the time for 64 KiB on Linux,
-	// and elsewhere for as much as the system reports, such as a third of its send buffer; where a net.Conn wraps TCP
-	// without TLS, it is the time for 16 KiB at most. 0: 10 s.
+	// socket ends without a Close frame, which could not be written either. With TLS, progress is seen in steps: on
+	// Linux each 64 KiB must be taken within WriteTimeout, elsewhere as much as the system reports at once, such as a
+	// third of its send buffer. Where a net.Conn wraps TCP without TLS, the step is 16 KiB at most. 0: 10 s.
 	WriteTimeout time.Duration
 
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all
-	// that we have sent, and starts anew whenever it has taken some of it: so a slow peer gets the last message, unless
+	// that we have sent, and starts again whenever it has taken some of it: so a slow peer gets the last message, unless
 	// it takes nothing for CloseTimeout. What the peer sends meanwhile is read and dropped. Only a kill, the end of
-	// Shutdown's ctx and Drain.Timeout end the wait sooner. (What the peer's kernel has taken is known on Linux, and
-	// over the memory of sockettest; elsewhere, and below a wrapper without NetConn and SyscallConn, CloseTimeout
-	// begins with our Close.) It is also how long a slow peer has to take what waits for it when the mailbox is over
-	// its limit, even while a callback runs. 0: 5 s; negative: TCP is closed right after our Close, and a peer that is
-	// still sending may lose what it has not read yet.
+	// Shutdown's ctx and Drain.Timeout end the wait sooner. (What the peer's kernel has taken is known on Linux, and in
+	// sockettest. Elsewhere, and when the net.Conn is a wrapper without NetConn and SyscallConn, CloseTimeout begins
+	// with our Close.) When the mailbox is over its limit, a slow peer has as long to take what waits for it, even while
+	// a callback runs. 0: 5 s; negative: TCP is closed right after our Close, and a peer that is still sending may lose
+	// what it has not read yet.
 	CloseTimeout time.Duration
 
 	// ShutdownTimeout is the shutdown time of the process: for the callback in progress, the Close frame, the children
@@ -107,9 +107,9 @@ type Config struct {
 	// stays as it is. 0: 15 s; negative: never.
 	HibernateAfter time.Duration
 
-	// ReuseBuffers makes the Data of a message the handler's only until HandleIn returns: then it is read into again. What
-	// HandleIn pushes is safe. What it keeps, sends to other processes or gives to websock.Prepare it must copy. It saves
-	// an allocation for each message, which counts for those of many KiB.
+	// ReuseBuffers lets the memory of a message be used again when HandleIn has returned: its Data belongs to the handler
+	// only until then. What HandleIn pushes is safe. It must copy what it keeps, sends to other processes or gives to
+	// websock.Prepare. This saves an allocation for each message, which matters for messages of many KiB.
 	ReuseBuffers bool
 
 	// SkipUTF8Check lets text messages of the peer through unchecked. Close reasons, and what handlers push, are
@@ -121,9 +121,9 @@ type Config struct {
 
 	// Context gives the callbacks of a socket values of its request: a trace id, a logger, a tenant. What ctx.Value
 	// does not find in the ctx of a callback, it looks for in this context. Its end and its deadline mean nothing to
-	// the socket. It is kept for the socket's life, with all that it refers to: return one that has only what you need,
-	// such as context.WithValue(context.Background(), key, value). r.Context() works, but keeps what all middleware has
-	// put there.
+	// the socket. It is kept as long as the socket lives, with all that it refers to: return one that has only what you
+	// need, such as context.WithValue(context.Background(), key, value). r.Context() works, but keeps everything that
+	// middleware has put there.
 	//
 	// It is called once for each socket, on the HTTP goroutine, after newHandler and before the handshake. A panic in
 	// it is one in the HTTP handler: there is no socket then. It may return nil. nil: nothing of the request is kept.
@@ -134,11 +134,11 @@ type Config struct {
 	LogAttrs func(r *http.Request) []slog.Attr
 
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
-	// time, in the order of the ends, on a goroutine of its own that exists while there are calls. It should not take
-	// long. Only Shutdown, Drain and Serve wait for it, at their end: while no call takes longer than 300 ms, and for
-	// 5 s at most; for 300 ms at most when their own time is over. Calls that it does not take in time are dropped, and
-	// the log says how many: as many as twice the sockets there have been may wait, or 1,024 while one call has taken
-	// longer than 300 ms. A panic in it is logged.
+	// time, in the order in which the sockets have ended, on a goroutine that exists only while there are calls. It
+	// should not take long. Only Shutdown, Drain and Serve wait for it, at their end: for 5 s at most, only while no call
+	// takes longer than 300 ms, and for 300 ms at most when their own time is over. When too many calls wait, more are
+	// dropped, and the log says how many: at least 65,536 may wait, and as many as there have been sockets at a time; but
+	// only 1,024 while one call has been taking longer than 300 ms. A panic in it is logged.
 	OnClose func(Closed)
 
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
@@ -159,9 +159,9 @@ type Compression struct {
 	Threshold int
 	// Level is the deflate level, 1 (fast) to 9 (small). 0: 1.
 	Level int
-	// MaxRatio is how many times its size on the wire a message of the peer may inflate to; it is checked once the
-	// message is larger than 1 MiB. MaxMessageSize holds as well. Beyond it the socket ends with 1009 before more is
-	// inflated. Text inflates about 5 times, what machines write seldom more than 50 times; only what is made for it
+	// MaxRatio bounds what a message of the peer may inflate to: that many times its size on the wire. It is checked once
+	// the message is larger than 1 MiB; beyond it the socket ends with 1009 before more is inflated. MaxMessageSize holds
+	// as well. Text inflates to about 5 times its size, what machines write seldom to more than 50 times; only an attack
 	// reaches 1,000. 0: 200; negative: no limit.
 	MaxRatio int
 }
@@ -245,8 +245,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
-// pingInterval is PingInterval for what was set. It returns an error for a ping that would come when IdleTimeout is
-// over, or so late that nobody could answer it in time: it would throw out healthy peers.
+// pingInterval is the PingInterval to use when set was set. It returns an error for one at which a ping would come after
+// IdleTimeout, or too late to be answered in time: healthy peers would be thrown out.
 func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
 	switch latest := cfg.PingInterval + max(cfg.PingInterval/32, time.Millisecond); { // deadlines are coarse
 	case cfg.IdleTimeout < 0 || set < 0:

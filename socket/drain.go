@@ -14,8 +14,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Drain says how a server says goodbye to its sockets: Ready says no and upgrades are refused, Delay passes, the
-// sockets are closed evenly over a time, and what is left at the end is killed. The zero value closes 1,000 a second.
+// Drain says how a server ends its sockets in order: Ready says no and upgrades are refused, Delay passes, the sockets are
+// closed evenly over a time, and those that are left at the end are killed. The zero value closes 1,000 a second.
 type Drain struct {
 	// Delay is a time in which nothing is closed yet, while Ready says no and upgrades get 503. It lets the load
 	// balancer look elsewhere, so that those who are closed later do not come back here.
@@ -45,10 +45,10 @@ type Drain struct {
 // DrainProgress is how far a drain is.
 type DrainProgress struct {
 	Stage   DrainStage
-	Sockets int // there were when closing began
-	Closed  int // have been told to end
-	Left    int // are still there; their TCP connections are open
-	Killed  int
+	Sockets int // how many there were when closing began
+	Closed  int // how many of them have been told to end
+	Left    int // how many are still there; their TCP connections are open
+	Killed  int // how many were killed because the time was over
 	Elapsed time.Duration
 }
 
@@ -132,7 +132,7 @@ func (d Drain) over(sockets int) time.Duration {
 	return max(d.Over, 0)
 }
 
-// time is how long a drain takes at most, but for the last moments of what it kills.
+// time is how long a drain takes at most, apart from the last moments of sockets that it kills.
 func (d Drain) time() time.Duration { return d.timeFor(math.MaxInt32) }
 
 // timeFor is time for so many sockets.
@@ -143,14 +143,14 @@ func errOver(time time.Duration) error {
 	return fmt.Errorf("the drain's time of %v is over: %w", time, context.DeadlineExceeded)
 }
 
-// turn is how long after the first the socket of this number is closed, if a batch begins with it.
+// turn is how long after the first socket the one of this number is closed, if a batch begins with it.
 func (d Drain) turn(number, sockets int) time.Duration {
 	hi, lo := bits.Mul64(uint64(d.over(sockets)), uint64(number))
 	t, _ := bits.Div64(hi, lo, uint64(sockets))
 	return time.Duration(t)
 }
 
-// sum adds durations that are not negative. One that is too long for a Duration is the longest.
+// sum adds durations that are not negative. A sum that is too long for a Duration is the longest one.
 func sum(ds ...time.Duration) (total time.Duration) {
 	for _, d := range ds {
 		if total += d; total < 0 {
@@ -201,7 +201,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	if err != nil {
 		return err
 	}
-	defer s.reported(ctx) // after what it reports on the way is done
+	defer s.reported(ctx) // last, when everything has been reported
 	if !s.takeTurn(ctx) {
 		s.setPhase(phaseClosed, &d)
 		told := s.silent()
@@ -220,7 +220,7 @@ func (s *Server) Drain(ctx context.Context, d Drain) error {
 	s.setPhase(phaseDraining, &d)
 	run.ask()
 	run.report(DrainDelaying)
-	if s.Ready() == ErrDraining { // else it was closed before, and nobody is let in whom a Delay could spare
+	if s.Ready() == ErrDraining { // else it was closed before, and a Delay would help nobody
 		wait(ctx, run.start.Add(d.Delay))
 	}
 	s.setPhase(phaseClosed, &d)
@@ -252,8 +252,8 @@ type drainRun struct {
 	start                   time.Time
 	sockets, closed, killed int
 	cut                     bool         // ctx was done before all had been told
-	asked                   []*conn.Conn // who are to stop by themselves, until by
-	by                      time.Time    // see asked
+	asked                   []*conn.Conn // those that may stop by themselves
+	by                      time.Time    // until when those may go on
 	logged                  int          // stages that are in the log
 	progress                *host.Calls  // of OnProgress
 }
@@ -364,10 +364,10 @@ func (r *drainRun) finish(ctx context.Context) error {
 	return err
 }
 
-// farewell gives all who are left, and who have been told to end, the time to write their Close frame, and writes it
-// for those whose callback is running. It returns whether none is left then.
+// farewell gives the sockets that are left, which have been told to end, time to write their Close frame, and then writes it
+// for those whose callback is still running. It returns whether no socket is left.
 //
-// told says that some were told just now: their frames get time to arrive, even if they are written already.
+// told says that some of them were told just now: their frames get time to arrive, even if they are written already.
 func (s *Server) farewell(detail websock.CloseDetail, told bool) (none bool) {
 	wait := func() bool {
 		if !told && !s.silent() {
@@ -399,8 +399,8 @@ func (s *Server) silent() bool {
 	return false
 }
 
-// farewellTime is how long a socket has to reach its Close frame when a drain is cut short, and then as long again to
-// write it.
+// farewellTime is how long a socket has to write its Close frame by itself when a drain is cut short, and how long the frame
+// that farewell writes for it has to leave.
 const farewellTime = 250 * time.Millisecond
 
 // killLeft closes the Server and kills the sockets that are left; those that open from now on are killed, too. It returns
@@ -412,8 +412,8 @@ func (s *Server) killLeft() int {
 	return s.killAll()
 }
 
-// killed waits for the last goroutines of n sockets that are dead, which takes moments, and returns the error for it. What
-// can take longer is an upgrade in the hands of a middleware: then it says so.
+// killed waits until n sockets that were killed are gone, which takes moments, and returns the error for that. An upgrade
+// that middleware does not let return can take longer: then the error says so.
 func (s *Server) killed(n int, cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainGrace)
 	defer cancel()

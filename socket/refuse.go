@@ -25,7 +25,7 @@ type UpgradeError struct {
 	Err error
 
 	hint   string // for the log: what an operator can do
-	logged bool   // a line of its own is written
+	logged bool   // it is in the log already
 }
 
 func (e *UpgradeError) Error() string {
@@ -96,8 +96,8 @@ func endConnection(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logRefusal writes the line about a refused upgrade: Info when it says what an operator can do, else Debug. Of the
-// request's URL it names the path alone: queries carry tokens.
+// logRefusal writes the line about a refused upgrade: at Info when it says what an operator can do, else at Debug. It names
+// only the path of the request's URL: queries may carry tokens.
 func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	if handshake.AsksOverHTTP2(r) {
 		s.overHTTP2.Do(func() {
@@ -147,7 +147,7 @@ func causeOf(e *UpgradeError) (text string) {
 	return e.Err.Error()
 }
 
-// beginning shortens text whose length strangers decide.
+// beginning shortens text that a stranger has written.
 func beginning(s string) string {
 	const most = 1024
 	if len(s) > most {

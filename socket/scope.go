@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/conn"
 )
 
-// scope is what a socket keeps of its request: Config.Context and Config.LogAttrs are asked. nil: there is nothing to keep.
+// scope is what a socket keeps of its request: what Config.Context and Config.LogAttrs return. nil: neither is set.
 func (s *Server) scope(r *http.Request) *conn.Scope {
 	if s.cfg.Context == nil && s.cfg.LogAttrs == nil {
 		return nil

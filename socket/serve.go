@@ -28,18 +28,19 @@ var (
 // drainGrace is what ShutdownTime adds for the steps after the drain's own time.
 const drainGrace = time.Second
 
-// Serve is for a supervision tree (it is a supervisor.Service) and for the like of errgroup: it waits until ctx is done,
-// drains the sockets by Config.Drain, and returns nil, or how many had to be killed. A System of the Server's own is
-// shut down then, and opened again by the next Serve: see [Server.System].
+// Serve is for a supervision tree (it is a supervisor.Service) or an errgroup: it waits until ctx is done, drains the
+// sockets by Config.Drain, and returns nil, or an error that says how many had to be killed. A System of the Server's own
+// is shut down then, and opened again by the next Serve: see [Server.System].
 //
-// Upgrades work before Serve, and without it; when it has returned they get 503 until it runs again, which opens a
-// Server that was shut down or drained, too; a Drain or Shutdown that runs is waited for. Serve says so at once when it runs already.
+// Upgrades work before Serve, and without it. When it has returned they get 503 until it is called again. That opens a
+// Server that was shut down or drained, too, after a Drain or Shutdown that runs. Serve returns an error at once when it
+// runs already.
 //
 // With the ctx of a socket's callback Serve would wait for itself: it returns an error at once.
 //
 // When the cause of ctx's end is supervisor.ErrRestarting, because a sibling in the tree is restarted, or the supervisor
-// gives up and is restarted itself, the drain has no Delay, closes all at once, and with 1012. The System lives on then,
-// with whatever else runs in it; the supervisor calls Shutdown if it does not come to a restart after all.
+// gives up and is restarted itself, the drain has no Delay and closes all sockets at once, with 1012. The System lives on
+// then, with whatever else runs in it; the supervisor calls Shutdown if there is no restart after all.
 //
 // When the cause of ctx's end is actor.ErrKilled, as with supervisor.Kill, or when supervisor.Killed is done, as after
 // a second signal, the drain is cut short: all get their Close frame, and are killed within half a second.
@@ -62,9 +63,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.reopen(ctx)
 	supervisor.Ready(ctx)
 	<-ctx.Done()
-	rest, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), errOver(s.cfg.Drain.time()))
+	remaining, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), errOver(s.cfg.Drain.time()))
 	defer cancel()
-	rest, kill := context.WithCancelCause(rest)
+	remaining, kill := context.WithCancelCause(remaining)
 	defer context.AfterFunc(supervisor.Killed(ctx), func() { kill(actor.ErrKilled) })()
 	if errors.Is(context.Cause(ctx), actor.ErrKilled) {
 		kill(actor.ErrKilled)
@@ -73,13 +74,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	if restarts { // nobody else takes the clients, and the siblings wait
 		d.Delay, d.Over, d.Close.Code, d.now = 0, -1, websock.CloseServiceRestart, true
 	}
-	bounded, cancel := context.WithTimeoutCause(rest, d.time(), errOver(d.time()))
+	bounded, cancel := context.WithTimeoutCause(remaining, d.time(), errOver(d.time()))
 	defer cancel()
 	err := s.Drain(bounded, d)
 	if restarts {
 		return err
 	}
-	if sysErr := s.endOwnSystem(rest); err == nil {
+	if sysErr := s.endOwnSystem(remaining); err == nil {
 		err = sysErr
 	}
 	return err
@@ -112,13 +113,13 @@ func (s *Server) openUnlessShut(begun int) bool {
 	return true
 }
 
-// ShutdownTime is how long Serve takes at most from the end of its ctx: Drain.Delay + Over (10 s when it is 0) +
-// Timeout, and a second for what remains. A supervisor gives a child as much when its ChildSpec says nothing else.
+// ShutdownTime is how long Serve takes at most after its ctx is done: Drain.Delay + Over (10 s when it is 0) + Timeout, and
+// a second for the last steps. A supervisor gives the Server that time, unless its ChildSpec says something else.
 func (s *Server) ShutdownTime() time.Duration {
 	return sum(s.cfg.Drain.time(), drainGrace) // it has its defaults
 }
 
-// Ready returns nil when a new socket may come, else why not: ErrDraining, ErrFull or ErrClosed. It is for the
+// Ready returns nil when there may be one more socket, else why not: ErrDraining, ErrFull or ErrClosed. It is for a
 // readiness probe.
 func (s *Server) Ready() error {
 	return s.open()

@@ -43,8 +43,8 @@ type Server struct {
 	serving   bool
 	shutdowns shutdowns
 	phase     phase
-	drainBy   time.Time     // until when a Drainer may go on; zero: none is asked
-	drain     *Drain        // that runs or has run last; nil: none since Serve or Shutdown
+	drainBy   time.Time     // until when a Drainer may go on; zero: no Drainer is asked
+	drain     *Drain        // the one that runs or has run last; nil: none since Serve or Shutdown
 	killing   bool          // a socket that opens now is killed
 	places    int           // taken: sockets, and upgrades on their way
 	reports   int           // for how many reports there is room
@@ -102,9 +102,9 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// System is the actor system that runs the sockets, the same as long as the Server. When it is the Server's own, Shutdown and
-// the end of Serve end all its processes, and Spawn says ErrShutdown until the next Serve opens it again. So what was built on
-// it, a Registry for example, works on; a PID of before stays dead, and is never used again.
+// System is the actor system that runs the sockets. It is always the same one. When it is the Server's own, Shutdown and the
+// end of Serve end all its processes, and Spawn returns ErrShutdown until the next Serve opens it again. So what was built
+// on it, a Registry for example, can still be used then; PIDs from before stay dead, and are never used again.
 func (s *Server) System() *actor.System { return s.sys }
 
 // endOwnSystem shuts the System down if it is the Server's own.
@@ -144,8 +144,8 @@ func (s *Server) open() error {
 	return s.room()
 }
 
-// take takes a place, under the lock that Shutdown and Drain take: whoever has one before they close the Server is ended
-// by them, nobody gets one after.
+// take takes a place, under the lock with which Shutdown and Drain close the Server: they end whoever has a place by then,
+// and nobody gets one later.
 func (s *Server) take() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,8 +249,8 @@ func (s *Server) all() iter.Seq[*conn.Conn] {
 	}
 }
 
-// byAge returns the connections, the oldest first. So they lie in memory, too, and to walk through many of them in their
-// order takes half the time.
+// byAge returns the connections, the oldest first. They lie in memory in about that order, so to go through many of them
+// takes half the time.
 func (s *Server) byAge() []*conn.Conn {
 	return slices.SortedFunc(s.all(), func(a, b *conn.Conn) int { return cmp.Compare(a.Since(), b.Since()) })
 }

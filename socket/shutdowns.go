@@ -2,8 +2,8 @@ package socket
 
 import "context"
 
-// shutdowns are the calls of Shutdown, guarded by Server.mu. Serve opens a Server, and the System of its own, only when none
-// runs, and takes care that none comes in between.
+// shutdowns are the calls of Shutdown, guarded by Server.mu. Serve opens the Server, and a System of its own, only when none
+// runs and none has begun meanwhile.
 type shutdowns struct {
 	begun int           // in all
 	run   int           // that have not returned

@@ -49,7 +49,7 @@ func newConn(t testing.TB, client *rawclient.Client, conn *tap) *Conn {
 
 // Send sends messages, each in one frame, all in one write. It blocks while the server does not read and the 64 KiB of
 // the connection are full. Nothing is checked: what a client must not send is sent as well. What is sent
-// when the server has ended the connection is lost, as with TCP; the next Want shows that.
+// when the server has ended the connection is lost, as with TCP; the next Want fails then.
 func (c *Conn) Send(ms ...websock.Message) {
 	c.t.Helper()
 	var b []byte
@@ -90,9 +90,9 @@ func (c *Conn) write(p []byte) error {
 }
 
 // Close starts the closing handshake (RFC 6455 section 7.1.2) with a Close frame of code and closeReason, or an empty
-// one for [websock.CloseNoStatus]. It does not wait: the server's Close is to be had by WantClose, with the same code and
-// no reason. Nothing is checked, and nothing happens when a Close frame was sent before, the answer to the server's
-// included.
+// one for [websock.CloseNoStatus]. It does not wait: use WantClose for the server's Close, which has the same code and no
+// reason. Nothing is checked. Close does nothing when this client has sent a Close frame before, even as the answer to
+// the server's.
 func (c *Conn) Close(code websock.CloseCode, closeReason string) {
 	c.t.Helper()
 	if c.closing.Swap(true) {

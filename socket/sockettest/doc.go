@@ -7,8 +7,8 @@
 //	h := &chat{}
 //	result := h.HandleIn(ctx, websock.Text("hello"))
 //
-// And over a connection, which is real but for its bytes, which stay in memory: a client that checks every byte of the
-// server, net/http, the upgrade, the socket's process:
+// And over a connection. All of it is real, a client that checks every byte of the server, net/http, the upgrade and the
+// socket's process, except that the bytes stay in memory:
 //
 //	c := sockettest.Serve(t, socket.Config{}, &chat{})
 //	c.Send(websock.Text("hello"))
@@ -34,9 +34,9 @@
 //
 //   - Messages still come in order, and calls that wait, such as [Conn.Want], [Process.Next] and [Run], return when what
 //     they wait for is there.
-//   - There is no moment at which everything is at rest. What a line has set off, a send to a PID or a [Conn.Send], may
-//     still be under way in the next line. Wait for what it leads to before you look at [Process.Messages], at a registry
-//     or at a field of the handler.
+//   - There is no moment at which everything has been done. What one line has started, a send to a PID or a [Conn.Send],
+//     may still be under way in the next line. Wait for what it leads to before you look at [Process.Messages], at a
+//     registry or at a field of the handler.
 //   - [Conn.WantNothing] waits in real time, and proves only that nothing came within it.
 //   - Timeouts take as long as they are set to. A test of one belongs in a bubble.
 //
@@ -46,11 +46,11 @@
 // function and method of this package there, but for [Process.Messages].
 //
 // A call that waits gives up and fails the test after 10 seconds. In a bubble it has a week of the bubble's clock,
-// since a socket with [socket.Config.PingInterval] always has something to do, and a bubble at work is never
+// since a socket with [socket.Config.PingInterval] always has a next ping to send, so its bubble never counts as
 // deadlocked. To wait for what comes later than that, sleep first.
 //
 // # The end
 //
 // What a call started is ended and waited for by t.Cleanup: processes with ErrShutdown, sockets of [Serve] with close
-// code 1001. Whatever the test made itself, as the socket.Server behind the handler of [Dial], it ends itself.
+// code 1001. What the test made itself, such as the socket.Server behind the handler of [Dial], it must end itself.
 package sockettest

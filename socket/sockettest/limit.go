@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// How long a call waits for what must come; the package comment tells.
+// How long a call waits; see the package comment.
 const (
 	realLimit   = 10 * time.Second
 	bubbleLimit = 7 * 24 * time.Hour

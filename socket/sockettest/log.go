@@ -11,8 +11,8 @@ import (
 // trespass is the message of a record that shows a fault of package actor itself.
 const trespass = "a path of the actor engine was reached that is never used"
 
-// newLogger returns a logger that writes to t.Log, until the cleanup functions that are registered later have run:
-// t.Log panics when the test has ended, which a goroutine that is left cannot know.
+// newLogger returns a logger that writes to t.Log. It stops when the cleanup functions that are registered after this one
+// have run: t.Log panics after the end of the test, and a goroutine that is still running cannot know of that.
 func newLogger(t testing.TB) *slog.Logger {
 	l := &testLog{t: t}
 	t.Cleanup(l.end)
@@ -49,7 +49,7 @@ func (l *testLog) fail() {
 	}
 }
 
-// logHandler fails the test on the one record that no test can want.
+// logHandler fails the test on a record that shows a fault of package actor.
 type logHandler struct {
 	slog.Handler
 	log *testLog

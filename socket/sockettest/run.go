@@ -11,8 +11,8 @@ import (
 )
 
 // Run serves s for the length of the test: a [supervisor.Supervisor] or [supervisor.Dynamic], a [socket.Server], or any
-// other service. It returns when s is ready: a Supervisor is when its last child is, a service that does not report it
-// is when its Serve has been called.
+// other service. It returns when s is ready: a Supervisor when its last child is ready, a service that does not report it
+// when its Serve has been called.
 //
 //	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{})
 //	...
@@ -22,8 +22,8 @@ import (
 // panic, then or before, and when it does not end. It is not restarted. When it ends with an error before it is ready,
 // the test ends in Run.
 //
-// stop does the same earlier, and returns the error instead of failing the test; nil when s has ended in order, even by
-// itself. It is for a test of a drain, or of a tree that must give up. Further calls return the same.
+// stop does the same earlier, and returns the error instead of failing the test. The error is nil when s has ended in
+// order, even by itself. It is for a test of a drain, or of a tree that must give up. Further calls return the same error.
 //
 // Logs of s go where its own Logger sends them.
 func Run(t testing.TB, s supervisor.Service) (stop func() error) {
@@ -39,7 +39,7 @@ func Run(t testing.TB, s supervisor.Service) (stop func() error) {
 		defer close(r.served)
 		_ = root.Serve(ctx) // event has seen more than it returns
 	}()
-	told := false // the test knows of its end
+	told := false // the test has got the error, by stop or by Fatalf
 	stop = sync.OnceValue(func() error {
 		t.Helper()
 		told = true

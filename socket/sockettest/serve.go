@@ -59,20 +59,21 @@ func Serve(t testing.TB, cfg socket.Config, h websock.Handler) *Conn {
 	return c
 }
 
-// Dial sends r to h, which runs in a real [net/http.Server], and returns the answer. It is for what stands around the
+// Dial sends r to h, which runs in a real [net/http.Server], and returns the answer. It is for tests of what is around the
 // socket: routes, middleware, authentication, refused upgrades.
 //
 //   - 101: the client's end of the connection, and the response.
 //   - Any other status: nil, and the response, whose body can be read and needs no Close.
 //
-// Of r it sends method, URL, Host and header, not the body. nil stands for GET /ws. What a handshake needs (RFC 6455
-// section 4.1) is added; a field that r's header names is sent as it says, or left out when its value is nil:
+// Of r it sends method, URL, Host and header, not the body. nil stands for GET /ws. The fields that a handshake needs
+// (RFC 6455 section 4.1) are added, except those in r's header: these are sent as they are, or left out when their value
+// is nil:
 //
 //	r := httptest.NewRequest("GET", "/ws", nil)
 //	r.Header["Sec-Websocket-Version"] = nil
 //
-// By t.Cleanup TCP is cut, if it is still open, and h awaited. The [socket.Server] behind h belongs to the test, which
-// shuts it down:
+// A t.Cleanup cuts TCP, if it is still open, and waits for h to return. The [socket.Server] behind h belongs to the test,
+// which shuts it down:
 //
 //	t.Cleanup(func() { sockets.Shutdown(context.Background()) })
 func Dial(t testing.TB, h http.Handler, r *http.Request) (*Conn, *http.Response) {

@@ -34,8 +34,8 @@ func (c *Conn) Want(ms ...websock.Message) {
 	}
 }
 
-// WantNothing waits for d and fails the test when anything but pings arrives, or waits already. What comes exactly d
-// later does not count. The end of the connection after the server's Close frame is nothing.
+// WantNothing waits for d and fails the test when anything but pings arrives, or has arrived and not been asked for. What
+// comes exactly d later does not count. Neither does the end of the connection after the server's Close frame.
 func (c *Conn) WantNothing(d time.Duration) {
 	c.t.Helper()
 	something := func(when func(event) bool) {
@@ -92,7 +92,7 @@ func (c *Conn) next(call, want string, skip func(event) bool) event {
 			c.told(e)
 			return e
 		}
-		c.conn.want(true) // what came meanwhile has left its token in arrived
+		c.conn.want(true) // an event that came since take has left a token in arrived
 		select {
 		case <-c.inbox.arrived:
 		case <-timer.C:

@@ -4,16 +4,16 @@ import "container/heap"
 
 // bucket holds what is due at one instant.
 type bucket struct {
-	at    instant
-	place int // in the heap; outside: it is being fired
-	first *Entry
-	next  *bucket // of those that are free
+	at       instant
+	position int // in the heap; outside: its calls of Due are being made
+	first    *Entry
+	next     *bucket // in the list of free ones
 }
 
-// outside is the place of a bucket that is in no heap.
+// outside is the position of a bucket that is in no heap.
 const outside = -1
 
-func (b *bucket) firing() bool { return b.place == outside }
+func (b *bucket) firing() bool { return b.position == outside }
 
 func (b *bucket) add(e *Entry) {
 	e.bucket, e.prev, e.next = b, nil, b.first
@@ -36,11 +36,11 @@ func (b *bucket) remove(e *Entry) {
 	*e = Entry{}
 }
 
-// buckets are those that hold something, by their instant and in its order.
+// buckets are the buckets that are not empty, by their instant and in the order of their instants.
 type buckets struct {
 	index map[instant]*bucket
 	heap  byInstant
-	free  *bucket // as many as there were at the same time, which are few
+	free  *bucket // for reuse; never more than there were in use at one time, which are few
 }
 
 // at returns the bucket of an instant, a new one if there is none.
@@ -73,14 +73,14 @@ func (bs *buckets) due(now instant) *bucket {
 	return b
 }
 
-// drop gives up a bucket that has become empty.
+// drop removes a bucket that has become empty.
 func (bs *buckets) drop(b *bucket) {
 	bs.take(b)
 	bs.recycle(b)
 }
 
 func (bs *buckets) take(b *bucket) {
-	heap.Remove(&bs.heap, b.place)
+	heap.Remove(&bs.heap, b.position)
 	delete(bs.index, b.at)
 }
 
@@ -97,13 +97,13 @@ func (h byInstant) Len() int           { return len(h) }
 func (h byInstant) Less(i, j int) bool { return h[i].at < h[j].at }
 func (h byInstant) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
+	h[i].position, h[j].position = i, j
 }
 
 // Push and Pop are for package heap.
 func (h *byInstant) Push(x any) {
 	b := x.(*bucket)
-	b.place = len(*h)
+	b.position = len(*h)
 	*h = append(*h, b)
 }
 
@@ -112,6 +112,6 @@ func (h *byInstant) Pop() any {
 	b := (*h)[last]
 	(*h)[last] = nil
 	*h = (*h)[:last]
-	b.place = outside
+	b.position = outside
 	return b
 }

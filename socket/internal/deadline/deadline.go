@@ -5,12 +5,12 @@
 //	...
 //	q.Stop(&c.idle)
 //
-// A deadline is rounded up to a multiple of a power of two of nanoseconds which is at most
-// 1/32 of the time until it, and those that meet at one instant share a bucket.
-// So there are few buckets however many deadlines are set: at most 65 for each
-// doubling of the times in use. Setting, replacing and stopping take constant
-// time and, once there is a bucket, no memory. Nothing is
-// looked at before it is due: an idle Queue sleeps until its first bucket.
+// A deadline is rounded up to a multiple of a power of two in nanoseconds, which
+// is at most 1/32 of the time until it. Deadlines of the same instant share a
+// bucket. So there are few buckets however many deadlines are set: at most 65 for
+// each doubling of the times in use. Setting, replacing and stopping take constant
+// time and, once there is a bucket, no memory. No deadline is looked at before it
+// is due: between two buckets nothing runs.
 package deadline
 
 import (
@@ -26,16 +26,16 @@ const finest = 1 << 19 // 0.52 ms
 // longest is what longer times are cut to, 73 years, to stay far from overflow.
 const longest = time.Duration(1 << 61)
 
-// Target is who is told that a deadline has passed.
+// Target is told that a deadline has passed.
 type Target interface {
 	// Due is called on a goroutine of the Queue, one at a time, with no lock held.
-	// It must not block, and may call Set and Stop. now is not before the deadline;
-	// it is the present but for the time that other calls of Due have taken.
+	// It must not block, and may call Set and Stop. now is not before the deadline.
+	// It is the time at which the first Due of the bucket was called.
 	Due(now time.Time)
 }
 
 // Queue keeps deadlines. The zero value works. All methods may be called from
-// any goroutine at the same time. It has no goroutine but while calls of Due are
+// any goroutine at the same time. It has a goroutine only while calls of Due are
 // made, and its one timer is stopped while no deadline is set.
 type Queue struct {
 	mu      sync.Mutex
@@ -51,18 +51,18 @@ type instant int64
 
 const never = instant(1<<63 - 1)
 
-// Entry is the place of one deadline; embed it. The zero value is ready and not
-// set. An Entry must not be copied, nor be used with two Queues, while it is set.
+// Entry is one deadline in a Queue; embed it. The zero value is ready and not
+// set. While it is set, an Entry must not be copied or used with another Queue.
 type Entry struct {
 	bucket     *bucket // nil: not set
 	prev, next *Entry  // of bucket
 	target     Target
 }
 
-// Set has t.Due called once, not before now+d and at most 1/32 of d, or a
-// millisecond if that is more, after it, apart from what the scheduler and other
-// calls of Due take. It replaces what was set for e: that is not called any more,
-// unless the call has begun. A d below 0 counts as 0.
+// Set has t.Due called once: not before now+d, and at most 1/32 of d (or a
+// millisecond, if that is more) later, apart from the time that the scheduler and
+// other calls of Due take. It replaces what was set for e: that is not called any
+// more, unless the call has begun. A d below 0 counts as 0.
 func (q *Queue) Set(e *Entry, t Target, now time.Time, d time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -80,11 +80,11 @@ func (q *Queue) Set(e *Entry, t Target, now time.Time, d time.Duration) {
 	}
 	e.target = t
 	q.buckets.at(at).add(e)
-	q.rouse()
+	q.setTimer()
 }
 
-// Stop takes the last Set of e back. True: its Due will not be called. False: e
-// was not set, or Due has been or is being called.
+// Stop undoes the last Set of e. True: its Due will not be called. False: e was
+// not set, or Due has been or is being called.
 func (q *Queue) Stop(e *Entry) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -117,10 +117,10 @@ func (q *Queue) remove(e *Entry) {
 	}
 }
 
-// rouse makes sure that the timer does not fire after the first bucket is due.
-// It may fire before, when an earlier one has become empty: that is rarer than
-// that setting the timer each time would pay.
-func (q *Queue) rouse() {
+// setTimer makes sure that the timer fires no later than the first bucket is due.
+// It may fire earlier, when the bucket that it was set for has become empty: that
+// is so rare that setting it later each time would cost more.
+func (q *Queue) setTimer() {
 	if q.firing || len(q.buckets.heap) == 0 {
 		return
 	}
@@ -137,10 +137,10 @@ func (q *Queue) rouse() {
 	}
 }
 
-// fire runs on the timer's goroutine. A second one, which a Set has started
-// after the first timer had fired, finds the first at work.
+// fire runs on the timer's goroutine. When a Set has set the timer again after it
+// had fired, a second goroutine may come: it finds firing set, and returns.
 func (q *Queue) fire() {
-	q.mu.Lock() // not unlocked by defer: a panic in Due comes without the mutex
+	q.mu.Lock() // not unlocked by defer: when Due panics, the mutex is not held
 	if q.firing {
 		q.mu.Unlock()
 		return
@@ -156,12 +156,12 @@ func (q *Queue) fire() {
 		q.buckets.recycle(b)
 	}
 	q.firing = false
-	q.rouse()
+	q.setTimer()
 	q.mu.Unlock()
 }
 
-// call makes the calls for a bucket that is not among the others any more. What
-// is left in it may be stopped meanwhile.
+// call makes the calls for a bucket, which has been taken out. Entries whose call
+// has not begun can still be stopped.
 func (q *Queue) call(b *bucket, now time.Time) {
 	for e := b.first; e != nil; e = b.first {
 		t := e.target

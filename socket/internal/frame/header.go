@@ -30,10 +30,11 @@ type Header struct {
 	Size   uint8 // of the header itself
 }
 
-// Parse reads the header at the start of b and checks what the framing itself
-// demands. Before the whole header is there it returns how many bytes it needs
-// to go on, more than len(b); what the bytes already show to be wrong is
-// refused without waiting for more. deflate: permessage-deflate was negotiated.
+// Parse reads the header at the start of b and checks the rules that concern a
+// single frame. need is how many bytes it needs to go on, more than len(b), or
+// the size of the header when that is complete. What is already seen to be wrong
+// is refused without waiting for more. deflate: permessage-deflate was
+// negotiated.
 func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 	if len(b) < 2 {
 		return h, 2, nil
@@ -87,7 +88,7 @@ func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 	return h, int(h.Size), nil
 }
 
-// check holds the first two bytes of a header to the rules of its opcode.
+// check checks the first two bytes of a header against the rules for its opcode.
 func (h *Header) check(short byte, deflate bool) error {
 	switch h.Opcode {
 	case Text, Binary:
@@ -115,8 +116,7 @@ func (h *Header) check(short byte, deflate bool) error {
 	return broken("unknown opcode %d (RFC 6455 section 5.2)", byte(h.Opcode))
 }
 
-// broken is a breach after which the stream cannot be parsed any more, or need
-// not be.
+// broken is a breach that is answered with 1002.
 func broken(format string, args ...any) error {
 	return Violation(websock.CloseProtocolError, format, args...)
 }

@@ -12,8 +12,8 @@ type Mask uint32
 // maskBlock is how much of a long payload is unmasked at once.
 const maskBlock = 512
 
-// Apply puts src into dst without its mask, or with it, which is the same. It returns the mask of what follows src. Both
-// have the same length; they share no byte, or are the same.
+// Apply writes src to dst, masked if it was not, and unmasked if it was. It returns the mask for what follows src. dst must
+// be as long as src, and be the same memory or share none with it.
 func (m Mask) Apply(dst, src []byte) Mask {
 	next := Mask(bits.RotateLeft32(uint32(m), -8*(len(src)&3)))
 	if len(src) >= 2*maskBlock {

@@ -3,9 +3,9 @@ package frame
 import "unicode/utf8"
 
 // TextPrefix returns how many bytes at the start of p are whole runes, and
-// whether p can still become UTF-8: false from the first byte on that no
-// continuation can mend (RFC 6455 section 8.1). What stands after the prefix,
-// at most three bytes, is the beginning of a rune.
+// whether p can be the beginning of UTF-8 text: false as soon as nothing that
+// follows could make it valid (RFC 6455 section 8.1). The bytes after the prefix,
+// at most three, are the beginning of a rune.
 func TextPrefix(p []byte) (n int, ok bool) {
 	n = len(p)
 	for i := 1; i < utf8.UTFMax && i <= len(p); i++ {

@@ -1,6 +1,7 @@
-// Package notify wakes connections that nobody reads: whoever waits for bytes
-// registers a [Waker] with a [Notifier], goes away, and is called when the
-// connection is readable. Or, when no bytes are wanted, when the peer has gone.
+// Package notify watches connections without a goroutine for each. Whoever waits
+// for bytes registers a [Waker] with a [Notifier], which calls it when the
+// connection is readable; or, if that is all that is wanted, when the peer has
+// gone.
 //
 //	already, err := n.Arm(&c.sleeper, c.conn, c, notify.Readable)
 //	switch {
@@ -13,7 +14,7 @@
 //
 // Connections in memory (package pipe) call the Waker themselves. Descriptors
 // are watched by an epoll instance of the Notifier, beside the one of Go's
-// runtime, on Linux only. What makes the two live together:
+// runtime, on Linux only. The two do not disturb each other, because:
 //
 //   - The descriptor stays that of the [net.Conn]; it is never duplicated. Each
 //     epoll_ctl happens inside [syscall.RawConn.Control], so that it cannot be

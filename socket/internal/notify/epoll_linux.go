@@ -22,19 +22,19 @@ type descriptors struct {
 	running sync.WaitGroup
 }
 
-// place is a registration.
-type place struct {
+// registration is what a connection has here.
+type registration struct {
 	slot  uint32 // 0: not registered
 	added bool   // the descriptor is in the epoll set
 }
 
-// epoll is an epoll instance and who is registered in it. It lives while
-// somebody is: what is armed and fires again and again keeps its place in it,
-// and is armed by one EPOLL_CTL_MOD.
+// epoll is an epoll instance and the connections that are registered in it. It
+// exists while there are any. A connection that is armed again and again stays
+// registered, so that arming it takes one EPOLL_CTL_MOD.
 type epoll struct {
 	file  *os.File // watched by Go's poller
 	raw   syscall.RawConn
-	fd    int // of file; it may be used while somebody is registered
+	fd    int // of file; valid while a connection is registered
 	slots slots
 }
 
@@ -46,7 +46,7 @@ func hasDescriptor(conn net.Conn) bool {
 	return false
 }
 
-func (d *descriptors) arm(p *place, conn net.Conn, w Waker, want Event) error {
+func (d *descriptors) arm(p *registration, conn net.Conn, w Waker, want Event) error {
 	if !hasDescriptor(conn) {
 		return ErrUnsupported
 	}
@@ -64,7 +64,7 @@ func (d *descriptors) arm(p *place, conn net.Conn, w Waker, want Event) error {
 }
 
 // enter registers p and begins its next generation.
-func (d *descriptors) enter(p *place, w Waker, want Event) (e *epoll, generation uint32, err error) {
+func (d *descriptors) enter(p *registration, w Waker, want Event) (e *epoll, generation uint32, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.epoll == nil {
@@ -81,7 +81,7 @@ func (d *descriptors) enter(p *place, w Waker, want Event) (e *epoll, generation
 	return d.epoll, d.epoll.slots.arm(p.slot, w, want), nil
 }
 
-func (d *descriptors) disarm(p *place) bool {
+func (d *descriptors) disarm(p *registration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// The kernel goes on watching. Its event, if it comes before the next Arm, is of
@@ -89,18 +89,18 @@ func (d *descriptors) disarm(p *place) bool {
 	return p.slot != 0 && d.epoll.slots.disarm(p.slot) != nil
 }
 
-func (d *descriptors) release(p *place) {
+func (d *descriptors) release(p *registration) {
 	if e := d.leave(p); e != nil {
-		// It waits until run has left a read that it is in. Not under the mutex, and
-		// run does not call Wakers inside of its read.
+		// Close waits until run is not in a read. So it is called without the mutex,
+		// and run does not call Wakers inside a read.
 		_ = e.file.Close() // the only error: closed before
 	}
 }
 
-// leave frees p. It returns the epoll instance that nobody needs any more. The
+// leave frees p. It returns the epoll instance, if p was the last in it. The
 // descriptor stays in the set: closing it takes it out, and the one event that
-// may come before is of an ended generation.
-func (d *descriptors) leave(p *place) (unused *epoll) {
+// may come before that is of an ended generation.
+func (d *descriptors) leave(p *registration) (unused *epoll) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if p.slot == 0 {
@@ -108,7 +108,7 @@ func (d *descriptors) leave(p *place) (unused *epoll) {
 	}
 	e := d.epoll
 	e.slots.give(p.slot)
-	*p = place{}
+	*p = registration{}
 	if e.slots.live > 0 {
 		return nil
 	}
@@ -138,8 +138,8 @@ func (d *descriptors) run(e *epoll) {
 	}
 }
 
-// fired ends the generation that the event is of and returns its Waker, or nil
-// when that generation has ended before, or waits for more.
+// fired ends the generation that the event belongs to and returns its Waker, or
+// nil when that generation has ended before, or waits for more than this.
 func (d *descriptors) fired(e *epoll, event syscall.EpollEvent, what Event) Waker {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -187,7 +187,7 @@ func pending(fd int, events []syscall.EpollEvent) int {
 }
 
 // watch arms the descriptor of conn.
-func (e *epoll) watch(p *place, conn net.Conn, generation uint32, want Event) error {
+func (e *epoll) watch(p *registration, conn net.Conn, generation uint32, want Event) error {
 	event := syscall.EpollEvent{Events: flags(want), Fd: int32(p.slot), Pad: int32(generation)}
 	var failed error
 	err := control(conn, func(fd uintptr) {

@@ -153,7 +153,7 @@ func TestSlots_size(t *testing.T) {
 func TestDescriptors_giveSlotsBack(t *testing.T) {
 	c, peer := loopback(t)
 	var d descriptors
-	var keep, p place
+	var keep, p registration
 	if err := d.arm(&keep, peer, new(nobody), Readable); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func TestEpoll_firesOnceForEachArming(t *testing.T) {
 	if _, err := peer.Write([]byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	p := place{slot: 1}
+	p := registration{slot: 1}
 	events := make([]syscall.EpollEvent, 2)
 	for generation := range uint32(3) {
 		if err := e.watch(&p, c, generation, Readable); err != nil {
@@ -212,7 +212,7 @@ func TestEpoll_hangUpsFireOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = e.file.Close() }()
-	p := place{slot: 1}
+	p := registration{slot: 1}
 	events := make([]syscall.EpollEvent, 2)
 	watch := func(want Event) {
 		t.Helper()

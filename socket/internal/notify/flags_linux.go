@@ -19,12 +19,12 @@ func flags(want Event) uint32 {
 
 // happened is what an event says.
 //
-// The kernel sets the error before the hangup that comes with a reset. EPOLLHUP
-// without EPOLLERR is the orderly end of both directions: the FIN of the peer after
-// our own; or the close of a unix socket, before which bytes may be unread. It is
-// also what is left of a reset when a read or a write has met its error, and so
-// told of it. It stays, so whoever waits for Gone is not told of it, and then of
-// nothing more.
+// A reset sets EPOLLERR and EPOLLHUP. EPOLLHUP without EPOLLERR is the orderly end
+// of both directions: the FIN of the peer after our own; or the close of a unix
+// socket, from which bytes may still be unread. It is also what remains of a reset
+// when a read or a write has returned its error, and so has told of it. EPOLLHUP
+// stays set, and the descriptor is one-shot: whoever waits for Gone then is not
+// told of that half close, nor of anything after it.
 func happened(flags uint32) Event {
 	switch {
 	case flags&syscall.EPOLLERR != 0:

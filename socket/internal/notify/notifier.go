@@ -11,20 +11,20 @@ import (
 // [Supported] is false. It wraps [errors.ErrUnsupported].
 var ErrUnsupported = fmt.Errorf("notify: the connection cannot be watched: %w", errors.ErrUnsupported)
 
-// Waker is who is told what has happened to a connection, which is what it was
-// armed for or more. Wake must not block; it is called with no lock held that
-// this package or a connection knows of.
+// Waker is told what has happened to a connection: the Event that it was armed
+// for, or one that includes it. Wake must not block; no lock of this package or of
+// a connection is held while it runs.
 //
 // When [Notifier.Disarm] came too late, that Wake may arrive after the connection
 // was armed again. What it tells is true, but it may be less than is waited for
-// now: then ignore it. A Wake that arms again calls Disarm first, for it may be
-// the late one itself.
+// now: then ignore it. A Wake that arms again must call Disarm first, for it may
+// be such a late one itself.
 type Waker = interface{ Wake(what Event) }
 
 // memory is a connection that calls the Waker itself, such as those of package
 // pipe. Notify registers w for one call and returns 0, or returns what has
-// happened when that is want or more. Forget takes the Waker back and tells
-// whether there was one.
+// happened when that is want or more. Forget removes the Waker and tells whether
+// there was one.
 type memory interface {
 	Notify(w Waker, want Event) (already Event)
 	Forget() bool
@@ -36,8 +36,7 @@ type memory interface {
 // bytes that it has read already.
 //
 // For [HalfClosed] and [Gone] a [*tls.Conn] over such a connection can be watched
-// as well: they are of the connection that it runs over, and do not depend on what
-// it holds.
+// as well: they happen to the connection below it, whatever bytes it holds.
 func Supported(conn net.Conn) bool {
 	if _, ok := conn.(memory); ok {
 		return true
@@ -45,9 +44,9 @@ func Supported(conn net.Conn) bool {
 	return hasDescriptor(conn)
 }
 
-// Notifier tells when connections become readable, or when their peers have
-// gone. The zero value works. All
-// methods may be called from any goroutine at the same time.
+// Notifier tells when connections become readable, or when their peers have gone.
+// The zero value works. All methods may be called from any goroutine at the same
+// time.
 //
 // It has one epoll descriptor and one goroutine from the first Arm of a
 // connection with a descriptor until all of them are released, and none
@@ -58,12 +57,12 @@ type Notifier struct {
 	descriptors descriptors
 }
 
-// Sleeper is the place of one connection in a [Notifier]; embed it. The zero
-// value is ready. Calls of Arm, Disarm and Release with one Sleeper must not
-// overlap: the caller serializes them with a lock of its own. Wake may take that lock:
-// it is never called inside of them.
+// Sleeper is what a [Notifier] keeps for one connection; embed it. The zero value
+// is ready. Calls of Arm, Disarm and Release with one Sleeper must not overlap: the
+// caller holds a lock of its own around them. Wake may take that lock, for it is
+// never called inside them.
 type Sleeper struct {
-	place place
+	registration registration
 }
 
 // Arm has w.Wake called once, soon after want, or more, has happened to conn. What
@@ -90,10 +89,10 @@ func (n *Notifier) Arm(s *Sleeper, conn net.Conn, w Waker, want Event) (already 
 	if m, ok := conn.(memory); ok {
 		return m.Notify(w, want), nil
 	}
-	return 0, n.descriptors.arm(&s.place, conn, w, want)
+	return 0, n.descriptors.arm(&s.registration, conn, w, want)
 }
 
-// carrier is the connection whose end is that of conn.
+// carrier is the connection that conn runs over: with it conn ends, too.
 func carrier(conn net.Conn) net.Conn {
 	if t, ok := conn.(*tls.Conn); ok {
 		return t.NetConn()
@@ -101,25 +100,25 @@ func carrier(conn net.Conn) net.Conn {
 	return conn
 }
 
-// Disarm takes the last Arm back. True: w.Wake will not be called. False: s was
-// not armed, or Wake has been or is being called. The Notifier keeps a place for
-// conn, until Release.
+// Disarm undoes the last Arm. True: w.Wake will not be called. False: s was not
+// armed, or Wake has been or is being called. conn stays registered until
+// Release.
 func (n *Notifier) Disarm(s *Sleeper, conn net.Conn) bool {
 	if m, ok := carrier(conn).(memory); ok {
 		return m.Forget()
 	}
-	return n.descriptors.disarm(&s.place)
+	return n.descriptors.disarm(&s.registration)
 }
 
-// Release gives the place of conn up. It must be called before conn is closed,
-// when Arm was ever called with s. After it nothing is called, apart from a
-// Wake that has begun. Calling it again does nothing.
+// Release ends the registration of conn. When Arm was ever called with s, it must
+// be called before conn is closed. After it no Wake is called, apart from one
+// that has begun. Calling it again does nothing.
 func (n *Notifier) Release(s *Sleeper, conn net.Conn) {
 	if m, ok := carrier(conn).(memory); ok {
 		m.Forget()
 		return
 	}
-	n.descriptors.release(&s.place)
+	n.descriptors.release(&s.registration)
 }
 
 // Wait blocks until the goroutine has ended, which it does by itself soon after

@@ -7,11 +7,11 @@ import "net"
 // descriptors watches none: there is no epoll here, or it must not be used.
 type descriptors struct{}
 
-type place struct{}
+type registration struct{}
 
 func hasDescriptor(net.Conn) bool { return false }
 
-func (*descriptors) arm(*place, net.Conn, Waker, Event) error { return ErrUnsupported }
-func (*descriptors) disarm(*place) bool                       { return false }
-func (*descriptors) release(*place)                           {}
-func (*descriptors) wait()                                    {}
+func (*descriptors) arm(*registration, net.Conn, Waker, Event) error { return ErrUnsupported }
+func (*descriptors) disarm(*registration) bool                       { return false }
+func (*descriptors) release(*registration)                           {}
+func (*descriptors) wait()                                           {}

@@ -8,11 +8,11 @@ import "math/bits"
 // after a peak.
 const chunkSize = 21
 
-// slots is a table of those who are registered. It grows in chunks, so that it never has to be copied, and a chunk in
-// which nobody is left is given back. A slot keeps its number as long as it is taken, since the kernel knows it.
+// slots is a table of the registered connections. It grows in chunks, so that it never has to be copied, and a chunk that
+// has become empty is given back. A slot keeps its number as long as it is taken, since the kernel knows it by that.
 type slots struct {
-	chunks     []*chunk // nil: nobody is in it
-	room       []uint32 // the chunks with a free slot, by their place in chunks; taken from the end
+	chunks     []*chunk // nil: it is empty
+	room       []uint32 // the chunks with a free slot, by their index in chunks; taken from the end
 	live       int      // slots that are taken
 	generation uint32   // of the last arming. One counter for all, so that it goes on when a chunk is made anew
 }
@@ -24,11 +24,11 @@ type chunk struct {
 
 const full = 1<<chunkSize - 1
 
-// slot is the place of one registered connection. Slots are counted from 1.
+// slot is one registered connection. Slots are numbered from 1.
 type slot struct {
 	waker      Waker  // nil: not armed
 	generation uint32 // of the last arming
-	want       Event  // likewise
+	want       Event  // of the last arming
 }
 
 // at returns the slot with a number; nil when its chunk was given back.
@@ -64,7 +64,7 @@ func (s *slots) take() uint32 {
 	return i*chunkSize + n + 1
 }
 
-// give takes a slot back.
+// give makes a slot free.
 func (s *slots) give(number uint32) {
 	i, n := (number-1)/chunkSize, (number-1)%chunkSize
 	c := s.chunks[i]
@@ -98,8 +98,7 @@ func (s *slots) disarm(number uint32) Waker {
 	return w
 }
 
-// fired is disarm for an event of a generation, which may have ended long ago, when what has happened is what was
-// wanted.
+// fired is disarm for an event. It returns nil when the generation of the event has ended, or waits for more than what.
 func (s *slots) fired(number, generation uint32, what Event) Waker {
 	if sl := s.at(number); sl == nil || sl.generation != generation || what < sl.want {
 		return nil

@@ -35,8 +35,8 @@ type Conn struct {
 	peer *Conn
 
 	received ring
-	read     gate
-	write    gate
+	read     waiters
+	write    waiters
 	waker    notify.Waker // nil: nobody waits for c without a goroutine
 
 	addr  Addr
@@ -117,8 +117,7 @@ func (c *Conn) WaitRead() error {
 	return nil
 }
 
-// waitRead blocks until there is something to read or a reason on this side
-// not to.
+// waitRead is WaitRead, without the lock and without the OpError.
 func (c *Conn) waitRead() error {
 	for {
 		switch {
@@ -210,7 +209,7 @@ func (c *Conn) Unsent() int {
 	return max(0, int(c.peer.received.n)-kernel)
 }
 
-// room is how many bytes may come to wait here now.
+// room is how many more bytes may wait here to be read.
 func (c *Conn) room() int { return max(0, int(c.limit)-int(c.received.n)) }
 
 // writeErr says why a Write must fail now. A peer that is gone answers with a
@@ -252,7 +251,7 @@ func (c *Conn) Close() error {
 	return nil
 }
 
-// Reset ends both directions without order: the peer gets [ErrReset] at once
+// Reset ends both directions at once: the peer gets [ErrReset]
 // and loses what it had not read. For this end it is a Close. It does nothing
 // when this end is closed.
 func (c *Conn) Reset() {
@@ -319,13 +318,13 @@ func (c *Conn) SetReadDeadline(t time.Time) error { return c.setDeadline(t, &c.r
 // blocked calls included. Zero: never.
 func (c *Conn) SetWriteDeadline(t time.Time) error { return c.setDeadline(t, &c.write) }
 
-func (c *Conn) setDeadline(t time.Time, gates ...*gate) error {
+func (c *Conn) setDeadline(t time.Time, all ...*waiters) error {
 	c.pair.mu.Lock()
 	defer c.unlock()
 	if c.closed {
 		return c.opError("set", net.ErrClosed)
 	}
-	for _, g := range gates {
+	for _, g := range all {
 		g.deadline = c.pair.instant(t)
 		g.wake()
 	}

@@ -1,7 +1,8 @@
 // Package pipe connects two ends of a byte stream in memory, with the
 // behaviour of a TCP connection: each direction is buffered, a peer that does
-// not read makes Write block, ends can be half closed, and a careless Close
-// resets the connection and takes away what the peer had not read yet.
+// not read makes Write block, ends can be half closed, and a Close that leaves
+// bytes unread resets the connection, so that the peer loses what it had not
+// read yet.
 //
 //	client, server := pipe.New(0)
 //	defer client.Close()

@@ -222,7 +222,7 @@ func (c *Client) ReadMessage() (opcode byte, payload []byte, err error) {
 			}
 		}
 		if m.opcode == OpText && !utf8.Valid(m.payload) {
-			return 0, nil, r.condemn(m.payload, "a text message that is not UTF-8 (RFC 6455 section 5.6)")
+			return 0, nil, r.breachIn(m.payload, "a text message that is not UTF-8 (RFC 6455 section 5.6)")
 		}
 		return m.opcode, m.payload, nil
 	}
@@ -234,7 +234,7 @@ func (c *Client) inflate(p []byte) ([]byte, error) {
 	r := &c.in
 	out, err := inflate(p, r.window)
 	if err != nil {
-		return nil, r.condemn(p, "a message that does not inflate (RFC 7692 section 7.2.2): %v", err)
+		return nil, r.breachIn(p, "a message that does not inflate (RFC 7692 section 7.2.2): %v", err)
 	}
 	if !c.Extensions.ServerNoContextTakeover {
 		r.window = tail(append(r.window, out...), maxWindow)
@@ -267,8 +267,8 @@ func (r *reader) breach(format string, args ...any) error {
 	return &BadServerError{Rule: fmt.Sprintf(format, args...), Raw: r.raw}
 }
 
-// condemn is a breach that shows in a whole message.
-func (r *reader) condemn(raw []byte, format string, args ...any) error {
+// breachIn is a breach that is seen only in the whole message raw.
+func (r *reader) breachIn(raw []byte, format string, args ...any) error {
 	r.bad = &BadServerError{Rule: fmt.Sprintf(format, args...), Raw: raw}
 	return r.bad
 }

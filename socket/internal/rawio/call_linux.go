@@ -8,14 +8,14 @@ import (
 	"unsafe"
 )
 
-// longCall is the most that is written by a call of which the scheduler is not
-// told.
+// longCall is the most that is written by a call that does not tell the
+// scheduler.
 const longCall = 16 << 10
 
 // recv, send and sendv are read(2), write(2) and writev(2) on a socket that never wait for bytes or for room, even if
 // somebody has taken O_NONBLOCK off the descriptor. So the scheduler need not know of the short ones: telling it, as
-// package syscall does, is a twentieth of what a short message costs. The race detector and its like must know of the
-// memory; with them the usual calls are used.
+// package syscall does, is a twentieth of what a short message costs. The race detector and the sanitizers must see the
+// memory that is used, so with them the usual calls are used.
 //
 // What such a call can still wait for is the kernel's own work: the lock of the socket, which the network's side of the
 // kernel holds while it handles a batch of packets of this connection; a page fault in the memory that is copied (also

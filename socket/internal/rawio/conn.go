@@ -10,14 +10,14 @@ import (
 
 // Settings are what connections share.
 type Settings struct {
-	Epoch        time.Time     // all times are kept as distance from it
+	Epoch        time.Time     // all times are counted from it
 	WriteTimeout time.Duration // for a write of which the peer takes nothing; 0 or less: none
 }
 
-// Now is the time as distance from the Epoch, plus one, so that zero can stand for none.
+// Now is the time since the Epoch, plus one nanosecond, so that 0 can stand for no time.
 func (s *Settings) Now() int64 { return int64(time.Since(s.Epoch)) + 1 }
 
-// Time is what Now said at, the zero Time for zero.
+// Time turns what Now has returned into a Time; 0 becomes the zero Time.
 func (s *Settings) Time(at int64) time.Time {
 	if at == 0 {
 		return time.Time{}

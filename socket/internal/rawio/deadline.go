@@ -22,8 +22,7 @@ func (c *Conn) armAt(at int64) error {
 	return c.SetWriteDeadline(c.Time(at))
 }
 
-// disarm takes the deadline of the write away, so that a later one does not
-// meet it.
+// disarm removes the deadline of a write, so that it does not end a later one.
 func (c *Conn) disarm() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package rawio is a transport as one end of a WebSocket uses it.
+// Package rawio reads from and writes to the transport of a WebSocket.
 //
 //   - [Conn.Receive] waits for bytes without holding a buffer: it asks a [Reader]
 //     for room when there may be something to read.
@@ -6,13 +6,13 @@
 //     takes altogether, and [Conn.LimitWrites] bounds all of it.
 //   - [Conn.Unsent] says how much the peer's kernel has not got yet.
 //
-// What is exactly a TCP or Unix connection is read and written by system calls
+// A TCP or Unix connection that nothing wraps is read and written by system calls
 // on its descriptor, which Go's poller still watches. They never block and are
 // cheaper than those of package net: a short one does not tell the scheduler,
 // and a deadline is set only when the kernel takes no more. With the build tag
 // troupe_nosyscalls, on systems without descriptors, and for connections that
-// wrap another one, package net does it all. The race detector and its like get
-// the usual system calls.
+// wrap another one, package net does all of this. With the race detector or a
+// sanitizer the calls are those of package syscall.
 //
 // The package starts no goroutine and keeps nothing but pools.
 package rawio

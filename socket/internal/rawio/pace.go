@@ -33,8 +33,8 @@ func (c *Conn) pace(p []byte, parts [][]byte) error {
 	return nil
 }
 
-// pacer is a write with the connection's own Write, which does not say when the peer took something. So each piece has
-// a deadline; when a part of a piece was taken before that, the rest is a new piece.
+// pacer is a write by the connection's own Write, which does not say when the peer has taken something. So each piece has
+// a deadline; when a part of the piece was taken by then, what remains is a new piece.
 type pacer struct {
 	c        *Conn
 	patience time.Duration // the longest deadline of one Write
@@ -120,16 +120,16 @@ func (w *pacer) took(n int64, err error) error {
 		return err
 	case n == 0:
 		if w.patience >= w.c.WriteTimeout || w.c.Now() >= w.end {
-			return err // that of TLS comes at once, and for ever, when it has met a deadline before
+			return err // TLS returns it at once, and always, once a write has met its deadline
 		}
-		return nil // and the time goes on
+		return nil // the time that began with the last progress goes on
 	}
 	w.last = 0
 	return nil
 }
 
 // cut takes size bytes off the front of parts, or all there is.
-func cut(parts [][]byte, size int) (piece, rest [][]byte) {
+func cut(parts [][]byte, size int) (piece, remaining [][]byte) {
 	for i, p := range parts {
 		if len(p) >= size {
 			piece = append(slices.Clip(parts[:i]), p[:size])

@@ -91,15 +91,15 @@ func (r *rawRead) read(fd uintptr) bool {
 // A write to a descriptor sets a deadline only when the kernel's buffer is full, for setting one costs more than most
 // writes wait.
 type Writer struct {
-	try   func(fd uintptr) bool // (*Writer).some, made once
-	vec   vector
-	c     *Conn
-	rest  []byte   // what is to be written, or
-	parts [][]byte // in several pieces
-	armed bool     // there is a deadline
-	taken bool     // the kernel has taken something since the deadline was set
-	late  bool     // the deadline has passed, and this is the last try
-	err   error
+	try    func(fd uintptr) bool // (*Writer).some, made once
+	vec    vector
+	c      *Conn
+	unsent []byte   // what is to be written, when it is one piece
+	parts  [][]byte // what is to be written, when it is several
+	armed  bool     // there is a deadline
+	taken  bool     // the kernel has taken something since the deadline was set
+	late   bool     // the deadline has passed, and this is the last try
+	err    error
 }
 
 // Write writes parts, which it uses up, or p when there are none. It waits as long as the peer takes some of it:
@@ -115,7 +115,7 @@ func (w *Writer) Write(c *Conn, p []byte, parts [][]byte) error {
 	}
 	w.c, w.parts = c, parts
 	if len(parts) == 0 {
-		w.rest = p
+		w.unsent = p
 	}
 	err := c.raw.Write(w.try)
 	for errors.Is(err, os.ErrDeadlineExceeded) && w.again() {
@@ -136,7 +136,7 @@ func (w *Writer) Write(c *Conn, p []byte, parts [][]byte) error {
 // for that than WriteTimeout.
 func (w *Writer) again() bool {
 	if w.late {
-		return false // tried, or not even that: the deadline of LimitWrites
+		return false // it has tried once more; or the deadline of LimitWrites has passed
 	}
 	w.late = true
 	return w.c.arm() == nil
@@ -151,8 +151,8 @@ func (w *Writer) some(fd uintptr) bool {
 		switch {
 		case len(w.parts) > 0:
 			n, err = sendv(fd, w.parts[:min(len(w.parts), maxVector)], &w.vec)
-		case len(w.rest) > 0:
-			n, err = send(fd, w.rest)
+		case len(w.unsent) > 0:
+			n, err = send(fd, w.unsent)
 		default:
 			return true
 		}
@@ -187,7 +187,7 @@ func (w *Writer) wait() bool {
 func (w *Writer) written(n int) {
 	w.taken = true
 	if len(w.parts) == 0 {
-		w.rest = w.rest[n:]
+		w.unsent = w.unsent[n:]
 		return
 	}
 	for len(w.parts) > 0 {

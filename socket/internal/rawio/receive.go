@@ -9,8 +9,8 @@ var ErrBlind = errors.New("rawio: the connection cannot be waited for without re
 type Reader interface {
 	// Room returns where to read to. It is called right before a read that may find something.
 	Room() []byte
-	// Block is called when there is nothing to read. It gives the room back. Receive waits when it returns nil, which it
-	// may call again when nothing has come all the same, and else returns its error.
+	// Block is called when there is nothing to read; the room is not used any more. When it returns nil, Receive waits, and
+	// may call it again if it is woken and nothing has come. When it returns an error, Receive returns that.
 	Block() error
 }
 

@@ -28,7 +28,7 @@ type batch struct {
 	extra  int                  // bytes in large
 	last   *websock.CloseDetail // the Close frame at the end; nil: none
 	parts  [][]byte             // buf and large in order, for writing
-	lent   [][]byte             // buffers of messages that are free once this is written
+	lent   [][]byte             // buffers from Recycle, to be reused once this is written
 	memory rawio.Writer
 }
 
@@ -40,7 +40,7 @@ type insert struct {
 
 var batches = sync.Pool{New: func() any { return new(batch) }}
 
-// release gives the batch back, and if it was written the buffers that were lent to it. A large buffer is not kept.
+// release gives the batch back to the pool, and, if it was written, the buffers in lent. A large buffer is not kept.
 func (b *batch) release(written bool) {
 	if written {
 		for _, p := range b.lent {
@@ -64,8 +64,8 @@ func (b *batch) full() bool {
 	return len(b.buf)+b.extra >= flushSize || len(b.buf) > maxScratch-largePayload-frame.MaxHeader
 }
 
-// reserve makes place for n bytes in buf. It doubles, so that a batch which is
-// written when full stays within maxScratch.
+// reserve makes room for n bytes in buf. It doubles the size, so that a batch
+// which is written when it is full stays within maxScratch.
 func (b *batch) reserve(n int) {
 	if cap(b.buf)-len(b.buf) >= n {
 		return
@@ -97,7 +97,7 @@ func (b *batch) close(d websock.CloseDetail) {
 	b.reserve(frame.MaxHeader + frame.MaxControlPayload)
 	b.buf = frame.AppendClose(frame.AppendHeader(b.buf, frame.Close, false, frame.CloseLength(d)), d)
 	if d.Code == 0 {
-		d.Code = websock.CloseNoStatus // as CloseFrames tells it
+		d.Code = websock.CloseNoStatus // CloseFrames returns it so
 	}
 	b.last = &d
 }

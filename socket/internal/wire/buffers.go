@@ -23,8 +23,8 @@ func bufferFor(n int) int {
 	return n
 }
 
-// newBuffer returns an empty slice over a whole buffer of a size there is. What
-// it held is still in it.
+// newBuffer returns an empty slice with the capacity size, from the pool if it is
+// one of the sizes above. The memory is not cleared.
 func newBuffer(size int) []byte {
 	switch size {
 	case 4 << 10:
@@ -49,7 +49,8 @@ func pooled[A any](pool *sync.Pool) *A {
 	return new(A)
 }
 
-// freeBuffer gives a buffer back. What is none is left to the garbage collector.
+// freeBuffer gives a buffer back to its pool. A slice of another capacity is left
+// to the garbage collector.
 func freeBuffer(p []byte) {
 	p = p[:cap(p)]
 	switch len(p) {
@@ -66,6 +67,6 @@ func freeBuffer(p []byte) {
 	}
 }
 
-// reusable is the least message that Options.ReuseBuffers is about. Smaller ones
-// are cheaper to allocate than to keep.
+// reusable is the size from which on a message is read into a buffer when
+// Options.ReuseBuffers is set. Smaller ones are cheaper to allocate.
 const reusable = 1 << 10

@@ -14,9 +14,9 @@ import (
 // Next, Linger, SetPatient, Buffered, Finished and SetHooks are for one goroutine at a time. Everything else may be
 // called from any goroutine, also while another call blocks. Whoever made a Conn has to end it with Abort.
 //
-// Its fields stand in the order of cache lines, four of them for what every
-// message touches: with many connections each is a miss, and costs as much as all
-// that is done with it.
+// The order of its fields is one of cache lines: every message touches four of
+// them. With many connections each is a cache miss, which costs as much as
+// everything else that is done with a message.
 type Conn struct {
 	subprotocol string
 	_           [8]byte // what a message needs of t and writer is the second line and the third
@@ -25,9 +25,9 @@ type Conn struct {
 	reader
 }
 
-// Open makes a Conn of conn, after its handshake. conn has no deadlines. subprotocol and deflate, which stands for
-// permessage-deflate without context takeover, are what was negotiated. early is what was read of conn already; it belongs
-// to the Conn from now on.
+// Open makes a Conn of conn, after its handshake. conn must have no deadlines. subprotocol is what was negotiated, and
+// deflate says whether permessage-deflate without context takeover was. early is what has been read from conn already; it
+// belongs to the Conn from now on.
 func (o *Opener) Open(conn net.Conn, subprotocol string, deflate bool, early []byte) *Conn {
 	c := &Conn{subprotocol: subprotocol}
 	c.t.Init(conn, &o.settings)
@@ -49,7 +49,7 @@ func (c *Conn) Abort() error {
 		conn = t.NetConn()
 	}
 	err := conn.Close()
-	c.shutGate()
+	c.shutDown()
 	if errors.Is(err, net.ErrClosed) {
 		return nil // closed before
 	}
@@ -63,8 +63,8 @@ func (c *Conn) Transport() net.Conn { return c.t.Conn.Conn }
 // Subprotocol is what was negotiated; "": none.
 func (c *Conn) Subprotocol() string { return c.subprotocol }
 
-// RemoteAddr is the peer's address, also after the end where the transport knows
-// it then.
+// RemoteAddr is the peer's address; after the end too, if the transport still
+// knows it.
 func (c *Conn) RemoteAddr() net.Addr { return c.t.RemoteAddr() }
 
 // Activity says when a connection last did something. A zero Time stands for

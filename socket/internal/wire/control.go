@@ -27,7 +27,7 @@ func (r *reader) control(h frame.Header) error {
 		return nil
 	}
 	at, then := r.openedAt.Load(), r.source.t.Now()
-	r.opened(0) // what the hook takes is not the peer's time
+	r.opened(0) // the time that the hook takes does not count for MessageSince
 	if !r.hooks.OnControl(websock.Message{Opcode: websock.Opcode(h.Opcode), Data: p}) {
 		return ErrStopped
 	}

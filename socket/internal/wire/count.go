@@ -33,7 +33,7 @@ func (t *tally) load() Count {
 	return Count{Frames: t.frames.Load(), Bytes: t.bytes.Load()}
 }
 
-// otherCount is the place of the count of a frame that is neither text nor binary.
+// otherCount is the index of the count for an opcode that is neither text nor binary.
 func otherCount(op frame.Opcode) int {
 	switch op {
 	case frame.Ping:

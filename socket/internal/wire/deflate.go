@@ -8,9 +8,8 @@ import (
 	"github.com/klauspost/compress/flate"
 )
 
-// deflateTail is what the sender removes (RFC 7692 section 7.2.1) and, so
-// that a complete message can be told from a truncated one, an empty last
-// block.
+// deflateTail is what the sender removes (RFC 7692 section 7.2.1), and an empty
+// last block, which shows that a message is complete and was not cut off.
 const deflateTail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 // deflater compresses one message. No state outlives it (RFC 7692 section

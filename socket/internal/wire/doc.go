@@ -1,18 +1,18 @@
-// Package wire is one WebSocket connection's bytes, from the end of the handshake to the
-// closed TCP connection. It knows frames, messages and the two directions of a
-// transport, and nothing of HTTP and of processes. [Opener.Open] makes a [Conn].
+// Package wire reads and writes the bytes of one WebSocket connection, from the end of the
+// handshake until TCP is closed. It knows frames, messages and the two directions of a
+// transport, and nothing of HTTP or of processes. [Opener.Open] makes a [Conn].
 //
 // # Reading
 //
 // One goroutine at a time calls [Conn.Next] and, at the end, [Conn.Linger].
-// A message that is one frame, not compressed, and all there after the first read
-// has its whole way in one function (read.go), and most are like that. For all
-// others there are these layers, from below:
+// Most messages are one frame, not compressed, and complete after the first read:
+// one function reads them (Next, in read.go). For all others there are these
+// layers, from below:
 //
 //   - park: where the reading goroutine waits, and how others wake it.
 //   - source brings bytes from the transport. It holds no buffer while it waits.
-//   - reader finds the frame headers, control handles the frames between.
-//   - payload refuses what RFC 6455, RFC 7692 or a limit forbid before it is read,
+//   - reader finds the frame headers, control handles control frames.
+//   - payload refuses what RFC 6455, RFC 7692 or a limit forbids before it is read,
 //     and takes off the mask.
 //   - message joins fragments, inflate inflates. Text is checked as UTF-8 while it
 //     arrives.
@@ -23,9 +23,9 @@
 //
 // # Writing
 //
-// [Conn.Append] encodes after what is pending, [Conn.Flush] writes. Both are safe from any goroutine. They are the one
-// gate to the network: whole frames only, in the order of the calls, one Close frame, nothing after it, and nothing
-// after a write that failed. What waits to be written is a batch.
+// [Conn.Append] encodes after what is pending, [Conn.Flush] writes. Both are safe from any goroutine. Nothing else writes
+// to the network: so there are whole frames only, in the order of the calls, one Close frame, nothing after it, and
+// nothing after a write that failed. What waits to be written is a batch.
 //
 // # Ending
 //

@@ -65,8 +65,8 @@ func TestAppend_flushesItself(t *testing.T) {
 	}
 }
 
-// TestFlush_failureShutsTheGate: after half a frame nothing may follow.
-func TestFlush_failureShutsTheGate(t *testing.T) {
+// TestFlush_failureEndsWriting: after half a frame nothing may follow.
+func TestFlush_failureEndsWriting(t *testing.T) {
 	for name, m := range map[string]websock.Message{"small": websock.Text("hello"), "large": websock.Binary(make([]byte, 20_000))} {
 		r, c := open(t, wire.Options{}, false)
 		broken := errors.New("broken")
@@ -254,7 +254,7 @@ func TestCloseWrite(t *testing.T) {
 	}
 }
 
-// TestWriting_anyMix holds the gate to its promises while everything is called
+// TestWriting_anyMix holds writing to its promises while everything is called
 // at once; the race detector does the rest. Each sender's messages arrive in
 // order and whole, and nothing follows the Close frame.
 func TestWriting_anyMix(t *testing.T) {

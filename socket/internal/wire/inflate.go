@@ -15,9 +15,9 @@ import (
 
 const (
 	deflateInput  = 4 << 10 // compressed bytes that are read at once
-	deflateOutput = 4 << 10 // inflated bytes that room is made for at first
-	longInflate   = 1 << 10 // compressed bytes that can take a millisecond to inflate: they can become a megabyte
-	freeInflation = 1 << 20 // up to here a message may grow whatever Options.MaxRatio says
+	deflateOutput = 4 << 10 // the first buffer for inflated bytes
+	longInflate   = 1 << 10 // compressed bytes that may take a millisecond to inflate: they can become a megabyte
+	freeInflation = 1 << 20 // size up to which Options.MaxRatio does not hold
 )
 
 // inflater is all that inflating one message needs. No state outlives the
@@ -101,7 +101,7 @@ func (r *reader) inflate() ([]byte, error) {
 		return nil, err
 	}
 	if r.total >= longInflate || !r.frame.Fin {
-		r.beforeWait() // as what it flushes would wait for a millisecond and more
+		r.beforeWait() // else what it flushes would wait for a millisecond or more
 	}
 	f := newInflater(r)
 	defer f.release()
@@ -153,8 +153,8 @@ func (r *reader) inflate() ([]byte, error) {
 	return append([]byte{}, data...), nil
 }
 
-// bomb reports whether so many bytes are more than ratio times what has been read of the message for them. It counts
-// what has come, not what a header declares.
+// bomb reports whether the message has inflated to more than ratio times the bytes that were used for it. It counts the
+// bytes that have come, not those that a header declares.
 func (f *inflater) bomb(inflated, ratio int) bool {
 	used := f.in.bytes - int64(f.buf.Buffered())
 	return ratio > 0 && inflated > freeInflation && int64(inflated)/int64(ratio) > max(used, 0)
@@ -164,18 +164,18 @@ func (f *inflater) bomb(inflated, ratio int) bool {
 // (RFC 7692 section 7.2.3.4). More would be data that is silently lost. At the
 // end of a message without such a block nothing is left.
 func (f *inflater) atEnd() error {
-	rest, err := f.buf.Peek(len(deflateTail) + 2)
+	ahead, err := f.buf.Peek(len(deflateTail) + 2)
 	if f.in.err != nil {
 		return f.in.err
 	}
-	if n := len(rest) - len(deflateTail); err == nil || n == 1 && rest[0] != 0 {
+	if n := len(ahead) - len(deflateTail); err == nil || n == 1 && ahead[0] != 0 {
 		return frame.Violation(websock.CloseInvalidPayload,
 			"compressed message goes on after its last block (RFC 7692 section 7.2.3.4)")
 	}
 	return nil
 }
 
-// failure is the error of the wire below, if it was that, or says that the data
+// failure is the error of reading, if that has failed; else it says that the data
 // cannot be inflated.
 func (f *inflater) failure(err error) error {
 	if f.in.err != nil {
@@ -187,7 +187,7 @@ func (f *inflater) failure(err error) error {
 }
 
 // growInflated makes room for more after data, up to one byte more than most, the
-// size of the largest message; negative: there is none.
+// largest size that a message may have.
 func growInflated(data []byte, most int64) []byte {
 	if len(data) < cap(data) {
 		return data

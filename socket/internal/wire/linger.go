@@ -14,9 +14,9 @@ import (
 // Close frame has come or, if that came before or the stream cannot be parsed any more, at the end of TCP. It returns
 // an error when timeout is over or the transport fails. It uses no memory but one read buffer.
 //
-// timeout, 0 for none, begins at since, and anew whenever the peer's kernel has taken something of what was still on
-// its way. So the peer gets all of it, unless it takes nothing for timeout, and then has that long to answer. Where the
-// progress cannot be seen (see rawio), timeout begins at since only.
+// timeout, 0 for none, begins at since, and begins again whenever the peer's kernel has taken some of what was still on
+// its way. So the peer gets all of it, unless it takes nothing for as long as timeout, and then has as long to answer.
+// Where this progress cannot be seen (see rawio), timeout begins at since only.
 //
 // It is for the reading goroutine. Interrupt and Discard have no effect on it, Abort ends it.
 func (r *reader) Linger(since time.Time, timeout time.Duration) error {
@@ -38,7 +38,7 @@ func (r *reader) Linger(since time.Time, timeout time.Duration) error {
 	return err
 }
 
-// leftover watches what was written and has not arrived yet, while Linger reads.
+// leftover is what was written and has not arrived yet, while Linger reads.
 type leftover struct {
 	t       *transport
 	timeout time.Duration
@@ -102,7 +102,7 @@ func (r *reader) drain() error {
 			return nil
 		}
 		r.source.data = r.source.data[h.Size:]
-		r.frame, r.rest = h, h.Length
+		r.frame, r.remaining = h, h.Length
 		if h.Length == 0 {
 			r.count(h.Opcode, 0)
 		}
@@ -117,8 +117,8 @@ func (r *reader) drain() error {
 
 // skipPayload drops what is left of the payload of a frame.
 func (r *reader) skipPayload() error {
-	for r.rest > 0 {
-		if n := int(min(int64(len(r.source.data)), r.rest)); n > 0 {
+	for r.remaining > 0 {
+		if n := int(min(int64(len(r.source.data)), r.remaining)); n > 0 {
 			r.source.data = r.source.data[n:]
 			r.consumed(n)
 			continue

@@ -12,8 +12,8 @@ const (
 	// allocated at once, when directSize of it has come.
 	wholeSize = 64 << 10
 
-	// directSize is the least that is read past the read buffer. Shorter rests
-	// go through it, so that what follows them is read by the same call.
+	// directSize is the least that is read without the read buffer. What is
+	// shorter is read into it, together with what follows.
 	directSize = 4 << 10
 )
 
@@ -42,7 +42,7 @@ func (r *reader) join() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if text && !(r.frame.Fin && r.rest == 0) {
+		if text && !(r.frame.Fin && r.remaining == 0) {
 			n, ok := frame.TextPrefix(data[checked:])
 			if !ok {
 				return nil, errNotUTF8()
@@ -60,8 +60,8 @@ func errNotUTF8() error {
 	return frame.Violation(websock.CloseInvalidPayload, "text message not UTF-8 (RFC 6455 section 8.1)")
 }
 
-// settled returns data as the caller's own: exactly as large as the message,
-// or a buffer when those are reused.
+// settled returns data for the caller to keep: exactly as large as the message,
+// or in a pooled buffer when those are reused.
 func (r *reader) settled(data []byte) []byte {
 	if data == nil {
 		return []byte{}
@@ -74,13 +74,12 @@ func (r *reader) settled(data []byte) []byte {
 	return own
 }
 
-// readPayload adds to data what is there of the open message's payload, and
-// waits when nothing is. It never waits for more than it has asked for, so that
-// text is checked as it comes.
+// readPayload adds to data what has come of the open message's payload, and
+// waits only when nothing has. So text is checked as it comes.
 func (r *reader) readPayload(data []byte) ([]byte, error) {
 	have := len(data)
 	if len(r.source.data) == 0 {
-		if n := min(int64(cap(data)-have), r.rest); n >= directSize {
+		if n := min(int64(cap(data)-have), r.remaining); n >= directSize {
 			got, err := r.takeDirect(data[have : have+int(n)])
 			return data[:have+got], err
 		}
@@ -94,11 +93,11 @@ func (r *reader) readPayload(data []byte) ([]byte, error) {
 	return data, nil
 }
 
-// grow returns data with n more bytes. The capacity follows what has arrived,
-// at most fourfold, and not what a header declares; a whole message of up to
-// wholeSize is trusted when directSize of it has arrived. A buffer that data
-// outgrows is used again, so it comes from a pool; the last one, which is certain
-// to be large enough and is given away, need not.
+// grow returns data with n more bytes. The capacity is at most four times what
+// has arrived, or 4 KiB, whatever a header declares; but when directSize has arrived of a
+// message of at most wholeSize, it is that of the whole message. A buffer that
+// may have to grow again is pooled. One that is certain to be large enough is
+// pooled only when ReuseBuffers is set: else it is given to the caller as it is.
 func (r *reader) grow(data []byte, n int) []byte {
 	need := len(data) + n
 	if need <= cap(data) {
@@ -110,7 +109,7 @@ func (r *reader) grow(data []byte, n int) []byte {
 	}
 	reuse := r.source.t.opts.ReuseBuffers
 	pooled := size <= largestBuffer
-	if declared := int64(len(data)) + r.rest; r.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
+	if declared := int64(len(data)) + r.remaining; r.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
 		size = int(declared)
 		if pooled = reuse && declared >= reusable && size <= largestBuffer; pooled {
 			size = bufferFor(size)

@@ -9,7 +9,7 @@ import (
 
 // ErrSuspended is what [Conn.Next] returns after [Conn.Suspend], and where it
 // would wait while [Conn.SetPatient] is off. It does not stay: a later Next goes
-// on as if nothing had been.
+// on as if nothing had happened.
 var ErrSuspended = errors.New("wire: reading is suspended")
 
 // ErrStopped is what [Conn.Next] returns when the hook for control frames said
@@ -19,7 +19,7 @@ var ErrStopped = errors.New("wire: reading was stopped")
 // past is a deadline that wakes a reader.
 var past = time.Unix(1, 0)
 
-// parkState is how the reading goroutine waits for bytes. It alone changes it, but for parkOpen to parkAsked.
+// parkState is how the reading goroutine waits for bytes. Only that goroutine changes it, except from parkOpen to parkAsked.
 type parkState uint8
 
 const (
@@ -29,18 +29,18 @@ const (
 	parkAway                   // it has left: Next has returned ErrSuspended
 
 	parkBits = 2
-	parkMask = 1<<parkBits - 1 // both of word
+	parkMask = 1<<parkBits - 1 // the bits of park.word that hold it
 )
 
-// park is where the reading goroutine waits, and how others get it out of there. parked, unpark and the read deadline of
-// Linger are for that goroutine, the rest is for any.
+// park is where the reading goroutine waits, and how others wake it. parked, unpark and until are for that goroutine, the
+// other methods are for any.
 //
-// Others wake it by a read deadline in the past. Whoever sets one says before why, in word or in stop and discard; the
-// reader looks at those after it has stopped waiting, and before it waits again. So a deadline either finds it waiting or
-// is taken back by it, when it was for parkAsked; one for stop or discard stays, for no read may begin after it.
+// Others wake it by a read deadline in the past. Before they set it, they say why: in word, or in stop or discard. The
+// reader looks at these after it has stopped waiting, and before it waits again. So a deadline for parkAsked either finds
+// the reader waiting, or the reader takes it back. One for stop or discard stays, for no read may begin after it.
 type park struct {
 	t    *transport
-	word atomic.Int64 // since when nothing has come that is waited for, shifted by parkBits, and the parkState
+	word atomic.Int64 // since when the reader waits for bytes, shifted by parkBits, and the parkState
 
 	stop    atomic.Pointer[error] // why reading is to end, or has ended
 	discard atomic.Bool           // nothing is to be delivered any more
@@ -54,11 +54,11 @@ type park struct {
 
 func (p *park) state() parkState { return parkState(p.word.Load() & parkMask) }
 
-// waitingSince is since when nothing has come that is waited for; 0: nothing is waited for.
+// waitingSince is since when bytes are waited for, also while the reader is away; 0: none are.
 func (p *park) waitingSince() int64 { return p.word.Load() >> parkBits }
 
-// parked notes that the reader waits from now on, if it does not, and how. It may have been waiting all the time, when
-// it was woken for nothing or was away.
+// parked notes how the reader waits from now on. The time since which it waits stays, when it was woken for nothing or was
+// away.
 func (p *park) parked(s parkState) {
 	w := p.word.Load()
 	switch {
@@ -70,8 +70,8 @@ func (p *park) parked(s parkState) {
 	p.word.Store(w | int64(s))
 }
 
-// unpark notes that the reader does not wait any more, and with done that what it has waited for has come. It reports
-// whether it was asked to leave, and takes back the deadline of that.
+// unpark notes that the reader does not wait now; done says that the waiting is over, since bytes have come or reading ends.
+// It reports whether the reader was asked to leave, and takes back the deadline for that.
 func (p *park) unpark(done bool) (wasAsked bool) {
 	w := p.word.Load()
 	if w == 0 {
@@ -108,8 +108,8 @@ func (p *park) ask() {
 	}
 }
 
-// wake ends a wait, for stop or discard, which is set. While the reader is away there is nothing to end, and a Next that
-// comes looks at them when it is not away any more.
+// wake ends a wait, for stop or discard, which has been set before. While the reader is away nobody waits, and the next
+// Next looks at stop and discard itself.
 func (p *park) wake() {
 	if p.state() == parkAway {
 		return

@@ -36,11 +36,11 @@ func (r *reader) nextFrame() error {
 	}
 }
 
-// admit takes the header of a data frame over and holds it to the order of
-// fragments (RFC 6455 section 5.4) and to most, MaxMessageSize, before any of
-// its payload is read.
+// admit takes the header of a data frame and checks, before any of its payload is
+// read, the order of fragments (RFC 6455 section 5.4) and the size of the message,
+// which may be at most most, MaxMessageSize.
 func (r *reader) admit(h frame.Header, most int64) error {
-	r.frame, r.rest = h, h.Length
+	r.frame, r.remaining = h, h.Length
 	if h.Opcode == frame.Continuation {
 		if !r.open {
 			return frame.Violation(websock.CloseProtocolError, "unexpected continuation frame (RFC 6455 section 5.4)")
@@ -64,8 +64,8 @@ func (r *reader) admit(h frame.Header, most int64) error {
 	return nil
 }
 
-// allowance is how many payload bytes the frames of the message may have. What
-// cannot be compressed grows by five bytes per stored block.
+// allowance is how many payload bytes the frames of the message may have. Deflate
+// makes what it cannot compress larger, by five bytes for each stored block.
 func (r *reader) allowance(most int64) int64 {
 	switch {
 	case most < 0:
@@ -84,8 +84,8 @@ func (r *reader) allowance(most int64) int64 {
 // much, or errMessageEnd when there is no more of it.
 func (r *reader) available() (int, error) {
 	for {
-		if r.rest > 0 {
-			if n := min(int64(len(r.source.data)), r.rest); n > 0 {
+		if r.remaining > 0 {
+			if n := min(int64(len(r.source.data)), r.remaining); n > 0 {
 				return int(n), nil
 			}
 			if _, err := r.more(nil); err != nil {

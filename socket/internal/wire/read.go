@@ -21,15 +21,15 @@ import (
 //   - [io.EOF]: the peer ended TCP without a Close frame
 //   - else the transport's error
 //
-// Most messages are one frame, not compressed, and all there after the first
-// read: of such a message this function is the whole way. What is anything else
-// is read by message.
+// Most messages are one frame, not compressed, and complete after the first
+// read: this function reads them without any other. The method message reads all
+// others.
 func (r *reader) Next() (m websock.Message, err error) {
 	if r.ended {
 		return m, *r.source.stop.Load()
 	}
 	s, opts := &r.source, r.source.t.opts
-	s.unpark(false) // where it was away
+	s.unpark(false) // it may have been away
 	if len(s.data) == 0 {
 		if _, err := r.more(nil); err != nil {
 			return m, r.failed(err)
@@ -50,7 +50,7 @@ func (r *reader) Next() (m websock.Message, err error) {
 		return m, nil
 	}
 
-	r.count(h.Opcode, h.Length) // before memory is written that is in no cache: an atomic addition would wait for that
+	r.count(h.Opcode, h.Length) // before data is written, which is in no cache: an atomic addition would wait for that
 	n := int(h.Length)
 	var data []byte
 	if opts.ReuseBuffers && n >= reusable {
@@ -86,22 +86,22 @@ func (r *reader) failed(err error) error {
 // will wait for the transport. It is for the reading goroutine.
 func (r *reader) Buffered() bool { return len(r.source.data) > 0 }
 
-// SetPatient says whether Next waits for bytes between two messages, which is
-// the default. If not, it returns [ErrSuspended] where it would, after the hook
-// BeforeWait. Inside a message it always waits, and always on a connection that
-// cannot tell without waiting whether bytes are there, as TLS.
+// SetPatient says whether Next waits for bytes between two messages, as it does
+// by default. If not, it returns [ErrSuspended] instead, after the hook
+// BeforeWait. It always waits inside a message, and on a connection that cannot
+// tell without waiting whether there are bytes, such as TLS.
 //
 // It is for the reading goroutine.
 func (r *reader) SetPatient(patient bool) { r.source.impatient = !patient }
 
 // Suspend makes a Next that waits for bytes between two messages return
-// [ErrSuspended]. With a Next that waits inside a message, or does anything
-// else, or when bytes come at the same moment, it has no effect, now or later.
-// Nothing is ever lost by it. [Conn.Interrupt] and [Conn.Discard] win over it.
+// [ErrSuspended]. It has no effect, now or later, when Next waits inside a
+// message or does something else, or when bytes come at the same moment.
+// No bytes are lost by it. [Conn.Interrupt] and [Conn.Discard] come before it.
 //
 // A Conn whose Next has returned ErrSuspended holds no buffer. Interrupt and
-// Discard do not wake it, for nobody reads: it takes a call of Next to learn of
-// them. Activity goes on to say since when it waits.
+// Discard wake nobody then: the next call of Next returns their error. Activity
+// goes on to say since when bytes are waited for.
 func (r *reader) Suspend() { r.source.ask() }
 
 // Interrupt makes a Next that waits for bytes, or would, return err. Messages

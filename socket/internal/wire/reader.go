@@ -9,18 +9,18 @@ import (
 
 // reader is the direction from the peer. It belongs to the reading goroutine; what others touch is atomic or in park.
 //
-// What most messages need stands together at its end: with many connections each cache line is a miss.
+// The fields that most messages need stand together at its end: with many connections each cache line is a miss.
 type reader struct {
 	others   [4]tally // of the frames that were read and are neither text nor binary
 	hooks    Hooks
 	received atomic.Pointer[websock.CloseDetail]
 
-	frame frame.Header // the data frame being read; its mask is that of what is still to come
-	rest  int64        // what is still to come of its payload
-	total int64        // payload of the open message's frames so far, as declared
+	frame     frame.Header // the data frame being read; its mask is that of what is still to come
+	remaining int64        // what is still to come of its payload
+	total     int64        // payload of the open message's frames so far, as declared
 
 	source   source
-	openedAt atomic.Int64 // since when a message, or any frame, is not complete; 0: nothing is, or OnControl runs
+	openedAt atomic.Int64 // when the message or frame that is not complete began; 0: there is none, or OnControl runs
 	counts   [2]tally     // of text and binary frames
 
 	opcode     frame.Opcode // of the open message: text or binary
@@ -30,7 +30,7 @@ type reader struct {
 	broken     bool         // the stream cannot be parsed any further
 	ended      bool         // every Next returns source.stop
 	closed     bool         // the peer's Close frame was read
-	finished   bool         // and nothing after it
+	finished   bool         // the peer's Close frame was read, and no byte after it
 }
 
 // Hooks are called by Next on the reading goroutine.
@@ -56,7 +56,7 @@ func (r *reader) end(err error) {
 func (r *reader) more(p []byte) (n int, err error) {
 	s := &r.source
 	if s.lingers { // after the last frame anything may come
-		return 0, s.receive(parkBusy, r.rest > 0 || r.closed || r.broken)
+		return 0, s.receive(parkBusy, r.remaining > 0 || r.closed || r.broken)
 	}
 	if err := s.stopped(); err != nil {
 		return 0, err
@@ -66,38 +66,38 @@ func (r *reader) more(p []byte) (n int, err error) {
 	if !r.open && len(s.data) == 0 {
 		state = parkOpen
 	} else if r.openedAt.Load() == 0 {
-		// The first byte of what is not complete came with the last read, after
-		// messages whose handling is not the peer's time. So it counts from now.
+		// Its first byte came by the last read, after other messages. The time
+		// that handling those took does not count.
 		r.openedAt.Store(s.t.Now())
 	}
 	if p != nil {
 		n, err = s.receiveInto(p)
 	} else {
-		err = s.receive(state, r.rest > 0)
+		err = s.receive(state, r.remaining > 0)
 	}
 	if err != nil {
-		if stop := s.stopped(); stop != nil { // it was woken for that
+		if stop := s.stopped(); stop != nil { // this is what has woken it
 			return 0, stop
 		}
 	}
 	return n, err
 }
 
-// beforeWait has written what waits for a Flush.
+// beforeWait calls the hook that flushes, if anything waits for a Flush.
 func (r *reader) beforeWait() {
 	if r.source.t.pending.Load() && r.hooks != nil {
 		r.hooks.BeforeWait()
 	}
 }
 
-// opened sets since when something is not complete; 0: nothing is.
+// opened sets openedAt, and writes to memory only when that changes it.
 func (r *reader) opened(at int64) {
 	if r.openedAt.Load() != at {
 		r.openedAt.Store(at)
 	}
 }
 
-// header waits for the next whole frame header. It stays in the buffer.
+// header waits for the next whole frame header, and leaves it in the buffer.
 func (r *reader) header() (frame.Header, error) {
 	for {
 		h, need, err := frame.Parse(r.source.data, r.source.t.deflates)
@@ -116,8 +116,8 @@ func (r *reader) header() (frame.Header, error) {
 
 // consumed says that n bytes of the payload were used.
 func (r *reader) consumed(n int) {
-	r.rest -= int64(n)
-	if r.rest == 0 {
+	r.remaining -= int64(n)
+	if r.remaining == 0 {
 		r.count(r.frame.Opcode, r.frame.Length)
 	}
 }
@@ -134,8 +134,7 @@ func (r *reader) count(op frame.Opcode, bytes int64) {
 	n.bytes.Add(bytes)
 }
 
-// DataFrames is how many frames of messages were read so far. It is more after a
-// message has come.
+// DataFrames is how many frames of messages, not control frames, were read so far.
 func (r *reader) DataFrames() int64 {
 	return r.counts[0].frames.Load() + r.counts[1].frames.Load() + r.others[0].frames.Load()
 }

@@ -25,10 +25,10 @@ var readBuffers = sync.Pool{New: func() any { return new([readSize]byte) }}
 // belongs to the reading goroutine.
 //
 // It has a pooled buffer only from the moment bytes arrive until they are used
-// up. What is left of an unfinished header moves to small while it waits for
-// the rest.
+// up. The beginning of a header moves to small while the source waits for its
+// end.
 type source struct {
-	small *[smallSize]byte // what there is of an unfinished frame; nil: nothing
+	small *[smallSize]byte // the beginning of an unfinished frame; nil: nothing
 
 	park
 	data  []byte          // in store, in small, or left over from net/http
@@ -36,8 +36,8 @@ type source struct {
 	read  atomic.Int64    // when bytes came last
 }
 
-// receive waits for bytes, as state says, and adds them to data, which must be less than a header or a control frame
-// needs. inside: the rest of a payload is waited for, so more than smallSize is worth reading at once.
+// receive waits for bytes, as state says, and adds them to data, which must be shorter than a header or a control frame.
+// inside: a payload is not complete, so it is worth reading more than smallSize at once.
 func (s *source) receive(state parkState, inside bool) error {
 	if len(s.data) > smallSize {
 		return s.fill()
@@ -98,7 +98,7 @@ func (s *source) fill() error {
 	return s.received(n, err)
 }
 
-// receiveInto reads once from the transport into p, past all buffers. data must
+// receiveInto reads once from the transport into p, without a buffer. data must
 // be empty.
 func (s *source) receiveInto(p []byte) (int, error) {
 	s.drop()
@@ -107,7 +107,7 @@ func (s *source) receiveInto(p []byte) (int, error) {
 	return n, s.received(n, err)
 }
 
-// received ends a read of n bytes. An error that came with bytes will come again.
+// received is called after a read of n bytes. An error that came with bytes is ignored: it will come again.
 func (s *source) received(n int, err error) error {
 	if n > 0 {
 		s.unpark(true)
@@ -115,7 +115,7 @@ func (s *source) received(n int, err error) error {
 		return nil
 	}
 	if err == ErrSuspended || s.unpark(false) && errors.Is(err, os.ErrDeadlineExceeded) { //nolint:errorlint // never wrapped
-		return ErrSuspended // and the waiting goes on
+		return ErrSuspended // bytes are still waited for, and that time goes on
 	}
 	s.unpark(true)
 	return err

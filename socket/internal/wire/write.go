@@ -15,9 +15,9 @@ import (
 // ErrCloseSent is what writing returns after a Close frame.
 var ErrCloseSent = errors.New("wire: the Close frame was the last")
 
-// writer is the direction to the peer, the one gate to the network. Frames are
-// encoded into a batch under mu and written outside it, one batch at a time, so
-// appends go on while a write blocks.
+// writer is the direction to the peer: nothing else writes to the network. Frames are encoded into a batch
+// under mu and written without it, one batch at a time, so appends go on while a
+// write blocks.
 type writer struct {
 	t     *transport
 	wrote int64 // when a write was completed last
@@ -28,9 +28,9 @@ type writer struct {
 	shut    bool       // err is set
 	batch   *batch     // what waits; nil: nothing
 
-	// free is told when writing ends. It is made by the first who waits. It is no
-	// mutex, because whoever waits here for a slow peer must be durably blocked
-	// for testing/synctest.
+	// free is signalled when writing ends. The first caller that has to wait makes
+	// it. It is no mutex, because whoever waits here for a slow peer must be
+	// durably blocked for testing/synctest.
 	free *sync.Cond
 
 	counts [2]Count // of text and binary frames
@@ -38,11 +38,11 @@ type writer struct {
 	// What stands after this is not needed for most messages.
 
 	sent   atomic.Pointer[websock.CloseDetail]
-	err    error    // why the gate is shut; nil: it is open
+	err    error    // why nothing can be appended any more; nil: it can
 	others [3]Count // of ping, pong and Close frames
 }
 
-// close shuts the gate. w.mu is held.
+// close refuses all that is appended from now on, with err. w.mu is held.
 func (w *writer) close(err error) { w.err, w.shut = err, true }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
@@ -50,7 +50,7 @@ func (w *writer) close(err error) { w.err, w.shut = err, true }
 // change any more.
 //
 // The caller has validated m; what cannot be a frame is refused all the same,
-// with a [*websock.ResultError], and leaves the gate open. Every other error
+// with a [*websock.ResultError], and changes nothing. Every other error
 // stays: after a Close frame [ErrCloseSent], else that of the write that
 // failed, or [net.ErrClosed] after [Conn.Abort].
 func (w *writer) Append(m websock.Message) error {
@@ -89,13 +89,13 @@ func (w *writer) deflated(m *websock.Message) (payload []byte, compressed bool) 
 	return m.Data, false
 }
 
-// refused is the error of a frame that is none. Inlined, it would take stack of
-// every Append.
+// refused is the error for a message that cannot be a frame. Inlined, it would
+// take stack in every Append.
 //
 //go:noinline
 func refused(m *websock.Message) error { return m.Check() }
 
-// waiting returns the batch to append to, of which Flush and Pending now know. w.mu is held.
+// waiting returns the batch to append to, and begins one if nothing waits. w.mu is held.
 func (w *writer) waiting() *batch {
 	if w.batch == nil {
 		w.batch = batches.Get().(*batch)
@@ -116,9 +116,10 @@ func (w *writer) count(op frame.Opcode, bytes int) {
 	n.Bytes += int64(bytes)
 }
 
-// AppendClose encodes a Close frame after what is pending and shuts the gate:
-// it is the last. Code 0 stands for an empty payload. A detail that cannot be
-// sent is refused with a [*websock.ResultError] and leaves the gate open.
+// AppendClose encodes a Close frame after what is pending. It is the last frame:
+// nothing can be appended after it. Code 0 stands for an empty payload. A detail
+// that cannot be sent is refused with a [*websock.ResultError], and changes
+// nothing.
 func (w *writer) AppendClose(d websock.CloseDetail) error {
 	if err := frame.CheckClose(d); err != nil {
 		return err
@@ -146,7 +147,7 @@ func (w *writer) LimitWrites(t time.Time) { w.t.LimitWrites(t) }
 
 // Flush writes all that waits, in one write where the transport has one. It waits for a write in progress and then for
 // its own: as long as the peer takes something within each WriteTimeout, and not beyond the time of [Conn.LimitWrites].
-// A write that fails, or is not completed, shuts the gate for ever: its error is that of every later call.
+// A write that fails, or is not completed, is the last: its error is that of every later call.
 func (w *writer) Flush() error {
 	w.mu.Lock()
 	w.begin()
@@ -178,7 +179,7 @@ func (w *writer) Flush() error {
 	return err
 }
 
-// begin waits until nobody writes, and has writing for its own. w.mu is held.
+// begin waits until nobody writes, and takes the right to write. w.mu is held.
 func (w *writer) begin() {
 	for w.writing {
 		if w.free == nil {
@@ -197,7 +198,7 @@ func (w *writer) end() {
 	}
 }
 
-// fail shuts the gate after a write that failed. w.mu is held.
+// fail ends writing after a write that failed. w.mu is held.
 func (w *writer) fail(err error) error {
 	w.close(fmt.Errorf("wire: write: %w", err))
 	w.failed = true
@@ -205,8 +206,8 @@ func (w *writer) fail(err error) error {
 	return w.err
 }
 
-// shutGate shuts the gate, if it is not, and drops what waits.
-func (w *writer) shutGate() {
+// shutDown refuses all that is appended from now on, and drops what waits.
+func (w *writer) shutDown() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !w.shut {
@@ -241,7 +242,7 @@ func (w *writer) CloseWrite() error {
 	if !ok {
 		return errors.ErrUnsupported
 	}
-	w.shutGate()
+	w.shutDown()
 	return half.CloseWrite()
 }
 
@@ -249,17 +250,16 @@ func (w *writer) CloseWrite() error {
 // message of this or another connection. It does nothing unless
 // Options.ReuseBuffers is set. m.Data must be as Next returned it.
 //
-// Data may have been given to Append on this Conn before: then it is not used
-// again before it was written, or after writing has failed. Nothing else may
-// read or write it from the call on; not a copy of the slice, and not another
-// Conn that it was appended to. Each message can be recycled once, on any
-// goroutine. One that is not recycled is left to the garbage collector, which is
-// always safe.
+// Data may have been given to Append on this Conn before: then it is reused only
+// after it was written, and never when writing has failed. From the call on
+// nobody else may read or write it: not through a copy of the slice, and not
+// another Conn that it was appended to. Each message may be recycled once, on
+// any goroutine. One that is not recycled is left to the garbage collector.
 func (w *writer) Recycle(m []byte) {
 	if !w.t.opts.ReuseBuffers || cap(m) < smallestBuffer {
 		return
 	}
-	if cap(m) < largePayload { // Append has copied what was pushed of it, and after it
+	if cap(m) < largePayload { // so small that Append has copied it
 		freeBuffer(m)
 		return
 	}
@@ -274,5 +274,5 @@ func (w *writer) Recycle(m []byte) {
 	case !w.writing:
 		freeBuffer(m)
 	}
-	// Else it may be in what is being written, and is not worth waiting for.
+	// Else it may be in what is being written, and is left to the garbage collector.
 }

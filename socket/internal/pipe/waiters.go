@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// gate is where calls of one kind (the reads or the writes of one Conn) wait,
-// and the deadline they share. The mutex of its pair guards it. While nobody
-// waits it is no more than the deadline.
-type gate struct {
+// waiters are the calls of one kind (the reads or the writes of one Conn) that
+// wait, and the deadline they share. The mutex of the pair guards them. While
+// nobody waits only the deadline takes memory.
+type waiters struct {
 	deadline instant
 	queue    *queue // nil while nobody waits
 }
 
-// queue is the part of a gate that waiting needs.
+// queue is the part of waiters that is needed while somebody waits.
 type queue struct {
 	cond    sync.Cond
 	waiting int
@@ -48,36 +48,36 @@ func (p *pair) left(i instant) time.Duration {
 }
 
 // expired says whether the deadline has passed.
-func (g *gate) expired(p *pair) bool {
-	return g.deadline != 0 && p.left(g.deadline) <= 0
+func (w *waiters) expired(p *pair) bool {
+	return w.deadline != 0 && p.left(w.deadline) <= 0
 }
 
 // wait gives up the mutex until wake is called or the deadline passes. It may
 // also return early: the caller checks its condition again.
-func (g *gate) wait(c *Conn) {
-	g.arm(c)
-	q := g.open(c)
+func (w *waiters) wait(c *Conn) {
+	w.arm(c)
+	q := w.open(c)
 	q.waiting++
 	q.cond.Wait()
 	q.waiting--
-	g.settle(c)
+	w.settle(c)
 }
 
 // wake makes every waiting call look again.
-func (g *gate) wake() {
-	if g.queue != nil {
-		g.queue.cond.Broadcast()
+func (w *waiters) wake() {
+	if w.queue != nil {
+		w.queue.cond.Broadcast()
 	}
 }
 
 // arm makes the timer fire at the deadline. The timer only wakes: whether the
 // deadline has passed is decided by the clock, so a fire that comes too early
 // or for an old deadline does no harm.
-func (g *gate) arm(c *Conn) {
-	if g.deadline == 0 {
+func (w *waiters) arm(c *Conn) {
+	if w.deadline == 0 {
 		return
 	}
-	q, d := g.open(c), c.pair.left(g.deadline)
+	q, d := w.open(c), c.pair.left(w.deadline)
 	if q.timer != nil {
 		q.timer.Reset(d)
 		return
@@ -85,23 +85,23 @@ func (g *gate) arm(c *Conn) {
 	q.timer = time.AfterFunc(d, func() {
 		c.pair.mu.Lock()
 		defer c.unlock()
-		g.wake() // not q's cond: q may have moved to another gate
+		w.wake() // not q's cond: q may be used elsewhere by now
 	})
 }
 
 // open makes sure that there is a queue.
-func (g *gate) open(c *Conn) *queue {
-	if g.queue == nil {
-		g.queue = queues.Get().(*queue)
-		g.queue.cond.L = &c.pair.mu
+func (w *waiters) open(c *Conn) *queue {
+	if w.queue == nil {
+		w.queue = queues.Get().(*queue)
+		w.queue.cond.L = &c.pair.mu
 	}
-	return g.queue
+	return w.queue
 }
 
 // settle gives the queue back when neither a call nor c's Waker needs it.
-func (g *gate) settle(c *Conn) {
-	q := g.queue
-	if q == nil || q.waiting > 0 || g == &c.read && c.waker != nil {
+func (w *waiters) settle(c *Conn) {
+	q := w.queue
+	if q == nil || q.waiting > 0 || w == &c.read && c.waker != nil {
 		return
 	}
 	if q.timer != nil {
@@ -109,6 +109,6 @@ func (g *gate) settle(c *Conn) {
 		q.timer = nil // it belongs to c, and perhaps to a synctest bubble
 	}
 	q.cond.L = nil
-	g.queue = nil
+	w.queue = nil
 	queues.Put(q)
 }
