@@ -164,14 +164,6 @@ func (r *Registry) exited(e *entries) {
 	e.list, e.index = nil, host.Map[registrationKey, registration]{}
 	var all []news
 	for _, reg := range list {
-		switch w := reg.(type) { // it need not be told of its own end
-		case *watcher:
-			w.stopped.Store(true)
-		case *nameWatcher:
-			w.stopped.Store(true)
-		}
-	}
-	for _, reg := range list {
 		if n := reg.vacate(r); !n.empty() {
 			all = append(all, n)
 		}

@@ -52,6 +52,19 @@ func TestJoin(t *testing.T) {
 	}
 }
 
+// A group is divided when it has more than 64 members, whichever way the next one takes.
+func TestJoin_divides(t *testing.T) {
+	reg, sys := newRegistry(t)
+	for i, m := range spawnMany(t, sys, 70) {
+		if err := reg.Join("g", m.pid, nil); err != nil {
+			t.Fatal(err)
+		}
+		if n := i + 1; reg.Extras("g") != (n > 64) {
+			t.Fatalf("with %d members the group is divided: %v", n, reg.Extras("g"))
+		}
+	}
+}
+
 func TestLeave_byEnding(t *testing.T) {
 	for _, n := range sizes {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {

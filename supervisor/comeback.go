@@ -31,8 +31,8 @@ func keeps(s Service, l *life) bool {
 	return false
 }
 
-// concludeLife begins the life that concludes s; c is its course, and kill says that there is no time.
-func concludeLife(l *life, c *course, s Service, now time.Time, kill bool) {
+// concludeLife begins the life that concludes s; c is its course.
+func concludeLife(l *life, c *course, s Service, now time.Time) {
 	over, service := s.(concluder)
 	if service {
 		c.yields = true // Shutdown gets the shutdown time, and then a moment to return
@@ -40,9 +40,6 @@ func concludeLife(l *life, c *course, s Service, now time.Time, kill bool) {
 	}
 	if cause := c.tell(exit.ErrShutdown, now); !service || cause == exit.ErrKilled {
 		l.tell(cause)
-	}
-	if kill {
-		l.tell(c.kill(now))
 	}
 	go l.run(s, false)
 }
@@ -84,7 +81,7 @@ func (t *tree) conclude(c *child, now time.Time) {
 	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown, t.rep.log)
 	c.course = courseOf(c.spec.Service, c.spec.Shutdown)
 	c.kept, c.concluding, c.swept, c.terminated = false, true, t.stopping, true
-	concludeLife(c.life, &c.course, c.spec.Service, now, t.killing)
+	concludeLife(c.life, &c.course, c.spec.Service, now)
 }
 
 // kept is the IDs of those that may have kept something for the next time that the Supervisor is served.

@@ -151,6 +151,29 @@ func TestErrRestarting_ofASupervisorThatGivesUp(t *testing.T) {
 	}
 }
 
+// A child of StartChild does not come back when its supervisor is restarted, whether it runs then or waits to be started again.
+func TestErrRestarting_ofStartChild(t *testing.T) {
+	for name, waits := range map[string]bool{"running": false, "waiting": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				d, outer, sibling := &diary{}, newService(), newService()
+				inner := newTree(t, supervisor.Config{Strategy: supervisor.OneForAll, Backoff: time.Minute, Within: time.Hour}, spec("sibling", sibling, 0))
+				serve(t, supervisor.Config{Strategy: supervisor.OneForAll}, spec("outer", outer, 0), spec("inner", inner, 0))
+				wantErr(t, "StartChild", inner.StartChild(t.Context(), spec("k", d.keeper("k"), 0)), nil)
+				d.want(t, "the start", "+k")
+				want := "k:shutdown"
+				if waits {
+					sibling.end(errCrash)
+					d.want(t, "a sibling crashes", "k:restarting")
+					want = "k:over"
+				}
+				outer.end(errCrash)
+				d.want(t, "the supervisor is restarted", want)
+			})
+		})
+	}
+}
+
 // When the first start of a supervisor fails, and that of the whole tree with it, nobody hears of a restart.
 func TestErrRestarting_ofAFirstStartThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -292,6 +315,20 @@ func TestService_doesNotComeBack(t *testing.T) {
 		wantErr(t, "StartChild", <-started, supervisor.ErrTerminated)
 		d.want(t, "TerminateChild before the restart", "new:over")
 		r.wantChildren("after that", "a:restarting b:restarting c:restarting")
+	})
+	bubble(t, func(t *testing.T) {
+		r, d, a, b := begin(t, waiting)
+		never := make(chan struct{})
+		b.stop = func(context.Context) error { d.add("b:hangs"); <-never; return nil }
+		a.end(errCrash)
+		time.Sleep(time.Minute / 2)
+		d.want(t, "a crash", "c:restarting b:hangs")
+		if abandoned, ok := errors.AsType[*supervisor.AbandonedError](r.end()); !ok || !slices.Equal(abandoned.Children, []string{"b"}) {
+			t.Errorf("Serve: %v, want an *AbandonedError of b", r.result)
+		}
+		d.want(t, "the end: no Shutdown of b, whose Serve still runs", "c:over")
+		close(never)
+		synctest.Wait()
 	})
 	bubble(t, func(t *testing.T) {
 		r, d, a, b := begin(t, waiting)

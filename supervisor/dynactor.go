@@ -39,17 +39,11 @@ func (r *dynamicRun) spawn(ctx context.Context, id string, sys *actor.System, ne
 }
 
 // begin implements member: it spawns an incarnation.
-func (c *dynActor) begin(ctx context.Context) (late bool) {
+func (c *dynActor) begin(ctx context.Context) {
 	i := &incarnation{owner: c, ignores: true}
-	err := i.spawn(ctx, c.sys, c.newActor, c.o)
-	switch {
-	case err == nil:
-		return false
-	case !i.willEnd():
+	if err := i.spawn(ctx, c.sys, c.newActor, c.o); err != nil && !i.willEnd() {
 		c.lifeEnded(lifeEnd{reason: err, kind: exit.KindOf(err), unseen: true})
-		return false
 	}
-	return ctx.Err() != nil
 }
 
 // begun implements processOwner: it takes an incarnation in, before its Init. A Stop or a shutdown at the same moment

@@ -163,7 +163,11 @@ func TestDynamic_stuckConstructor(t *testing.T) {
 			synctest.Wait()
 			wantAbandoned("Serve", d.end(), name)
 			close(release)
-			wantErr(t, "Spawn", <-spawned, supervisor.ErrNotRunning)
+			err := <-spawned
+			wantErr(t, "Spawn", err, supervisor.ErrNotRunning)
+			if _, failed := errors.AsType[*supervisor.StartError](err); failed {
+				t.Errorf("Spawn: %v, want no *StartError", err)
+			}
 		})
 	}
 }

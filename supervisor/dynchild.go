@@ -36,8 +36,8 @@ type dynChild struct {
 
 // member is the part that a dynActor and a dynService do differently.
 type member interface {
-	// begin begins the next life. late says that ctx was done before that was ready, and that it has not ended.
-	begin(ctx context.Context) (late bool)
+	// begin begins the next life. An actor waits for its Init meanwhile, within ctx.
+	begin(ctx context.Context)
 	// again has begin called when the process of the last life, old, is dead. It waits for nothing.
 	again(old actor.PID)
 	// tell tells the present life to end, if there is one. A nil reason tells it nothing.

@@ -415,16 +415,21 @@ func TestDynamic_firstStart(t *testing.T) {
 			in.free <- errCrash
 		}, errCrash, true, nil},
 		"Stop": {func(t *testing.T, in in) {
-			go func() { in.free <- nil }()
-			wantErr(t, "Stop", in.d.Stop(context.Background(), "a"), nil)
+			stopped := make(chan error, 1)
+			go func() { stopped <- in.d.Stop(context.Background(), "a") }()
+			synctest.Wait()
+			in.free <- nil
+			wantErr(t, "Stop", <-stopped, nil)
 		}, supervisor.ErrTerminated, false, nil},
 		"Stop, and Init hangs": {func(t *testing.T, in in) {
 			wantErr(t, "Stop", in.d.Stop(context.Background(), "a"), nil)
 			in.free <- nil
 		}, supervisor.ErrTerminated, false, nil},
 		"the Dynamic ends": {func(t *testing.T, in in) {
-			go func() { in.free <- nil }()
-			wantErr(t, "Serve", in.d.end(), nil)
+			in.d.cancel()
+			synctest.Wait()
+			in.free <- nil
+			wantErr(t, "Serve", in.d.wait(), nil)
 		}, supervisor.ErrNotRunning, false, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

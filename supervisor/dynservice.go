@@ -26,12 +26,12 @@ func (r *dynamicRun) startService(ctx context.Context, id string, s Service) err
 }
 
 // begin implements member: it starts a life, or ends the child when it is to stop.
-func (c *dynService) begin(context.Context) (late bool) {
+func (c *dynService) begin(context.Context) {
 	c.mu.Lock()
 	if c.stage != alive {
 		c.mu.Unlock()
 		c.finish(c.whyTold())
-		return false
+		return
 	}
 	l := newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log)
 	c.life, c.idle = l, false
@@ -43,7 +43,6 @@ func (c *dynService) begin(context.Context) (late bool) {
 	}
 	c.event(Event{Kind: kind, Restarts: restarts})
 	go l.run(c.service, !announces(c.service))
-	return false
 }
 
 // again implements member.
@@ -83,8 +82,7 @@ func (c *dynService) conclude() bool {
 	}
 	c.life, c.idle, c.concluding = newLife(c.run.base, c.id, c, c.shutdown, c.run.d.rep.log), false, true
 	c.course = c.next()
-	base := lifeOf(c.run.base)
-	concludeLife(c.life, &c.course, c.service, time.Now(), base != nil && base.killed.Err() != nil)
+	concludeLife(c.life, &c.course, c.service, time.Now())
 	c.setTimer()
 	return true
 }

@@ -29,33 +29,31 @@ func (c *dynChild) startFirst(ctx context.Context) (actor.PID, error) {
 			return present.info().PID, err
 		}
 	}
-	if late := c.beginHere(ctx); !late {
-		select {
-		case s := <-answer:
-			return s.pid, s.err
-		case <-ctx.Done():
-			select {
-			case s := <-answer: // what is decided counts
-				return s.pid, s.err
-			default:
-			}
-		}
+	c.beginHere(ctx)
+	select {
+	case s := <-answer:
+		return s.pid, s.err
+	case <-ctx.Done():
 	}
-	c.stop(false)
-	return actor.PID{}, c.startError(context.Cause(ctx))
+	select {
+	case s := <-answer: // what is decided counts
+		return s.pid, s.err
+	default:
+		c.stop(false)
+		return actor.PID{}, c.startError(context.Cause(ctx))
+	}
 }
 
 // beginHere is begin. When a newActor ends the goroutine, the child is removed.
-func (c *dynChild) beginHere(ctx context.Context) (late bool) {
+func (c *dynChild) beginHere(ctx context.Context) {
 	returned := false
 	defer func() {
 		if !returned {
 			c.remove()
 		}
 	}()
-	late = c.self.begin(ctx)
+	c.self.begin(ctx)
 	returned = true
-	return late
 }
 
 // answer is what Spawn or Start returns, if it waits; c.mu is held.
