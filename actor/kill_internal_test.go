@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
@@ -35,8 +36,16 @@ func TestKill_inEveryMoment(t *testing.T) {
 		})
 		wg.Wait()
 	}
-	for s.goroutines.Load() != 0 || s.abandoned.Load() != 0 {
-		runtime.Gosched()
+	wantNoGoroutines(t, s)
+}
+
+// wantNoGoroutines waits until no goroutine is in the books of s, for a minute: so that a test fails with what stands there.
+func wantNoGoroutines(t *testing.T, s *System) {
+	t.Helper()
+	for limit := time.Now().Add(time.Minute); s.goroutines.Load() != 0 || s.abandoned.Load() != 0; runtime.Gosched() {
+		if time.Now().After(limit) {
+			t.Fatalf("%d goroutines run, %d are abandoned; want 0, 0", s.goroutines.Load(), s.abandoned.Load())
+		}
 	}
 }
 
@@ -78,9 +87,7 @@ func TestKill_whileATurnChangesHands(t *testing.T) {
 		p.kill(ErrKilled)
 		wg.Wait()
 	}
-	for s.goroutines.Load() != 0 || s.abandoned.Load() != 0 {
-		runtime.Gosched()
-	}
+	wantNoGoroutines(t, s)
 }
 
 // ender is a Host that ends with the first message.
@@ -150,9 +157,7 @@ func TestGoexit_keepsTheBooks(t *testing.T) {
 			t.Errorf("hosted %t: %d goroutines abandoned, want 1", hosted, got)
 		}
 		close(released)
-		for s.abandoned.Load() != 0 {
-			runtime.Gosched()
-		}
+		wantNoGoroutines(t, s)
 	}
 }
 
