@@ -83,6 +83,35 @@ func TestKill_callbackReturnsBeforeTheDeath(t *testing.T) {
 	})
 }
 
+// TestKill_ofACallbackOnTheReader: a callback that runs on the goroutine that reads, and does not return, keeps neither
+// OnClose nor the place of its socket.
+func TestKill_ofACallbackOnTheReader(t *testing.T) {
+	for _, callback := range []string{"Init", "HandleIn", "HandleControl"} {
+		bubble(t, callback, func(t *testing.T) {
+			release := make(chan struct{})
+			defer close(release)
+			stuck := func(in string) websock.Result {
+				if in == callback {
+					<-release
+				}
+				return websock.OK()
+			}
+			h := &controlHandler{control: func(context.Context, websock.Message) websock.Result { return stuck("HandleControl") }}
+			h.init = func(context.Context) websock.Result { return stuck("Init") }
+			h.in = func(context.Context, websock.Message) websock.Result { return stuck("HandleIn") }
+			c := serve(t, socket.Config{MaxSockets: 1}).dial(h)
+			c.must(c.Ping(nil))
+			c.must(c.Text("go"))
+			synctest.Wait()
+			c.pid.Exit(actor.ErrKilled)
+			synctest.Wait()
+			if n, err := c.rig.onClose(c.pid), c.rig.srv.Ready(); n != 1 || err != nil {
+				t.Errorf("after a kill in %s: OnClose was called %d times, Ready is %v; want once, and nil", callback, n, err)
+			}
+		})
+	}
+}
+
 // TestHibernate_leavesTheNotifier: a socket over TCP that has slept gives its place up before TCP is closed, however it
 // ends. The notifier has a goroutine as long as a single place is taken.
 func TestHibernate_leavesTheNotifier(t *testing.T) {

@@ -151,3 +151,22 @@ func TestWrite_deadlineOfLimitWrites(t *testing.T) {
 		t.Errorf("after the write the deadline is %v, want %v, that of LimitWrites", far.last, limit)
 	}
 }
+
+// TestWrite_takesItsDeadlineBack: a write that had to wait leaves none for those after it, which would meet it.
+func TestWrite_takesItsDeadlineBack(t *testing.T) {
+	near, far, c := watch(t, time.Hour)
+	written := make(chan error, 1)
+	go func() { written <- new(Writer).Write(c, make([]byte, 512<<10), nil) }()
+	far.next(t)
+	if _, err := io.CopyN(io.Discard, near, 512<<10); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err != nil {
+		t.Fatal(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.armed != 0 {
+		t.Errorf("after a write that has waited its deadline is %v, want none", c.Time(c.armed))
+	}
+}
