@@ -25,8 +25,6 @@
 //	                                                      gone      leave; or a kill that finds it in a callback
 //	always   likewise, and it never sleeps                gone      likewise
 //	asleep   there is none                                awake     wake: bytes have come, a time is over, or abort
-//	                                                      woken     wake, in a life that is ending
-//	woken    likewise, and bytes have come                awake     the end of Ending, or abort
 //	gone     there will be none any more                  -
 //
 // Who makes it awake starts the next reader. So there is never more than one, and what one has written to its fields the

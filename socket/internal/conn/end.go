@@ -64,7 +64,6 @@ func (c *Conn) beginEnding() (e end) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.become(ending)
-	c.group.deadlines.Stop(&c.deadline)
 	c.disarmLateFlush()
 	if c.end != nil {
 		e = *c.end
@@ -94,12 +93,9 @@ func (c *Conn) endEnding(waits bool) {
 	if waits {
 		c.waitsSince = c.group.at(now)
 	}
-	switch {
-	case c.reading == woken:
-		c.wake()
-	case c.reading == asleep && waits:
+	if c.reading == asleep && waits {
 		c.group.deadlines.Set(&c.deadline, c, now, c.group.opts.CloseTimeout)
-	default:
+	} else {
 		c.rouse()
 	}
 }

@@ -66,7 +66,7 @@ func (c *Conn) info() Info {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i.Asleep = c.reading == asleep || c.reading == woken
+	i.Asleep = c.reading == asleep
 	i.RTT = c.ping.rtt
 	if c.end != nil {
 		i.Label = c.end.label

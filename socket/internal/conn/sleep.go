@@ -13,7 +13,6 @@ const (
 	awake reading = iota
 	always
 	asleep
-	woken
 	gone
 )
 
@@ -42,13 +41,9 @@ func (c *Conn) Wake(notify.Event) {
 	c.wake()
 }
 
-// wake starts a reader if there is none. While the Close frame is on its way it would only wait for that. c.mu is held.
+// wake starts a reader if there is none. c.mu is held.
 func (c *Conn) wake() {
-	switch {
-	case c.reading != asleep && c.reading != woken:
-	case c.life == ending:
-		c.reading = woken
-	default:
+	if c.reading == asleep {
 		c.reading = awake
 		c.port.Go((*reader)(c))
 	}
