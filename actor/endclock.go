@@ -67,13 +67,16 @@ func (p *process) patience() time.Duration {
 
 // nextCallback is called when the time of a callback after the loss of the transport is over. When the host's last frame
 // waits for several callbacks, each of them has that time. If the one in progress has begun later, and so has time left,
-// the timer is set for it, and the result is true. p.mu is held.
+// the timer is set for it, and the result is true. It is true at rest, too, where the host hands over what the peer sent
+// before. p.mu is held.
 func (p *process) nextCallback() bool {
 	c, now := p.clock, p.sys.now()
 	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
 		return false
 	}
-	if c.abandon = after(p.began, p.patience()); now >= c.abandon {
+	if !p.running {
+		c.abandon = 0
+	} else if c.abandon = after(p.began, p.patience()); now >= c.abandon {
 		return false
 	}
 	p.setClock()

@@ -13,8 +13,8 @@ const (
 	kindUser     itemKind = iota // from Send; counts against MailboxLimit
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
-	kindFrame                    // from Port.Deliver: what the host's reader handed over
-	kindHanded                   // from Port.Hand: the same, but nobody waits until it is taken
+	kindFrame                    // from Port.Deliver, or from Port.Hand at rest: what the host's reader handed over
+	kindHanded                   // from Port.Hand or Port.Queue, and it has waited, but nobody for it
 	kindExit                     // msg is the exit reason
 	kindDown                     // msg is a Down
 	kindTimer                    // msg is a *timer

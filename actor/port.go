@@ -1,6 +1,10 @@
 package actor
 
-import "github.com/troupe-dev/troupe/actor/internal/hook"
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
 
 // This is the process as its host has it: host.Port. Start, Hand and Deliver run turns on the goroutine of the host.
 
@@ -51,18 +55,23 @@ func (p *process) Hand(msg any) hook.Delivery {
 		p.mu.Unlock()
 		return hook.Ended
 	}
-	it := item{kind: kindHanded, msg: msg}
 	if p.state == stateRunning && !p.running { // at rest: nothing waits
-		return p.handleHere(it) // unlocks
+		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
 	}
-	p.queue.push(it)
+	p.queue.push(item{kind: kindHanded, msg: msg})
 	p.mu.Unlock()
 	return hook.Queued
 }
 
+// Queue is that of host.Port.
+func (p *process) Queue(msg any) bool { return p.post(item{kind: kindHanded, msg: msg}) == posted }
+
+// Waited is that of host.Port.
+func (p *process) Waited() bool { return p.current.kind == kindHanded }
+
 // HandLast is that of host.Port.
 func (p *process) HandLast(msg any, reason error) hook.Delivery {
-	p.lastWaits(reason)
+	p.Leaving(reason)
 	return p.Hand(msg)
 }
 
@@ -88,7 +97,7 @@ func (p *process) Deliver(msg any) bool {
 
 // DeliverLast is that of host.Port.
 func (p *process) DeliverLast(msg any, reason error) bool {
-	p.lastWaits(reason)
+	p.Leaving(reason)
 	return p.Deliver(msg)
 }
 
@@ -109,14 +118,24 @@ func (p *process) handleHere(it item) hook.Delivery {
 	return p.back(turn)
 }
 
-// lastWaits gives the callback in progress, for which the host's last frame will wait, the same time as after a loss.
-func (p *process) lastWaits(reason error) {
+// Leaving is that of host.Port.
+func (p *process) Leaving(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.running && !p.shut {
 		p.overtaken, p.reason = lastWaits, reasonOf(reason)
 		p.startAbandon()
 	}
+}
+
+// Callback is that of host.Port.
+func (p *process) Callback() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.state >= stateEnding || p.phase != phaseInit && p.phase != phaseReceive {
+		return 0
+	}
+	return time.Duration(max(p.sys.now()-p.began, 1))
 }
 
 // Delivering is that of host.Port.

@@ -44,7 +44,7 @@ type overtaking uint8
 
 const (
 	notOvertaken overtaking = iota
-	lastWaits               // the host's last frame, which is in the mailbox: what waits before it is still handled
+	lastWaits               // the host's last frame is in the mailbox, or will be: what waits before it is still handled
 	byExit                  // an Exit that has found the process at rest; it ends next
 	byLoss                  // the transport is lost, or the mailbox was over its limit; it ends next, whatever waits
 )

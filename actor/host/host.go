@@ -65,6 +65,10 @@ type process interface {
 	Start() hook.Delivery
 	Hand(msg any) hook.Delivery
 	HandLast(msg any, reason error) hook.Delivery
+	Queue(msg any) bool
+	Waited() bool
+	Leaving(reason error)
+	Callback() time.Duration
 	Relieve(after time.Duration) bool
 	Deliver(msg any) bool
 	DeliverLast(msg any, reason error) bool
@@ -125,6 +129,22 @@ func (p Port) Hand(msg any) Delivery { return Delivery(p.process.Hand(msg)) }
 func (p Port) HandLast(msg any, reason error) Delivery {
 	return Delivery(p.process.HandLast(msg, reason))
 }
+
+// Queue puts msg into the mailbox as Hand does when the process is busy, and at rest has a worker handle it: it never runs
+// anything on the caller's goroutine. False: the process has ended or is ending.
+func (p Port) Queue(msg any) bool { return p.process.Queue(msg) }
+
+// Waited tells whether what Receive handles was Queued. It is for Receive, on its goroutine.
+func (p Port) Waited() bool { return p.process.Waited() }
+
+// Leaving says that the peer sends no more, and that what it sent before is still to be handed over: the callback in progress,
+// and each one after it, has [Options].AbandonAfter, and when one takes longer the process ends with reason. It ends nothing
+// that is at rest. Any goroutine may call it; it does not block.
+func (p Port) Leaving(reason error) { p.process.Leaving(reason) }
+
+// Callback tells how long Init or Receive has been running, on whichever goroutine; 0: neither runs. Any goroutine may call
+// it; it does not block.
+func (p Port) Callback() time.Duration { return p.process.Callback() }
 
 // Relieve makes a worker of the goroutine on which Start, Hand or Deliver runs Init, Receive or TurnEnd, if that has been
 // running for at least after. Then the turn goes on there as on any worker: TurnEnd is called with delivering not set,
