@@ -73,6 +73,17 @@ func (s *Server) logClosed(cl Closed, lost bool, scope []slog.Attr) {
 	s.cfg.Logger.LogAttrs(context.Background(), level, "socket closed", append(attrs, scope...)...)
 }
 
+// slow writes the line about a callback that takes long.
+func (s *Server) slow(c *conn.Conn, handling string, d time.Duration) {
+	_, scope := c.Scope()
+	s.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "slow callback", append([]slog.Attr{
+		slog.String("pid", c.PID().String()),
+		slog.String("label", c.Info().Label),
+		slog.String("handling", handling),
+		slog.String("for", d.String()),
+	}, scope...)...)
+}
+
 // level is the level of the line in the log. lost says that the exit reason is the loss of this socket's own transport.
 func (cl *Closed) level(lost bool) slog.Level {
 	switch {

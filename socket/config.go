@@ -89,8 +89,13 @@ type Config struct {
 	// peer. An Exit, a shutdown or a drain shortens it to ShutdownTimeout. 0: 1 min; negative: no limit.
 	AbandonAfter time.Duration
 
-	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. Frames of
-	// the peer do not count: at most one of them waits. 0: 1024.
+	// SlowCallback is how long a callback may run before the log has a line about it, at Warn, with pid, label, what it
+	// handles and for how long: one line for each such callback, and none while a write waits for the peer. 0: 5 s;
+	// negative: never.
+	SlowCallback time.Duration
+
+	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. What the peer
+	// sends does not count: one message and 16 pings and pongs wait, then it is not read. 0: 1024.
 	MailboxLimit int
 
 	// MaxAsync is how many functions of actor.Async may run at a time for one socket. Beyond it actor.Done comes at
@@ -175,6 +180,7 @@ const (
 	defaultCloseTimeout    = 5 * time.Second
 	defaultShutdownTimeout = 15 * time.Second
 	defaultAbandonAfter    = time.Minute
+	defaultSlowCallback    = 5 * time.Second
 	defaultHibernateAfter  = 15 * time.Second
 	defaultThreshold       = 512
 	defaultLevel           = 1
@@ -216,6 +222,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.CloseTimeout, defaultCloseTimeout},
 		{&cfg.ShutdownTimeout, defaultShutdownTimeout},
 		{&cfg.AbandonAfter, defaultAbandonAfter},
+		{&cfg.SlowCallback, defaultSlowCallback},
 		{&cfg.HibernateAfter, defaultHibernateAfter},
 	} {
 		if *d.d == 0 {
@@ -276,6 +283,8 @@ func (s *Server) connOptions() conn.Options {
 		AbandonAfter:    cfg.AbandonAfter,
 		IdleClose:       cfg.IdleClose,
 		Threshold:       cfg.Compression.Threshold,
+		SlowCallback:    cfg.SlowCallback,
+		Slow:            s.slow,
 		Opened:          s.add,
 		Closed:          s.closed,
 	}

@@ -24,9 +24,10 @@
 //
 // Each connection has one goroutine that reads, except while the socket sleeps (Config.HibernateAfter). It runs Init,
 // and, while nothing else goes on in the process, the callbacks for the frames it reads. Messages of other processes
-// are handled on goroutines of the System, never on the sender's. While a callback runs, at most one more frame is read
-// and waits, even if it is a ping; the rest stays with TCP, so a peer cannot fill the memory. What callbacks push is
-// written together when nothing more waits to be handled, and after a millisecond at the latest.
+// are handled on goroutines of the System, never on the sender's. A callback that takes
+// long does not keep the connection from being read: another goroutine does that, and answers pings. One message and 16
+// pings and pongs wait for it; the rest stays with TCP, so a peer cannot fill the memory. What callbacks push is written
+// together when nothing more waits to be handled, and after a millisecond at the latest.
 //
 // A peer that does not read blocks its own process only, for at most Config.WriteTimeout, or until its mailbox is over
 // Config.MailboxLimit.

@@ -171,10 +171,14 @@ func TestHibernateAfter(t *testing.T) {
 		c.sleeps(true)
 		c.must(c.Text("behind"))
 		time.Sleep(16 * time.Second)
-		c.sleeps(false) // it waits for its frame to be taken
+		c.sleeps(true) // it waits in the mailbox
+		c.must(c.Text("one more"))
+		time.Sleep(16 * time.Second)
+		c.sleeps(false) // this one waits for its place there
 		close(release)
 		wantMessage(t, c.Client, rawclient.OpText, "done")
 		wantMessage(t, c.Client, rawclient.OpText, "behind")
+		wantMessage(t, c.Client, rawclient.OpText, "one more")
 	})
 }
 

@@ -162,14 +162,14 @@ func TestProcess_calls(t *testing.T) {
 		c, other := r.dial(h), r.dial(echo())
 		start := time.Now()
 		c.must(c.Text("call"))
-		c.must(c.Ping(nil)) // is not read meanwhile
+		c.must(c.Ping(nil)) // is answered meanwhile
 		synctest.Wait()
 		other.must(other.Text("OK"))
 		other.want(textFrame("OK"))
 		if time.Since(start) != 0 {
 			t.Errorf("the other socket waited %v", time.Since(start))
 		}
-		c.wantEnd(closeFrame(1011, ""))
+		c.wantEnd(pongFrame(""), closeFrame(1011, ""))
 		if d := time.Since(start); d != 5*time.Second {
 			t.Errorf("the Call took %v, want the default 5s", d)
 		}

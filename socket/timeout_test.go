@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"io"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,14 +13,6 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/websock"
 )
-
-// slowControl has HandleControl take ten seconds.
-func slowControl(h *controlHandler) {
-	h.control = func(context.Context, websock.Message) websock.Result {
-		time.Sleep(10 * time.Second)
-		return websock.OK()
-	}
-}
 
 // 293-303: how long the peer may be silent, or take for a message.
 func TestTimeouts(t *testing.T) {
@@ -92,19 +85,27 @@ func TestTimeouts(t *testing.T) {
 			c.must(c.Write(rawclient.Frame{Opcode: 1}))
 			every(c, 50*time.Millisecond, 5000, func(int) { c.must(c.Write(rawclient.Frame{})) })
 		}},
-		{name: "298 the time in HandleIn does not count", h: func(h *controlHandler) {
+		{name: "298 the time in HandleIn counts, for the socket is read meanwhile", h: func(h *controlHandler) {
 			h.in = func(context.Context, websock.Message) websock.Result { time.Sleep(time.Second); return websock.OK() }
-		}, talk: func(c *client) { c.must(c.Text("x")) }, want: time.Second + idle},
-		{name: "298 the time in HandleControl does not count", h: func(h *controlHandler) {
+		}, talk: func(c *client) { c.must(c.Text("x")) }, want: time.Second},
+		{name: "298 but not the time in which reading is paused, for a message waits", h: func(h *controlHandler) {
+			h.in = func(_ context.Context, msg websock.Message) websock.Result {
+				if string(msg.Data) == "x" {
+					time.Sleep(time.Second)
+				}
+				return websock.OK()
+			}
+		}, talk: func(c *client) { c.must(c.Text("x")); c.must(c.Text("y")); c.must(c.Text("z")) }, want: time.Second + idle},
+		{name: "298 the time in HandleControl counts", h: func(h *controlHandler) {
 			h.control = func(context.Context, websock.Message) websock.Result { time.Sleep(time.Second); return websock.OK() }
-		}, talk: func(c *client) { c.must(c.Ping(nil)); c.want(pongFrame("")) }, want: time.Second + idle},
+		}, talk: func(c *client) { c.must(c.Ping(nil)); c.want(pongFrame("")) }, want: time.Second},
 		{name: "298 the time in HandleInfo counts, for the socket is read meanwhile", h: func(h *controlHandler) {
 			h.info = func(context.Context, any) websock.Result { time.Sleep(150 * time.Millisecond); return websock.OK() }
 		}, talk: func(c *client) { synctest.Wait(); c.pid.Send("x") }, want: 150 * time.Millisecond},
-		{name: "the time in Init does not count", h: func(h *controlHandler) {
+		{name: "the time in Init counts", h: func(h *controlHandler) {
 			h.init = func(context.Context) websock.Result { time.Sleep(time.Second); return websock.OK() }
-		}, want: time.Second + idle},
-		{name: "the time in a callback does not count for a message that has begun behind it",
+		}, want: time.Second},
+		{name: "the time in which reading is paused does not count for a message that has begun before",
 			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
 			h: func(h *controlHandler) {
 				h.in = func(_ context.Context, msg websock.Message) websock.Result {
@@ -116,31 +117,33 @@ func TestTimeouts(t *testing.T) {
 				}
 			},
 			talk: func(c *client) {
-				c.must(c.WriteBytes([]byte{0x81, 0x80, 0, 0, 0, 0, 0x81, 0x82, 0, 0, 0, 0, 'a'})) // one message and a half
+				c.must(c.WriteBytes([]byte{0x81, 0x80, 0, 0, 0, 0})) // the one that takes long
+				c.must(c.Text("waits"))
+				c.must(c.Text("pauses"))
+				c.must(c.WriteBytes([]byte{0x81, 0x82, 0, 0, 0, 0, 'a'})) // a half
 				time.Sleep(10*time.Second + 550*time.Millisecond)
 				c.must(c.WriteBytes([]byte{'b'}))
-				c.wantBehindPings(textFrame("ab"))
+				c.wantBehindPings(textFrame("waits"), textFrame("pauses"), textFrame("ab"))
 			}},
-		{name: "the time in HandleControl does not count for the message around it",
+		{name: "nor for one that pings stand in, of which more come than may wait",
 			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
-			h:   slowControl,
-			talk: func(c *client) {
-				c.must(c.Write(rawclient.Frame{Opcode: 1, Payload: []byte("a")}, rawclient.Frame{Fin: true, Opcode: rawclient.OpPing}))
-				c.want(pongFrame(""))
-				time.Sleep(10*time.Second + 550*time.Millisecond)
-				c.must(c.Write(rawclient.Frame{Fin: true, Payload: []byte("b")}))
-				c.wantBehindPings(textFrame("ab"))
-			}},
-		{name: "nor for one that was waited for already",
-			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
-			h:   slowControl,
+			h: func(h *controlHandler) {
+				var once sync.Once
+				h.control = func(context.Context, websock.Message) websock.Result {
+					once.Do(func() { time.Sleep(10 * time.Second) })
+					return websock.OK()
+				}
+			},
 			talk: func(c *client) {
 				c.must(c.Write(rawclient.Frame{Opcode: 1, Payload: []byte("a")}))
-				time.Sleep(50 * time.Millisecond)
-				c.must(c.Ping(nil))
-				c.want(pongFrame(""))
+				for range 18 {
+					c.must(c.Ping(nil))
+				}
 				time.Sleep(10*time.Second + 550*time.Millisecond)
 				c.must(c.Write(rawclient.Frame{Fin: true, Payload: []byte("b")}))
+				for range 18 {
+					c.wantBehindPings(pongFrame(""))
+				}
 				c.wantBehindPings(textFrame("ab"))
 			}},
 		{name: "300 off", cfg: socket.Config{IdleTimeout: -1}, talk: func(c *client) { time.Sleep(30 * time.Minute) }},
@@ -193,17 +196,17 @@ func TestTimeouts(t *testing.T) {
 }
 
 // wantBehindPings reads a frame, and the pings in front of it.
-func (c *client) wantBehindPings(want string) {
+func (c *client) wantBehindPings(wants ...string) {
 	c.t.Helper()
-	for {
+	for len(wants) > 0 {
 		f, err := c.ReadFrame()
 		if err == nil && f.Opcode == rawclient.OpPing {
 			continue
 		}
-		if err != nil || string(f.Raw) != want {
-			c.t.Fatalf("got % x, %v, want % x", f.Raw, err, want)
+		if err != nil || string(f.Raw) != wants[0] {
+			c.t.Fatalf("got % x, %v, want % x", f.Raw, err, wants[0])
 		}
-		return
+		wants = wants[1:]
 	}
 }
 

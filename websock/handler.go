@@ -68,8 +68,9 @@ type Handler interface {
 // Without it pings are answered all the same and pongs are ignored.
 type ControlHandler interface {
 	// HandleControl is called for each ping and pong, even for one that came
-	// between the fragments of a message. The ping has been answered by then: a
-	// pong with its payload is on the wire, so do not send another. msg.Data
+	// between the fragments of a message, in mailbox order. The ping has been
+	// answered by then, at once, even while a callback ran: a pong with its
+	// payload is on the wire, so do not send another. msg.Data
 	// belongs to the handler and may be empty. Close frames reach no callback
 	// but Terminate. Its Result is taken as that of HandleIn.
 	HandleControl(ctx context.Context, msg Message) Result

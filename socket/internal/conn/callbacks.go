@@ -7,8 +7,20 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
+// beforeCallback is called before every callback: what takes long is seen to by the Group's watch, and what was pushed does
+// not wait for it. A callback that does not take long arms nothing.
+func (c *Conn) beforeCallback() {
+	if !c.watched.Load() {
+		c.group.enter(c)
+	}
+	if c.wire.Pending() && !c.lateFlushArmed.Load() {
+		c.armLateFlush()
+	}
+}
+
 // Init implements actor.Initializer, on the reader's goroutine.
 func (c *Conn) Init(ctx context.Context) error {
+	c.beforeCallback()
 	r := c.handler.Init(ctx)
 	c.initialized = true
 	return c.apply(&r)
@@ -18,11 +30,14 @@ func (c *Conn) Init(ctx context.Context) error {
 func (c *Conn) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case *frame:
+		if c.port.Waited() {
+			c.counted(m, -1)
+		}
 		switch m.msg.Opcode {
 		case websock.OpPing:
 			return c.receivePing(ctx, m)
 		case websock.OpPong:
-			return c.receivePong(ctx, m)
+			return c.receiveControl(ctx, m)
 		default:
 			return c.receiveMessage(ctx, m)
 		}
@@ -58,33 +73,18 @@ func (c *Conn) handleIn(ctx context.Context, f *frame, r *websock.Result) {
 	*r = c.handler.HandleIn(ctx, f.msg)
 }
 
+// receivePing is for a ping that has been answered.
 func (c *Conn) receivePing(ctx context.Context, f *frame) error {
-	pong := websock.Pong(f.msg.Data)
-	if err := c.append(&pong); err != nil {
-		return err
-	}
-	control, ok := c.handler.(websock.ControlHandler)
-	if !ok {
-		return nil
-	}
 	c.flush() // the pong is on the wire before HandleControl runs
 	if err := c.lossReason(); err != nil {
 		return err
 	}
-	return c.receiveControl(ctx, f, control)
+	return c.receiveControl(ctx, f)
 }
 
-func (c *Conn) receivePong(ctx context.Context, f *frame) error {
-	control, ok := c.handler.(websock.ControlHandler)
-	if !ok {
-		return nil
-	}
+func (c *Conn) receiveControl(ctx context.Context, f *frame) error {
 	c.beforeCallback()
-	return c.receiveControl(ctx, f, control)
-}
-
-func (c *Conn) receiveControl(ctx context.Context, f *frame, control websock.ControlHandler) error {
-	r := control.HandleControl(ctx, f.msg)
+	r := c.handler.(websock.ControlHandler).HandleControl(ctx, f.msg)
 	f.msg.Data = nil // the handler's
 	return c.apply(&r)
 }
@@ -154,8 +154,8 @@ func (c *Conn) notAppended(err error) error {
 func (c *Conn) beforeDeflate(size int) {
 	if size >= longDeflate {
 		c.flush()
-	} else if size >= c.group.opts.Threshold {
-		c.beforeCallback()
+	} else if size >= c.group.opts.Threshold && !c.lateFlushArmed.Load() {
+		c.armLateFlush()
 	}
 }
 

@@ -28,6 +28,10 @@ type Options struct {
 	IdleClose websock.CloseDetail
 	Threshold int // of compression
 
+	// SlowCallback is how long a callback may run before Slow is told of it, once: handling is what actor.Inspect says.
+	SlowCallback time.Duration
+	Slow         func(c *Conn, handling string, d time.Duration)
+
 	// Opened is called by Open, before the first callback. Closed is called once for each connection that was opened: TCP is
 	// closed and the process is dead. It must not block.
 	Opened, Closed func(*Conn)
@@ -40,6 +44,7 @@ type Group struct {
 	epoch     time.Time
 	deadlines deadline.Queue
 	notifier  notify.Notifier
+	watch     watch
 }
 
 // NewGroup makes a Group.
@@ -80,23 +85,27 @@ type Conn struct {
 	lost           atomic.Pointer[lostError] // the transport has failed
 	place          *frame                    // for the next frame; owned by the reader; nil while there is no need of it
 	lateFlushArmed atomic.Bool
-	initialized    bool      // Init has returned normally; owned by the turn
-	draining       bool      // HandleDrain was called; owned by the turn
-	port           host.Port // its second half is the PID
+	watched        atomic.Bool // it is in Group.watch
+	port           host.Port   // its second half is the PID
 
-	group *Group
-	scope *Scope        // nil: nothing is kept
-	since time.Duration // as Group.at has it, like all times below
+	group       *Group
+	scope       *Scope        // nil: nothing is kept
+	initialized bool          // Init has returned normally; owned by the turn
+	draining    bool          // HandleDrain was called; owned by the turn
+	queued      bool          // a message may wait in the mailbox; owned by the reader
+	since       time.Duration // as Group.at has it, like all times below
 
 	// What stands below is guarded by mu.
 	mu          sync.Mutex
 	life        life
 	reading     reading
-	interrupted bool  // reading is to end, which the process learns from the reader
-	overloaded  bool  // before the transport was lost, the mailbox went over its limit
-	saidGoodbye bool  // the Close frame of an overload is out, while a callback runs
-	terminated  bool  // Terminate has returned, so the end is no kill
-	holders     int32 // see hold
+	interrupted bool   // reading is to end, which the process learns from the reader
+	overloaded  bool   // before the transport was lost, the mailbox went over its limit
+	saidGoodbye bool   // the Close frame of an overload is out, while a callback runs
+	terminated  bool   // Terminate has returned, so the end is no kill
+	holders     int16  // see hold
+	role        uint32 // of the reader; see serve
+	backlog     backlog
 
 	changed    *sync.Cond    // of life; nil while nobody waits for that
 	waitsSince time.Duration // when the wait for the peer's Close began; 0: it is not waited for

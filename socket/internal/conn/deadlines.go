@@ -26,12 +26,12 @@ func (c *Conn) watchSilence() {
 	c.setDeadline(time.Now())
 }
 
-// watched tells whether the peer's silence means something. c.mu is held.
-func (c *Conn) watched() bool { return c.life == open && !c.interrupted && !c.saidGoodbye }
+// silenceCounts tells whether the peer's silence means something. c.mu is held.
+func (c *Conn) silenceCounts() bool { return c.life == open && !c.interrupted && !c.saidGoodbye }
 
 // setDeadline sets the deadline for the peer's silence. c.mu is held.
 func (c *Conn) setDeadline(now time.Time) {
-	if !c.watched() {
+	if !c.silenceCounts() {
 		return
 	}
 	at := c.group.at(now)
@@ -108,7 +108,7 @@ func (c *Conn) Due(now time.Time) {
 	switch {
 	case c.life == closing: // the reader goes on waiting while the peer takes what was sent
 		c.rouse()
-	case c.watched():
+	case c.silenceCounts():
 		why = c.due(now)
 		c.interrupted = why != nil
 		c.setDeadline(now)

@@ -28,7 +28,11 @@
 //	gone     there will be none any more                  -
 //
 // Who makes it awake starts the next reader. So there is never more than one, and what one has written to its fields the
-// next one sees.
+// next one sees. The reader is a role: when a callback takes long on its goroutine, that becomes a worker, and another
+// goroutine is the reader from then on (relieve). Conn.role, a number, tells who it is.
+//
+// What the reader has read goes to the process without waiting for it. One message and 16 control frames wait in the mailbox
+// of a process that is busy (backlog); then reading pauses, and the notifier watches for the end of the peer.
 //
 // Whoever still has something to do with a connection holds it: its process, its reader, and each task that writes beside
 // them. The last one to let go reports the end, by Options.Closed. The process lets go when it is dead and all who had to
@@ -40,9 +44,10 @@
 //
 //	cause                   begins with                              Ending writes           TCP is closed
 //	a Result or Exit stops  the callback, or the Exit's turn         pushes, Close, FIN      by the reader: peer's Close, CloseTimeout
-//	the peer's Close        the reader, DeliverLast                  pushes, Close           by the reader, at once: nothing follows
-//	breach, timeout         the reader, DeliverLast                  pushes, Close, FIN      by the reader: peer's Close, CloseTimeout
-//	loss, in read or write  lose: abort, Port.Fail                   nothing                 by lose
+//	the peer's Close        the reader, HandLast                     pushes, Close           by the reader, at once: nothing follows
+//	breach, timeout         the reader, HandLast                     pushes, Close, FIN      by the reader: peer's Close, CloseTimeout
+//	loss, in read or write  lose: Port.Fail, abort                   nothing                 by lose
+//	loss, frames wait       loseInRead: after them, abort            nothing                 by loseInRead
 //	overload                Overflow: the task writes 1013, FIN      the same, if not yet    as after a Result; in a callback: CloseTimeout
 //	panic in a callback     the callback                             what was pushed before  as after a Result
 //	callback abandoned      Exited, and Terminate does not run       does not run            by Exited
@@ -53,8 +58,8 @@
 //
 // # Locks
 //
-// Conn.mu is held while package deadline, package notify, the state of package wire (Activity, Suspend) and Port.Go are
-// asked: their locks come after it. It is not held while the handler, the process (the other methods of Port) or the
-// transport is called, and nobody calls this package with a lock held. A message and its answer take no lock of this
-// package.
+// Conn.mu is held while package deadline, package notify, the state of package wire (Activity, Suspend) and the process
+// (Port.Go, Relieve and Callback alone) are asked: their locks come after it. It is not held while the handler, the rest of
+// Port or the transport is called, and nobody calls this package with a lock held. watch.mu stands alone. A message and its
+// answer take no lock of this package.
 package conn

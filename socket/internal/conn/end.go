@@ -14,6 +14,7 @@ import (
 type end struct {
 	readEnd error               // why reading has ended, when that has become the exit reason
 	detail  websock.CloseDetail // of the Result that stops
+	left    *lostError          // what it ends with when the peer, which is not read, has left, and a callback does not return
 	refused error               // what Terminate gets when the exit reason carries a Close frame that cannot be sent
 	reason  error               // the exit reason, when the process is dead
 	label   string              // likewise

@@ -41,7 +41,7 @@ func connected(t *testing.T, o Options) (*Conn, *rawclient.Client) {
 	reported := make(chan struct{})
 	o.Opened, o.Closed = func(*Conn) {}, func(*Conn) { close(reported) }
 	g := NewGroup(o)
-	opener := wire.NewOpener(wire.Options{WriteTimeout: o.WriteTimeout})
+	opener := wire.NewOpener(wire.Options{WriteTimeout: o.WriteTimeout, MaxMessageSize: 1 << 10})
 	opened := make(chan *Conn, 1)
 	ln := pipe.NewListener()
 	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -81,7 +81,7 @@ func (c *Conn) End() End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.Reason, e.Dropped = c.end.reason, c.end.dropped
-	e.Lost = e.Reason == error(c.lost.Load())
+	e.Lost = e.Reason == error(c.lost.Load()) || e.Reason == error(c.end.left)
 	if c.end.refused != nil {
 		e.Reason = c.end.refused
 	}

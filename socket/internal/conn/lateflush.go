@@ -5,15 +5,8 @@ import "time"
 // lateFlushAfter is how long pushes wait for a callback that runs after them.
 const lateFlushAfter = time.Millisecond
 
-// beforeCallback arms the late flush, which sends what was pushed when a callback after it takes its time. A connection
-// that is asked and answers has nothing waiting, and never arms it.
-func (c *Conn) beforeCallback() {
-	if c.wire.Pending() && !c.lateFlushArmed.Load() {
-		c.armLateFlush()
-	}
-}
-
-// armLateFlush is called in the turn.
+// armLateFlush arms the late flush, which sends what was pushed when a callback after it takes its time. A connection that
+// is asked and answers has nothing waiting, and never arms it. It is called in the turn.
 func (c *Conn) armLateFlush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

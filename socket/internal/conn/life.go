@@ -1,8 +1,6 @@
 package conn
 
 import (
-	"sync"
-
 	"github.com/troupe-dev/troupe/actor"
 )
 
@@ -28,10 +26,7 @@ func (c *Conn) become(l life) {
 // awaitClosing waits until the Close frame is out, or will never be. c.mu is held.
 func (c *Conn) awaitClosing() {
 	for c.life < closing {
-		if c.changed == nil {
-			c.changed = sync.NewCond(&c.mu)
-		}
-		c.changed.Wait()
+		c.await()
 	}
 }
 

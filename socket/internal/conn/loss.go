@@ -24,6 +24,19 @@ func (c *Conn) lose(op string, err error) {
 	c.abort()
 }
 
+// loseInRead is lose when the peer has gone. That does not overtake what was read of it before.
+func (c *Conn) loseInRead(err error) {
+	if !c.anyQueued() {
+		c.lose("read", err)
+		return
+	}
+	c.lost.CompareAndSwap(nil, &lostError{"read", err})
+	l := c.lost.Load()
+	c.port.Leaving(l)
+	c.port.Queue(&readEnd{l})
+	c.abort()
+}
+
 // lossReason is why nothing can be written any more; nil: nothing has failed.
 func (c *Conn) lossReason() error {
 	l := c.lost.Load()

@@ -3,79 +3,139 @@ package conn
 import (
 	"errors"
 
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// The tasks that read, until the connection sleeps or ends. While nothing else goes on in the process, its turns run on
-// them.
+// The tasks that read, until the connection sleeps or ends, or until a callback on their goroutine takes long. While
+// nothing else goes on in the process, its turns run on them.
 type (
-	opener Conn // the first: it runs Init before
-	reader Conn // those that find the connection asleep
+	opener    Conn // the first: it runs Init before
+	reader    Conn // those that find the connection asleep
+	successor Conn // those that take the place of one that is in a callback
 )
 
-func (o *opener) Run() {
-	(*Conn)(o).serve(func() { o.port.Start() }) // nobody relieves it yet
-}
+func (o *opener) Run() { (*Conn)(o).serve((*Conn)(o).port.Start) }
 
 func (r *reader) Run() {
-	(*Conn)(r).serve(func() {
+	(*Conn)(r).serve(func() host.Delivery {
 		r.wire.SetPatient(false) // what woke it may be a pong, or nothing
+		return host.Going
 	})
 }
 
-// serve is the role of the reader.
-func (c *Conn) serve(begin func()) {
-	asleep := false
-	defer func() { // after a runtime.Goexit in a callback, too
-		if !asleep {
+func (s *successor) Run() {
+	(*Conn)(s).serve(func() host.Delivery { return host.Going })
+}
+
+// serve is the role of the reader. It is a role and no goroutine: who lies down gives it to the next one, and who is in a
+// callback for long loses it. Each of them has a number, so that one who comes back, also by a runtime.Goexit in a callback,
+// sees whether it is still the reader.
+func (c *Conn) serve(begin func() host.Delivery) {
+	role := c.takeRole()
+	defer func() {
+		if c.hasRole(role) {
 			c.leave()
 		}
 	}()
-	begin()
+	if begin() == host.Relieved {
+		return
+	}
 	c.watchSilence()
-	asleep = c.read()
+	c.read()
 }
 
-// read hands over what the peer sends. True: the connection sleeps, and this goroutine has nothing to do with it any more.
-func (c *Conn) read() (asleep bool) {
+func (c *Conn) takeRole() uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.role
+}
+
+func (c *Conn) hasRole(role uint32) bool { return c.takeRole() == role }
+
+// relieve gives the role to another goroutine if a callback has been running on the reader's for long.
+func (c *Conn) relieve() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.port.Relieve(longCallback) {
+		c.role++
+		c.place = nil // the callback has it
+		c.port.Go((*successor)(c))
+	}
+}
+
+// read hands over what the peer sends, until the connection sleeps or ends, or until it is relieved. In the first and the
+// last case this goroutine must touch nothing that is the reader's any more.
+func (c *Conn) read() {
 	for {
 		if !c.wire.Buffered() && c.wire.Pending() { // Next is about to wait
 			c.flush()
 		}
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
-			c.place = nil // the process may still handle the last
+			c.place = nil
 			if c.lieDown() {
-				return true
+				return
 			}
 			c.wire.SetPatient(true)
 			continue
 		}
 		if err != nil {
 			c.met(err)
-			return false
+			return
 		}
 		c.wire.SetPatient(true)
 		if !c.deliver(&msg) {
-			return false
+			return
 		}
 	}
 }
 
-// deliver hands over a message.
-func (c *Conn) deliver(m *websock.Message) (ok bool) {
-	f := c.frame()
+// deliver hands over a message. False: this goroutine reads no more.
+func (c *Conn) deliver(m *websock.Message) bool {
+	if c.queued && !c.awaitRoom(false) {
+		return false
+	}
+	f := c.place
+	if f == nil {
+		f = new(frame)
+		c.place = f
+	}
 	f.msg = *m
-	return c.port.Deliver(f)
-}
-
-// OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader's goroutine.
-func (c *Conn) OnControl(m websock.Message) bool {
-	if m.Opcode == websock.OpPong && c.answered(m.Data) {
+	switch c.port.Hand(f) {
+	case host.Going:
+		c.queued = false
+		return true
+	case host.Queued:
+		c.queued, c.place = true, nil
+		c.counted(f, 1)
 		return true
 	}
-	return c.deliver(&m)
+	return false // and when it is relieved, nothing of the reader's is touched
+}
+
+// OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader's goroutine. A ping is answered at
+// once. No callback runs here, below Next, where nobody could be relieved.
+func (c *Conn) OnControl(m websock.Message) bool {
+	switch {
+	case m.Opcode == websock.OpPing:
+		if err := c.wire.Append(websock.Pong(m.Data)); err != nil && err != wire.ErrCloseSent { //nolint:errorlint // never wrapped
+			c.lose("write", err)
+			return false
+		}
+	case c.answered(m.Data):
+		return true
+	}
+	if _, ok := c.handler.(websock.ControlHandler); !ok {
+		return true
+	}
+	f := &frame{m}
+	if !c.awaitRoom(true) {
+		return false
+	}
+	c.counted(f, 1)
+	return c.port.Queue(f)
 }
 
 // BeforeWait implements wire.Hooks, on the reader's goroutine before it blocks for bytes: what its turns have pushed
@@ -89,9 +149,9 @@ func (c *Conn) met(err error) {
 	_, broken := errors.AsType[*websock.ProtocolError](err)
 	switch {
 	case remote || broken || errors.Is(err, websock.ErrTimeout):
-		c.port.DeliverLast(&readEnd{err}, err)
+		c.port.HandLast(&readEnd{err}, err)
 	case !errors.Is(err, wire.ErrStopped):
-		c.lose("read", err)
+		c.loseInRead(err)
 	}
 }
 

@@ -28,6 +28,7 @@ func (c *Conn) lieDown() bool {
 	switch {
 	case err == nil && already == 0:
 		c.reading = asleep
+		c.role++
 	case errors.Is(err, notify.ErrUnsupported):
 		c.reading = always
 	}
@@ -35,10 +36,14 @@ func (c *Conn) lieDown() bool {
 }
 
 // Wake implements notify.Waker. A call that comes late finds another reader, or wakes the connection once for nothing.
-func (c *Conn) Wake(notify.Event) {
+func (c *Conn) Wake(what notify.Event) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
+	paused := c.backlog.paused
 	c.wake()
+	c.mu.Unlock()
+	if paused {
+		c.peerEnded(what)
+	}
 }
 
 // wake starts a reader if there is none. c.mu is held.

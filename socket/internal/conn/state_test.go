@@ -2,6 +2,9 @@ package conn
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"os"
 	"strconv"
 	"sync"
@@ -10,7 +13,10 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
 // TestConn_size: one size class more is 32 bytes for each of a million connections.
@@ -127,4 +133,100 @@ func TestDue_looksAheadOnly(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOpen_killedBefore: a System that is shut down without patience ends the process while the handshake is under way. Nobody
+// else would close TCP then.
+func TestOpen_killedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t)
+		reported := make(chan error, 1)
+		g := NewGroup(Options{System: sys, MailboxLimit: 1, Opened: func(*Conn) {}, Closed: func(c *Conn) { reported <- c.End().Reason }})
+		c, err := g.Spawn(nobody{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.PID().Exit(actor.ErrKilled)
+		near, far := pipe.New(0)
+		defer near.Close()
+		c.Open(wire.NewOpener(wire.Options{}).Open(far, "", false, nil))
+		synctest.Wait()
+		select {
+		case got := <-reported:
+			if !errors.Is(got, actor.ErrKilled) {
+				t.Errorf("it ended with %v, want ErrKilled", got)
+			}
+		default:
+			t.Error("the end of a connection whose process was killed before is not reported")
+		}
+		if _, err := near.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("Read of the peer: %v, want that TCP is closed", err)
+		}
+		_ = sys.Shutdown(context.Background()) // nobody is left
+	})
+}
+
+// TestWatch_ofShortCallbacks: a busy connection stands in the watch once, and when nothing goes on there is no timer.
+func TestWatch_ofShortCallbacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, peer := connected(t, Options{SlowCallback: time.Second, Slow: func(*Conn, string, time.Duration) { t.Error("a short callback is slow") }})
+		w := &c.group.watch
+		want := func(when string, conns int) {
+			t.Helper()
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if len(w.conns) != conns || w.runs != (conns > 0) {
+				t.Errorf("%s: %d connections in the watch, which runs: %t; want %d", when, len(w.conns), w.runs, conns)
+			}
+		}
+		time.Sleep(time.Second)
+		want("at rest", 0)
+		for range 1000 {
+			if err := peer.Text("x"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want("after 1,000 messages in a moment", 1)
+		time.Sleep(longCallback)
+		want("after a look", 0)
+		c.PID().Send("x")
+		want("after a message of another process", 1)
+		time.Sleep(longCallback)
+		want("after another look", 0)
+	})
+}
+
+// BenchmarkEnter is what a callback costs whose connection is in the watch, and what it costs with a look after each.
+func BenchmarkEnter(b *testing.B) {
+	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer sys.Shutdown(context.Background())
+	g := NewGroup(Options{System: sys, MailboxLimit: 1, SlowCallback: 5 * time.Second})
+	conns := make([]*Conn, 10_000)
+	for i := range conns {
+		if conns[i], err = g.Spawn(nobody{}, nil); err != nil {
+			b.Fatal(err)
+		}
+		defer conns[i].PID().Exit(actor.ErrKilled)
+	}
+	b.Run("busy", func(b *testing.B) {
+		for b.Loop() {
+			if c := conns[0]; !c.watched.Load() {
+				g.enter(c)
+			}
+		}
+	})
+	b.Run("quiet", func(b *testing.B) {
+		for i := 0; b.Loop(); i++ {
+			if c := conns[i%len(conns)]; !c.watched.Load() {
+				g.enter(c)
+			}
+			if i%len(conns) == len(conns)-1 {
+				g.look()
+			}
+		}
+	})
 }

@@ -141,6 +141,13 @@ func (w *writer) Compressed() bool { return w.t.deflates }
 // Pending reports whether bytes wait for a Flush.
 func (w *writer) Pending() bool { return w.t.pending.Load() }
 
+// Writing reports whether a write is in progress, which may wait for the peer.
+func (w *writer) Writing() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.writing
+}
+
 // LimitWrites ends writing at t at the latest: a write that blocks now, and all
 // that come. The earliest t stays.
 func (w *writer) LimitWrites(t time.Time) { w.t.LimitWrites(t) }

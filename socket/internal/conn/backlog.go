@@ -1,0 +1,120 @@
+package conn
+
+import (
+	"io"
+	"sync"
+
+	"github.com/troupe-dev/troupe/socket/internal/notify"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// backlog is what the reader has handed to a busy process, and what is still in its mailbox. When it is full, reading
+// pauses until something was taken out, and TCP pushes back on the peer. Conn.mu guards it.
+type backlog struct {
+	messages int8 // a moment less while one is being queued that is taken out already
+	controls int8
+	paused   bool // the reader waits
+	watched  bool // and, meanwhile, the notifier for the end of the peer
+}
+
+// At most this many wait.
+const (
+	maxMessages = 1
+	maxControls = 16
+)
+
+// full tells whether one more must not be queued. c.mu is held.
+func (c *Conn) full(control bool) bool {
+	if control {
+		return c.backlog.controls >= maxControls
+	}
+	return c.backlog.messages >= maxMessages
+}
+
+func (c *Conn) anyQueued() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.backlog.messages > 0 || c.backlog.controls > 0
+}
+
+// awaitRoom pauses reading until one more may wait. False: the process does not take it any more.
+func (c *Conn) awaitRoom(control bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life == open && c.full(control) {
+		c.pause(control)
+	}
+	c.backlog.paused = false
+	if c.backlog.watched {
+		c.backlog.watched = false
+		c.group.notifier.Disarm(&c.sleeper, c.wire.Transport())
+	}
+	return c.life == open
+}
+
+// pause is awaitRoom when there is none. c.mu is held.
+func (c *Conn) pause(control bool) {
+	c.backlog.paused = true
+	if c.port.Callback() >= longCallback { // else the watch does it when that comes
+		c.mu.Unlock()
+		c.watchPeer(notify.HalfClosed)
+		c.mu.Lock()
+	}
+	for c.life == open && c.full(control) {
+		c.await()
+	}
+}
+
+// await waits for a change of life or backlog. c.mu is held.
+func (c *Conn) await() {
+	if c.changed == nil {
+		c.changed = sync.NewCond(&c.mu)
+	}
+	c.changed.Wait()
+}
+
+// counted counts a frame that was put into the mailbox, with n 1, or taken out, with -1.
+func (c *Conn) counted(f *frame, n int8) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if op := f.msg.Opcode; op == websock.OpPing || op == websock.OpPong {
+		c.backlog.controls += n
+	} else {
+		c.backlog.messages += n
+	}
+	if n < 0 && c.backlog.paused {
+		c.changed.Broadcast()
+	}
+}
+
+// watchPeer has the notifier tell of the end of a peer that is not read, where that can be.
+func (c *Conn) watchPeer(want notify.Event) {
+	c.mu.Lock()
+	var already notify.Event
+	if c.life == open && c.backlog.paused && (want == notify.Gone || !c.backlog.watched) {
+		if c.backlog.watched {
+			c.group.notifier.Disarm(&c.sleeper, c.wire.Transport()) // of a Wake that came late there is one
+		}
+		var err error
+		already, err = c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, want)
+		c.backlog.watched = err == nil && already == 0
+	}
+	c.mu.Unlock()
+	if already != 0 {
+		c.peerEnded(already)
+	}
+}
+
+// peerEnded is called when the peer, which is not read, has ended TCP. One that has ended its own direction may have sent
+// messages and a Close before: the reader finds them when the process lets it go on, which has AbandonAfter for that.
+func (c *Conn) peerEnded(how notify.Event) {
+	switch how {
+	case notify.HalfClosed:
+		left := &lostError{"read", io.EOF}
+		c.ends(func(e *end) { e.left = left })
+		c.port.Leaving(left)
+		c.watchPeer(notify.Gone)
+	case notify.Gone:
+		c.loseInRead(io.ErrUnexpectedEOF)
+	}
+}
