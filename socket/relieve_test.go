@@ -247,6 +247,27 @@ func TestLoss_whileReadingIsPaused(t *testing.T) {
 	}
 }
 
+// The same when reading pauses before the callback is long, because it runs on a worker and nobody had to be relieved.
+func TestLoss_whileReadingIsPausedFromTheBeginning(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := puppet()
+		c := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1, AbandonAfter: 5 * time.Second}).dial(h)
+		busy(c, long)
+		c.must(c.Text("waits"))
+		c.must(c.Text("held"))
+		synctest.Wait()
+		c.conn.Reset()
+		began := time.Now()
+		if closed := c.end(); !errors.Is(closed.Reason, websock.ErrRemote) {
+			t.Errorf("it ended with %v, want ErrRemote", closed.Reason)
+		}
+		if d := time.Since(began); d < 5*time.Second || d > 6*time.Second {
+			t.Errorf("the end came after %v, want AbandonAfter, 5s", d)
+		}
+		time.Sleep(long)
+	})
+}
+
 // What a peer sends to a socket in a long callback is not buffered: one message waits, the reader holds another one, and of
 // pings as many as are answered.
 func TestFlood_duringALongCallback(t *testing.T) {
