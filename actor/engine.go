@@ -33,8 +33,11 @@ func (t *target) Ask(msg any, answer func(v any, gone bool)) bool {
 			answer(v, gone)
 		}
 	}}}
-	if p.post(item{kind: kindCall, msg: c}) != posted {
-		p.sys.undelivered(p.pid(), msg)
+	switch p.post(item{kind: kindCall, msg: c}) {
+	case postFull:
+		p.sys.undelivered(p.pid(), msg) // what comes after the end was decided, post has counted
+		return false
+	case postDead:
 		return false
 	}
 	return true

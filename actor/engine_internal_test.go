@@ -152,9 +152,17 @@ func TestEngine_full(t *testing.T) {
 		if v, err := root.RequestFuture(addr, "ask", time.Second).Result(); !errors.Is(err, proto.ErrDeadLetter) {
 			t.Errorf("Request of a full mailbox: %v, %v; want ErrDeadLetter", v, err)
 		}
+		p.exit(ErrShutdown)
+		root.Send(addr, 4)
+		if v, err := root.RequestFuture(addr, "ask", time.Second).Result(); !errors.Is(err, proto.ErrDeadLetter) {
+			t.Errorf("Request while an Exit waits: %v, %v; want ErrDeadLetter", v, err)
+		}
+		if n := s.dropped.Load(); n != 4 {
+			t.Errorf("%d messages have reached nobody, want 4: 3 and \"ask\" of the full one, 4 and \"ask\" after the Exit", n)
+		}
 		close(release)
 		synctest.Wait()
-		if want := []any{1, 2}; !slices.Equal(r.all(), want) {
+		if want := []any{1, 2, ErrShutdown}; !slices.Equal(r.all(), want) {
 			t.Errorf("received %v, want %v", r.all(), want)
 		}
 	})
