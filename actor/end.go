@@ -130,10 +130,16 @@ func (p *process) endByGoexit(reason error) {
 	} else {
 		p.end(reason) // does nothing when it was killed
 	}
+	p.lost(turn)
+}
+
+// lost is for a goroutine that leaves by runtime.Goexit with the turn. If it is one of the host, its Start or Hand does not
+// return.
+func (p *process) lost(turn uint32) {
 	p.mu.Lock()
 	host := !p.worker || p.wasRelieved(turn)
 	p.mu.Unlock()
-	if host { // its Start or Hand does not return
+	if host {
 		p.back(turn)
 	}
 }
@@ -219,8 +225,16 @@ func (p *process) finish(reason error) {
 		return
 	}
 	p.state = stateLeaving
+	turn := p.turn
 	p.mu.Unlock()
+	returned := false
+	defer func() {
+		if !returned { // a function of OnExit has called runtime.Goexit
+			p.lost(turn)
+		}
+	}()
 	p.leave(reason, 0)
+	returned = true
 }
 
 // takeQueue empties the mailbox and returns what was in it, for dropAll. The Call in progress, if there is one, fails when

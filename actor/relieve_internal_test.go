@@ -85,6 +85,12 @@ func TestRelieve_keepsTheBooks(t *testing.T) {
 		"killed, ends":   {func() error { return io.EOF }, func(p *process) { p.kill(ErrKilled) }},
 		"killed, Goexit": {func() error { runtime.Goexit(); return nil }, func(p *process) { p.kill(ErrKilled) }},
 		"one waits":      {func() error { return nil }, func(p *process) { p.Hand(func() error { return nil }) }},
+		"a function of OnExit leaves": {func() error { return io.EOF }, func(p *process) {
+			p.pid().OnExit(func(error) { runtime.Goexit() })
+		}},
+		"both leave": {func() error { runtime.Goexit(); return nil }, func(p *process) {
+			p.pid().OnExit(func(error) { runtime.Goexit() })
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := quietSystem(t, Config{})
