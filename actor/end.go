@@ -176,14 +176,20 @@ func (p *process) endChildren() {
 	}
 }
 
-// kill ends the process at once, from any goroutine. A callback that runs is left alone; its result is dropped.
+// kill ends the process at once, from any goroutine. A callback that runs is left alone; its result is dropped. Functions
+// of OnExit run on a goroutine of their own: one that does not return must not keep the caller longer than the process.
 func (p *process) kill(reason error) bool {
 	p.mu.Lock()
-	return p.killAndUnlock(reason)
+	var dead chan struct{}
+	if p.exits != nil && p.state < stateLeaving {
+		dead = make(chan struct{})
+		p.ends().dead = dead
+	}
+	return p.killAndUnlock(reason, dead)
 }
 
-// killAndUnlock is kill; it unlocks p.mu.
-func (p *process) killAndUnlock(reason error) bool {
+// killAndUnlock is kill; it unlocks p.mu. Without dead the caller's goroutine takes the rest of the end.
+func (p *process) killAndUnlock(reason error, dead <-chan struct{}) bool {
 	if p.state >= stateLeaving {
 		alive := p.state < stateDead
 		p.mu.Unlock()
@@ -213,7 +219,12 @@ func (p *process) killAndUnlock(reason error) bool {
 	for _, c := range children {
 		c.exit(ErrShutdown)
 	}
-	p.leave(reason, 0)
+	if dead == nil {
+		p.leave(reason, 0)
+		return true
+	}
+	p.sys.pool.Go((*leaveTask)(p))
+	<-dead
 	return true
 }
 

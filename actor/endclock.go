@@ -13,6 +13,7 @@ import (
 // it finds nothing due.
 type endClock struct {
 	timer *time.Timer
+	dead  chan struct{} // closed when the process is dead; set by a kill that waits for that
 	// All by System.now.
 	deadline int64 // the end of the shutdown time; 0: not begun, or no limit. Fixed once the reason is decided
 	exits    int64 // when the end goes on without the exit hook that runs; 0: it has no time of its own yet
@@ -138,5 +139,5 @@ func (p *process) timeOver() {
 	if p.state >= stateEnding || p.overtaken != lastWaits && p.overtaken != byLoss {
 		reason = fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown)
 	}
-	p.killAndUnlock(reason)
+	p.killAndUnlock(reason, nil)
 }

@@ -18,11 +18,11 @@ type exitHook struct {
 // whoever gets a Down finds f's work done. It is for taking p out of a table of your own. For work that takes time, or that
 // must keep an order with other messages, use [Monitor] in a process.
 //
-// The functions of one process run one after the other in the order of registration, with its exit reason. They run on the
-// goroutine that ends p, with no lock held; after an Exit with [ErrKilled] that is the goroutine that called Exit. f must
-// not block: the end of p, and whoever waits for that, waits for f. After the shutdown time of p, or at most twice that, the
-// end goes on without f, and that is logged. In f, [Inspect] still knows p, and [PID.Alive] is false. A panic in f is logged
-// and changes nothing else.
+// The functions of one process run one after the other in the order of registration, with its exit reason. They run with
+// no lock held on the goroutine that ends p, which is never that of an Exit: with [ErrKilled] it waits for them. f must
+// not block: the end of p, and whoever waits for that, waits for f. After the shutdown time of p, or at most twice that,
+// the end goes on without f, and that is logged. In f, [Inspect] still knows p, and [PID.Alive] is false. A panic in f is
+// logged and changes nothing else.
 //
 // ok is false, and f never runs, when there is no such process or its functions have begun to run. cancel removes f, and
 // does nothing once f has begun to run; it may be called from any goroutine, more than once. f, and what it refers to, is

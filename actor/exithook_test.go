@@ -189,3 +189,64 @@ func TestPID_OnExit_isBounded(t *testing.T) {
 		}
 	}
 }
+
+// Nor does it keep whoever has killed the process, or the Shutdown that does so.
+func TestPID_OnExit_doesNotKeepTheKiller(t *testing.T) {
+	const shutdown = 3 * time.Second
+	for name, kill := range map[string]func(sys *actor.System, pid actor.PID){
+		"Exit": func(_ *actor.System, pid actor.PID) { pid.Exit(actor.ErrKilled) },
+		"Shutdown": func(sys *actor.System, _ actor.PID) {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			if err := sys.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown: %v, want DeadlineExceeded", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{Shutdown: shutdown})
+				stuck, release := make(chan struct{}), make(chan struct{})
+				pid.OnExit(func(error) { <-stuck })
+				pid.Send(do(func(context.Context) error { <-release; return nil })) // so that an Exit does not end it
+				synctest.Wait()
+				returned := make(chan time.Duration, 1)
+				begun := time.Now()
+				go func() {
+					kill(sys, pid)
+					returned <- time.Since(begun)
+				}()
+				time.Sleep(3 * shutdown)
+				select {
+				case took := <-returned:
+					if _, err := actor.Inspect(pid); err == nil {
+						t.Errorf("it has returned after %v, and the process lives", took)
+					}
+				default:
+					t.Errorf("it has not returned after %v", 3*shutdown)
+				}
+				close(stuck)
+				close(release)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A function that leaves its goroutine leaves that of its process, not that of whoever has killed it.
+func TestPID_OnExit_goexitDoesNotEndTheKiller(t *testing.T) {
+	sys, _ := newSystem(t, actor.Config{})
+	pid := spawn(t, sys, &behaviour{}, actor.SpawnOptions{})
+	pid.OnExit(func(error) { runtime.Goexit() })
+	returned, gone := false, make(chan struct{})
+	go func() {
+		defer close(gone)
+		pid.Exit(actor.ErrKilled)
+		returned = true
+	}()
+	<-gone
+	if !returned {
+		t.Error("Exit did not return: the function has ended the goroutine that called it")
+	}
+}

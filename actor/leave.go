@@ -24,6 +24,10 @@ func (p *process) dieAndUnlock(reason error) {
 	if p.clock != nil && p.clock.timer != nil {
 		p.clock.timer.Stop()
 	}
+	var dead chan struct{}
+	if p.clock != nil {
+		dead = p.clock.dead
+	}
 	r := p.relation
 	p.relation = nil
 	var spawner chan bool // waits for an Init that will not return nil any more
@@ -45,7 +49,12 @@ func (p *process) dieAndUnlock(reason error) {
 	if p.parent != nil {
 		p.parent.childEnded(p, reason)
 	}
-	defer p.sys.gone() // after a runtime.Goexit in Gone, too
+	defer func() { // after a runtime.Goexit in Gone, too
+		p.sys.gone()
+		if dead != nil {
+			close(dead)
+		}
+	}()
 	if p.hosted {
 		p.host.Gone()
 	}

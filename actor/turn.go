@@ -33,6 +33,14 @@ type (
 	endTask  process // the rest of the end
 )
 
+// leaveTask is the end of a process that was killed. It needs no turn.
+type leaveTask process
+
+func (t *leaveTask) Run() {
+	p := (*process)(t)
+	p.leave(p.reason, 0) // nobody writes it any more
+}
+
 func (t *initTask) Run() {
 	p := (*process)(t)
 	defer p.workerDone(p.turn)
