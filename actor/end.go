@@ -263,17 +263,13 @@ func (p *process) takeQueue() queue {
 // and reported.
 func (p *process) drop(it item) {
 	switch it.kind {
+	case kindExit, kindHanded, kindNotice:
+		return
 	case kindCall:
 		it.msg.(*call).fail(errUnhandled)
-	case kindFrame:
-		p.slot <- false
 	}
-	switch it.kind {
-	case kindExit, kindFrame, kindHanded, kindNotice:
-	default:
-		p.dropped.Add(1)
-		p.sys.undelivered(p.pid(), it.content())
-	}
+	p.dropped.Add(1)
+	p.sys.undelivered(p.pid(), it.content())
 }
 
 func (p *process) dropAll(q *queue) {

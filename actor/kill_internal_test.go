@@ -64,7 +64,7 @@ func (e *echo) Receive(_ context.Context, msg any) error {
 	return nil
 }
 
-// TestKill_whileATurnChangesHands: the goroutine of a Deliver that gives its turn away is not the one that is left.
+// TestKill_whileATurnChangesHands: the goroutine of a Hand that gives its turn away is not the one that is left.
 func TestKill_whileATurnChangesHands(t *testing.T) {
 	s := quietSystem(t, Config{})
 	for range 3_000 {
@@ -80,7 +80,7 @@ func TestKill_whileATurnChangesHands(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			for p.Deliver("frame") {
+			for p.Hand("frame") != hook.Ended {
 			}
 		})
 		runtime.Gosched()
@@ -110,7 +110,7 @@ func TestKill_whileTheEndIsHandedOver(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.Start()
-		p.Deliver("frame")
+		p.Hand("frame")
 		p.kill(ErrKilled)
 	}
 	s.reporter.mu.Lock()
@@ -143,7 +143,7 @@ func TestGoexit_keepsTheBooks(t *testing.T) {
 		if hosted {
 			go func() {
 				p.Start()
-				p.Deliver("goexit")
+				p.Hand("goexit")
 			}()
 		} else {
 			if _, err := p.launch(context.Background()); err != nil {

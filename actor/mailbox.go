@@ -13,8 +13,8 @@ const (
 	kindUser     itemKind = iota // from Send; counts against MailboxLimit
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
-	kindFrame                    // from Port.Deliver, or from Port.Hand at rest: what the host's reader handed over
-	kindHanded                   // from Port.Hand or Port.Queue, and it has waited, but nobody for it
+	kindFrame                    // from Port.Hand at rest: what the host's reader handed over; it is in no queue
+	kindHanded                   // from Port.Hand or Port.Queue: likewise, but it has waited
 	kindExit                     // msg is the exit reason
 	kindDown                     // msg is a Down
 	kindTimer                    // msg is a *timer

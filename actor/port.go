@@ -6,7 +6,7 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// This is the process as its host has it: host.Port. Start, Hand and Deliver run turns on the goroutine of the host.
+// This is the process as its host has it: host.Port. Start and Hand run turns on the goroutine of the host.
 
 // Start is that of host.Port.
 func (p *process) Start() hook.Delivery {
@@ -75,32 +75,6 @@ func (p *process) HandLast(msg any, reason error) hook.Delivery {
 	return p.Hand(msg)
 }
 
-// Deliver is that of host.Port.
-func (p *process) Deliver(msg any) bool {
-	p.mu.Lock()
-	if p.state >= stateEnding {
-		p.mu.Unlock()
-		return false
-	}
-	it := item{kind: kindFrame, msg: msg}
-	if p.state == stateRunning && !p.running { // at rest: nothing waits
-		return p.handleHere(it) == hook.Going // unlocks
-	}
-	slot := p.sys.slot()
-	p.slot = slot
-	p.queue.push(it)
-	p.mu.Unlock()
-	ok := <-slot
-	p.putSlot()
-	return ok
-}
-
-// DeliverLast is that of host.Port.
-func (p *process) DeliverLast(msg any, reason error) bool {
-	p.Leaving(reason)
-	return p.Deliver(msg)
-}
-
 // handleHere is a turn on the host's goroutine, of a process at rest: it handles the frame, and what has come meanwhile,
 // until the turn has become long. It unlocks p.mu.
 func (p *process) handleHere(it item) hook.Delivery {
@@ -142,7 +116,7 @@ func (p *process) Callback() time.Duration {
 func (p *process) Delivering() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.running && !p.worker || p.slot != nil // which only a Deliver sets of a process that has a host
+	return p.running && !p.worker
 }
 
 // rests ends a turn of one message on the host's goroutine when nothing is left to do, as run would.

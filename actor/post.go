@@ -36,7 +36,7 @@ func (p *process) post(it item) postResult {
 // undelivered, but for what Send and Defer report themselves.
 func (p *process) turnAway(it item) {
 	switch it.kind {
-	case kindNotice:
+	case kindNotice, kindHanded:
 		return
 	case kindUser, kindDeferred:
 	default:

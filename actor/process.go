@@ -96,7 +96,7 @@ type process struct {
 	label    string
 	reason   error // from stateEnding on, or when overtaken
 	clock    *endClock
-	slot     chan bool // where Spawn waits for Init, or a Deliver for its frame to be taken
+	slot     chan bool // where Spawn waits for Init
 	relation *relations
 	exits    *exitHook // the first one; see addExitHook
 	relieved *relieved

@@ -175,9 +175,6 @@ func (p *process) run(delivering bool, n int) {
 		}
 		p.begin(it)
 		p.mu.Unlock()
-		if it.kind == kindFrame {
-			p.slot <- true
-		}
 		if !p.handle(it) {
 			return
 		}

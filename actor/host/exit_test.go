@@ -32,7 +32,8 @@ func TestPort_Calling(t *testing.T) {
 		port.Start()
 		port.PID().Send("sent")
 		actor.Call[any](context.Background(), port.PID(), "called")
-		port.Deliver("delivered")
+		synctest.Wait()
+		port.Hand("handed over")
 		if want := []bool{false, true, false}; !slices.Equal(got, want) {
 			t.Errorf("Calling: %v, want %v for a message, a Call and a frame", got, want)
 		}

@@ -70,8 +70,6 @@ type process interface {
 	Leaving(reason error)
 	Callback() time.Duration
 	Relieve(after time.Duration) bool
-	Deliver(msg any) bool
-	DeliverLast(msg any, reason error) bool
 	Delivering() bool
 	Calling() bool
 	Fail(reason error)
@@ -146,10 +144,10 @@ func (p Port) Leaving(reason error) { p.process.Leaving(reason) }
 // it; it does not block.
 func (p Port) Callback() time.Duration { return p.process.Callback() }
 
-// Relieve makes a worker of the goroutine on which Start, Hand or Deliver runs Init, Receive or TurnEnd, if that has been
+// Relieve makes a worker of the goroutine on which Start or Hand runs Init, Receive or TurnEnd, if that has been
 // running for at least after. Then the turn goes on there as on any worker: TurnEnd is called with delivering not set,
 // the end of the process, if it comes to that, runs there too, System.Shutdown waits for it, and when the turn is over,
-// whatever became of the process, Start or Hand returns Relieved (Deliver: false). A callback that leaves its goroutine by
+// whatever became of the process, Start or Hand returns Relieved. A callback that leaves its goroutine by
 // runtime.Goexit keeps them from returning at all.
 //
 // For each true the host must put one other goroutine in its place, for which Hand says Queued until the process is at rest
@@ -160,16 +158,8 @@ func (p Port) Callback() time.Duration { return p.process.Callback() }
 // Any goroutine may call it; it does not block.
 func (p Port) Relieve(after time.Duration) bool { return p.process.Relieve(after) }
 
-// Deliver is Hand for a host that has one message at a time: when the process is busy, it waits until msg is taken out of
-// the mailbox. False: the process has ended or is ending, and does not handle it.
-func (p Port) Deliver(msg any) bool { return p.process.Deliver(msg) }
-
-// DeliverLast is HandLast likewise.
-func (p Port) DeliverLast(msg any, reason error) bool { return p.process.DeliverLast(msg, reason) }
-
-// Delivering tells whether a Start, Hand or Deliver is running Init, a callback or a hook on its goroutine and was not
-// relieved, or a Deliver waits for its message to be taken out of the mailbox. After a kill it tells whether one was. Any
-// goroutine may ask; it does not block.
+// Delivering tells whether a Start or Hand is running Init, a callback or a hook on its goroutine, and was not relieved.
+// After a kill it tells whether one was. Any goroutine may ask; it does not block.
 func (p Port) Delivering() bool { return p.process.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The

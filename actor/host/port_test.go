@@ -43,9 +43,7 @@ func TestPort_Start_afterTheEnd(t *testing.T) {
 		h.port.PID().Exit(actor.ErrKilled)
 		h.port.Start()
 		h.want(t)
-		if h.port.Deliver("frame") {
-			t.Errorf("Deliver = true")
-		}
+		h.wantHand(t, "to the dead", "frame", host.Ended)
 	})
 }
 
@@ -55,7 +53,7 @@ func TestPort_Start_initFails(t *testing.T) {
 		h.port.Start()
 		synctest.Wait()
 		h.want(t, "init", "ending: boom", "terminate: boom")
-		if h.port.Deliver("frame") || h.port.PID().Alive() {
+		if h.port.Hand("frame") != host.Ended || h.port.PID().Alive() {
 			t.Errorf("lives after a failed Init")
 		}
 		if strings.Contains(h.log(), "process ended") {
@@ -64,13 +62,11 @@ func TestPort_Start_initFails(t *testing.T) {
 	})
 }
 
-func TestPort_Deliver_atRestRunsHere(t *testing.T) {
+func TestPort_Hand_atRestRunsHere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, actor.SpawnOptions{})
 		h.port.Start()
-		if !h.port.Deliver("frame") {
-			t.Errorf("Deliver = false")
-		}
+		h.wantHand(t, "at rest", "frame", host.Going)
 		h.want(t, "init", "turn end, delivering true", "frame", "turn end, delivering true")
 		if h.on("frame") != goroutine() || h.on("turn end, delivering true") != goroutine() {
 			t.Errorf("the frame ran on %s, want on the caller's, %s", h.on("frame"), goroutine())
@@ -86,11 +82,11 @@ func TestPort_Deliver_atRestRunsHere(t *testing.T) {
 	})
 }
 
-func TestPort_Deliver_handlesWhatCameMeanwhile(t *testing.T) {
+func TestPort_Hand_handlesWhatCameMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, actor.SpawnOptions{})
 		h.port.Start()
-		h.port.Deliver(func() error { h.port.PID().Send("meanwhile"); return nil })
+		h.port.Hand(func() error { h.port.PID().Send("meanwhile"); return nil })
 		h.want(t, "init", "turn end, delivering true", "meanwhile", "turn end, delivering true")
 		if h.on("meanwhile") != goroutine() {
 			t.Errorf("ran on %s, want here, %s", h.on("meanwhile"), goroutine())
@@ -98,7 +94,7 @@ func TestPort_Deliver_handlesWhatCameMeanwhile(t *testing.T) {
 	})
 }
 
-func TestPort_Delivering(t *testing.T) {
+func TestPort_Handing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var h *hosted
 		here := func(what string, want bool) func() error {
@@ -114,25 +110,24 @@ func TestPort_Delivering(t *testing.T) {
 		here("before Start", false)()
 		h.port.Start()
 		here("at rest", false)()
-		h.port.Deliver(here("inside Deliver", true))
+		h.port.Hand(here("inside Hand", true))
 		here("behind it", false)()
 		h.port.PID().Send(here("in a turn of a worker", false))
 		synctest.Wait()
 
 		release := h.busy()
 		here("while a worker is busy", false)()
-		go h.port.Deliver("frame")
-		synctest.Wait()
-		here("while a Deliver waits for a worker", true)()
+		h.port.Hand("frame")
+		here("with a message that waits for a worker", false)()
 		release()
 		synctest.Wait()
 		here("behind that", false)()
 
 		stuck, free := make(chan struct{}), make(chan struct{})
-		go h.port.Deliver(func() error { close(stuck); <-free; return nil })
+		go h.port.Hand(func() error { close(stuck); <-free; return nil })
 		<-stuck
 		h.port.PID().Exit(actor.ErrKilled)
-		here("killed inside Deliver", true)()
+		here("killed inside Hand", true)()
 		close(free)
 	})
 }
@@ -145,77 +140,22 @@ func (h *hosted) busy() (release func()) {
 	return sync.OnceFunc(func() { close(released) })
 }
 
-func TestPort_Deliver_queuesInMailboxOrderWhenBusy(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := start(t, actor.SpawnOptions{MailboxLimit: 1})
-		h.port.Start()
-		release := h.busy()
-		h.port.PID().Send("before")
-		delivered := make(chan bool, 2)
-		go func() {
-			delivered <- h.port.Deliver("frame") // beyond the limit
-			delivered <- h.port.Deliver("next frame")
-		}()
-		synctest.Wait()
-		if info, _ := actor.Inspect(h.port.PID()); info.Mailbox != 2 || len(delivered) != 0 {
-			t.Errorf("%d wait, %d delivered; want 2 and none", info.Mailbox, len(delivered))
-		}
-		release()
-		for range 2 {
-			if !<-delivered {
-				t.Errorf("Deliver = false")
-			}
-		}
-		synctest.Wait()
-		var got []string
-		for _, e := range h.all()[2:] {
-			if !strings.HasPrefix(e, "turn end") {
-				got = append(got, e)
-			}
-		}
-		if want := []string{"before", "frame", "next frame"}; !slices.Equal(got, want) {
-			t.Errorf("handled %q, want %q", got, want)
-		}
-	})
-}
-
-// TestPort_Deliver_saysFalse has one row for each way in which a frame is not handled.
-func TestPort_Deliver_saysFalse(t *testing.T) {
-	tests := []struct {
-		name  string
-		queue bool // the frame waits behind a busy callback
-		end   func(h *hosted, release func())
-	}{
-		{"dead", false, func(h *hosted, _ func()) { h.port.PID().Exit(errBoom) }},
-		{"behind an Exit", true, func(h *hosted, release func()) { release() }},
-		{"killed", true, func(h *hosted, _ func()) { h.port.PID().Exit(actor.ErrKilled) }},
-		{"failed", true, func(h *hosted, release func()) { h.port.Fail(errLost); release() }},
-		{"shutdown time over", true, func(*hosted, func()) { time.Sleep(time.Minute) }},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+// What waits is dropped when the process ends without coming to it.
+func TestPort_Hand_dropped(t *testing.T) {
+	for name, end := range map[string]func(h *hosted, release func()){
+		"killed":             func(h *hosted, _ func()) { h.port.PID().Exit(actor.ErrKilled) },
+		"failed":             func(h *hosted, release func()) { h.port.Fail(errLost); release() },
+		"shutdown time over": func(h *hosted, _ func()) { h.port.PID().Exit(errBoom); time.Sleep(time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := start(t, actor.SpawnOptions{})
 				h.port.Start()
-				release := func() {}
-				delivered := make(chan bool, 1)
-				if tt.queue {
-					release = h.busy()
-					h.port.PID().Exit(errBoom)
-					go func() { delivered <- h.port.Deliver("frame") }()
-					synctest.Wait()
-				}
-				tt.end(h, release)
+				release := h.busy()
+				h.wantHand(t, "while a worker is busy", "frame", host.Queued)
+				end(h, release)
 				synctest.Wait()
-				if !tt.queue {
-					delivered <- h.port.Deliver("frame")
-				}
-				if <-delivered {
-					t.Errorf("Deliver = true")
-				}
-				if h.port.Deliver("another") {
-					t.Errorf("a later Deliver = true")
-				}
+				h.wantHand(t, "after the end", "another", host.Ended)
 				release()
 				synctest.Wait()
 				if slices.Contains(h.all(), "frame") {
@@ -226,7 +166,7 @@ func TestPort_Deliver_saysFalse(t *testing.T) {
 	}
 }
 
-func TestPort_Deliver_saysFalseWhenTheFrameEndsTheProcess(t *testing.T) {
+func TestPort_Hand_endsTheProcess(t *testing.T) {
 	for name, f := range map[string]func() error{
 		"error": func() error { return errBoom },
 		"panic": func() error { panic("boom") },
@@ -235,9 +175,7 @@ func TestPort_Deliver_saysFalseWhenTheFrameEndsTheProcess(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := start(t, actor.SpawnOptions{})
 				h.port.Start()
-				if h.port.Deliver(f) {
-					t.Errorf("Deliver = true")
-				}
+				h.wantHand(t, "that ends it", f, host.Ended)
 				synctest.Wait()
 				if got := h.all(); len(got) != 4 || !strings.HasPrefix(got[2], "ending") || !strings.HasPrefix(got[3], "terminate") {
 					t.Errorf("happened %q", got)
@@ -247,14 +185,14 @@ func TestPort_Deliver_saysFalseWhenTheFrameEndsTheProcess(t *testing.T) {
 	}
 }
 
-func TestPort_Deliver_goexitEndsTheProcessOnTheWayOut(t *testing.T) {
+func TestPort_Hand_goexitEndsTheProcessOnTheWayOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := start(t, actor.SpawnOptions{})
 		h.port.Start()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			h.port.Deliver(func() error { runtime.Goexit(); return nil })
-			t.Errorf("Deliver returned")
+			h.port.Hand(func() error { runtime.Goexit(); return nil })
+			t.Errorf("Hand returned")
 		})
 		wg.Wait()
 		synctest.Wait()
@@ -267,11 +205,11 @@ func TestPort_Deliver_goexitEndsTheProcessOnTheWayOut(t *testing.T) {
 }
 
 // A host's goroutine has a transport to see to: it does not wait for Terminate.
-func TestPort_Deliver_doesNotWaitForTerminate(t *testing.T) {
+func TestPort_Hand_doesNotWaitForTerminate(t *testing.T) {
 	for name, f := range map[string]func(*hosted){
-		"Deliver": func(h *hosted) {
+		"Hand": func(h *hosted) {
 			h.port.Start()
-			h.port.Deliver(func() error { return errBoom })
+			h.port.Hand(func() error { return errBoom })
 		},
 		"Start": func(h *hosted) {
 			h.init = func() error { return errBoom }
@@ -302,9 +240,7 @@ func TestOptions_FlushesItself(t *testing.T) {
 		h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.options.FlushesItself = true })
 		h.port.Start()
 		for range 3 {
-			if !h.port.Deliver("frame") {
-				t.Errorf("Deliver to a process at rest: false")
-			}
+			h.wantHand(t, "at rest", "frame", host.Going)
 		}
 		h.want(t, "init", "frame", "frame", "frame")
 		h.port.PID().Send("message")
@@ -325,7 +261,7 @@ func TestHost_Ending_brief(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					h := start(t, actor.SpawnOptions{}, func(h *hosted) { h.brief = brief })
 					h.port.Start()
-					h.port.Deliver(func() error {
+					h.port.Hand(func() error {
 						if child {
 							if _, err := actor.Spawn(h.ctx, plain{}, actor.SpawnOptions{}); err != nil {
 								t.Error(err)

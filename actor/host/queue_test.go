@@ -40,7 +40,15 @@ func TestPort_Queue(t *testing.T) {
 		if want := []bool{true, false, true, true, true}; len(waited) != 5 || waited[0] != want[0] || waited[1] != want[1] || waited[4] != want[4] {
 			t.Errorf("Waited said %v, want %v", waited, want)
 		}
+		release = h.busy()
 		h.port.PID().Exit(errBoom)
+		if h.port.Queue("after an Exit") {
+			t.Error("Queue after an Exit: true")
+		}
+		if info, _ := actor.Inspect(h.port.PID()); info.Dropped != 0 {
+			t.Errorf("%d messages count as dropped, want none", info.Dropped)
+		}
+		release()
 		synctest.Wait()
 		if h.port.Queue("late") {
 			t.Error("Queue after the end: true")

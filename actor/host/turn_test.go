@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 func TestTurn_isGivenAwayWhenItIsLong(t *testing.T) {
@@ -30,7 +31,7 @@ func TestTurn_isGivenAwayWhenItIsLong(t *testing.T) {
 				h.port.Start()
 				reader := goroutine()
 				here, total := 0, 0
-				if !h.port.Deliver(func() error {
+				if h.port.Hand(func() error {
 					for range tt.sends {
 						h.port.PID().Send(func() error {
 							if total++; goroutine() == reader {
@@ -42,8 +43,8 @@ func TestTurn_isGivenAwayWhenItIsLong(t *testing.T) {
 					}
 					time.Sleep(tt.slow)
 					return nil
-				}) {
-					t.Errorf("Deliver = false")
+				}) != host.Going {
+					t.Errorf("Hand: want Going")
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
@@ -64,7 +65,7 @@ func TestTurnEnd_runsBeforeTheProcessIsReleased(t *testing.T) {
 		h := start(t, actor.SpawnOptions{})
 		h.port.Start()
 		h.turnEnd = func() { h.port.PID().Send("sent in TurnEnd") }
-		h.port.Deliver("frame")
+		h.port.Hand("frame")
 		end := "turn end, delivering true"
 		h.want(t, "init", end, "frame", end, "sent in TurnEnd", end)
 		if h.on("sent in TurnEnd") != goroutine() {
@@ -79,7 +80,7 @@ func TestTurnEnd_showsInInspect(t *testing.T) {
 		h.port.Start()
 		var info actor.ProcessInfo
 		h.turnEnd = func() { info, _ = actor.Inspect(h.port.PID()) }
-		h.port.Deliver("frame")
+		h.port.Hand("frame")
 		if info.Handling != "turn end" {
 			t.Errorf("Handling %q, want turn end", info.Handling)
 		}
@@ -91,9 +92,7 @@ func TestTurnEnd_panicEndsTheProcess(t *testing.T) {
 		h := start(t, actor.SpawnOptions{})
 		h.port.Start()
 		h.turnEnd = func() { panic("boom") }
-		if h.port.Deliver("frame") {
-			t.Errorf("Deliver = true")
-		}
+		h.wantHand(t, "with a TurnEnd that panics", "frame", host.Ended)
 		synctest.Wait()
 		synctest.Wait()
 		end := "turn end, delivering true"
@@ -108,8 +107,8 @@ func TestTurnEnd_killed(t *testing.T) {
 		h.port.Start()
 		released := make(chan struct{})
 		h.turnEnd = func() { <-released }
-		delivered := make(chan bool, 1)
-		go func() { delivered <- h.port.Deliver("frame") }()
+		delivered := make(chan host.Delivery, 1)
+		go func() { delivered <- h.port.Hand("frame") }()
 		synctest.Wait()
 		h.port.PID().Exit(actor.ErrKilled)
 		if h.port.PID().Alive() {
@@ -121,8 +120,8 @@ func TestTurnEnd_killed(t *testing.T) {
 			t.Errorf("%d goroutines reported as abandoned, want 1: %s", got, h.log())
 		}
 		close(released)
-		if <-delivered {
-			t.Errorf("Deliver = true")
+		if got := <-delivered; got != host.Ended {
+			t.Errorf("Hand: %s, want Ended", deliveries[got])
 		}
 	})
 }
@@ -162,7 +161,7 @@ func TestPort_Fail(t *testing.T) {
 		}, []string{"init", "turn end, delivering true", "ending: peer lost", "terminate: peer lost"}},
 		{"in a callback, which finishes", func(h *hosted) {
 			h.port.Start()
-			h.port.Deliver(func() error { h.port.Fail(errLost); h.note("callback returns"); return nil })
+			h.port.Hand(func() error { h.port.Fail(errLost); h.note("callback returns"); return nil })
 		}, []string{"init", "turn end, delivering true", "callback returns", "ending: peer lost", "terminate: peer lost"}},
 		{"before Start: Init runs, nothing else", func(h *hosted) {
 			h.port.PID().Send("waits")
