@@ -326,6 +326,80 @@ func TestFlood_duringALongCallback(t *testing.T) {
 	}
 }
 
+// Callbacks that return in the very moment in which they would be relieved, with all else that can happen then: what comes
+// back is in order, and every socket ends once. It is for the race detector.
+func TestRelieve_inTheMomentOfTheReturn(t *testing.T) {
+	const moment = 100 * time.Millisecond // when the watch looks, and what it calls long
+	for _, ends := range []struct {
+		name string
+		end  func(c *client)
+	}{
+		{"none", nil},
+		{"a kill", func(c *client) { c.pid.Exit(actor.ErrKilled) }},
+		{"an exit", func(c *client) { c.pid.Exit(errAbnormal) }},
+		{"a reset", func(c *client) { c.conn.Reset() }},
+		{"a Close", func(c *client) { c.must(c.Close(1000, "")) }},
+	} {
+		bubble(t, ends.name, func(t *testing.T) {
+			r := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1, HibernateAfter: moment})
+			var clients []*client
+			for i := range 60 {
+				h := &controlHandler{}
+				h.in = func(_ context.Context, msg websock.Message) websock.Result {
+					time.Sleep(moment)
+					if i%10 == 9 && string(msg.Data) == "2" {
+						runtime.Goexit()
+					}
+					return websock.Push(msg)
+				}
+				h.control = func(context.Context, websock.Message) websock.Result { time.Sleep(moment / 2); return websock.OK() }
+				clients = append(clients, r.dial(h))
+			}
+			for _, c := range clients {
+				go func() {
+					for i := range 5 {
+						if c.Text(fmt.Sprint(i)) != nil || c.Ping(nil) != nil {
+							return
+						}
+					}
+				}()
+			}
+			if ends.end != nil {
+				time.Sleep(3 * moment)
+				for _, c := range clients {
+					go ends.end(c)
+				}
+			}
+			for i, c := range clients {
+				next := 0
+				for next < 5 {
+					f, err := c.ReadFrame()
+					if err != nil || f.Opcode == rawclient.OpClose {
+						break
+					}
+					if f.Opcode == rawclient.OpText {
+						if got := string(f.Payload); got != fmt.Sprint(next) {
+							t.Errorf("socket %d: got %q, want %d", i, got, next)
+						}
+						next++
+					}
+				}
+				if want := 5; ends.end == nil && i%10 != 9 && next != want {
+					t.Errorf("socket %d: %d answers, want %d", i, next, want)
+				}
+				c.conn.Close()
+			}
+			for _, c := range clients {
+				c.end()
+			}
+			time.Sleep(time.Minute)
+			if n := r.srv.Count(); n != 0 {
+				t.Errorf("Count = %d after all have ended, want 0", n)
+			}
+		})
+	}
+}
+
 // A callback that takes long costs one goroutine more than its own.
 func TestLongCallbacks_cost(t *testing.T) {
 	n := 1000
