@@ -108,6 +108,43 @@ func BenchmarkSend_1000(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/socket")
 }
 
+// BenchmarkInfo_1000 is a message for HandleInfo to each of 1,000 sockets, which do nothing else.
+func BenchmarkInfo_1000(b *testing.B) {
+	const n = 1000
+	var got sync.WaitGroup
+	h := memorySite(b, unlogged, func() websock.Handler { return countHandler{got: &got} })
+	for range n {
+		h.connect(rawclient.HandshakeOptions{})
+	}
+	for h.srv.Count() < n {
+		h.yield()
+	}
+	var pids []actor.PID
+	for pid := range h.srv.Sockets() {
+		pids = append(pids, pid)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		got.Add(n)
+		for _, pid := range pids {
+			pid.Send("hello, everybody")
+		}
+		got.Wait()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/socket")
+}
+
+// countHandler counts messages down.
+type countHandler struct {
+	idleHandler
+	got *sync.WaitGroup
+}
+
+func (h countHandler) HandleInfo(context.Context, any) websock.Result {
+	h.got.Done()
+	return websock.OK()
+}
+
 // BenchmarkConnect is a whole life: connect, one echo, close.
 func BenchmarkConnect(b *testing.B) {
 	sites := []struct {

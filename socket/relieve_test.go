@@ -407,7 +407,7 @@ func TestLongCallbacks_cost(t *testing.T) {
 		n = 10_000
 	}
 	bubble(t, "", func(t *testing.T) {
-		r := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1})
+		r := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1, HibernateAfter: -1})
 		h := &handler{in: func(context.Context, websock.Message) websock.Result { time.Sleep(long); return websock.OK() }}
 		cs := make([]*client, n)
 		for i := range cs {
@@ -430,6 +430,10 @@ func TestLongCallbacks_cost(t *testing.T) {
 			c.want(pongFrame(""))
 		}
 		time.Sleep(long)
+		synctest.Wait()
+		if more := runtime.NumGoroutine() - before; more > 100 {
+			t.Errorf("after the callbacks there are %d goroutines more than before, want those that read alone", more)
+		}
 	})
 }
 
