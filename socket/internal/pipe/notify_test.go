@@ -172,7 +172,7 @@ func TestNotify_follows(t *testing.T) {
 func TestNotify_deadlineOfARead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := pipe.New(0)
-		w := register(t, c, notify.HalfClosed)
+		register(t, c, notify.HalfClosed)
 		if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +180,7 @@ func TestNotify_deadlineOfARead(t *testing.T) {
 		if !c.Forget() {
 			t.Error("Forget: got false, want true")
 		}
-		w = register(t, c, notify.Gone)
+		w := register(t, c, notify.Gone)
 		<-done
 		if !errors.Is(got.err, os.ErrDeadlineExceeded) {
 			t.Errorf("Read: got %v, want os.ErrDeadlineExceeded", got.err)
