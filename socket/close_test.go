@@ -499,6 +499,24 @@ func TestClose_nothingIsWrittenBehindIt(t *testing.T) {
 	})
 }
 
+// When the peer's Close was read before ours is written, and nothing after it, TCP is closed at once: there is nothing to
+// wait for.
+func TestClose_afterThePeersHasBeenRead(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(puppet())
+		release := blockUntil(c, websock.Close(4000, ""))
+		c.must(c.Close(1000, ""))
+		synctest.Wait()
+		began := time.Now()
+		release()
+		c.want(closeFrame(4000, ""))
+		c.end()
+		if d := time.Since(began); d != 0 {
+			t.Errorf("TCP was closed after %v, want at once", d)
+		}
+	})
+}
+
 // 291: both sides close at once: each sees one Close, Terminate runs once.
 func TestClose_bothSidesAtOnce(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {

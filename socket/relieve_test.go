@@ -186,6 +186,7 @@ func paused(t *testing.T, cfg socket.Config, takes time.Duration) (*client, *han
 		return websock.OK()
 	}}
 	cfg.IdleTimeout, cfg.PingInterval = -1, -1
+	cfg.SlowCallback = -1 // so that the watch does not look once more
 	c := serve(t, cfg).dial(h)
 	for _, s := range []string{"slow", "waits", "held"} {
 		c.must(c.Text(s))
