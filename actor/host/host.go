@@ -136,8 +136,8 @@ func (p Port) Queue(msg any) bool { return p.process.Queue(msg) }
 func (p Port) Waited() bool { return p.process.Waited() }
 
 // Leaving says that the peer sends no more, and that what it sent before is still to be handed over: the callback in progress,
-// and each one after it, has [Options].AbandonAfter, and when one takes longer the process ends with reason. It ends nothing
-// that is at rest. Any goroutine may call it; it does not block.
+// and each one that follows while the process stays busy, has [Options].AbandonAfter. When one takes longer the process ends
+// with reason. It ends nothing that is at rest. Any goroutine may call it; it does not block.
 func (p Port) Leaving(reason error) { p.process.Leaving(reason) }
 
 // Callback tells how long Init or Receive has been running, on whichever goroutine; 0: neither runs. Any goroutine may call
