@@ -129,24 +129,31 @@ func TestPing_duringALongCallback(t *testing.T) {
 // Whoever tells a socket to end finds it in a long callback: all is as if its goroutine were not the reader's.
 func TestEnd_duringALongCallback(t *testing.T) {
 	for name, tt := range map[string]struct {
-		end   func(c *client)
-		after time.Duration // of the end, from its cause on
-		log   []string
+		cfg        socket.Config
+		end        func(c *client)
+		after      time.Duration // of the end, from its cause on
+		reason     error
+		terminates bool
 	}{
-		"kill":             {func(c *client) { c.pid.Exit(actor.ErrKilled) }, 0, nil},
-		"exit":             {func(c *client) { c.pid.Exit(errAbnormal) }, long - time.Second, []string{"terminate"}},
-		"exit, later":      {func(c *client) { c.pid.Exit(errAbnormal) }, 15 * time.Second, nil}, // ShutdownTimeout
-		"the peer's Close": {func(c *client) { c.must(c.Close(1000, "")) }, long - time.Second, []string{"terminate"}},
+		"kill": {end: func(c *client) { c.pid.Exit(actor.ErrKilled) }, reason: actor.ErrKilled},
+		"exit": {end: func(c *client) { c.pid.Exit(errAbnormal) }, after: long - time.Second, reason: errAbnormal, terminates: true},
+		"exit, and ShutdownTimeout is over": {cfg: socket.Config{ShutdownTimeout: 15 * time.Second},
+			end: func(c *client) { c.pid.Exit(errAbnormal) }, after: 15 * time.Second, reason: actor.ErrKilled},
+		"the peer's Close": {end: func(c *client) { c.must(c.Close(1000, "")) }, after: long - time.Second, reason: websock.ErrRemote, terminates: true},
+		"FIN":              {end: func(c *client) { c.conn.CloseWrite() }, after: long - time.Second, reason: websock.ErrRemote, terminates: true},
+		"reset":            {end: func(c *client) { c.conn.Reset() }, after: long - time.Second, reason: websock.ErrRemote, terminates: true},
+		"FIN, and AbandonAfter is over": {cfg: socket.Config{AbandonAfter: 5 * time.Second},
+			end: func(c *client) { c.conn.CloseWrite() }, after: 5 * time.Second, reason: websock.ErrRemote},
 	} {
 		for _, place := range slowPlaces {
 			bubble(t, name+" "+place.name, func(t *testing.T) {
 				h := &controlHandler{}
 				place.slow(h, slowOnce(websock.OK))
-				cfg := socket.Config{IdleTimeout: -1, PingInterval: -1, ShutdownTimeout: time.Minute}
-				if name == "exit, later" {
-					cfg.ShutdownTimeout = 15 * time.Second
+				tt.cfg.IdleTimeout, tt.cfg.PingInterval, tt.cfg.MaxSockets = -1, -1, 1
+				if tt.cfg.ShutdownTimeout == 0 {
+					tt.cfg.ShutdownTimeout = time.Minute
 				}
-				c := serve(t, cfg).dial(h)
+				c := serve(t, tt.cfg).dial(h)
 				place.call(c)
 				time.Sleep(time.Second)
 				began := time.Now()
@@ -160,15 +167,15 @@ func TestEnd_duringALongCallback(t *testing.T) {
 						}
 					}
 				}()
-				c.end()
+				closed := c.end()
 				if d := time.Since(began); d != tt.after {
 					t.Errorf("the end came after %v, want %v", d, tt.after)
 				}
-				if got := h.log(); slices.Contains(got, "terminate") != slices.Contains(tt.log, "terminate") {
-					t.Errorf("callbacks: got %q, want Terminate: %t", got, len(tt.log) > 0)
+				if got := h.terminated(); !errors.Is(closed.Reason, tt.reason) || tt.terminates != (len(got) == 1) {
+					t.Errorf("it ended with %v, Terminate got %v; want %v, and Terminate: %t", closed.Reason, got, tt.reason, tt.terminates)
 				}
-				if n := c.rig.srv.Count(); n != 0 {
-					t.Errorf("Count = %d after the end, want 0", n)
+				if err := c.rig.srv.Ready(); err != nil {
+					t.Errorf("Ready after the end: %v, want that there is a place", err)
 				}
 				time.Sleep(long) // the callback that was abandoned returns
 			})
