@@ -126,6 +126,31 @@ func TestPing_duringALongCallback(t *testing.T) {
 	}
 }
 
+// Also when what comes with the ping pauses reading.
+func TestPing_beforeReadingPauses(t *testing.T) {
+	for _, controls := range []bool{true, false} {
+		bubble(t, fmt.Sprintf("HandleControl %t", controls), func(t *testing.T) {
+			h := &controlHandler{}
+			h.in = func(_ context.Context, msg websock.Message) websock.Result { time.Sleep(long); return websock.OK() }
+			var handler websock.Handler = h
+			if !controls {
+				handler = plain{h}
+			}
+			c := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1}).dial(handler)
+			c.must(c.Text("slow"))
+			time.Sleep(time.Second)
+			text := rawclient.Frame{Fin: true, Opcode: 1, Payload: []byte("x")}
+			began := time.Now()
+			c.must(c.Write(rawclient.Frame{Fin: true, Opcode: rawclient.OpPing}, text, text, text))
+			c.want(pongFrame(""))
+			if d := time.Since(began); d != 0 {
+				t.Errorf("the ping is answered after %v, want at once", d)
+			}
+			time.Sleep(5 * long)
+		})
+	}
+}
+
 // Whoever tells a socket to end finds it in a long callback: all is as if its goroutine were not the reader's.
 func TestEnd_duringALongCallback(t *testing.T) {
 	for name, tt := range map[string]struct {

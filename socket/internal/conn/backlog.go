@@ -52,14 +52,17 @@ func (c *Conn) awaitRoom(control bool) bool {
 	return c.life == open
 }
 
-// pause is awaitRoom when there is none. c.mu is held.
+// pause is awaitRoom when there is none. What was written for the peer, a pong for example, does not wait. c.mu is held.
 func (c *Conn) pause(control bool) {
 	c.backlog.paused = true
-	if c.port.Callback() >= longCallback { // else the watch does it when that comes
-		c.mu.Unlock()
-		c.watchPeer(notify.HalfClosed)
-		c.mu.Lock()
+	c.mu.Unlock()
+	if c.wire.Pending() {
+		c.flush()
 	}
+	if c.port.Callback() >= longCallback { // else the watch does it when that comes
+		c.watchPeer(notify.HalfClosed)
+	}
+	c.mu.Lock()
 	for c.life == open && c.full(control) {
 		c.await()
 	}

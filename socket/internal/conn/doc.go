@@ -59,7 +59,7 @@
 // # Locks
 //
 // Conn.mu is held while package deadline, package notify, the state of package wire (Activity, Suspend) and the process
-// (Port.Go, Relieve and Callback alone) are asked: their locks come after it. It is not held while the handler, the rest of
+// (Port.Go and Relieve alone) are asked: their locks come after it. It is not held while the handler, the rest of
 // Port or the transport is called, and nobody calls this package with a lock held. watch.mu stands alone. A message and its
 // answer take no lock of this package.
 package conn
