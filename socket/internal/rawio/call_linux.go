@@ -1,4 +1,4 @@
-//go:build linux && (amd64 || arm64) && !race && !msan && !asan && !troupe_nosyscalls
+//go:build linux && (amd64 || arm64) && !msan && !asan && !troupe_nosyscalls
 
 package rawio
 
@@ -27,10 +27,14 @@ const longCall = 16 << 10
 func recv(fd uintptr, p []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)),
 		syscall.MSG_DONTWAIT, 0, 0)
+	if errno == 0 {
+		received(fd, p[:n])
+	}
 	return result(n, errno)
 }
 
 func send(fd uintptr, p []byte) (int, error) {
+	sends(p)
 	if len(p) > longCall {
 		return sendLong(fd, p)
 	}
@@ -54,6 +58,7 @@ type vector struct {
 func sendv(fd uintptr, parts [][]byte, v *vector) (int, error) {
 	v.iov = slices.Grow(v.iov[:0], len(parts))[:len(parts)]
 	for i, p := range parts {
+		sends(p)
 		v.iov[i].Base = unsafe.SliceData(p)
 		v.iov[i].SetLen(len(p))
 	}

@@ -1,4 +1,4 @@
-//go:build unix && (!linux || (!amd64 && !arm64) || race || msan || asan) && !troupe_nosyscalls
+//go:build unix && (!linux || (!amd64 && !arm64) || msan || asan) && !troupe_nosyscalls
 
 package rawio
 

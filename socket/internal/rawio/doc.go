@@ -11,8 +11,8 @@
 // cheaper than those of package net: a short one does not tell the scheduler,
 // and a deadline is set only when the kernel takes no more. With the build tag
 // troupe_nosyscalls, on systems without descriptors, and for connections that
-// wrap another one, package net does all of this. With the race detector or a
-// sanitizer the calls are those of package syscall.
+// wrap another one, package net does all of this. With msan or
+// asan the calls are those of package syscall; the race detector is told of ours.
 //
 // The package starts no goroutine and keeps nothing but pools.
 package rawio

@@ -1,4 +1,4 @@
-//go:build linux && (amd64 || arm64) && !race && !msan && !asan && !troupe_nosyscalls
+//go:build linux && (amd64 || arm64) && !msan && !asan && !troupe_nosyscalls
 
 package wire_test
 
