@@ -71,8 +71,35 @@ func (p *process) Waited() bool { return p.current.kind == kindHanded }
 
 // HandLast is that of host.Port.
 func (p *process) HandLast(msg any, reason error) hook.Delivery {
-	p.Leaving(reason)
-	return p.Hand(msg)
+	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		return hook.Ended
+	}
+	if p.state == stateRunning && !p.running {
+		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
+	}
+	p.pushLast(msg, reason)
+	p.mu.Unlock()
+	return hook.Queued
+}
+
+// QueueLast is that of host.Port.
+func (p *process) QueueLast(msg any, reason error) bool {
+	p.mu.Lock()
+	if p.shut {
+		p.mu.Unlock()
+		return false
+	}
+	p.pushLast(msg, reason)
+	p.wakeAndUnlock()
+	return true
+}
+
+// pushLast puts the last frame into the mailbox. p.mu is held, so that no callback can begin between the two.
+func (p *process) pushLast(msg any, reason error) {
+	p.leaving(reason)
+	p.queue.push(item{kind: kindHanded, msg: msg})
 }
 
 // handleHere is a turn on the host's goroutine, of a process at rest: it handles the frame, and what has come meanwhile,
@@ -96,6 +123,11 @@ func (p *process) handleHere(it item) hook.Delivery {
 func (p *process) Leaving(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.leaving(reason)
+}
+
+// leaving gives the callback in progress, if there is one, its time. p.mu is held.
+func (p *process) leaving(reason error) {
 	if p.running && !p.shut {
 		p.overtaken, p.reason = lastWaits, reasonOf(reason)
 		p.startAbandon()

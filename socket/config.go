@@ -90,8 +90,8 @@ type Config struct {
 	AbandonAfter time.Duration
 
 	// SlowCallback is how long a callback may run before the log has a line about it, at Warn, with pid, label, what it
-	// handles and for how long: one line for each such callback, and none while a write waits for the peer. 0: 5 s;
-	// negative: never.
+	// handles and for how long: one line for each such callback, and none while a write waits for the peer. The line comes
+	// up to 0.1 s later, if the callback still runs then; less than 0.1 s is taken for that. 0: 5 s; negative: never.
 	SlowCallback time.Duration
 
 	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. What the peer

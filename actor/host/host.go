@@ -66,6 +66,7 @@ type process interface {
 	Hand(msg any) hook.Delivery
 	HandLast(msg any, reason error) hook.Delivery
 	Queue(msg any) bool
+	QueueLast(msg any, reason error) bool
 	Waited() bool
 	Leaving(reason error)
 	Callback() time.Duration
@@ -131,6 +132,9 @@ func (p Port) HandLast(msg any, reason error) Delivery {
 // Queue puts msg into the mailbox as Hand does when the process is busy, and at rest has a worker handle it: it never runs
 // anything on the caller's goroutine. False: the process has ended or is ending.
 func (p Port) Queue(msg any) bool { return p.process.Queue(msg) }
+
+// QueueLast is Queue of the last message, as HandLast is Hand of it.
+func (p Port) QueueLast(msg any, reason error) bool { return p.process.QueueLast(msg, reason) }
 
 // Waited tells whether what Receive handles was Queued. It is for Receive, on its goroutine.
 func (p Port) Waited() bool { return p.process.Waited() }

@@ -68,12 +68,18 @@ func (c *Conn) pause(control bool) {
 	}
 }
 
-// await waits for a change of life or backlog. c.mu is held.
+// await waits for a change of life or backlog, and tell says that there was one. c.mu is held.
 func (c *Conn) await() {
 	if c.changed == nil {
 		c.changed = sync.NewCond(&c.mu)
 	}
 	c.changed.Wait()
+}
+
+func (c *Conn) tell() {
+	if c.changed != nil { // else nobody has waited yet
+		c.changed.Broadcast()
+	}
 }
 
 // counted counts a frame that was put into the mailbox, with n 1, or taken out, with -1.
@@ -86,7 +92,7 @@ func (c *Conn) counted(f *frame, n int8) {
 		c.backlog.messages += n
 	}
 	if n < 0 && c.backlog.paused {
-		c.changed.Broadcast()
+		c.tell()
 	}
 }
 
@@ -113,7 +119,7 @@ func (c *Conn) watchPeer(want notify.Event) {
 func (c *Conn) peerEnded(how notify.Event) {
 	switch how {
 	case notify.HalfClosed:
-		left := &lostError{"read", io.EOF}
+		left := &lostError{op: "read", err: io.EOF}
 		c.ends(func(e *end) { e.left = left })
 		c.port.Leaving(left)
 		c.watchPeer(notify.Gone)

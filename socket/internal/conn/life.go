@@ -18,9 +18,7 @@ const (
 // become sets the life, unless it is later already. c.mu is held.
 func (c *Conn) become(l life) {
 	c.life = max(c.life, l)
-	if c.changed != nil {
-		c.changed.Broadcast()
-	}
+	c.tell()
 }
 
 // awaitClosing waits until the Close frame is out, or will never be. c.mu is held.

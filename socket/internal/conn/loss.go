@@ -9,8 +9,9 @@ import (
 
 // lostError is the exit reason when the transport fails.
 type lostError struct {
-	op  string
-	err error
+	op    string
+	err   error
+	waits bool // it is in the mailbox: what was read before it is still handled, and what is pushed meanwhile is dropped
 }
 
 func (e *lostError) Error() string   { return "connection lost: " + e.op + ": " + e.err.Error() }
@@ -19,8 +20,10 @@ func (e *lostError) Unwrap() []error { return []error{websock.ErrRemote, e.err} 
 // lose ends the process because the transport has failed. TCP is closed at once, however long the callback in progress
 // takes.
 func (c *Conn) lose(op string, err error) {
-	c.lost.CompareAndSwap(nil, &lostError{op, err})
-	c.port.Fail(c.lost.Load())
+	c.lost.CompareAndSwap(nil, &lostError{op: op, err: err})
+	if l := c.lost.Load(); !l.waits {
+		c.port.Fail(l)
+	}
 	c.abort()
 }
 
@@ -30,14 +33,14 @@ func (c *Conn) loseInRead(err error) {
 		c.lose("read", err)
 		return
 	}
-	c.lost.CompareAndSwap(nil, &lostError{"read", err})
-	l := c.lost.Load()
-	c.port.Leaving(l)
-	c.port.Queue(&readEnd{l})
+	c.lost.CompareAndSwap(nil, &lostError{"read", err, true})
+	if l := c.lost.Load(); !c.port.QueueLast(&readEnd{l}, l) { // an Exit waits: nothing more is handled
+		c.port.Fail(l)
+	}
 	c.abort()
 }
 
-// lossReason is why nothing can be written any more; nil: nothing has failed.
+// lossReason is what a callback ends with that can write no more; nil: nothing has failed, or it does not end with that.
 func (c *Conn) lossReason() error {
 	l := c.lost.Load()
 	switch {
@@ -45,6 +48,8 @@ func (c *Conn) lossReason() error {
 		return nil
 	case c.isOverloaded():
 		return websock.ErrOverload
+	case l.waits:
+		return nil
 	}
 	return l
 }

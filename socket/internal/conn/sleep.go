@@ -35,11 +35,12 @@ func (c *Conn) lieDown() bool {
 	return c.reading == asleep
 }
 
-// Wake implements notify.Waker. A call that comes late finds another reader, or wakes the connection once for nothing.
+// Wake implements notify.Waker. A call that comes late finds another reader, or wakes the connection once for nothing; then
+// the notifier may still be armed.
 func (c *Conn) Wake(what notify.Event) {
 	c.mu.Lock()
 	paused := c.backlog.paused
-	c.wake()
+	c.rouse()
 	c.mu.Unlock()
 	if paused {
 		c.peerEnded(what)
@@ -54,7 +55,7 @@ func (c *Conn) wake() {
 	}
 }
 
-// rouse wakes the connection though nothing has come. c.mu is held.
+// rouse wakes the connection if it sleeps, whatever the notifier waits for. c.mu is held.
 func (c *Conn) rouse() {
 	if c.reading == asleep {
 		c.group.notifier.Disarm(&c.sleeper, c.wire.Transport())

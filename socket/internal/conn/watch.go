@@ -76,13 +76,20 @@ func (c *Conn) look() (again bool) {
 		c.watchPeer(notify.HalfClosed)
 	}
 	switch {
-	case d == 0 || slow <= 0 && d >= longCallback:
+	case d == 0:
 		return false
-	case slow <= 0 || d < slow || c.wire.Writing(): // what waits for the peer is no slow callback
+	case d < longCallback:
+		return true
+	case slow <= 0:
+		return false
+	case d < slow || c.wire.Writing(): // what waits for the peer is no slow callback
 		return true
 	}
-	if info, err := actor.Inspect(c.PID()); err == nil {
-		c.group.opts.Slow(c, info.Handling, d)
+	info, err := actor.Inspect(c.PID())
+	if err == nil && info.For < slow { // another one has begun
+		return true
+	} else if err == nil {
+		c.group.opts.Slow(c, info.Handling, info.For)
 	}
 	return false
 }
