@@ -6,9 +6,9 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// This is the process as its host has it: host.Port. Start and Hand run turns on the goroutine of the host.
+// These are the methods of host.Port, which says what they do. Start, Hand and HandLast run turns on the host's goroutine.
 
-// Start is that of host.Port.
+// Start is host.Port.Start.
 func (p *process) Start() hook.Delivery {
 	p.mu.Lock()
 	if p.running || p.state != stateNew {
@@ -23,7 +23,7 @@ func (p *process) Start() hook.Delivery {
 	return p.back(turn)
 }
 
-// Fail is that of host.Port.
+// Fail is host.Port.Fail.
 func (p *process) Fail(reason error) {
 	if reason == nil {
 		panic("actor: Port.Fail: nil reason")
@@ -35,20 +35,20 @@ func (p *process) Fail(reason error) {
 	p.wakeAndUnlock()
 }
 
-// Decided is that of host.Port.
+// Decided is host.Port.Decided.
 func (p *process) Decided() {
 	p.mu.Lock()
 	p.shut = true
 	p.mu.Unlock()
 }
 
-// Calling is that of host.Port.
+// Calling is host.Port.Calling.
 func (p *process) Calling() bool { return p.current.kind == kindCall }
 
-// Go is that of host.Port.
+// Go is host.Port.Go.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 
-// Hand is that of host.Port. What was handed over after the end was decided is not handled, so it need not wait.
+// Hand is host.Port.Hand. Once the process takes no more messages, msg is dropped.
 func (p *process) Hand(msg any) hook.Delivery {
 	p.mu.Lock()
 	if p.shut {
@@ -63,13 +63,13 @@ func (p *process) Hand(msg any) hook.Delivery {
 	return hook.Queued
 }
 
-// Queue is that of host.Port.
+// Queue is host.Port.Queue.
 func (p *process) Queue(msg any) bool { return p.post(item{kind: kindHanded, msg: msg}) == posted }
 
-// Waited is that of host.Port.
+// Waited is host.Port.Waited.
 func (p *process) Waited() bool { return p.current.kind == kindHanded }
 
-// HandLast is that of host.Port.
+// HandLast is host.Port.HandLast.
 func (p *process) HandLast(msg any, reason error) hook.Delivery {
 	p.mu.Lock()
 	if p.shut {
@@ -84,7 +84,7 @@ func (p *process) HandLast(msg any, reason error) hook.Delivery {
 	return hook.Queued
 }
 
-// QueueLast is that of host.Port.
+// QueueLast is host.Port.QueueLast.
 func (p *process) QueueLast(msg any, reason error) bool {
 	p.mu.Lock()
 	if p.shut {
@@ -96,13 +96,14 @@ func (p *process) QueueLast(msg any, reason error) bool {
 	return true
 }
 
-// pushLast puts the last frame into the mailbox. p.mu is held, so that no callback can begin between the two.
+// pushLast limits the time of the callback in progress, and puts the host's last frame into the mailbox. p.mu is held, so
+// that no other callback begins between the two.
 func (p *process) pushLast(msg any, reason error) {
 	p.leaving(reason)
 	p.queue.push(item{kind: kindHanded, msg: msg})
 }
 
-// handleHere is a turn on the host's goroutine, of a process at rest: it handles the frame, and what has come meanwhile,
+// handleHere runs a turn of a process at rest on the host's goroutine: it handles the frame, and what has come meanwhile,
 // until the turn has become long. It unlocks p.mu.
 func (p *process) handleHere(it item) hook.Delivery {
 	turn := p.take()
@@ -119,14 +120,14 @@ func (p *process) handleHere(it item) hook.Delivery {
 	return p.back(turn)
 }
 
-// Leaving is that of host.Port.
+// Leaving is host.Port.Leaving.
 func (p *process) Leaving(reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.leaving(reason)
 }
 
-// leaving gives the callback in progress, if there is one, its time. p.mu is held.
+// leaving limits the time of the callback in progress, if there is one, to patience. p.mu is held.
 func (p *process) leaving(reason error) {
 	if p.running && !p.shut {
 		p.overtaken, p.reason = lastWaits, reasonOf(reason)
@@ -134,7 +135,7 @@ func (p *process) leaving(reason error) {
 	}
 }
 
-// Callback is that of host.Port.
+// Callback is host.Port.Callback.
 func (p *process) Callback() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -144,14 +145,14 @@ func (p *process) Callback() time.Duration {
 	return time.Duration(max(p.sys.now()-p.began, 1))
 }
 
-// Delivering is that of host.Port.
+// Delivering is host.Port.Delivering.
 func (p *process) Delivering() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.running && !p.worker
 }
 
-// rests ends a turn of one message on the host's goroutine when nothing is left to do, as run would.
+// rests ends a turn of one message on the host's goroutine as run would. False: something is left to do, which needs run.
 func (p *process) rests() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -162,7 +163,7 @@ func (p *process) rests() bool {
 	return true
 }
 
-// take gives the turn to the caller, which is a goroutine of the host; p.mu is held.
+// take gives the turn to the caller, a goroutine of the host, and returns its number; p.mu is held.
 func (p *process) take() (turn uint32) {
 	p.running, p.worker = true, false
 	p.turn++

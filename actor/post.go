@@ -9,11 +9,11 @@ type postResult uint8
 
 const (
 	posted   postResult = iota
-	postDead            // or its end is decided
-	postFull
+	postDead            // the process is dead, or takes no more messages
+	postFull            // the mailbox is full
 )
 
-// post puts it into the mailbox, and a process at rest gets a worker. It never blocks and never runs the actor.
+// post puts an item into the mailbox. A process at rest gets a worker for it. post never blocks and never runs the actor.
 func (p *process) post(it item) postResult {
 	p.mu.Lock()
 	if p.shut {
@@ -32,8 +32,8 @@ func (p *process) post(it item) postResult {
 	return posted
 }
 
-// turnAway is for an item that comes after the end was decided. It is counted, but for a notice; and reported as
-// undelivered, but for what Send and Defer report themselves.
+// turnAway counts an item as dropped that came too late, and reports it as undelivered. It does neither for a notice or what
+// a host hands over, and it leaves the report to Send and Defer where they make it.
 func (p *process) turnAway(it item) {
 	switch it.kind {
 	case kindNotice, kindHanded:
@@ -45,14 +45,14 @@ func (p *process) turnAway(it item) {
 	p.dropped.Add(1)
 }
 
-// Alive is PID.Alive for a process that was found before; see host.RefOf.
+// Alive is PID.Alive, for a process that was looked up before; see host.RefOf.
 func (p *process) Alive() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return !p.shut
 }
 
-// Send is PID.Send to a process that was found before; see host.RefOf.
+// Send is PID.Send, for a process that was looked up before; see host.RefOf.
 func (p *process) Send(msg any) bool {
 	if p.post(item{kind: kindUser, msg: msg}) == posted {
 		return true
@@ -74,7 +74,7 @@ func (p *process) Defer(d any) bool {
 // Notify is host.Ref.Notify.
 func (p *process) Notify(d any) bool { return p.post(item{kind: kindNotice, msg: d}) == posted }
 
-// refuse is post for a mailbox that is full; it unlocks p.mu.
+// refuse is what post does when the mailbox is full; it unlocks p.mu.
 func (p *process) refuse() postResult {
 	p.dropped.Add(1)
 	if p.overflow != OverflowExit {
@@ -93,7 +93,7 @@ func (p *process) refuse() postResult {
 	return postFull
 }
 
-// overloaded is err or, when a host's Init has failed because of an overload, the reason that says more.
+// overloaded returns the error of an Init or, if that has failed because of an overload, the exit reason, which says more.
 func (p *process) overloaded(err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -103,11 +103,12 @@ func (p *process) overloaded(err error) error {
 	return err
 }
 
-// errOverloadInInit is ErrOverload with a text for the log that says what helps.
+// errOverloadInInit is ErrOverload; its text, for the log, says how to avoid it.
 var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returned; slow work comes first, then registry.Join",
 	ErrOverload)
 
-// urge has the process end with reason ahead of what waits in the mailbox, if it is the first to do so; p.mu is held.
+// urge has the process end with reason, ahead of what waits in the mailbox. It does nothing when another reason
+// is already to end the process next. p.mu is held.
 func (p *process) urge(reason error) {
 	if p.overtaken < byExit {
 		p.overtaken, p.shut, p.reason = byLoss, true, reason

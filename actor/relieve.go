@@ -6,16 +6,17 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// relieved names a turn whose goroutine was the host's and has become a worker. It stands in its process until that goroutine
-// has seen it, on its way back to the host: then another turn may be open, and relieved too.
+// relieved is a list of turns whose goroutine was the host's and has become a worker. A turn is taken off the list when its
+// goroutine returns to the host. Until then other turns may begin and be relieved, too, so there may be several.
 type relieved struct {
 	turn uint32
 	next *relieved
 }
 
-// Relieve is that of host.Port. From here on worker is set, so whatever holder of the turn looks at that takes this goroutine
-// for what it is: run, which calls TurnEnd as on a worker and does not give the turn away; handOver; a kill. Once the
-// end is decided there is nothing to relieve: then run has left, or handOver will see to it that the host's goroutine does.
+// Relieve is host.Port.Relieve. It sets worker, and from then on the goroutine that holds the turn counts as a worker: run
+// calls TurnEnd as on a worker and keeps the turn, handOver lets the goroutine take the steps of the end, and a kill takes
+// it out of the count of goroutines. Once the end is decided, the host's goroutine need not be relieved: handOver gives to a worker what
+// may keep it for long.
 func (p *process) Relieve(after time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -28,7 +29,7 @@ func (p *process) Relieve(after time.Duration) bool {
 	return true
 }
 
-// strikeRelieved takes a turn off the list of those that were relieved. False: it was not. p.mu is held.
+// strikeRelieved takes a turn off the list of relieved ones. False: it is not on the list. p.mu is held.
 func (p *process) strikeRelieved(turn uint32) bool {
 	for r := &p.relieved; *r != nil; r = &(*r).next {
 		if (*r).turn == turn {
@@ -39,7 +40,7 @@ func (p *process) strikeRelieved(turn uint32) bool {
 	return false
 }
 
-// wasRelieved tells whether a turn is on that list; p.mu is held.
+// wasRelieved tells whether a turn is on the list of relieved ones; p.mu is held.
 func (p *process) wasRelieved(turn uint32) bool {
 	for r := p.relieved; r != nil; r = r.next {
 		if r.turn == turn {
@@ -49,7 +50,8 @@ func (p *process) wasRelieved(turn uint32) bool {
 	return false
 }
 
-// back is where a goroutine of the host returns to it, or leaves it by a runtime.Goexit, after a turn that it began.
+// back is called on a goroutine of the host that has begun a turn, when it returns to the host or leaves by runtime.Goexit.
+// It settles the counts of goroutines.
 func (p *process) back(turn uint32) hook.Delivery {
 	p.mu.Lock()
 	relieved, abandoned, d := p.strikeRelieved(turn), p.strikeOff(turn), p.delivery()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// wakeAndUnlock gives the process a goroutine if it rests; it unlocks p.mu.
+// wakeAndUnlock gives the turn to a worker if the process is at rest; it unlocks p.mu.
 func (p *process) wakeAndUnlock() {
 	if p.state != stateRunning || p.running {
 		p.mu.Unlock()
@@ -19,26 +19,26 @@ func (p *process) wakeAndUnlock() {
 	p.sys.pool.Go((*turnTask)(p))
 }
 
-// hire gives the turn to a worker: the caller must hand one of the tasks below to the pool. p.mu is held.
+// hire notes that a worker has the turn. The caller must give one of the tasks below to the pool. p.mu is held.
 func (p *process) hire() {
 	p.sys.goroutines.Add(1)
 	p.running, p.worker = true, true
 	p.turn++
 }
 
-// What a worker does in a turn it was hired for. Nobody changes p.turn between hire and there.
+// The tasks of a worker that was hired. They read p.turn without the lock, since nobody changes it after hire until they run.
 type (
-	initTask process // Init, and what waits after it
-	turnTask process // what waits
+	initTask process // Init, and then what waits in the mailbox
+	turnTask process // what waits in the mailbox
 	endTask  process // the rest of the end
 )
 
-// leaveTask is the end of a process that was killed. It needs no turn.
+// leaveTask is the last part of the end of a process that was killed. It needs no turn.
 type leaveTask process
 
 func (t *leaveTask) Run() {
 	p := (*process)(t)
-	p.leave(p.reason, 0) // nobody writes it any more
+	p.leave(p.reason, 0) // after a kill nobody writes p.reason
 }
 
 func (t *initTask) Run() {
@@ -60,13 +60,13 @@ func (t *endTask) Run() {
 	p := (*process)(t)
 	defer p.workerDone(p.turn)
 	p.mu.Lock()
-	reason := p.reason // that of a kill, if there was one: then nothing is left to do
+	reason := p.reason // after a kill that of the kill; then the steps of conclude do nothing
 	p.mu.Unlock()
 	p.conclude(reason)
 }
 
-// workerDone takes a goroutine out of the count or, if its process has ended under it, out of the count of abandoned
-// ones.
+// workerDone takes the worker of a turn out of the count of goroutines or, if the process has ended without it, out of the
+// count of abandoned ones.
 func (p *process) workerDone(turn uint32) {
 	p.mu.Lock()
 	abandoned := p.strikeOff(turn)
@@ -79,7 +79,7 @@ func (p *process) workerDone(turn uint32) {
 // strikeOff takes the goroutine of a turn out of the count of abandoned ones. False: it was not abandoned. p.mu is
 // held.
 func (p *process) strikeOff(turn uint32) bool {
-	if !p.abandoned || p.turn != turn { // a dead process has no later turn
+	if !p.abandoned || p.turn != turn { // a process that was killed has no later turn
 		return false
 	}
 	p.abandoned = false
@@ -87,7 +87,7 @@ func (p *process) strikeOff(turn uint32) bool {
 	return true
 }
 
-// putSlot gives the slot back, from which the one value that was to come has been taken.
+// putSlot gives the slot back, once the one value that is sent on it has been received.
 func (p *process) putSlot() {
 	p.mu.Lock()
 	slot := p.slot
@@ -96,14 +96,14 @@ func (p *process) putSlot() {
 	p.sys.slots.Put(slot)
 }
 
-// A turn on the host's reader goroutine is given away when it has become this long: the reader must read.
+// A turn on the host's goroutine is given to a worker when it has become this long and messages wait: the host must read.
 const (
 	longTurn         = time.Millisecond
 	longTurnMessages = 64
 )
 
-// initialize runs Init, on the goroutine that holds the turn, and lets messages in after it. The caller must go on with
-// run when the error is nil.
+// initialize runs Init, on the goroutine that holds the turn. When the error is nil, messages may be handled, and the caller
+// must call run.
 func (p *process) initialize() error {
 	p.mu.Lock()
 	if p.state != stateNew {
@@ -128,15 +128,15 @@ func (p *process) initialize() error {
 	return nil
 }
 
-// run handles what waits until the process rests or is dead. The caller holds the turn; run lets it go.
-// delivering says that this is the goroutine of a Start or Hand, which may be relieved; n is how many messages it has
-// handled.
+// run handles what waits until the process is at rest or has ended, or until the turn is given to a worker. The caller must
+// hold the turn, and does not hold it any more when run returns. delivering says that this is a goroutine of the host, in
+// Start, Hand or HandLast, which may be relieved; n is how many messages it has handled in this turn.
 func (p *process) run(delivering bool, n int) {
 	start := p.began
 	ended := false // TurnEnd has run since the last message
 	for {
 		p.mu.Lock()
-		if delivering && p.worker { // relieved: what TurnEnd has left to this goroutine is not seen to by it
+		if delivering && p.worker { // relieved: it will not flush what TurnEnd has left to it
 			delivering, ended = false, false
 		}
 		if p.state >= stateEnding { // killed
@@ -189,7 +189,7 @@ func (p *process) begin(it item) {
 	p.handled++
 }
 
-// handle gives one item to the actor. It says false when the process has ended with it.
+// handle gives one item to the actor. False: that has ended the process.
 func (p *process) handle(it item) bool {
 	var err error
 	switch it.kind {
@@ -213,7 +213,7 @@ func (p *process) handle(it item) bool {
 			return true
 		}
 		err = p.invoke()
-	case kindFrame, kindHanded: // what a host's reader has handed over is no message of an actor, and passes the engine by
+	case kindFrame, kindHanded: // from the host, not from an actor: not by way of the engine
 		err = p.receive((*processContext)(p), it.msg)
 	default:
 		err = p.invoke()
@@ -225,8 +225,8 @@ func (p *process) handle(it item) bool {
 	return false
 }
 
-// invoke runs Receive for p.current: by way of the engine, but for a process that has a host, of which there are too many
-// and whose messages are broadcast.
+// invoke runs Receive for p.current: by way of the engine, except in a hosted process. There are too many of those to have
+// a cell each, and a broadcast goes to all of them.
 func (p *process) invoke() error {
 	if p.hosted {
 		return p.Receive()
@@ -234,7 +234,7 @@ func (p *process) invoke() error {
 	return p.cell.Invoke()
 }
 
-// Receive implements engine.Process: it is where proto's invocation arrives, and handles current.
+// Receive implements engine.Process: proto's invocation ends up here. It handles p.current.
 func (p *process) Receive() error {
 	ctx := context.Context((*processContext)(p))
 	var msg any
@@ -255,7 +255,7 @@ func (p *process) Receive() error {
 
 var errGoexit = errors.New("runtime.Goexit in a callback")
 
-// receive runs the actor's Receive as protect does.
+// receive runs the actor's Receive as protect would, without a closure.
 func (p *process) receive(ctx context.Context, msg any) (err error) {
 	returned := false
 	defer func() {
@@ -265,12 +265,12 @@ func (p *process) receive(ctx context.Context, msg any) (err error) {
 	}()
 	err = p.actor.Receive(ctx, msg)
 	returned = true
-	runtime.KeepAlive(p) // stackOf looks for it
+	runtime.KeepAlive(p) // stackOf finds the goroutine by p
 	return err
 }
 
-// protect runs f and turns a panic into a *PanicError. A runtime.Goexit cannot be stopped, and so the process is ended
-// from here before the goroutine goes.
+// protect runs f and turns a panic into a *PanicError. A runtime.Goexit cannot be stopped, so unwound ends the process before
+// the goroutine is gone.
 func (p *process) protect(f func() error) (err error) {
 	returned := false
 	defer func() {
@@ -283,7 +283,7 @@ func (p *process) protect(f func() error) (err error) {
 	return err
 }
 
-// unwound is what protect makes of a callback that has not returned.
+// unwound returns the error for a callback that has not returned. recovered is nil after a runtime.Goexit.
 func (p *process) unwound(recovered any) error {
 	if recovered != nil {
 		return &PanicError{Value: recovered, Stack: debug.Stack()}

@@ -22,9 +22,9 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// beside is the command: it measures echoes of Troupe with its own system calls and with those of package net, alone on
-// a core, beside a busy program in the same scheduling group, and beside one in a group of its own. The kernel shares a
-// core first between groups, and then between the programs of a group. A session is a group (autogroup, sched(7)), and
+// beside is the command of that name. It measures echoes of Troupe with its own system calls and with those of package net:
+// alone on a core, beside a busy program in the same scheduling group, and beside one in a group of its own. The kernel
+// shares a core first between groups, and then between the programs of a group. A session is a group (autogroup, sched(7)), and
 // so is a container or a unit of systemd.
 func beside(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("beside", flag.ContinueOnError)
@@ -63,7 +63,7 @@ func beside(args []string, out io.Writer) error {
 	b := report.Beside{Began: time.Now().UTC(), Machine: machine(), Window: *window}
 	for round := range *rounds {
 		for _, where := range report.Places {
-			for i := range 2 { // they take turns in who is first
+			for i := range 2 { // each is first in every other round
 				calls := report.Calls[(i+round)%2]
 				bin := map[string]string{report.Own: self, report.Ordinary: ordinary}[calls]
 				s, err := echoBeside(bin, where, *window)
@@ -125,7 +125,7 @@ func startSpin(session bool) (stop func(), err error) {
 	}, nil
 }
 
-// spin is the busy program, until it is killed.
+// spin is the busy program. It runs until it is killed.
 func spin() {
 	for {
 	}

@@ -13,12 +13,12 @@ import (
 	"strings"
 )
 
-// A build is a server of the library as it is in one tree.
+// A build is a server program with the library of one tree.
 type build struct {
 	commit  string // of the tree, short
-	title   string // what the commit says; "": nothing
+	title   string // the first line of the commit message; "": none
 	program string
-	note    string // what a reader has to know about how it was built
+	note    string // what a reader must know about how it was built; "": nothing
 }
 
 func (b build) String() string { return strings.TrimSpace(b.commit + " " + b.title) }
@@ -44,8 +44,8 @@ func builds(ctx context.Context, ref, dir string) (base, now build, err error) {
 	return base, now, err
 }
 
-// resolve finds out which commit to compare with. Without a ref it is where HEAD has left main, and HEAD itself where
-// there is no main: then only what is not committed yet is compared.
+// resolve finds the commit to compare with. Without a ref it is the one at which HEAD branched off from main. Where there is
+// no main it is HEAD, so that only what is not committed yet makes a difference.
 func resolve(ctx context.Context, ref string) (build, error) {
 	if ref == "" {
 		fork, err := git(ctx, "merge-base", "HEAD", "main")
@@ -65,9 +65,9 @@ func resolve(ctx context.Context, ref string) (build, error) {
 	return build{commit: commit, title: title}, nil
 }
 
-// buildBase builds a server of the library in tree: this module's server, so that nothing but the library differs. Where that
-// does not compile, because the library has other names there, it is the server of that tree's own benchmarks, and
-// the note says so.
+// buildBase builds a server with the library in tree. It takes the server of this module, so that nothing but the library
+// differs. If that does not compile, because the library has other names there, it takes the server of that tree's own
+// benchmarks, and the note says so.
 func buildBase(ctx context.Context, commit, tree, program string) (note string, err error) {
 	mod, err := moduleFor(ctx, tree, filepath.Dir(program))
 	if err != nil {
@@ -104,7 +104,7 @@ func moduleFor(ctx context.Context, tree, dir string) (string, error) {
 	return mod, nil
 }
 
-// goBuild builds the benchmarks in dir. Paths are left out of the program, so that equal trees give equal programs.
+// goBuild builds the benchmarks in dir. The program contains no paths, so that equal trees give equal programs.
 func goBuild(ctx context.Context, dir, program string, flags ...string) error {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-buildvcs=false", "-o", program}, append(flags, ".")...)...)
 	cmd.Dir = dir

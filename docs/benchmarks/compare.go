@@ -19,10 +19,10 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// comparedRows are what a change of the message path shows in, each in a short time.
+// comparedRows are the rows that soon show what a change of the message path costs.
 const comparedRows = "echo1,echo64,echo1000,pipelined,echo16k,echo2kz,rooms,cast1000,cast1000z,connect"
 
-// A comparison is what to compare, and how.
+// A comparison says what to compare, and how.
 type comparison struct {
 	rows      []workload
 	rounds    int
@@ -33,7 +33,7 @@ type comparison struct {
 	window func(build, workload) (report.Values, error)
 }
 
-// compare is the command: it shows whether the library of the working tree costs more than that of another commit. One
+// compare is the command of that name. It shows whether the library of the working tree costs more than that of another commit. One
 // load generator measures both, by turns, in short windows. An error says that a row has become slower.
 func compare(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("compare", flag.ContinueOnError)
@@ -81,7 +81,7 @@ func compare(args []string, out io.Writer) error {
 	return nil
 }
 
-// comparable are the workloads of these names.
+// comparable returns the workloads of these names.
 func comparable(names []string) ([]workload, error) {
 	all := workloads()
 	var rows []workload
@@ -119,8 +119,8 @@ func (c comparison) run(ctx context.Context) (report.Comparison, error) {
 	return result, nil
 }
 
-// pair measures a row once in each round: base, now, now, base, or the other way round. So what a machine does steadily
-// within so short a time, such as getting warmer, hits both alike.
+// pair measures a row for one round, each tree twice: base, now, now, base; or, with nowFirst, now, base, base, now. So a
+// machine that changes steadily meanwhile, for example gets warmer, has the same effect on both.
 func (c comparison) pair(ctx context.Context, w workload, nowFirst bool) (base, now float64, unit string, err error) {
 	order := []bool{false, true, true, false}
 	for _, isNow := range order {
@@ -144,7 +144,7 @@ func (c comparison) pair(ctx context.Context, w workload, nowFirst bool) (base, 
 	return base, now, unit, nil
 }
 
-// costOf is what two trees are compared by: CPU where a workload has it, memory where not.
+// costOf is the figure by which trees are compared: CPU where a workload has it, memory where it has not.
 func costOf(v report.Values) (cost float64, unit string, err error) {
 	if cpu, ok := v[report.CPU]; ok {
 		return cpu, "µs", nil
@@ -155,7 +155,7 @@ func costOf(v report.Values) (cost float64, unit string, err error) {
 	return 0, "", errors.New("it has neither CPU nor memory to compare")
 }
 
-// once is one window against a process of its own.
+// once measures one window, with a server process for that window alone.
 func (c comparison) once(b build, w workload) (report.Values, error) {
 	p, _ := peer.Find("troupe")
 	options, err := json.Marshal(w.options)

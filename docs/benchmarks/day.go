@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/day"
 )
 
-// errDay ends a day on which a promise was broken.
+// errDay is the error of a day on which a promise was broken.
 var errDay = errors.New("the day has broken promises")
 
 // The short day, for every change, and the long one.
@@ -24,7 +24,7 @@ var (
 	longDay  = day.Day{People: 3000, Rooms: 100, Hour: time.Minute, Pace: 10 * time.Second, Stop: 8 * time.Second, Storms: 5, Back: 5 * time.Second, Limit: 2 * time.Minute}
 )
 
-// hardDay is the command: examples/chat, built and run, and everything that a hard day has.
+// hardDay is the command day. It builds and runs examples/chat, and puts it through all that happens on a hard day.
 func hardDay(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("day", flag.ContinueOnError)
 	long := flags.Bool("long", false, "3,000 people, about 15 minutes")

@@ -20,7 +20,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// A goBench is what is measured by Go benchmarks of the main module, inside one process.
+// A goBench is a figure that Go benchmarks of the main module measure, inside one process.
 type goBench struct {
 	name string
 	run  func(p plan) ([]report.Result, error)
@@ -48,7 +48,7 @@ func sends(p plan) ([]report.Result, error) {
 	return results, nil
 }
 
-// rank puts those of the targets first.
+// rank is the sort key that puts the results with targets first.
 func rank(name string) int {
 	if i := slices.Index([]string{report.Send, report.Call}, name); i >= 0 {
 		return i
@@ -109,7 +109,7 @@ func (p plan) goTest(dir, bench string, args ...string) ([]benchLine, error) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cores := []int(nil)
 	if server, none := strconv.Atoi(os.Getenv(serverCore)); none == nil {
-		_, load, _ := proc.Cores() // this process is on one
+		_, load, _ := proc.Cores() // this process runs on one core only
 		cores = []int{server, load}
 	}
 	if err = proc.Start(cmd, cores...); err == nil {
@@ -148,7 +148,7 @@ func parseBench(out string) []benchLine {
 	return lines
 }
 
-// merge makes one line of those with the same name, with the medians.
+// merge makes one line of all those with the same name. It has their medians.
 func merge(lines []benchLine) []benchLine {
 	var merged []benchLine
 	all := map[string]map[string][]float64{}

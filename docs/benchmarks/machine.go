@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// machine is where this process runs. What cannot be found out is left empty.
+// machine describes the machine on which this process runs. What cannot be found out is left empty.
 func machine() report.Machine {
 	m := report.Machine{Commit: commit(), Go: runtime.Version()}
 	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -31,7 +31,7 @@ func machine() report.Machine {
 	return m
 }
 
-// commit is that of the working tree, with a mark when Go files or modules differ from it.
+// commit is the commit of the working tree, with a mark if Go files or the list of modules differ from it.
 func commit() string {
 	b, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// A plan is what to measure.
+// A plan says what to measure.
 type plan struct {
 	only    []string // workloads; none: all
 	servers []string // none: all
@@ -100,7 +100,7 @@ func names(peers []peer.Peer) []string {
 	return all
 }
 
-// check refuses names that nothing has.
+// check returns an error for a name that does not exist.
 func (p plan) check() error {
 	var known []string
 	for _, w := range workloads() {
@@ -129,11 +129,11 @@ func split(list string) []string {
 	return strings.Split(list, ",")
 }
 
-// serverCore is the variable that names the core of the servers, once this process is on another.
+// serverCore is the environment variable with the core of the servers. It is set once this process is on another core.
 const serverCore = "BENCHMARKS_SERVER_CORE"
 
-// alone restarts the program with all its threads on the core for the load, unless it is there already. With one core
-// it does nothing, and the server has to share it.
+// alone restarts the program with all its threads on the core for the load, unless it is there already. On a machine with
+// one core it does nothing: load and server share that.
 func alone() error {
 	server, core, ok := proc.Cores()
 	if !ok || os.Getenv(serverCore) != "" {
@@ -153,7 +153,7 @@ func alone() error {
 }
 
 // run runs each workload against each server in every round, in an order that moves by one each time. What fails is tried
-// once more, and then left out of the results: the error names it.
+// once more. If it fails again, it is left out of the results, and the error names it.
 func (p plan) run() (report.Run, error) {
 	var failed []error
 	r := report.Run{Began: time.Now().UTC(), Rounds: p.rounds, Window: p.window, Machine: machine(), Modules: modules()}

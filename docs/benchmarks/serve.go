@@ -18,7 +18,7 @@ import (
 // Commands on the control connection. Each is answered with one byte when it is done.
 const (
 	cmdBroadcast = 'b' // followed by the length in 4 bytes, and the payload
-	cmdCollect   = 'c' // frees what is free, so that resident memory is what is in use
+	cmdCollect   = 'c' // collects garbage, and returns free memory to the kernel
 )
 
 // serve is the server's process: one peer, until its control connection ends.
@@ -97,7 +97,7 @@ func obey(c net.Conn, broadcast peer.Broadcast) error {
 				return err
 			}
 		case cmdCollect:
-			// Twice, with a pause: pools keep what they have for one collection more.
+			// Several times, with pauses: a pool keeps its contents for one more collection.
 			for range 3 {
 				debug.FreeOSMemory()
 				time.Sleep(10 * time.Millisecond)

@@ -29,7 +29,7 @@ type server struct {
 	pending bool // the last command has not been answered
 }
 
-// start runs this program again as p, or the program that p is, alone on its core.
+// start starts the server of p: this program once more or, where p is another, that program. It is alone on its core.
 func start(p peer.Peer, o peer.Options) (*server, error) {
 	cmd, err := command(p, o)
 	if err != nil {
@@ -99,8 +99,8 @@ func (s *server) target() load.Target {
 	}
 }
 
-// broadcast has the server send payload to all connections. It waits only for the end of the broadcast before: the
-// clients read meanwhile.
+// broadcast has the server send payload to all connections. It waits for the end of the last broadcast, but not of this one:
+// the clients read meanwhile.
 func (s *server) broadcast(payload []byte) error {
 	b := binary.BigEndian.AppendUint32([]byte{cmdBroadcast}, uint32(len(payload)))
 	if err := s.answer(); err != nil {

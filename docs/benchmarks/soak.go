@@ -20,11 +20,11 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// errSoak is the end of a soak that has shown something wrong.
+// errSoak is the error of a soak that has found something wrong.
 var errSoak = errors.New("the soak has failed")
 
-// soak is the command: one server of Troupe in a process of its own, and clients that do all they can do. Both have all
-// cores, for what goes wrong goes wrong by concurrency.
+// soak is the command of that name: one server of Troupe in a process of its own, and clients that do all that clients can
+// do. Both use all cores, to find faults of concurrency.
 func soak(args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
 	long := flags.Duration("for", 10*time.Minute, "how long")
@@ -111,7 +111,7 @@ func runSoak(long time.Duration, clients int, out io.Writer) (report.Soak, error
 	return s, err
 }
 
-// drive starts the clients. The func that is returned has them leave after a time, and waits until they have.
+// drive starts the clients. The func it returns lets them go on for a time, then has them leave, and waits until they have.
 func drive(s load.Soak, t load.Target, counts *load.Counts) func(time.Duration) {
 	quit := make(chan struct{})
 	var done sync.WaitGroup
@@ -169,7 +169,7 @@ func (s *soakServer) stop() {
 	s.cmd.Wait()
 }
 
-// A look is a sample that has no counts yet.
+// A look is a sample. Its counts are filled in by count.
 type look struct{ report.SoakSample }
 
 func (s *soakServer) look() (look, error) {
@@ -188,8 +188,8 @@ func (s *soakServer) look() (look, error) {
 	return look{report.SoakSample{RSS: rss, Heap: state.Heap, Goroutines: state.Goroutines, Sockets: state.Sockets, Asleep: state.Asleep}}, err
 }
 
-// settled looks when all have left: until there are no more goroutines and no more heap than before, for 30 s at most.
-// Connections that were reset, and workers, need a moment to end.
+// settled is for the time after all clients have left. It looks until there are no more goroutines and not much more heap
+// than before, for 30 s at most: connections that were reset, and workers, need a moment to end.
 func (s *soakServer) settled(before report.SoakSample) (report.SoakSample, error) {
 	var last look
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(500 * time.Millisecond) {
@@ -210,7 +210,7 @@ func (x *look) count(c *load.Counts) {
 	x.Closes, x.Resets, x.HalfCloses, x.Rejoins = c.Closes.Load(), c.Resets.Load(), c.HalfCloses.Load(), c.Rejoins.Load()
 }
 
-// serveSoak is the server's process, until its input ends. Each line asks for its state.
+// serveSoak is the server's process. It runs until its input ends, and answers each line with its state.
 func serveSoak(args []string, in io.Reader, out io.Writer) error {
 	var o peer.SoakOptions
 	if len(args) != 1 {

@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
-// A workload is one thing that servers are compared by.
+// A workload is one of the things that servers have to do.
 type workload struct {
 	name    string
 	once    bool // takes long and varies little: one round is enough
@@ -18,7 +18,7 @@ type workload struct {
 	run     func(*server, scale) (report.Values, error)
 }
 
-// rounds are how many of all are for this workload.
+// rounds is how many of all rounds run this workload.
 func (w workload) rounds(all int) int {
 	switch {
 	case w.once:
@@ -88,22 +88,22 @@ func echo(name string, e load.Echo) workload {
 	}
 }
 
-// seldom is the workload with fewer rounds.
+// seldom returns the workload with fewer rounds.
 func (w workload) seldom() workload {
 	w.few = true
 	return w
 }
 
-// with is the workload for servers with these options.
+// with returns the workload for servers with these options.
 func (w workload) with(o peer.Options) workload {
 	w.options = o
 	return w
 }
 
-// can says whether the peer has what the options ask for.
+// can tells whether the peer can do what the options ask for.
 func can(p peer.Peer, o peer.Options) bool { return !(o.Deflate && p.NoDeflate) && !(o.TLS && p.NoTLS) }
 
-// of is the workload for other peers.
+// of returns the workload for the peers that takes accepts.
 func (w workload) of(takes func(peer.Peer) bool) workload {
 	w.takes = takes
 	return w
@@ -174,7 +174,7 @@ func wake(s *server, sc scale) (report.Values, error) {
 	return v, err
 }
 
-// values are the figures of a sample in microseconds.
+// values returns the figures of a sample, times in microseconds.
 func values(s load.Sample) report.Values {
 	if s.Count == 0 {
 		return nil

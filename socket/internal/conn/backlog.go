@@ -11,10 +11,10 @@ import (
 // backlog is what the reader has handed to a busy process, and what is still in its mailbox. When it is full, reading
 // pauses until something was taken out, and TCP pushes back on the peer. Conn.mu guards it.
 type backlog struct {
-	messages int8 // a moment less while one is being queued that is taken out already
+	messages int8 // for a moment one too few: a message may be taken out before it is counted
 	controls int8
 	paused   bool // the reader waits
-	watched  bool // and, meanwhile, the notifier for the end of the peer
+	watched  bool // the notifier is armed for the end of the peer, while the reader waits
 }
 
 // At most this many wait.
@@ -37,7 +37,7 @@ func (c *Conn) anyQueued() bool {
 	return c.backlog.messages > 0 || c.backlog.controls > 0
 }
 
-// awaitRoom pauses reading until one more may wait. False: the process does not take it any more.
+// awaitRoom pauses reading until one more may be queued. False: the process takes no more.
 func (c *Conn) awaitRoom(control bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -52,14 +52,15 @@ func (c *Conn) awaitRoom(control bool) bool {
 	return c.life == open
 }
 
-// pause is awaitRoom when there is none. What was written for the peer, a pong for example, does not wait. c.mu is held.
+// pause waits for room, after it has flushed what is to be written to the peer, such as a pong. c.mu is held, except
+// meanwhile.
 func (c *Conn) pause(control bool) {
 	c.backlog.paused = true
 	c.mu.Unlock()
 	if c.wire.Pending() {
 		c.flush()
 	}
-	if c.port.Callback() >= longCallback { // else the watch does it when that comes
+	if c.port.Callback() >= longCallback { // else the watch does it once a callback has run for that long
 		c.watchPeer(notify.HalfClosed)
 	}
 	c.mu.Lock()
@@ -68,7 +69,7 @@ func (c *Conn) pause(control bool) {
 	}
 }
 
-// await waits for a change of life or backlog, and tell says that there was one. c.mu is held.
+// await waits until tell is called, which is after each change of life or backlog that somebody may wait for. c.mu is held.
 func (c *Conn) await() {
 	if c.changed == nil {
 		c.changed = sync.NewCond(&c.mu)
@@ -82,7 +83,7 @@ func (c *Conn) tell() {
 	}
 }
 
-// counted counts a frame that was put into the mailbox, with n 1, or taken out, with -1.
+// counted counts a frame: n is 1 when it is put into the mailbox, and -1 when it is taken out.
 func (c *Conn) counted(f *frame, n int8) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -96,13 +97,14 @@ func (c *Conn) counted(f *frame, n int8) {
 	}
 }
 
-// watchPeer has the notifier tell of the end of a peer that is not read, where that can be.
+// watchPeer arms the notifier for the end of the peer while reading is paused, where that is supported. want is HalfClosed,
+// and after that has happened, Gone.
 func (c *Conn) watchPeer(want notify.Event) {
 	c.mu.Lock()
 	var already notify.Event
 	if c.life == open && c.backlog.paused && (want == notify.Gone || !c.backlog.watched) {
 		if c.backlog.watched {
-			c.group.notifier.Disarm(&c.sleeper, c.wire.Transport()) // of a Wake that came late there is one
+			c.group.notifier.Disarm(&c.sleeper, c.wire.Transport()) // still armed, if the Wake came late
 		}
 		var err error
 		already, err = c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, want)
@@ -114,8 +116,9 @@ func (c *Conn) watchPeer(want notify.Event) {
 	}
 }
 
-// peerEnded is called when the peer, which is not read, has ended TCP. One that has ended its own direction may have sent
-// messages and a Close before: the reader finds them when the process lets it go on, which has AbandonAfter for that.
+// peerEnded is called when the peer has ended TCP while reading is paused. A peer that has ended only its own direction may
+// have sent messages and a Close before. The reader gets them when the process makes room for more: each callback until then
+// may take AbandonAfter.
 func (c *Conn) peerEnded(how notify.Event) {
 	switch how {
 	case notify.HalfClosed:

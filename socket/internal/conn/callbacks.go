@@ -7,8 +7,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// beforeCallback is called before every callback: what takes long is seen to by the Group's watch, and what was pushed does
-// not wait for it. A callback that does not take long arms nothing.
+// beforeCallback is called before every callback but Terminate. If the callback takes long, the Group's watch sees to that,
+// and the late flush writes what was pushed before.
 func (c *Conn) beforeCallback() {
 	if !c.watched.Load() {
 		c.group.enter(c)
@@ -26,7 +26,7 @@ func (c *Conn) Init(ctx context.Context) error {
 	return c.apply(&r)
 }
 
-// Receive implements actor.Actor: frames of the reader, messages for the client, and all others.
+// Receive implements actor.Actor. It gets frames from the reader, messages to be written to the client, and all others.
 func (c *Conn) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case *frame:
@@ -53,8 +53,8 @@ func (c *Conn) Receive(ctx context.Context, msg any) error {
 	return c.receiveInfo(ctx, msg)
 }
 
-// The functions below are as many as there are kinds of messages, so that each has a small frame on the stack: when there
-// are many connections, theirs are in no cache.
+// Each kind of message has a function of its own below, so that each needs little of the stack: when there are many
+// connections, their stacks are in no cache.
 
 func (c *Conn) receiveMessage(ctx context.Context, f *frame) error {
 	c.beforeCallback()
@@ -62,18 +62,18 @@ func (c *Conn) receiveMessage(ctx context.Context, f *frame) error {
 	c.handleIn(ctx, f, &r)
 	err := c.apply(&r)
 	c.wire.Recycle(f.msg.Data)
-	f.msg.Data = nil // the handler's
+	f.msg.Data = nil // the frame must not keep it in memory
 	return err
 }
 
-// handleIn calls HandleIn. Its frame is gone when the Result is carried out, if it is not inlined.
+// handleIn calls HandleIn. It must not be inlined, so that what it needs of the stack is free when the Result is carried out.
 //
 //go:noinline
 func (c *Conn) handleIn(ctx context.Context, f *frame, r *websock.Result) {
 	*r = c.handler.HandleIn(ctx, f.msg)
 }
 
-// receivePing is for a ping that has been answered.
+// receivePing handles a ping for which OnControl has appended the pong.
 func (c *Conn) receivePing(ctx context.Context, f *frame) error {
 	c.flush() // the pong is on the wire before HandleControl runs
 	if err := c.lossReason(); err != nil {
@@ -85,7 +85,7 @@ func (c *Conn) receivePing(ctx context.Context, f *frame) error {
 func (c *Conn) receiveControl(ctx context.Context, f *frame) error {
 	c.beforeCallback()
 	r := c.handler.(websock.ControlHandler).HandleControl(ctx, f.msg)
-	f.msg.Data = nil // the handler's
+	f.msg.Data = nil // the frame must not keep it in memory
 	return c.apply(&r)
 }
 
@@ -109,7 +109,7 @@ func (c *Conn) apply(r *websock.Result) error {
 		return err
 	}
 	if r.Stop != nil && len(r.Push) > 0 {
-		c.port.Decided() // writing them may take long
+		c.port.Decided() // now, since writing them may take long
 	}
 	for i := range r.Push {
 		if err := c.append(&r.Push[i]); err != nil {
@@ -122,7 +122,7 @@ func (c *Conn) apply(r *websock.Result) error {
 	return r.Stop
 }
 
-// check is r.Check, likewise.
+// check is r.Check. It must not be inlined, for the reason that handleIn gives.
 //
 //go:noinline
 func check(r *websock.Result) error { return r.Check() }
@@ -143,14 +143,14 @@ func (c *Conn) notAppended(err error) error {
 		if c.isOverloaded() {
 			return websock.ErrOverload
 		}
-		return c.lossReason() // a drain that is cut short has said goodbye while a callback ran: its Exit waits
+		return c.lossReason() // if not lost: a drain that was cut short has written the Close frame, and its Exit waits
 	}
 	c.lose("write", err)
 	return c.lossReason()
 }
 
-// beforeDeflate sees to what waits before a message of so many bytes is compressed: that may take a millisecond or more,
-// by itself or as one of many in a row.
+// beforeDeflate is called before a message of size bytes is compressed, when others wait to be written. Compression may
+// take a millisecond or more, for one message or for many in a row, and the others must not wait for that.
 func (c *Conn) beforeDeflate(size int) {
 	if size >= longDeflate {
 		c.flush()
@@ -159,10 +159,10 @@ func (c *Conn) beforeDeflate(size int) {
 	}
 }
 
-// longDeflate is how many bytes can take long to compress.
+// longDeflate is the size from which one message can take long to compress.
 const longDeflate = 16 << 10
 
-// TurnEnd implements host.Host, on a worker.
+// TurnEnd implements host.Host. It runs on workers only: the reader flushes before it waits.
 func (c *Conn) TurnEnd(bool) {
 	if c.wire.Pending() {
 		c.flush()

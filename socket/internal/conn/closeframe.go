@@ -8,8 +8,8 @@ import (
 
 var errNilCloseError = &websock.ResultError{Problem: "the exit reason is a nil *CloseError"}
 
-// closeFrame is the Close frame for an exit reason. ok is false when none can be written. When the frame that the reason
-// carries cannot be sent, 1011 stands in for it.
+// closeFrame is the Close frame for an exit reason. ok is false when none can be written. In place of a frame that must not
+// be sent, because the reason carries an invalid one, it is 1011.
 func (c *Conn) closeFrame(reason error, e end) (detail websock.CloseDetail, ok bool) {
 	defer func() {
 		if recover() != nil { // the reason may be anybody's error, whose methods may do anything
@@ -31,8 +31,8 @@ func (c *Conn) closeFrame(reason error, e end) (detail websock.CloseDetail, ok b
 	return detail, true
 }
 
-// detailOf is the Close frame of what stops with reason and detail. The error says why it cannot be sent: a Result was
-// checked, but not what a PID.Exit carries.
+// detailOf is the Close frame for an exit reason and the detail of the Result that carried it, if there was one. The error
+// says why the frame cannot be sent: a Result was checked before, but what a PID.Exit carries was not.
 func detailOf(reason error, detail, idle websock.CloseDetail) (websock.CloseDetail, error) {
 	var carried *websock.CloseError
 	if errors.As(reason, &carried) && carried == nil {
@@ -65,9 +65,9 @@ func closeFor(reason error, idle websock.CloseDetail) websock.CloseDetail {
 
 func codeFor(reason error) websock.CloseCode {
 	switch {
-	case reason == nil: // of a *CloseError without Err
+	case reason == nil: // a *CloseError without Err
 		return websock.CloseNormal
-	case errors.Is(reason, websock.ErrRestart): // is ErrNormal, too
+	case errors.Is(reason, websock.ErrRestart): // before ErrNormal, which it is as well
 		return websock.CloseServiceRestart
 	case errors.Is(reason, websock.ErrNormal):
 		return websock.CloseNormal
@@ -80,7 +80,7 @@ func codeFor(reason error) websock.CloseCode {
 	}
 }
 
-// closeForReadEnd is the Close frame for what the reader has met: the peer's Close, a breach of the protocol, or silence.
+// closeForReadEnd is the Close frame for an end of reading: by the peer's Close, a breach of the protocol, or a timeout.
 func closeForReadEnd(reason error, idle websock.CloseDetail) websock.CloseDetail {
 	switch r := reason.(type) {
 	case *websock.RemoteCloseError: // RFC 6455 section 5.5.1: echo the code; an empty Close is answered by an empty one

@@ -15,8 +15,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Options are those of a Group. They mean what they mean in socket.Config, with the defaults filled in: a negative time is
-// off.
+// Options are those of a Group. Each means what it means in socket.Config, with the defaults filled in; a negative time
+// means off.
 type Options struct {
 	System       *actor.System
 	MailboxLimit int
@@ -28,12 +28,13 @@ type Options struct {
 	IdleClose websock.CloseDetail
 	Threshold int // of compression
 
-	// SlowCallback is how long a callback may run before Slow is told of it, once: handling is what actor.Inspect says.
+	// SlowCallback is how long a callback may run before Slow is called, once; 0 or negative: never. handling is
+	// actor.ProcessInfo.Handling.
 	SlowCallback time.Duration
 	Slow         func(c *Conn, handling string, d time.Duration)
 
-	// Opened is called by Open, before the first callback. Closed is called once for each connection that was opened: TCP is
-	// closed and the process is dead. It must not block.
+	// Opened is called by Open, before the first callback. Closed is called once for each connection that was opened, when
+	// TCP is closed and the process is dead. It must not block.
 	Opened, Closed func(*Conn)
 }
 
@@ -50,14 +51,14 @@ type Group struct {
 // NewGroup makes a Group.
 func NewGroup(o Options) *Group {
 	return &Group{opts: o, epoch: time.Now(), host: host.Options{
-		// The reader leaves its writes to when it is about to wait, so that the answers to frames which have arrived together
-		// leave together.
+		// The reader flushes when it is about to wait, so that the answers to frames which have arrived together leave
+		// together.
 		FlushesItself: true,
 		AbandonAfter:  o.AbandonAfter,
 	}}
 }
 
-// at is how long after the epoch t is, plus one; 0 for the zero Time.
+// at is the time from the epoch to t, plus one nanosecond, so that 0 can stand for the zero Time.
 func (g *Group) at(t time.Time) time.Duration {
 	if t.IsZero() {
 		return 0
@@ -65,7 +66,7 @@ func (g *Group) at(t time.Time) time.Duration {
 	return t.Sub(g.epoch) + 1
 }
 
-// time is the other way round.
+// time is the inverse of at, for anything but 0.
 func (g *Group) time(at time.Duration) time.Time { return g.epoch.Add(at - 1) }
 
 // Scope is what a connection keeps of its request.
@@ -74,42 +75,42 @@ type Scope struct {
 	Attrs  []slog.Attr     // for every log line
 }
 
-// Conn is one connection: the actor and host of its process, and the reader. Its exported methods are for its owner, but
-// for those that package host, wire, deadline and notify call. See the package's comment for its states.
+// Conn is one connection: the actor and host of its process, and the reader. Its exported methods are for its owner, except
+// those that packages actor, host, wire, deadline and notify call. See the package's comment for its states.
 //
-// What a message touches stands in its first cache line: when there are many connections, each is a miss. A million of
-// them may sleep, so its size counts: 288 bytes are a size class.
+// What a message touches stands in the first cache line: when there are many connections, each line is a miss. A million
+// of them may sleep, so the size counts: 288 bytes are a size class of the allocator.
 type Conn struct {
 	wire           *wire.Conn
 	handler        websock.Handler
 	lost           atomic.Pointer[lostError] // the transport has failed
-	place          *frame                    // for the next frame; owned by the reader; nil while there is no need of it
+	place          *frame                    // where the next message goes; owned by the reader; nil: made when one comes
 	lateFlushArmed atomic.Bool
-	watched        atomic.Bool // it is in Group.watch
-	port           host.Port   // its second half is the PID
+	watched        atomic.Bool // this connection is in Group.watch
+	port           host.Port   // two words, and then the PID
 
 	group       *Group
 	scope       *Scope        // nil: nothing is kept
 	initialized bool          // Init has returned normally; owned by the turn
 	draining    bool          // HandleDrain was called; owned by the turn
 	queued      bool          // a message may wait in the mailbox; owned by the reader
-	since       time.Duration // as Group.at has it, like all times below
+	since       time.Duration // when the process was made; by Group.at, like all times below
 
-	// What stands below is guarded by mu.
+	// mu guards all that follows.
 	mu          sync.Mutex
 	life        life
 	reading     reading
-	interrupted bool   // reading is to end, which the process learns from the reader
-	overloaded  bool   // before the transport was lost, the mailbox went over its limit
-	saidGoodbye bool   // the Close frame of an overload is out, while a callback runs
-	terminated  bool   // Terminate has returned, so the end is no kill
+	interrupted bool   // reading is to end; the reader will tell the process
+	overloaded  bool   // the mailbox went over its limit before the transport was lost
+	saidGoodbye bool   // the Close frame of an overload was written while life was open
+	terminated  bool   // Terminate is over, so this end is not a kill
 	holders     int16  // see hold
-	role        uint32 // of the reader; see serve
+	role        uint32 // the number of the current reader; see serve
 	backlog     backlog
 
-	changed    *sync.Cond    // of life; nil while nobody waits for that
-	waitsSince time.Duration // when the wait for the peer's Close began; 0: it is not waited for
-	end        *end          // nil: nothing is known of it yet
+	changed    *sync.Cond    // of life or backlog; nil until somebody waits for that
+	waitsSince time.Duration // since when the peer's Close is waited for; 0: it is not
+	end        *end          // nil: nothing is known of the end yet
 	lateFlush  *time.Timer
 	deadline   deadline.Entry
 	sleeper    notify.Sleeper
@@ -117,8 +118,8 @@ type Conn struct {
 	ping       ping
 }
 
-// Spawn makes the process of a connection, of which nothing runs yet. The caller must call Open, or kill the process. scope
-// may be nil.
+// Spawn makes the process of a connection but runs nothing of it. The caller must call Open, or kill the process. scope may
+// be nil.
 func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 	c := &Conn{group: g, handler: h, scope: scope, since: g.at(time.Now()), holders: 2} // the process, and the reader
 	c.silence.noMessage = c.since
@@ -135,7 +136,7 @@ func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 	return c, nil
 }
 
-// Open starts the connection; the 101 is on the wire.
+// Open starts the connection. The 101 must have been written.
 func (c *Conn) Open(w *wire.Conn) {
 	c.wire = w
 	w.SetHooks(c)
@@ -146,14 +147,14 @@ func (c *Conn) Open(w *wire.Conn) {
 	c.become(open)
 	dead := c.end != nil
 	c.mu.Unlock()
-	if dead { // the System was shut down meanwhile, and its patience is over
+	if dead { // killed before, because the System is shut down
 		c.exited()
 	}
 	c.group.opts.Opened(c)
 	c.port.Go((*opener)(c))
 }
 
-// PID is the process's.
+// PID is that of the process.
 func (c *Conn) PID() actor.PID { return c.port.PID() }
 
 // Scope implements host.Host.

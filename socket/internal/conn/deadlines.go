@@ -7,26 +7,27 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// silence is what is known of the peer's silence. 0: never.
+// silence is what is known of the peer's silence. A time of 0 means never.
 //
-// One deadline watches over it: it comes when something can be due at the earliest, looks at what has happened since, and
-// pings, lets the connection sleep, or ends reading. Traffic does not touch it. After the end it is how long the peer's
-// Close is waited for.
+// One deadline serves all limits. It is set for the earliest time at which something can be due. Then Due looks at what has
+// happened meanwhile, and writes a ping, lets the connection sleep, or ends reading. Messages do not touch it. Once our Close
+// frame is out, the deadline is for CloseTimeout: that of a connection that sleeps, or after an overload.
 type silence struct {
-	counts    time.Duration // since when the silence counts, if it has not ended since; see silentSince
-	noMessage time.Duration // since when no message has come, as far as frames does not say otherwise
-	frames    int64         // of messages that had come when noMessage was set
+	counts    time.Duration // silence before this does not count; see silentSince
+	noMessage time.Duration // since when no message has come, unless wire has counted more than frames
+	frames    int64         // how many wire had counted when noMessage was set
 	suspended time.Duration // when the reader was last asked to suspend
 }
 
-// watchSilence begins the watch. When the connection wakes, it begins anew: what can be due is more then.
+// watchSilence sets the deadline when a reader begins. A connection that has just woken may need an earlier one:
+// MessageTimeout and HibernateAfter cannot be due while it sleeps.
 func (c *Conn) watchSilence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.setDeadline(time.Now())
 }
 
-// silenceCounts tells whether the peer's silence means something. c.mu is held.
+// silenceCounts tells whether the limits of the peer's silence still hold. c.mu is held.
 func (c *Conn) silenceCounts() bool { return c.life == open && !c.interrupted && !c.saidGoodbye }
 
 // setDeadline sets the deadline for the peer's silence. c.mu is held.
@@ -36,13 +37,13 @@ func (c *Conn) setDeadline(now time.Time) {
 	}
 	at := c.group.at(now)
 	if next, ok := c.nextDue(at); ok {
-		// What became due just now is looked at again.
+		// What has become due meanwhile is looked at in a millisecond.
 		c.group.deadlines.Set(&c.deadline, c, now, max(next-at, time.Millisecond))
 	}
 }
 
-// nextDue is when something can be due at the earliest. Silence counts only while the connection waits for bytes; of one
-// that sleeps, no message can be open. c.mu is held.
+// nextDue is the earliest time at which something can be due. Silence counts only while the connection waits for bytes. While
+// it sleeps, there is no incomplete message. c.mu is held.
 func (c *Conn) nextDue(now time.Duration) (time.Duration, bool) {
 	o := &c.group.opts
 	silent, message := c.activity()
@@ -70,15 +71,15 @@ func (c *Conn) nextDue(now time.Duration) (time.Duration, bool) {
 	return next, next != 0
 }
 
-// activity is since when the reader waits for bytes, and since when a message is not complete; 0: not now.
+// activity is since when bytes are waited for, and since when a message is incomplete; 0: not now.
 func (c *Conn) activity() (silent, message time.Duration) {
 	a := c.wire.Activity()
 	return c.group.at(a.WaitingSince), c.group.at(a.MessageSince)
 }
 
-// silentSince is since when the peer is silent, of which IdleTimeout is the end, if nothing has come from it since silent.
-// The time that our ping waits does not count: a slow peer takes what was written before it, WriteTimeout sees to that, and
-// cannot answer. c.mu is held.
+// silentSince is when the silence began that IdleTimeout limits; silent is since when bytes are waited for. The time in which
+// our ping waits to be written does not count: the peer cannot answer it yet, and WriteTimeout ends a write that takes too
+// long. c.mu is held.
 func (c *Conn) silentSince(silent, now time.Duration) time.Duration {
 	from := max(silent, c.silence.counts)
 	if c.ping.writing && c.ping.begun != 0 && c.group.opts.WriteTimeout > 0 {
@@ -87,9 +88,9 @@ func (c *Conn) silentSince(silent, now time.Duration) time.Duration {
 	return from
 }
 
-// noMessageSince is since when the connection can sleep: no message has come, as far as is known while it waits for bytes
-// since silent, and it was not asked to; 0: it does not wait. Pings and pongs end the silence of the peer, not this one.
-// c.mu is held.
+// noMessageSince is when the silence began that HibernateAfter limits: with the last message, or when the reader was last
+// asked to suspend. silent is since when bytes are waited for; while it is 0, new messages are not looked for. Pings and
+// pongs do not end this silence. c.mu is held.
 func (c *Conn) noMessageSince(silent time.Duration) time.Duration {
 	s := &c.silence
 	if silent != 0 {
@@ -106,15 +107,15 @@ func (c *Conn) Due(now time.Time) {
 	goodbye := c.life == open && c.saidGoodbye
 	var why error
 	switch {
-	case c.life == closing: // the reader goes on waiting while the peer takes what was sent
-		c.rouse()
+	case c.life == closing: // CloseTimeout is over, but the reader may wait longer: see wire's Linger
+		c.disarmAndWake()
 	case c.silenceCounts():
 		why = c.due(now)
 		c.interrupted = why != nil
 		c.setDeadline(now)
 	}
 	c.mu.Unlock()
-	if goodbye { // a callback still runs
+	if goodbye { // CloseTimeout is over, and a callback still runs
 		c.abort()
 	}
 	if why != nil {
@@ -131,7 +132,7 @@ func (c *Conn) due(now time.Time) (why error) {
 	case silent != 0 && over(c.silentSince(silent, at), o.IdleTimeout):
 		return websock.ErrTimeout
 	case over(message, o.MessageTimeout):
-		// Without waiting: the peer sends faster than is read, such as fragments of nothing without end.
+		// Also when the reader does not wait: a peer may send more than can be read, such as empty fragments without end.
 		return fmt.Errorf("message not complete within Config.MessageTimeout %v: %w", o.MessageTimeout, websock.ErrTimeout)
 	case silent == 0:
 		return nil
@@ -151,5 +152,5 @@ func (c *Conn) interrupt(err error) {
 	c.wire.Interrupt(err)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.rouse()
+	c.disarmAndWake()
 }

@@ -1,10 +1,10 @@
-// Package conn is one WebSocket connection as a process: its record, the goroutine that reads, the callbacks, and the end
-// in the order in which it happens. It knows frames by package wire, and no server: what the connections of one have in
-// common is a [Group], whose maker is told when a connection is open and when it is closed.
+// Package conn is one WebSocket connection as a process: its record, the goroutine that reads, the callbacks, and the end,
+// step by step. It reads and writes frames through package wire and knows nothing of the server. What connections share is
+// a [Group]; whoever made it is told when a connection has opened and when it has closed.
 //
 // # The life of a connection
 //
-// Two states tell it, both guarded by Conn.mu. A life only grows.
+// Two fields of Conn say how far it has come, both guarded by Conn.mu: life, which only moves down its table, and reading.
 //
 //	life     means                                        becomes   by
 //	opening  there is a process, and no TCP connection    open      Open
@@ -20,27 +20,27 @@
 // A process may go on in a life that is closed: a callback is running, children end, Terminate runs.
 //
 //	reading  means                                        becomes   by
-//	awake    there is a reader                            asleep    lieDown, with the notifier armed, in an open life
-//	                                                      always    lieDown, when the connection cannot be watched
-//	                                                      gone      leave; or a kill that finds it in a callback
-//	always   likewise, and it never sleeps                gone      likewise
-//	asleep   there is none                                awake     wake: bytes have come, a time is over, or abort
-//	gone     there will be none any more                  -
+//	awake    there is a reader                            asleep    fallAsleep, with the notifier armed, in an open life
+//	                                                      always    fallAsleep, when the connection cannot be watched
+//	                                                      gone      leave, or a kill that finds the reader in a callback
+//	always   there is a reader, and it never sleeps       gone      leave, or a kill that finds the reader in a callback
+//	asleep   there is no reader                           awake     wake: bytes have come, a time is over, or the end
+//	gone     there will be no reader again                -
 //
-// Who makes it awake starts the next reader. So there is never more than one, and what one has written to its fields the
-// next one sees. The reader is a role: when a callback takes long on its goroutine, that becomes a worker, and another
-// goroutine is the reader from then on (relieve). Conn.role, a number, tells who it is.
+// The function that sets awake (wake) starts the next reader. So there is never more than one, and each sees what the one
+// before it has written to the reader's fields. The reader is a role: when a callback takes long on its goroutine, that
+// goroutine becomes a worker, and another one becomes the reader (relieve). Conn.role is the number of the current reader.
 //
-// What the reader has read goes to the process without waiting for it. One message and 16 control frames wait in the mailbox
-// of a process that is busy (backlog); then reading pauses, and the notifier watches for the end of the peer.
+// The reader does not wait until the process has handled a message. When the process is busy, one message and 16 control
+// frames may wait in its mailbox (backlog). After that reading pauses, and the notifier watches for the end of the peer.
 //
-// Whoever still has something to do with a connection holds it: its process, its reader, and each task that writes beside
-// them. The last one to let go reports the end, by Options.Closed. The process lets go when it is dead and all who had to
-// be told have been, the reader when TCP is closed.
+// Whoever still works on a connection holds it: its process, its reader, and each task that writes beside them. The last
+// one to release it reports the end, by Options.Closed. The process releases it when it is dead and its monitors and its
+// parent have been told, the reader when TCP is closed.
 //
 // # The end
 //
-// What happens, in order, whatever the cause. The reader and a worker of the System share the work.
+// This is what happens, from left to right, for each cause. The reader and a worker of the System share the work.
 //
 //	cause                   begins with                              Ending writes           TCP is closed
 //	a Result or Exit stops  the callback, or the Exit's turn         pushes, Close, FIN      by the reader: peer's Close, CloseTimeout
@@ -53,13 +53,13 @@
 //	callback abandoned      Exited, and Terminate does not run       does not run            by Exited
 //	a kill                  Exited, and Terminate does not run       does not run            by Exited
 //
-// A connection that sleeps goes on sleeping until the peer's Close, or until CloseTimeout is over. A process that is killed
-// before Open, because the System was shut down, is told then: Open does what Exited would have done.
+// A connection that sleeps goes on sleeping until the peer's Close comes or CloseTimeout is over. When a process is killed
+// before Open, because the System is shut down, Exited cannot close TCP yet: Open does it.
 //
 // # Locks
 //
-// Conn.mu is held while package deadline, package notify, the state of package wire (Activity, Suspend) and the process
-// (Port.Go and Relieve alone) are asked: their locks come after it. It is not held while the handler, the rest of
-// Port or the transport is called, and nobody calls this package with a lock held. watch.mu stands alone. A message and its
-// answer take no lock of this package.
+// Conn.mu may be held in calls of package deadline, of package notify, of what package wire tells of its state (Activity,
+// Suspend), and of Port.Go and Port.Relieve: their locks come after it. It is not held in calls of the handler, of the other
+// methods of Port or of the transport, and nobody calls this package with a lock held. watch.mu is never held together with
+// another lock. A message and its answer take no lock of this package.
 package conn

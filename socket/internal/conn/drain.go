@@ -9,34 +9,34 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// drainBegins tells a connection whose handler is a Drainer that a drain has begun. It is a host.Deferred, which a full
-// mailbox takes, too: a busy socket must not end by it.
+// drainBegins tells a connection whose handler is a Drainer that a drain has begun. It is a host.Deferred, so that Notify
+// can send it: even a full mailbox takes it, and a busy socket does not end with an overload.
 type drainBegins struct{ by time.Time }
 
 func (m drainBegins) Content() any              { return m }
 func (m drainBegins) Due(actor.PID) (any, bool) { return m, true }
 
-// Drains tells whether the handler has a say in a drain.
+// Drains tells whether the handler is a Drainer.
 func (c *Conn) Drains() bool {
 	_, ok := c.handler.(websock.Drainer)
 	return ok
 }
 
-// AskDrain has HandleDrain called in its turn.
+// AskDrain has the process call HandleDrain. It does not wait for that.
 func (c *Conn) AskDrain(by time.Time) {
 	if ref, ok := host.RefOf(c.PID()); ok {
 		ref.Notify(drainBegins{by})
 	}
 }
 
-// Silent tells whether no Close frame was written.
+// Silent tells whether we have not written a Close frame.
 func (c *Conn) Silent() bool {
 	sent, _ := c.wire.CloseFrames()
 	return sent == nil
 }
 
-// Farewell has the Close frame written while a callback may run. If the peer does not read, that ends when the connection
-// is killed.
+// Farewell has a worker write the Close frame, even while a callback runs. If the peer does not read, the write ends when
+// the connection is killed, or before.
 func (c *Conn) Farewell(detail websock.CloseDetail) {
 	if c.hold() {
 		c.port.Go(&farewell{c, detail})
@@ -50,7 +50,7 @@ type farewell struct {
 }
 
 func (f *farewell) Run() {
-	defer f.c.letGo()
+	defer f.c.release()
 	if f.c.wire.AppendClose(f.detail) == nil { // else it is written, or nothing can be
 		_ = f.c.wire.Flush()
 	}
@@ -58,7 +58,7 @@ func (f *farewell) Run() {
 
 func (c *Conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	d, ok := c.handler.(websock.Drainer)
-	if !ok || c.draining { // it opened just as the drain began, and was found twice
+	if !ok || c.draining { // a connection that opens just as the drain begins may be asked twice
 		return nil
 	}
 	c.draining = true

@@ -10,18 +10,21 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// end is what is known of the end, from the first moment on. Conn.mu guards it.
+// end is what is known of the end of a connection so far. Conn.mu guards it.
 type end struct {
-	readEnd error               // why reading has ended, when that has become the exit reason
-	detail  websock.CloseDetail // of the Result that stops
-	left    *lostError          // what it ends with when the peer, which is not read, has left, and a callback does not return
-	refused error               // what Terminate gets when the exit reason carries a Close frame that cannot be sent
-	reason  error               // the exit reason, when the process is dead
-	label   string              // likewise
-	dropped uint64              // likewise
+	readEnd error               // why reading has ended, if that is the exit reason
+	detail  websock.CloseDetail // of the Result that stopped the process
+	left    *lostError          // the exit reason if the peer ends TCP while reading is paused, and a callback does not return
+	refused error               // what Terminate gets if the exit reason carries a Close frame that cannot be sent
+
+	// Exited sets these.
+	reason  error // the exit reason
+	label   string
+	dropped uint64
 }
 
-// ends has f note what is known now. It is called when a connection ends, so that one that does not has no place for it.
+// ends has f note what has become known of the end. c.mu is held meanwhile. Only now room is made for it, so that a
+// connection that does not end needs none.
 func (c *Conn) ends(f func(e *end)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -38,12 +41,12 @@ func (c *Conn) receiveEnd(m *readEnd) error {
 	return m.reason
 }
 
-// Ending implements host.Host: what was pushed, then the Close frame, then FIN. From here on the reader only waits for
+// Ending implements host.Host: it writes what was pushed, then the Close frame, then FIN. After it the reader only waits for
 // the peer's Close, if that has not come.
 func (c *Conn) Ending(reason error) (brief bool) {
 	e := c.beginEnding()
 	waits := false // for the peer's Close
-	defer func() { // also when a method of the reason has ended this goroutine: then there is no Close frame to wait for
+	defer func() { // even when a method of the reason calls runtime.Goexit: then there is no Close frame, and no wait
 		c.wire.Discard()
 		c.endEnding(waits)
 	}()
@@ -51,16 +54,16 @@ func (c *Conn) Ending(reason error) (brief bool) {
 	if !ok || !c.sayGoodbye(detail) {
 		return c.brief()
 	}
-	if reason != e.readEnd || !c.wire.Finished() { // the reader waits for the end of this
+	if reason != e.readEnd || !c.wire.Finished() { // Finished is the reader's; after a readEnd, that waits until this returns
 		c.wire.CloseWrite() //nolint:errcheck,gosec // the end of TCP comes in any case
 		waits = c.group.opts.CloseTimeout > 0
-	} else if _, ok := c.wire.Transport().(*tls.Conn); ok { // nothing follows the peer's Close: FIN comes with TCP's end
+	} else if _, ok := c.wire.Transport().(*tls.Conn); ok { // else FIN need not be sent here: the reader closes TCP at once
 		c.wire.CloseWrite() //nolint:errcheck,gosec // close_notify
 	}
 	return c.brief()
 }
 
-// beginEnding makes life ending, and returns what is known.
+// beginEnding moves life on to ending, and returns what is known of the end.
 func (c *Conn) beginEnding() (e end) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -72,7 +75,7 @@ func (c *Conn) beginEnding() (e end) {
 	return e
 }
 
-// sayGoodbye writes the Close frame after what was pushed. The goodbye of an overload may have been before it.
+// sayGoodbye writes the Close frame after what was pushed, unless the task of an overload or of Farewell has written one.
 func (c *Conn) sayGoodbye(d websock.CloseDetail) bool {
 	err := c.wire.AppendClose(d)
 	if err != nil && err != wire.ErrCloseSent { //nolint:errorlint // never wrapped
@@ -81,8 +84,8 @@ func (c *Conn) sayGoodbye(d websock.CloseDetail) bool {
 	return c.wire.Flush() == nil
 }
 
-// endEnding makes life closing, unless TCP is closed. A connection that sleeps goes on sleeping while there is something to
-// wait for.
+// endEnding moves life on to closing, unless TCP is closed. A connection that sleeps goes on sleeping if the peer's Close is
+// waited for.
 func (c *Conn) endEnding(waits bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,11 +100,12 @@ func (c *Conn) endEnding(waits bool) {
 	if c.reading == asleep && waits {
 		c.group.deadlines.Set(&c.deadline, c, now, c.group.opts.CloseTimeout)
 	} else {
-		c.rouse()
+		c.disarmAndWake()
 	}
 }
 
-// brief: without a Terminator there is nothing that the reader should not wait for.
+// brief tells whether Terminate takes no time, because the handler has none to call. Then the process may end on the reader's
+// goroutine.
 func (c *Conn) brief() bool {
 	_, ok := c.handler.(websock.Terminator)
 	return !ok || !c.initialized
@@ -125,7 +129,7 @@ func (c *Conn) Terminate(ctx context.Context, reason error) {
 	c.handler.(websock.Terminator).Terminate(ctx, reason)
 }
 
-// Exited implements host.Host, on any goroutine. It does not look into the reason, which may be anybody's error.
+// Exited implements host.Host, on any goroutine. It calls no method of the reason, which may be anybody's error.
 func (c *Conn) Exited(info actor.ProcessInfo, reason error) {
 	opened := false
 	c.ends(func(e *end) {
@@ -137,7 +141,7 @@ func (c *Conn) Exited(info actor.ProcessInfo, reason error) {
 	}
 }
 
-// exited is the rest of Exited, for a connection that has been opened.
+// exited is the rest of Exited, for a connection that has been opened. After a kill nobody else closes TCP.
 func (c *Conn) exited() {
 	c.mu.Lock()
 	killed := !c.terminated
@@ -146,14 +150,14 @@ func (c *Conn) exited() {
 		return
 	}
 	c.abort()
-	if c.port.Delivering() { // the reader may be stuck in a callback
+	if c.port.Delivering() { // the reader is in a callback, which may never return
 		c.readerGone()
 	}
 }
 
 // Gone implements host.Host.
 func (c *Conn) Gone() {
-	if c.letGoLast() {
-		c.port.Go((*reporter)(c)) // this goroutine may be anybody's
+	if c.releaseLast() {
+		c.port.Go((*reporter)(c)) // not here: this goroutine may be anybody's
 	}
 }

@@ -4,7 +4,7 @@ import "github.com/troupe-dev/troupe/websock"
 
 // frame is a message, a ping or a pong that the reader hands to the process.
 type frame struct {
-	msg websock.Message // its Opcode does not change before the process has done with it
+	msg websock.Message // Opcode stays as it is until the process is done with the frame: actor.Inspect may call String
 }
 
 // String is what actor.Inspect says of a message of the peer.
@@ -21,7 +21,7 @@ func (f *frame) String() string {
 	}
 }
 
-// readEnd is why reading has ended: the last that the reader hands to the process.
+// readEnd says why reading has ended. It is the last thing that the reader hands to the process.
 type readEnd struct{ reason error }
 
 // String is what actor.Inspect says of it.

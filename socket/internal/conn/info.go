@@ -39,7 +39,7 @@ func Of(ctx context.Context) *Conn {
 	return c
 }
 
-// Since is when the process was made, after any fixed time.
+// Since is when the process was made. It is for comparing connections of one Group.
 func (c *Conn) Since() time.Duration { return c.since }
 
 // Info describes the connection.
@@ -51,7 +51,7 @@ func (c *Conn) Info() Info {
 	return i
 }
 
-// info is Info as far as the process is not asked.
+// info is Info without what only the process knows.
 func (c *Conn) info() Info {
 	a := c.wire.Activity()
 	i := Info{

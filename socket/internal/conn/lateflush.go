@@ -2,11 +2,12 @@ package conn
 
 import "time"
 
-// lateFlushAfter is how long pushes wait for a callback that runs after them.
+// lateFlushAfter is how long pushes wait at most for the callbacks that run after them.
 const lateFlushAfter = time.Millisecond
 
-// armLateFlush arms the late flush, which sends what was pushed when a callback after it takes its time. A connection that
-// is asked and answers has nothing waiting, and never arms it. It is called in the turn.
+// armLateFlush arms the late flush, which writes what was pushed if the callbacks after that take long. A connection that
+// gets one message at a time and answers it never arms this: nothing waits when a callback begins. The holder of the turn
+// calls it.
 func (c *Conn) armLateFlush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -24,7 +25,7 @@ func (c *Conn) armLateFlush() {
 func (c *Conn) flushLate() {
 	c.lateFlushArmed.Store(false)
 	if c.hold() {
-		defer c.letGo()
+		defer c.release()
 		c.flush()
 	}
 }

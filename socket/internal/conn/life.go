@@ -15,7 +15,7 @@ const (
 	closed
 )
 
-// become sets the life, unless it is later already. c.mu is held.
+// become moves life on to l, unless it is further already, and wakes those who wait for that. c.mu is held.
 func (c *Conn) become(l life) {
 	c.life = max(c.life, l)
 	c.tell()
@@ -40,13 +40,14 @@ func (c *Conn) abort() {
 	c.wire.Abort() //nolint:errcheck,gosec // there is nothing left to do
 }
 
-// Kill ends the connection at once, also when the process is dead and the wire waits for the peer's Close.
+// Kill ends the connection at once, even if the process is dead and only the peer's Close is waited for.
 func (c *Conn) Kill() {
 	c.PID().Exit(actor.ErrKilled)
 	c.abort()
 }
 
-// hold lets a task be under way, unless TCP is closed. The task ends with letGo.
+// hold must be called before a task begins to work on the connection, which must call release at its end. False: TCP is
+// closed, and the task must not begin.
 func (c *Conn) hold() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -57,33 +58,33 @@ func (c *Conn) hold() bool {
 	return true
 }
 
-// letGo ends what hold began; the last one reports.
-func (c *Conn) letGo() {
-	if c.letGoLast() {
+// release undoes a hold. The last one reports the end of the connection.
+func (c *Conn) release() {
+	if c.releaseLast() {
 		c.report()
 	}
 }
 
-// letGoLast is letGo for those who have to report themselves, if it says so.
-func (c *Conn) letGoLast() bool {
+// releaseLast is release without the report. True: it was the last one, and the caller must see to the report.
+func (c *Conn) releaseLast() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.holders--
 	return c.holders == 0
 }
 
-// readerGone ends the role of the reader.
+// readerGone releases the connection for the reader, once: there will be no reader again.
 func (c *Conn) readerGone() {
 	c.mu.Lock()
 	before := c.reading
 	c.reading = gone
 	c.mu.Unlock()
 	if before != gone {
-		c.letGo()
+		c.release()
 	}
 }
 
-// report is the last act: TCP is closed and the process is dead.
+// report tells the owner that TCP is closed and the process is dead. Nothing happens to the connection after it.
 func (c *Conn) report() { c.group.opts.Closed(c) }
 
 // reporter is report as a task.

@@ -11,7 +11,7 @@ import (
 type lostError struct {
 	op    string
 	err   error
-	waits bool // it is in the mailbox: what was read before it is still handled, and what is pushed meanwhile is dropped
+	waits bool // it waits in the mailbox: what was read before is still handled, and what is pushed meanwhile is dropped
 }
 
 func (e *lostError) Error() string   { return "connection lost: " + e.op + ": " + e.err.Error() }
@@ -27,20 +27,21 @@ func (c *Conn) lose(op string, err error) {
 	c.abort()
 }
 
-// loseInRead is lose when the peer has gone. That does not overtake what was read of it before.
+// loseInRead is lose when a read has failed, or would. Frames that wait in the mailbox are handled first.
 func (c *Conn) loseInRead(err error) {
 	if !c.anyQueued() {
 		c.lose("read", err)
 		return
 	}
 	c.lost.CompareAndSwap(nil, &lostError{"read", err, true})
-	if l := c.lost.Load(); !c.port.QueueLast(&readEnd{l}, l) { // an Exit waits: nothing more is handled
+	if l := c.lost.Load(); !c.port.QueueLast(&readEnd{l}, l) { // an Exit waits, or the end is decided
 		c.port.Fail(l)
 	}
 	c.abort()
 }
 
-// lossReason is what a callback ends with that can write no more; nil: nothing has failed, or it does not end with that.
+// lossReason is the exit reason for a callback that can write no more. nil: nothing has failed, or the loss is handled in its
+// turn.
 func (c *Conn) lossReason() error {
 	l := c.lost.Load()
 	switch {
@@ -60,9 +61,9 @@ func (c *Conn) isOverloaded() bool {
 	return c.overloaded
 }
 
-// Overflow implements host.Host, on the goroutine of a sender. A peer that does not read has a last chance to take what
-// waits for it. One that reads is told at once, however long the callback in progress takes, and TCP is closed when the
-// time for that and for its answer is over.
+// Overflow implements host.Host, on the goroutine of a sender. A peer that does not read has CloseTimeout to take what waits
+// for it. One that reads gets the Close frame at once, however long the callback in progress takes, and then has
+// CloseTimeout for its answer, before TCP is closed.
 func (c *Conn) Overflow() {
 	c.mu.Lock()
 	c.overloaded = c.lost.Load() == nil
@@ -79,13 +80,13 @@ func (c *Conn) Overflow() {
 	}
 }
 
-// overload is the task that says goodbye while a callback may run. Ending, which comes when that has returned, does the
-// same: whichever is first writes the Close frame.
+// overload is the task that writes the Close frame of an overload, even while a callback runs. Ending, which runs when the
+// callback has returned, would write one, too: whichever is first does.
 type overload Conn
 
 func (o *overload) Run() {
 	c := (*Conn)(o)
-	defer c.letGo()
+	defer c.release()
 	err := c.wire.AppendClose(websock.CloseDetail{Code: websock.CloseTryAgainLater})
 	if err == wire.ErrCloseSent { //nolint:errorlint // never wrapped
 		return

@@ -7,20 +7,20 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// ping is what is known of our pings. 0: never.
+// ping is what is known of our pings. A time of 0 means never.
 type ping struct {
-	due     time.Duration // when the last one was
-	begun   time.Duration // when its write began
+	due     time.Duration // when the last one was due
+	begun   time.Duration // when its write began; 0: not yet
 	rtt     time.Duration // how long the peer took to answer one; 0: not known
-	number  uint16        // of the last one, and begins anew
-	writing bool          // it is on its way
+	number  uint16        // of the last one; it wraps around
+	writing bool          // its task is under way
 	waits   bool          // it is not answered yet
 }
 
 // pingMark begins the payload of our pings, which ends with their number.
 const pingMark = "trpe"
 
-// askForPong has a ping written, which may block as long as any write. c.mu is held.
+// askForPong has a worker write a ping, which may block as long as any write, unless one is being written. c.mu is held.
 func (c *Conn) askForPong(at time.Duration) {
 	p := &c.ping
 	p.due = at
@@ -29,7 +29,7 @@ func (c *Conn) askForPong(at time.Duration) {
 	}
 	p.number++
 	p.waits, p.writing, p.begun = true, true, 0
-	c.holders++ // the process still holds it
+	c.holders++ // this is hold: c.mu is held, and TCP is not closed
 	c.port.Go((*pinger)(c))
 }
 
@@ -38,7 +38,7 @@ type pinger Conn
 
 func (t *pinger) Run() {
 	c := (*Conn)(t)
-	defer c.letGo()
+	defer c.release()
 	c.mu.Lock()
 	c.ping.begun = c.group.at(time.Now())
 	payload := binary.BigEndian.AppendUint32([]byte(pingMark), uint32(c.ping.number))
@@ -54,7 +54,7 @@ func (t *pinger) Run() {
 	c.ping.writing = false
 }
 
-// answered takes a pong that answers our last ping.
+// answered tells whether a pong answers our last ping. If so, it notes how long that took.
 func (c *Conn) answered(payload []byte) bool {
 	if len(payload) != len(pingMark)+4 || string(payload[:len(pingMark)]) != pingMark {
 		return false

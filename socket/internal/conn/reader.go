@@ -8,12 +8,12 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// The tasks that read, until the connection sleeps or ends, or until a callback on their goroutine takes long. While
-// nothing else goes on in the process, its turns run on them.
+// The tasks that read. Each goes on until the connection sleeps or ends, or until a callback on its goroutine takes long: a
+// process at rest handles a message on the goroutine that has read it.
 type (
-	opener    Conn // the first: it runs Init before
-	reader    Conn // those that find the connection asleep
-	successor Conn // those that take the place of one that is in a callback
+	opener    Conn // the first: it runs Init, and then reads
+	reader    Conn // started when the connection wakes
+	successor Conn // takes over from a reader that a callback keeps for long
 )
 
 func (o *opener) Run() { (*Conn)(o).serve((*Conn)(o).port.Start) }
@@ -29,9 +29,9 @@ func (s *successor) Run() {
 	(*Conn)(s).serve(func() host.Delivery { return host.Going })
 }
 
-// serve is the role of the reader. It is a role and no goroutine: who lies down gives it to the next one, and who is in a
-// callback for long loses it. Each of them has a number, so that one who comes back, also by a runtime.Goexit in a callback,
-// sees whether it is still the reader.
+// serve is what a reader does: first begin, then reading. A goroutine gives up the role of the reader when the connection
+// falls asleep, and loses it when a callback keeps it for long. Each reader has a number, so that a goroutine that comes back
+// from a callback, even by runtime.Goexit, can tell whether it is still the reader.
 func (c *Conn) serve(begin func() host.Delivery) {
 	role := c.takeRole()
 	defer func() {
@@ -54,19 +54,19 @@ func (c *Conn) takeRole() uint32 {
 
 func (c *Conn) hasRole(role uint32) bool { return c.takeRole() == role }
 
-// relieve gives the role to another goroutine if a callback has been running on the reader's for long.
+// relieve starts another reader if a callback has kept the goroutine of this one for longCallback.
 func (c *Conn) relieve() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.port.Relieve(longCallback) {
 		c.role++
-		c.place = nil // the callback has it
+		c.place = nil // the callback uses it
 		c.port.Go((*successor)(c))
 	}
 }
 
-// read hands over what the peer sends, until the connection sleeps or ends, or until it is relieved. In the first and the
-// last case this goroutine must touch nothing that is the reader's any more.
+// read hands over what the peer sends, until the connection sleeps or ends, or until the reader is relieved. When the
+// connection sleeps or the reader is relieved, this goroutine must not touch the reader's fields any more.
 func (c *Conn) read() {
 	for {
 		if !c.wire.Buffered() && c.wire.Pending() { // Next is about to wait
@@ -75,14 +75,14 @@ func (c *Conn) read() {
 		msg, err := c.wire.Next()
 		if err == wire.ErrSuspended { //nolint:errorlint // never wrapped
 			c.place = nil
-			if c.lieDown() {
+			if c.fallAsleep() {
 				return
 			}
 			c.wire.SetPatient(true)
 			continue
 		}
 		if err != nil {
-			c.met(err)
+			c.readingEnded(err)
 			return
 		}
 		c.wire.SetPatient(true)
@@ -112,11 +112,11 @@ func (c *Conn) deliver(m *websock.Message) bool {
 		c.counted(f, 1)
 		return true
 	}
-	return false // and when it is relieved, nothing of the reader's is touched
+	return false // ended or relieved; if relieved, the reader's fields belong to another goroutine
 }
 
 // OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader's goroutine. A ping is answered at
-// once. No callback runs here, below Next, where nobody could be relieved.
+// once. No callback runs here, since a reader that is inside Next cannot be relieved.
 func (c *Conn) OnControl(m websock.Message) bool {
 	switch {
 	case m.Opcode == websock.OpPing:
@@ -138,13 +138,13 @@ func (c *Conn) OnControl(m websock.Message) bool {
 	return c.port.Queue(f)
 }
 
-// BeforeWait implements wire.Hooks, on the reader's goroutine before it blocks for bytes: what its turns have pushed
-// leaves now. Mostly read has seen to that, from where the stack is less deep.
+// BeforeWait implements wire.Hooks: it writes what turns on the reader's goroutine have pushed, before that goroutine waits
+// for bytes. Usually read has done so already, where the stack is less deep.
 func (c *Conn) BeforeWait() { c.flush() }
 
-// met passes on why reading has ended. What the peer has done keeps its place after the frames that were read; a transport
-// that is lost overtakes what waits.
-func (c *Conn) met(err error) {
+// readingEnded tells the process why reading has ended. The peer's Close, a breach of the protocol and a timeout come after
+// what waits in the mailbox; loseInRead deals with a lost transport.
+func (c *Conn) readingEnded(err error) {
 	_, remote := errors.AsType[*websock.RemoteCloseError](err)
 	_, broken := errors.AsType[*websock.ProtocolError](err)
 	switch {
@@ -155,7 +155,8 @@ func (c *Conn) met(err error) {
 	}
 }
 
-// leave is the end of the reader: it waits for the Close frame to be out, reads on for the peer's, and closes TCP.
+// leave is the end of the reader: it waits until our Close frame is out, or never will be, reads on until the peer's has
+// come, and closes TCP.
 func (c *Conn) leave() {
 	c.mu.Lock()
 	c.awaitClosing()

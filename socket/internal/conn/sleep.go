@@ -6,7 +6,7 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/notify"
 )
 
-// reading is whether there is a reader, and may be none; see the package's comment.
+// reading says whether there is a reader, and whether there may be none; see the package's comment.
 type reading uint8
 
 const (
@@ -16,9 +16,9 @@ const (
 	gone
 )
 
-// lieDown is called by the reader when it has nothing to do. True: it must leave at once, for another one may run already.
-// False: it reads on.
-func (c *Conn) lieDown() bool {
+// fallAsleep is called by the reader when there is nothing to read. True: the connection sleeps, and the reader must return
+// at once, for the next one may run already. False: it must read on.
+func (c *Conn) fallAsleep() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.life != open || c.interrupted || c.reading != awake { // nobody would wake it
@@ -35,19 +35,19 @@ func (c *Conn) lieDown() bool {
 	return c.reading == asleep
 }
 
-// Wake implements notify.Waker. A call that comes late finds another reader, or wakes the connection once for nothing; then
-// the notifier may still be armed.
+// Wake implements notify.Waker. A call that comes late finds a reader that runs, or wakes the connection once for nothing; in
+// that case the notifier may still be armed, and is disarmed here.
 func (c *Conn) Wake(what notify.Event) {
 	c.mu.Lock()
 	paused := c.backlog.paused
-	c.rouse()
+	c.disarmAndWake()
 	c.mu.Unlock()
 	if paused {
 		c.peerEnded(what)
 	}
 }
 
-// wake starts a reader if there is none. c.mu is held.
+// wake starts a reader if the connection sleeps. c.mu is held.
 func (c *Conn) wake() {
 	if c.reading == asleep {
 		c.reading = awake
@@ -55,8 +55,8 @@ func (c *Conn) wake() {
 	}
 }
 
-// rouse wakes the connection if it sleeps, whatever the notifier waits for. c.mu is held.
-func (c *Conn) rouse() {
+// disarmAndWake wakes the connection if it sleeps, and takes back what the notifier was armed for. c.mu is held.
+func (c *Conn) disarmAndWake() {
 	if c.reading == asleep {
 		c.group.notifier.Disarm(&c.sleeper, c.wire.Transport())
 		c.wake()

@@ -67,9 +67,9 @@ func TestSpawn_killedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestLieDown_notWhenReadingIsToEnd: the reader has found nothing to read, and before it lies down somebody says that
+// TestFallAsleep_notWhenReadingIsToEnd: the reader has found nothing to read, and before it falls asleep somebody says that
 // reading is to end. Nobody would wake the connection then.
-func TestLieDown_notWhenReadingIsToEnd(t *testing.T) {
+func TestFallAsleep_notWhenReadingIsToEnd(t *testing.T) {
 	for name, tell := range map[string]func(c *Conn){
 		"the peer was silent for too long": func(c *Conn) { c.Due(time.Now().Add(time.Hour)) },
 		"the process ends":                 func(c *Conn) { c.beginEnding() },
@@ -83,7 +83,7 @@ func TestLieDown_notWhenReadingIsToEnd(t *testing.T) {
 				c.mu.Lock()
 				before := c.reading
 				c.mu.Unlock()
-				if c.lieDown() {
+				if c.fallAsleep() {
 					t.Errorf("reading is %d, and the connection falls asleep, with nobody to wake it", before)
 					c.Wake(0) // for the end of the test
 				}

@@ -11,20 +11,20 @@ import (
 // longCallback is how long a callback may keep its goroutine from reading, and how often the watch looks.
 const longCallback = 100 * time.Millisecond
 
-// watch finds the callbacks that take long. A connection enters it with a callback, and leaves it when the watch looks and
-// none runs, or there is nothing more to do for one that does. So one that is busy enters it once in a while, and its
-// messages cost the look at a flag; and one that is quiet costs each message a place in a slice. The watch runs only while
-// there are any.
+// watch finds callbacks that take long. A connection enters it when a callback begins. It leaves it when the watch looks and
+// no callback runs, or nothing is left to do about the one that does. So a busy connection enters it once in a while, and
+// most of its messages cost a look at a flag; on a quiet one, each message costs an append to a slice. The timer runs only
+// while there are connections in the watch.
 type watch struct {
 	mu    sync.Mutex
 	conns []*Conn
 	spare []*Conn     // the slice that is not in use
 	timer *time.Timer // nil: there has been none
-	runs  bool
+	runs  bool        // the timer is set, or has fired and looks
 }
 
-// enter has c looked at. A callback that begins calls it when c is not watched, after its process has noted that it runs. So
-// the watch, which takes c.watched back and asks the process after that, misses none.
+// enter puts c into the watch. It is called when a callback begins and c is not in it; the process has noted before that the
+// callback runs. The watch clears c.watched first, and then asks the process, so it misses no callback.
 func (g *Group) enter(c *Conn) {
 	if !c.watched.CompareAndSwap(false, true) {
 		return
@@ -54,7 +54,7 @@ func (g *Group) look() {
 	stay := conns[:0]
 	for _, c := range conns {
 		c.watched.Store(false)
-		if c.look() && c.watched.CompareAndSwap(false, true) { // else it may have entered anew
+		if c.look() && c.watched.CompareAndSwap(false, true) { // else it has entered again meanwhile
 			stay = append(stay, c)
 		}
 	}
@@ -68,7 +68,7 @@ func (g *Group) look() {
 	}
 }
 
-// look sees to a callback that takes long, and tells whether it is to be looked at again.
+// look does what is to be done about a callback that takes long, and tells whether to look at c again.
 func (c *Conn) look() (again bool) {
 	d, slow := c.port.Callback(), c.group.opts.SlowCallback
 	if d >= longCallback {
@@ -82,7 +82,7 @@ func (c *Conn) look() (again bool) {
 		return true
 	case slow <= 0:
 		return false
-	case d < slow || c.wire.Writing(): // what waits for the peer is no slow callback
+	case d < slow || c.wire.Writing(): // a callback that waits for the peer to read is not slow itself
 		return true
 	}
 	info, err := actor.Inspect(c.PID())
