@@ -25,6 +25,7 @@ func TestAccept_head(t *testing.T) {
 		{name: "its cookie", set: http.Header{"Set-Cookie": {"a=b"}}, want: []string{"Set-Cookie: a=b"}},
 		{name: "a line in a field", set: http.Header{"X-Token": {"a\r\nEvil: 1"}}, not: []string{"\r\nevil"}},
 		{name: "a line in its subprotocol", set: http.Header{"Sec-Websocket-Protocol": {"a\r\nEvil: 1"}}, not: []string{"\r\nevil"}},
+		{name: "a line break in its subprotocol, offered", set: http.Header{"Sec-Websocket-Protocol": {"a\rb"}}, offers: "a\rb", not: []string{"websocket-protocol"}},
 		{name: "a line in its date", set: http.Header{"Date": {"now\nEvil: 1"}}, want: []string{"Date: now Evil: 1"}, not: []string{"\nevil"}},
 		{name: "its date", set: http.Header{"Date": {"now"}}, want: []string{"Date: now"}},
 		{name: "its subprotocol", set: http.Header{"Sec-Websocket-Protocol": {"v1"}}, offers: "v2, v1", want: []string{"Sec-WebSocket-Protocol: v1"}},

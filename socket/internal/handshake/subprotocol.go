@@ -22,14 +22,15 @@ func CheckSubprotocols(names []string) error {
 }
 
 // chooseSubprotocol returns the first of ours that the client offers; else the one that the application has set in w, if
-// the client offers it, since browsers fail a connection whose 101 names another. "": none.
+// the client offers it, since browsers fail a connection whose 101 names another. "": none. One with a line break, which
+// no request can offer and no answer can have, is none.
 func chooseSubprotocol(ours []string, w, r http.Header) string {
 	for _, name := range ours {
 		if offers(r, name) {
 			return name
 		}
 	}
-	if chosen := w.Get("Sec-Websocket-Protocol"); chosen != "" && offers(r, chosen) {
+	if chosen := w.Get("Sec-Websocket-Protocol"); chosen != "" && !strings.ContainsAny(chosen, "\r\n") && offers(r, chosen) {
 		return strings.Clone(chosen) // without the memory of the request
 	}
 	return ""
