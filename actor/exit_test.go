@@ -40,7 +40,7 @@ func TestPID_Exit_takesItsPlaceAndTheFirstDecides(t *testing.T) {
 				t.Errorf("Exit(%v) = false", reason)
 			}
 			if in.pid.Send("behind") {
-				t.Errorf("Send behind an Exit that was not handled yet = true")
+				t.Errorf("Send after an Exit that was not handled yet = true")
 			}
 		}
 		if in.ctx.Err() != nil {

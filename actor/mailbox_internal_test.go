@@ -73,10 +73,10 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that the worker comes when this goroutine lets it
 	s := quietSystem(t, Config{})
 	for name, end := range map[string]func(p *process){
-		"nothing":        func(*process) {},
-		"kill":           func(p *process) { p.kill(ErrKilled) },
-		"overtaken":      func(p *process) { p.Fail(errors.New("peer lost")) },
-		"an Exit behind": func(p *process) { p.exit(ErrNormal) },
+		"nothing":       func(*process) {},
+		"kill":          func(p *process) { p.kill(ErrKilled) },
+		"overtaken":     func(p *process) { p.Fail(errors.New("peer lost")) },
+		"an Exit after": func(p *process) { p.exit(ErrNormal) },
 		"over the limit": func(p *process) {
 			if got := p.post(item{kindUser, nil}); got != postFull {
 				t.Errorf("post beyond the limit: %d, want %d", got, postFull)

@@ -276,7 +276,7 @@ func TestMailboxLimit_doesNotCountWhatTheProcessAskedFor(t *testing.T) {
 	})
 }
 
-func TestMessagesBehindTheEnd_areDroppedCountedAndLogged(t *testing.T) {
+func TestMessagesAfterTheEnd_areDroppedCountedAndLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, logs := newSystem(t, actor.Config{})
 		var dropped uint64

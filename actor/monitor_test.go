@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-func TestMonitor_downComesOnceBehindWhatWasSent(t *testing.T) {
+func TestMonitor_downComesOnceAfterWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, _ := newSystem(t, actor.Config{})
 		in := newInbox(t, sys, actor.SpawnOptions{})

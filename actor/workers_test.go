@@ -39,7 +39,7 @@ func TestWorkers_blockedProcessesHoldNobodyUp(t *testing.T) {
 		pid := server(t, sys, func(ctx context.Context, msg any) error { actor.Reply(ctx, msg); return nil })
 		began := time.Now()
 		if got, err := actor.Call[string](t.Context(), pid, "hello"); got != "hello" || err != nil || time.Since(began) != 0 {
-			t.Errorf("behind 1000 processes that block, Call = %q, %v after %v", got, err, time.Since(began))
+			t.Errorf("with 1000 processes that block, Call = %q, %v after %v", got, err, time.Since(began))
 		}
 		synctest.Wait()
 		if n := blocked.Load(); n != 1000 {

@@ -541,7 +541,7 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 }
 
 // Group 7.1 once more: nothing is read into the handler after the peer's Close, or after ours.
-func TestAutobahn_7_nothingBehindTheClose(t *testing.T) {
+func TestAutobahn_7_nothingAfterTheClose(t *testing.T) {
 	bubble(t, "289", func(t *testing.T) {
 		hd := &controlHandler{}
 		h := memorySite(t, socket.Config{}, func() websock.Handler { return hd })
@@ -569,7 +569,7 @@ func TestAutobahn_7_nothingBehindTheClose(t *testing.T) {
 		synctest.Wait()
 		c.Close(4000, "")
 		if _, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
-			t.Errorf("behind the Close: got %v, want io.EOF", err)
+			t.Errorf("after the Close: got %v, want io.EOF", err)
 		}
 		c.Conn().Close()
 		h.wantEnds(1)

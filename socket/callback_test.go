@@ -179,7 +179,7 @@ func TestPush_bytes(t *testing.T) {
 }
 
 // 266: all that Init returns comes after the 101.
-func TestInit_runsBehindThe101(t *testing.T) {
+func TestInit_runsAfterThe101(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		h := &handler{init: func(context.Context) websock.Result { return websock.Close(4555, "", first, second) }}
 		c := serve(t, socket.Config{}).dial(h) // has read the 101
@@ -404,7 +404,7 @@ func TestPush_leavesThoughTheNextCallbackBlocks(t *testing.T) {
 }
 
 // A ping's pong is on the wire before HandleControl is called.
-func TestHandleControl_runsBehindThePong(t *testing.T) {
+func TestHandleControl_runsAfterThePong(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		called, release := make(chan struct{}), make(chan struct{})
 		h := &controlHandler{control: func(context.Context, websock.Message) websock.Result {

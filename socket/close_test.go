@@ -169,13 +169,13 @@ var closeRows = []closeRow{
 	{name: "bad deflate data", deflate: true, cfg: socket.Config{Compression: socket.Compression{On: true}},
 		cause: writes(rawclient.Frame{Fin: true, RSV: rawclient.RSV1, Opcode: 2, Payload: []byte{0xff, 0xff, 0xff}}),
 		close: "\x88\x02\x03\xef", reason: protocolError(1007), level: slog.LevelInfo},
-	{name: "breach behind a frame, which is handled first",
+	{name: "breach after a frame, which is handled first",
 		cause: writes(rawclient.Frame{Fin: true, Opcode: 1, Payload: []byte("a")}, rawclient.Frame{Fin: true, Opcode: 3}),
 		read:  func(_ *testing.T, c *client) { c.wantEnd(textFrame("a"), "\x88\x02\x03\xea") },
 		close: "\x88\x02\x03\xea", reason: protocolError(1002), level: slog.LevelInfo},
 
 	// Overload.
-	{name: "mailbox over its limit behind a slow callback", cfg: socket.Config{MailboxLimit: 10},
+	{name: "mailbox over its limit during a slow callback", cfg: socket.Config{MailboxLimit: 10},
 		cause: func(t *testing.T, c *client) {
 			release := blockUntil(c, websock.OK())
 			for i := range 11 {
@@ -186,21 +186,21 @@ var closeRows = []closeRow{
 			release()
 		},
 		close: "\x88\x02\x03\xf5", reason: reasonIs(websock.ErrOverload), level: slog.LevelInfo},
-	{name: "mailbox over its limit behind a peer that does not read", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
+	{name: "mailbox over its limit with a peer that does not read", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
 		cause: func(_ *testing.T, c *client) {
 			for range 50 {
 				c.pid.Send(websock.Binary(make([]byte, 1000)))
 				synctest.Wait()
 			}
 		}, read: unread, reason: reasonIs(websock.ErrOverload), level: slog.LevelInfo},
-	{name: "mailbox over its limit behind a peer that does not read large messages", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
+	{name: "mailbox over its limit with a peer that does not read large messages", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
 		cause: func(_ *testing.T, c *client) {
 			for range 50 {
 				c.pid.Send(websock.Binary(make([]byte, 100_000)))
 				synctest.Wait()
 			}
 		}, read: unread, reason: reasonIs(websock.ErrOverload), level: slog.LevelInfo},
-	{name: "mailbox over its limit behind a peer that reads in time", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
+	{name: "mailbox over its limit with a peer that reads in time", cfg: socket.Config{MailboxLimit: 10}, buffer: 1024,
 		cause: func(_ *testing.T, c *client) {
 			for range 12 {
 				c.pid.Send(websock.Binary(make([]byte, 2000)))
@@ -449,7 +449,7 @@ func TestClose_socketIsListedUntilTCPIsClosed(t *testing.T) {
 }
 
 // 289: what follows the peer's Close is ignored.
-func TestClose_nothingIsReadBehindThePeersClose(t *testing.T) {
+func TestClose_nothingIsReadAfterThePeersClose(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		h := &controlHandler{}
 		r := serve(t, socket.Config{})
@@ -474,7 +474,7 @@ func TestClose_nothingIsReadBehindThePeersClose(t *testing.T) {
 }
 
 // 290: after our Close nothing is written and no callback runs; the matrix shows the callbacks.
-func TestClose_nothingIsWrittenBehindIt(t *testing.T) {
+func TestClose_nothingIsWrittenAfterIt(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{})
 		h := &controlHandler{}

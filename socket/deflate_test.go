@@ -40,7 +40,7 @@ func TestServer_negotiatesDeflate(t *testing.T) {
 		{"all parameters", "permessage-deflate; client_max_window_bits=15; server_max_window_bits=15; client_no_context_takeover; server_no_context_takeover", bits15},
 		{"the second offer", "permessage-deflate; server_max_window_bits=99, permessage-deflate; client_max_window_bits", answer},
 		{"fallback of a small window", "permessage-deflate; server_max_window_bits=10, permessage-deflate", answer},
-		{"behind another extension", "x-webkit-deflate-frame, permessage-deflate", answer},
+		{"after another extension", "x-webkit-deflate-frame, permessage-deflate", answer},
 		{"51", "not-a-real-extension", ""},
 		{"52", "permessage-deflate; this_is_not_an_option", ""},
 		{"53", "permessage-deflate; client_max_window_bits; client_max_window_bits", ""},

@@ -70,7 +70,7 @@ func TestDrain_upgradeInFlight(t *testing.T) {
 		close(release)
 		c := <-upgraded
 		if c == nil {
-			t.Fatal("the upgrade was refused behind its place")
+			t.Fatal("the upgrade was refused after it had got its place")
 		}
 		f, err := c.ReadFrame()
 		if err != nil || string(f.Raw) != closeFrame(1012, "deploy retry-after=1") {
@@ -94,12 +94,12 @@ func TestDrain_upgradeInFlight(t *testing.T) {
 		close(release)
 		c := <-upgraded
 		if c == nil {
-			t.Fatal("the upgrade was refused behind its place")
+			t.Fatal("the upgrade was refused after it had got its place")
 		}
 		c.Conn().SetReadDeadline(time.Now().Add(time.Second))
 		for err := error(nil); err == nil; {
 			if _, err = c.ReadFrame(); errors.Is(err, context.DeadlineExceeded) {
-				t.Error("a socket that opens behind the kill lives")
+				t.Error("a socket that opens after the kill lives")
 			}
 		}
 		synctest.Wait()

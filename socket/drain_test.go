@@ -279,7 +279,7 @@ func TestDrain_timeout(t *testing.T) {
 	const hour = time.Hour
 	for _, test := range []deadline{
 		{"Timeout", socket.Config{ShutdownTimeout: hour, CloseTimeout: hour}, socket.Drain{Timeout: 7 * time.Second}, 7 * time.Second},
-		{"behind Delay and Over", socket.Config{ShutdownTimeout: hour, CloseTimeout: hour},
+		{"after Delay and Over", socket.Config{ShutdownTimeout: hour, CloseTimeout: hour},
 			socket.Drain{Delay: time.Second, Over: 10 * time.Second, Timeout: 7 * time.Second}, 18 * time.Second},
 		{"no ShutdownTimeout", socket.Config{ShutdownTimeout: -1, CloseTimeout: hour}, socket.Drain{Timeout: 7 * time.Second}, 7 * time.Second},
 	} {
@@ -300,7 +300,7 @@ func TestDrain_timeout(t *testing.T) {
 				t.Errorf("error: got %v, want one that names the time, %v", run.err, test.took)
 			}
 			if n := r.srv.Count(); n != 0 {
-				t.Errorf("behind the Drain: %d sockets, want 0", n)
+				t.Errorf("after the Drain: %d sockets, want 0", n)
 			}
 			for _, p := range inside {
 				p.wantCode(0, "")

@@ -150,7 +150,7 @@ func TestTurn_flood(t *testing.T) {
 				for {
 					f, err := c.ReadFrame()
 					if err != nil {
-						t.Fatalf("behind %d frames: got error %v, want Close 1013", frames, err)
+						t.Fatalf("after %d frames: got error %v, want Close 1013", frames, err)
 					}
 					if f.Opcode == rawclient.OpClose {
 						if code := codeOf(f.Payload); code != 1013 {

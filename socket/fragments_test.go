@@ -37,7 +37,7 @@ func TestServer_joinsFragments(t *testing.T) {
 		{"143 Close between", []rawclient.Frame{f(1, false, "AB"), f(8, true, "\x03\xe8")}, nil, 1000},
 		{"144 continuation of nothing", []rawclient.Frame{f(0, true, "x")}, nil, 1002},
 		{"144 continuation of nothing, not final", []rawclient.Frame{f(0, false, "x")}, nil, 1002},
-		{"144 behind a whole message", []rawclient.Frame{f(1, true, "a"), f(0, true, "x")}, []string{text3(1, "a")}, 1002},
+		{"144 after a whole message", []rawclient.Frame{f(1, true, "a"), f(0, true, "x")}, []string{text3(1, "a")}, 1002},
 		{"145 text inside", []rawclient.Frame{f(1, false, "a"), f(1, true, "x")}, nil, 1002},
 		{"146 binary inside", []rawclient.Frame{f(1, false, "a"), f(2, false, "x")}, nil, 1002},
 		{"147 two", []rawclient.Frame{f(1, false, "Hello"), f(0, true, "Hello")}, []string{text3(1, "HelloHello")}, 0},

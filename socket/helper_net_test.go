@@ -259,7 +259,7 @@ func wantClosed(t testing.TB, c *rawclient.Client, code uint16) {
 		t.Fatalf("got Close %d, want Close %d", got, code)
 	}
 	if f, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
-		t.Fatalf("behind the Close: got %v, error %v, want io.EOF", f, err)
+		t.Fatalf("after the Close: got %v, error %v, want io.EOF", f, err)
 	}
 }
 

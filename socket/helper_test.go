@@ -373,7 +373,7 @@ func (c *client) wantEnd(frames ...string) {
 	c.t.Helper()
 	c.want(frames...)
 	if f, err := c.ReadFrame(); err != io.EOF {
-		c.t.Fatalf("behind the last frame: got %v, error %v, want io.EOF", f, err)
+		c.t.Fatalf("after the last frame: got %v, error %v, want io.EOF", f, err)
 	}
 }
 

@@ -212,7 +212,7 @@ func TestStress_leavesNothingBehind(t *testing.T) {
 			settle("goroutines are left", func() bool { return runtime.NumGoroutine() <= before })
 			settle("handlers are kept", func() bool { return collected.Load() == made.Load() })
 			if after := heap(); after > heapBefore+512<<10 {
-				t.Errorf("heap: %d bytes before %d connections, %d bytes behind them", heapBefore, n, after)
+				t.Errorf("heap: %d bytes before %d connections, %d bytes after them", heapBefore, n, after)
 			}
 		})
 	}

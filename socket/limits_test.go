@@ -230,7 +230,7 @@ func TestServer_closeReachesAWritingClient(t *testing.T) {
 		code uint16
 	}{
 		{"132 133 too big", header(text(""), 20<<20), 20 << 20, 1009},
-		{"too big, and more behind it", header(text(""), 2<<20), 20 << 20, 1009},
+		{"too big, and more after it", header(text(""), 2<<20), 20 << 20, 1009},
 		{"unknown opcode", []byte{0x83, 0x80}, 20 << 20, 1002},
 		{"unmasked", []byte{0x81, 0x7f}, 20 << 20, 1002},
 		{"not UTF-8", append(header(text(""), 1<<20), 0xff^0x37), 20 << 20, 1007},
@@ -311,7 +311,7 @@ func TestServer_closeOverTCP(t *testing.T) {
 		name string
 		do   func(t *testing.T, c *rawclient.Client)
 	}{
-		{"half closed behind a frame", func(t *testing.T, c *rawclient.Client) {
+		{"half closed after a frame", func(t *testing.T, c *rawclient.Client) {
 			c.Text("last")
 			c.Conn().(*net.TCPConn).CloseWrite()
 			wantMessage(t, c, rawclient.OpText, "last")
@@ -319,14 +319,14 @@ func TestServer_closeOverTCP(t *testing.T) {
 				t.Errorf("got %v, %v, want io.EOF: there is nobody to close to", f, err)
 			}
 		}},
-		{"half closed behind a Close", func(t *testing.T, c *rawclient.Client) {
+		{"half closed after a Close", func(t *testing.T, c *rawclient.Client) {
 			c.Text("last")
 			c.Close(4000, "bye")
 			c.Conn().(*net.TCPConn).CloseWrite()
 			wantMessage(t, c, rawclient.OpText, "last")
 			wantClosed(t, c, 4000)
 		}},
-		{"half closed behind a breach", func(t *testing.T, c *rawclient.Client) {
+		{"half closed after a breach", func(t *testing.T, c *rawclient.Client) {
 			c.WriteBytes(header(text(""), 1<<20))
 			c.Conn().(*net.TCPConn).CloseWrite()
 			wantClosed(t, c, 1009)

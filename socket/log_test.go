@@ -65,10 +65,10 @@ func TestLog_nothingOfThePeer(t *testing.T) {
 		"close reason, bad code": func(c *client) {
 			c.must(c.Write(rawclient.Frame{Fin: true, Opcode: 8, Payload: []byte("\x00\x01" + secret)}))
 		},
-		"ping too long":          func(c *client) { c.must(c.Ping([]byte(strings.Repeat(secret, 30)))) },
-		"message too big":        func(c *client) { c.must(c.Text(strings.Repeat(secret, 30))) },
-		"dropped behind the end": func(c *client) { c.pid.Exit(websock.ErrNormal); c.must(c.Text(secret)); c.pid.Send(secret) },
-		"pushed, not UTF-8":      func(c *client) { c.pid.Send(websock.Text(secret + "\xff")) },
+		"ping too long":         func(c *client) { c.must(c.Ping([]byte(strings.Repeat(secret, 30)))) },
+		"message too big":       func(c *client) { c.must(c.Text(strings.Repeat(secret, 30))) },
+		"dropped after the end": func(c *client) { c.pid.Exit(websock.ErrNormal); c.must(c.Text(secret)); c.pid.Send(secret) },
+		"pushed, not UTF-8":     func(c *client) { c.pid.Send(websock.Text(secret + "\xff")) },
 		"pushed close reason": func(c *client) {
 			c.pid.Exit(&websock.CloseError{Code: 1, Reason: "x" + "\xff"})
 			c.must(c.Text(secret))

@@ -72,7 +72,7 @@ func TestClosed_droppedCountsMessagesOnly(t *testing.T) {
 		c.Send(websock.Text("x"))
 		synctest.Wait()
 		c.PID.Exit(websock.ErrNormal)
-		c.PID.Send("behind the end")
+		c.PID.Send("after the end")
 		c.Close(websock.CloseNormal, "")
 		synctest.Wait()
 		close(b.release)
@@ -175,6 +175,6 @@ func TestPush_doesNotWaitForALongCompression(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if want := len("\x81\x05small"); len(w.sizes) < 3 || w.sizes[1] != want {
-		t.Errorf("sizes of writes %v, want the second (behind the 101) to have %d bytes", w.sizes, want)
+		t.Errorf("sizes of writes %v, want the second (after the 101) to have %d bytes", w.sizes, want)
 	}
 }

@@ -275,7 +275,7 @@ func TestEnd_exitKeepsItsPlace(t *testing.T) {
 			t.Error(problem)
 		}
 		if closed.Dropped != 2 {
-			t.Errorf("Closed.Dropped = %d, want the 2 messages behind the Exit", closed.Dropped)
+			t.Errorf("Closed.Dropped = %d, want the 2 messages after the Exit", closed.Dropped)
 		}
 		if line := r.logs.of("socket closed", c.pid); line[0].attrs["dropped"].Uint64() != 2 {
 			t.Errorf("the line in the log: %s, want dropped=2", line[0].text)

@@ -410,7 +410,7 @@ func TestServer_Ready_full(t *testing.T) {
 
 func TestProbe(t *testing.T) {
 	yes, no := func() error { return nil }, func() error { return errors.New("database: no connection") }
-	never := func() error { t.Error("asked behind the first that says no"); return nil }
+	never := func() error { t.Error("asked after the first that says no"); return nil }
 	for _, test := range []struct {
 		name   string
 		ready  []func() error

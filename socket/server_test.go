@@ -140,7 +140,7 @@ func TestServer_Info(t *testing.T) {
 
 		op, p, err := c.ReadMessage() // ours, after 10 s of silence
 		if op != rawclient.OpPing || err != nil || !coarse(time.Since(start)-2*time.Second, 10*time.Second) {
-			t.Fatalf("got opcode %d, %v, after %v, want a ping behind 12s", op, err, time.Since(start))
+			t.Fatalf("got opcode %d, %v, after %v, want a ping after 12s", op, err, time.Since(start))
 		}
 		time.Sleep(30 * time.Millisecond)
 		c.Pong(p)
@@ -249,7 +249,7 @@ func TestServer_Sockets(t *testing.T) {
 		pid.Exit(actor.ErrNormal)
 		synctest.Wait()
 		if living(pid) || h.srv.Count() != 1 {
-			t.Errorf("behind our Close: alive %v, Count %d, want dead and 1", pid.Alive(), h.srv.Count())
+			t.Errorf("after our Close: alive %v, Count %d, want dead and 1", pid.Alive(), h.srv.Count())
 		}
 		if info, err := h.srv.Info(pid); err != nil || info.PID != pid {
 			t.Errorf("Info: got %+v, %v", info, err)
@@ -336,7 +336,7 @@ func TestServer_System(t *testing.T) {
 			t.Error("the Server's own System is not shut down with it")
 		}
 		if _, err := srv.System().Spawn(context.Background(), idle{}, actor.SpawnOptions{}); !errors.Is(err, actor.ErrShutdown) {
-			t.Errorf("Spawn behind Shutdown: got %v, want ErrShutdown", err)
+			t.Errorf("Spawn after Shutdown: got %v, want ErrShutdown", err)
 		}
 	})
 	bubble(t, "shared", func(t *testing.T) {
@@ -375,7 +375,7 @@ func TestServer_System(t *testing.T) {
 		}
 		h.wantEmpty()
 		if err := h.srv.Shutdown(t.Context()); err != nil {
-			t.Errorf("Server.Shutdown behind it: %v", err)
+			t.Errorf("Server.Shutdown after it: %v", err)
 		}
 	})
 	bubble(t, "shut down without patience", func(t *testing.T) {
@@ -400,7 +400,7 @@ func TestServer_System(t *testing.T) {
 		}
 		close(stuck)
 		if err := h.srv.Shutdown(t.Context()); err != nil {
-			t.Errorf("Server.Shutdown behind it: %v", err)
+			t.Errorf("Server.Shutdown after it: %v", err)
 		}
 	})
 	bubble(t, "shut down while an upgrade is on its way", func(t *testing.T) {

@@ -56,7 +56,7 @@ func TestServer_Shutdown(t *testing.T) {
 					}
 					c.Close(1001, "")
 					if _, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
-						t.Errorf("behind the Close: got %v, want io.EOF", err)
+						t.Errorf("after the Close: got %v, want io.EOF", err)
 					}
 				})
 			}

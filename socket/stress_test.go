@@ -293,7 +293,7 @@ func connectEchoClose(h *site) error {
 		return fmt.Errorf("got opcode %d, %q, %w, want Close 1000", op, p, err)
 	}
 	if f, err := c.ReadFrame(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("behind the Close: got %v, %w, want io.EOF", f, err)
+		return fmt.Errorf("after the Close: got %v, %w, want io.EOF", f, err)
 	}
 	return nil
 }

@@ -123,7 +123,7 @@ func TestTimeouts(t *testing.T) {
 				c.must(c.WriteBytes([]byte{0x81, 0x82, 0, 0, 0, 0, 'a'})) // a half
 				time.Sleep(10*time.Second + 550*time.Millisecond)
 				c.must(c.WriteBytes([]byte{'b'}))
-				c.wantBehindPings(textFrame("waits"), textFrame("pauses"), textFrame("ab"))
+				c.wantAfterPings(textFrame("waits"), textFrame("pauses"), textFrame("ab"))
 			}},
 		{name: "nor for one that pings stand in, of which more come than may wait",
 			cfg: socket.Config{MessageTimeout: time.Second, IdleTimeout: -1, PingInterval: 100 * time.Millisecond},
@@ -142,9 +142,9 @@ func TestTimeouts(t *testing.T) {
 				time.Sleep(10*time.Second + 550*time.Millisecond)
 				c.must(c.Write(rawclient.Frame{Fin: true, Payload: []byte("b")}))
 				for range 18 {
-					c.wantBehindPings(pongFrame(""))
+					c.wantAfterPings(pongFrame(""))
 				}
-				c.wantBehindPings(textFrame("ab"))
+				c.wantAfterPings(textFrame("ab"))
 			}},
 		{name: "300 off", cfg: socket.Config{IdleTimeout: -1}, talk: func(c *client) { time.Sleep(30 * time.Minute) }},
 		{name: "303 the default is 60 s", cfg: socket.Config{IdleTimeout: -100}, want: 60 * time.Second},
@@ -195,8 +195,8 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// wantBehindPings reads a frame, and the pings in front of it.
-func (c *client) wantBehindPings(wants ...string) {
+// wantAfterPings reads a frame, and the pings in front of it.
+func (c *client) wantAfterPings(wants ...string) {
 	c.t.Helper()
 	for len(wants) > 0 {
 		f, err := c.ReadFrame()

@@ -188,7 +188,7 @@ func TestTLS(t *testing.T) {
 		}
 		h.wantEnds(20)
 	})
-	bubble(t, "pipelined frames behind the request, compressed", func(t *testing.T) {
+	bubble(t, "pipelined frames after the request, compressed", func(t *testing.T) {
 		h := newSecure(t, socket.Config{Compression: socket.Compression{On: true}}, newEcho)
 		c := h.connect(rawclient.HandshakeOptions{Deflate: true, Extra: bytes.Repeat(masked(compressed(1, thousandA)), 50)})
 		for range 50 {

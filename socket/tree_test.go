@@ -402,7 +402,7 @@ func TestTree_drainsBeforeHTTPStops(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if _, resp := upgrade(503), srv.Count(); resp != 3 {
-			t.Errorf("%d sockets behind the first step, want 3", resp)
+			t.Errorf("%d sockets after the first step, want 3", resp)
 		}
 		probe(503)
 		<-v.done

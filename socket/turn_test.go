@@ -140,7 +140,7 @@ func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 		handler func(proceed chan struct{}) *handler
 		frames  []rawclient.Frame
 	}{
-		{"frame behind frame", func(proceed chan struct{}) *handler {
+		{"frame after frame", func(proceed chan struct{}) *handler {
 			return &handler{in: func(_ context.Context, m websock.Message) websock.Result {
 				if string(m.Data) == "block" {
 					<-proceed
@@ -148,7 +148,7 @@ func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 				return websock.Push(m)
 			}}
 		}, []rawclient.Frame{msg(1, "first"), msg(1, "block")}},
-		{"message behind frame", func(proceed chan struct{}) *handler {
+		{"message after frame", func(proceed chan struct{}) *handler {
 			return &handler{in: func(ctx context.Context, m websock.Message) websock.Result {
 				actor.Self(ctx).Send("block")
 				return websock.Push(m)
@@ -157,7 +157,7 @@ func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 				return websock.Push(websock.Text("block"))
 			}}
 		}, []rawclient.Frame{msg(1, "first")}},
-		{"message behind Init", func(proceed chan struct{}) *handler {
+		{"message after Init", func(proceed chan struct{}) *handler {
 			return &handler{init: func(ctx context.Context) websock.Result {
 				actor.Self(ctx).Send("block")
 				return websock.Push(websock.Text("first"))
@@ -166,7 +166,7 @@ func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 				return websock.Push(websock.Text("block"))
 			}}
 		}, nil},
-		{"message behind message", func(proceed chan struct{}) *handler {
+		{"message after message", func(proceed chan struct{}) *handler {
 			return &handler{init: func(ctx context.Context) websock.Result {
 				actor.Self(ctx).Send(websock.Text("first"))
 				actor.Self(ctx).Send("block")
@@ -176,7 +176,7 @@ func TestTurn_pushesLeaveWhileTheNextCallbackRuns(t *testing.T) {
 				return websock.Push(websock.Text("block"))
 			}}
 		}, nil},
-		{"frame behind message behind frame", func(proceed chan struct{}) *handler {
+		{"frame after message after frame", func(proceed chan struct{}) *handler {
 			return &handler{in: func(ctx context.Context, m websock.Message) websock.Result {
 				if string(m.Data) == "block" {
 					<-proceed
@@ -237,7 +237,7 @@ func TestTurn_floodDoesNotHideThePeer(t *testing.T) {
 			do   func(t *testing.T, h *site, c *rawclient.Client)
 		}{
 			{"Close", func(t *testing.T, h *site, c *rawclient.Client) { c.Close(1000, "") }},
-			{"Close behind frames", func(t *testing.T, h *site, c *rawclient.Client) {
+			{"Close after frames", func(t *testing.T, h *site, c *rawclient.Client) {
 				c.Write(slices.Insert(slices.Repeat([]rawclient.Frame{msg(1, "x"), msg(9, "y")}, 20), 40, msg(8, "\x03\xe8"))...)
 			}},
 			{"TCP gone", func(t *testing.T, h *site, c *rawclient.Client) { c.Conn().Close() }},

@@ -111,7 +111,7 @@ func TestPort_Handing(t *testing.T) {
 		h.port.Start()
 		here("at rest", false)()
 		h.port.Hand(here("inside Hand", true))
-		here("behind it", false)()
+		here("after it", false)()
 		h.port.PID().Send(here("in a turn of a worker", false))
 		synctest.Wait()
 
@@ -121,7 +121,7 @@ func TestPort_Handing(t *testing.T) {
 		here("with a message that waits for a worker", false)()
 		release()
 		synctest.Wait()
-		here("behind that", false)()
+		here("after that", false)()
 
 		stuck, free := make(chan struct{}), make(chan struct{})
 		go h.port.Hand(func() error { close(stuck); <-free; return nil })

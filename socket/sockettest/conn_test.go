@@ -120,7 +120,7 @@ func TestConn_answersClose(t *testing.T) {
 }
 
 // The client closes TCP after the server, also when its own Close could not be understood: inside a frame.
-func TestConn_closesBehindServer(t *testing.T) {
+func TestConn_closesAfterServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start, end := time.Now(), time.Time{}
 		c := sockettest.Serve(t, socket.Config{OnClose: func(socket.Closed) { end = time.Now() }}, echo())

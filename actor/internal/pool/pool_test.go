@@ -33,7 +33,7 @@ func TestPool_blockedTasksHoldNobodyUp(t *testing.T) {
 		p.Go(task(func() { ran = true }))
 		synctest.Wait()
 		if !ran || blocked.Load() != 1000 {
-			t.Errorf("behind 1000 tasks that block one ran: %t; %d of them have begun", ran, blocked.Load())
+			t.Errorf("with 1000 tasks that block one ran: %t; %d of them have begun", ran, blocked.Load())
 		}
 		close(release)
 	})

@@ -242,10 +242,10 @@ func TestCloseWrite(t *testing.T) {
 		t.Errorf("client read %v, want %v", got, want)
 	}
 	if err := c.Append(websock.Text("late")); err == nil {
-		t.Error("Append behind CloseWrite succeeded")
+		t.Error("Append after CloseWrite succeeded")
 	}
 	if err := c.Flush(); err != nil {
-		t.Errorf("Flush with nothing pending, behind CloseWrite: %v", err)
+		t.Errorf("Flush with nothing pending, after CloseWrite: %v", err)
 	}
 
 	_, c = open(t, wire.Options{}, false)

@@ -157,7 +157,7 @@ func TestLinger_deadline(t *testing.T) {
 			t.Errorf("Linger: %v after %v, want a deadline error after 5s", err, time.Since(start))
 		}
 		if _, err := c.Next(); err != wire.ErrStopped {
-			t.Errorf("Next behind Linger: %v, want ErrStopped", err)
+			t.Errorf("Next after Linger: %v, want ErrStopped", err)
 		}
 	})
 }

@@ -140,7 +140,7 @@ func TestNext_controlFrames(t *testing.T) { // RFC 6455 section 5.5
 		{name: "159 close reason not UTF-8", input: closeFrame(1000, "\xc2\x41"), end: "1007 close reason not UTF-8"},
 		{name: "159 close reason not UTF-8, text unchecked", input: closeFrame(1000, "\xc2\x41"), options: wire.Options{SkipUTF8Check: true}, end: "1007 close reason not UTF-8"},
 		{name: "159 close reason ends inside a rune", input: closeFrame(1000, "\xe2\x82"), end: "1007 close reason not UTF-8"},
-		{name: "289 nothing behind a close counts", input: join(closeFrame(1000, ""), frame(fin, opText, "late"), []byte{0xff}), end: "remote 1000"},
+		{name: "289 nothing after a close counts", input: join(closeFrame(1000, ""), frame(fin, opText, "late"), []byte{0xff}), end: "remote 1000"},
 	})
 }
 
@@ -269,7 +269,7 @@ func TestNext_compression(t *testing.T) { // RFC 7692 sections 6 and 7.2
 		{name: "RFC 7692 section 7.2.3.3, no compression", deflate: true, input: frame(fin|rsv1, opText, string(unhex("000500faff48656c6c6f00"))), want: []string{textEvent("Hello")}, end: "EOF"},
 		{name: "RFC 7692 section 7.2.3.4, BFINAL", deflate: true, input: join(frame(fin|rsv1, opText, string(unhex("f348cdc9c9070000"))), frame(fin, opText, "next")),
 			want: []string{textEvent("Hello"), textEvent("next")}, end: "EOF"},
-		{name: "BFINAL and nothing behind it", deflate: true, input: join(frame(fin|rsv1, opText, string(unhex("f348cdc9c90700"))), frame(fin, opText, "next")),
+		{name: "BFINAL and nothing after it", deflate: true, input: join(frame(fin|rsv1, opText, string(unhex("f348cdc9c90700"))), frame(fin, opText, "next")),
 			want: []string{textEvent("Hello"), textEvent("next")}, end: "EOF"},
 		{name: "BFINAL in its own fragment", deflate: true, input: join(frame(rsv1, opText, string(unhex("f348cdc9c90700"))), frame(0, opCont, "\x00"), frame(fin, opCont, ""), frame(fin, opText, "next")),
 			want: []string{textEvent("Hello"), textEvent("next")}, end: "EOF"},

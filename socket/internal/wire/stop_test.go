@@ -87,7 +87,7 @@ func TestDiscard(t *testing.T) {
 		}
 		client.Text("late")
 		if m, err := c.Next(); err != wire.ErrStopped {
-			t.Errorf("Next behind it: %v, %v, want ErrStopped", m, err)
+			t.Errorf("Next after it: %v, %v, want ErrStopped", m, err)
 		}
 
 		client, c = connect(t, wire.Options{MaxMessageSize: mb}, false)
@@ -178,7 +178,7 @@ func TestAbort(t *testing.T) {
 				t.Errorf("%s: second Abort: %v", name, err)
 			}
 			if err := c.Append(websock.Text("late")); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("%s: Append behind Abort: %v, want net.ErrClosed", name, err)
+				t.Errorf("%s: Append after Abort: %v, want net.ErrClosed", name, err)
 			}
 		}
 	})

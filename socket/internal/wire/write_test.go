@@ -129,11 +129,11 @@ func TestAppendClose(t *testing.T) { // RFC 6455 section 5.5.1
 				"AppendClose": c.AppendClose(websock.CloseDetail{Code: 1000}),
 			} {
 				if !errors.Is(err, wire.ErrCloseSent) {
-					t.Errorf("%s behind the Close: %v, want ErrCloseSent", name, err)
+					t.Errorf("%s after the Close: %v, want ErrCloseSent", name, err)
 				}
 			}
 			if err := c.Flush(); err != nil || len(r.bytes()) != len(tt.want)/2 {
-				t.Errorf("a flush behind the Close: %v, wrote %s", err, show(r.bytes()))
+				t.Errorf("a flush after the Close: %v, wrote %s", err, show(r.bytes()))
 			}
 		})
 	}
