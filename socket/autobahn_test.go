@@ -17,8 +17,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// The cases of Autobahn's fuzzing client against an echo handler, group by group, by the numbers that its report shows.
-// Its own run is against examples/echo; these say the same without it, and stricter: the bytes are
+// The cases of Autobahn's fuzzing client and fuzzing server against an echo handler, group by group, by the numbers that
+// its report shows. Its own run is against examples/echo; these say the same without it, and stricter: the bytes are
 // checked, and where Autobahn takes several endings for good there is one.
 
 // autobahn is one case.
@@ -27,7 +27,7 @@ type autobahn struct {
 	frames []rawclient.Frame
 	chop   int // bytes per write; 0: each frame is one write; -1: all in one
 	want   []string
-	code   int // of the Close that the server sends; 0: the client closes with 1000
+	code   int // of the Close that the echo sends; 0: its peer closes with 1000
 	empty  bool
 }
 
@@ -39,53 +39,57 @@ func part(opcode byte, p string) rawclient.Frame {
 	return rawclient.Frame{Opcode: opcode, Payload: []byte(p)}
 }
 
-// got is how a frame of the server is told in want.
+// told is how a frame of the echo is told in want.
 func told(opcode byte, p string) string { return fmt.Sprintf("%x:%s", opcode, p) }
 
+// runAutobahn runs each case against an echo in both roles: as a server's socket, and as that of a client, whose peer is a
+// server written by hand. They differ in the masks, and in who ends TCP.
 func runAutobahn(t *testing.T, tests []autobahn) {
-	for _, test := range tests {
-		bubble(t, test.id, func(t *testing.T) {
-			h := memorySite(t, socket.Config{MaxMessageSize: 20_000_000}, func() websock.Handler { return echo() })
-			c := h.connect(rawclient.HandshakeOptions{})
-			background(t, func() {
-				switch {
-				case test.chop == 0:
-					for _, f := range test.frames {
-						if c.Write(f) != nil {
-							return
-						}
-					}
-				default:
-					stream := masked(test.frames...)
-					n := test.chop
-					if n < 0 {
-						n = len(stream)
-					}
-					for ; len(stream) > 0; stream = stream[min(n, len(stream)):] {
-						if c.WriteBytes(stream[:min(n, len(stream))]) != nil {
-							return
-						}
-					}
-				}
-				if test.code == 0 && !test.empty {
-					c.Close(1000, "")
-				}
+	inBothRoles(t, func(t *testing.T, open opener) {
+		for _, test := range tests {
+			bubble(t, test.id, func(t *testing.T) {
+				test.run(t, open(t, underTest{h: echo(), maxMessageSize: 20_000_000}))
 			})
-			for i, want := range test.want {
-				op, p, err := c.ReadMessage()
-				if got := told(op, string(p)); err != nil || got != want {
-					t.Fatalf("message %d of %d: got %.100q, error %v; want %.100q", i+1, len(test.want), got, err, want)
+		}
+	})
+}
+
+func (test autobahn) run(t *testing.T, c *tested) {
+	background(t, func() {
+		switch {
+		case test.chop == 0:
+			for _, f := range test.frames {
+				if c.Write(f) != nil {
+					return
 				}
 			}
-			code := test.code
-			if code == 0 && !test.empty {
-				code = 1000
+		default:
+			stream := c.stream(test.frames...)
+			n := test.chop
+			if n < 0 {
+				n = len(stream)
 			}
-			wantClosed(t, c, uint16(code))
-			c.Conn().Close()
-			h.wantEnds(1)
-		})
+			for ; len(stream) > 0; stream = stream[min(n, len(stream)):] {
+				if c.WriteBytes(stream[:min(n, len(stream))]) != nil {
+					return
+				}
+			}
+		}
+		if test.code == 0 && !test.empty {
+			c.Close(1000, "")
+		}
+	})
+	for i, want := range test.want {
+		op, p, err := c.ReadMessage()
+		if got := told(op, string(p)); err != nil || got != want {
+			t.Fatalf("message %d of %d: got %.100q, error %v; want %.100q", i+1, len(test.want), got, err, want)
+		}
 	}
+	code := test.code
+	if code == 0 && !test.empty {
+		code = 1000
+	}
+	c.wantEnd(t, uint16(code))
 }
 
 func TestAutobahn_1_framing(t *testing.T) {
@@ -335,39 +339,43 @@ func TestAutobahn_6_utf8(t *testing.T) {
 	runAutobahn(t, tests)
 }
 
-// Group 6.4: the server fails as soon as it can know, and does not wait for the rest of the message.
+// Group 6.4: the echo fails as soon as it can know, and does not wait for the rest of the message.
 func TestAutobahn_6_4_failsFast(t *testing.T) {
 	const (
 		valid = "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"
 		wrong = "\xf4\x90\x80\x80" // known by its second byte
 	)
-	tests := []struct {
-		id    string
-		first []byte // good so far
-		wrong []byte // from here on nothing mends it
-	}{
-		{"6.4.1 fragments", masked(part(1, valid)), masked(part(0, wrong))},
-		{"6.4.2 fragments, as early as possible", masked(part(1, valid+"\xf4")), masked(part(0, "\x90"))},
-		{"6.4.3 chopped", masked(msg(1, valid+wrong+"edited"))[:6+len(valid)], masked(msg(1, valid+wrong+"edited"))[6+len(valid) : 6+len(valid)+4]},
-		{"6.4.4 chopped, as early as possible", masked(msg(1, valid+wrong+"edited"))[:6+len(valid)+1], masked(msg(1, valid+wrong+"edited"))[6+len(valid)+1 : 6+len(valid)+2]},
-	}
-	for _, test := range tests {
-		bubble(t, test.id, func(t *testing.T) {
-			h := memorySite(t, socket.Config{}, func() websock.Handler { return echo() })
-			c := h.connect(rawclient.HandshakeOptions{})
-			c.WriteBytes(test.first)
-			time.Sleep(time.Second)
-			if n := h.srv.Count(); n != 1 {
-				t.Fatalf("what is good so far: Count is %d, want the socket to be there", n)
-			}
-			start := time.Now()
-			c.WriteBytes(test.wrong)
-			wantClosed(t, c, 1007)
-			if d := time.Since(start); d != 0 {
-				t.Errorf("failed after %v, want at once", d)
-			}
-		})
-	}
+	inBothRoles(t, func(t *testing.T, open opener) {
+		for _, test := range []struct {
+			id     string
+			frames []rawclient.Frame
+			good   int // payload bytes of the last frame that are good so far
+			wrong  int // and those after them from which on nothing mends it
+		}{
+			{"6.4.1 fragments", []rawclient.Frame{part(1, valid), part(0, wrong)}, 0, 4},
+			{"6.4.2 fragments, as early as possible", []rawclient.Frame{part(1, valid+"\xf4"), part(0, "\x90")}, 0, 1},
+			{"6.4.3 chopped", []rawclient.Frame{msg(1, valid+wrong+"edited")}, len(valid), 4},
+			{"6.4.4 chopped, as early as possible", []rawclient.Frame{msg(1, valid+wrong+"edited")}, len(valid) + 1, 1},
+		} {
+			bubble(t, test.id, func(t *testing.T) {
+				c := open(t, underTest{h: echo()})
+				last := test.frames[len(test.frames)-1]
+				all := c.stream(test.frames...)
+				good := len(all) - len(last.Payload) + test.good
+				c.WriteBytes(all[:good])
+				time.Sleep(time.Second)
+				if c.ended() {
+					t.Fatal("what is good so far has ended it")
+				}
+				start := time.Now()
+				c.WriteBytes(all[good : good+test.wrong])
+				c.wantCloseFrame(t, 1007)
+				if d := time.Since(start); d != 0 {
+					t.Errorf("failed after %v, want at once", d)
+				}
+			})
+		}
+	})
 }
 
 func TestAutobahn_7_closing(t *testing.T) {
@@ -479,9 +487,7 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 		"12.5 poetry": bytes.Repeat([]byte("Οὐχὶ ταὐτὰ παρίσταταί μοι γιγνώσκειν "), 2000),
 	}
 	sizes := []int{16, 64, 256, 1 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10}
-	run := func(t *testing.T, offer string, data []byte, negotiated bool, n int) {
-		h := memorySite(t, socket.Config{MaxMessageSize: 20_000_000, Compression: socket.Compression{On: true, Threshold: -1}}, func() websock.Handler { return echo() })
-		c := h.connect(rawclient.HandshakeOptions{Offer: offer})
+	run := func(t *testing.T, c *tested, offer string, data []byte, negotiated bool, n int) {
 		if c.Extensions.Deflate != negotiated {
 			t.Fatalf("offer %q: negotiated %+v, want deflate: %v", offer, c.Extensions, negotiated)
 		}
@@ -515,12 +521,19 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 				}
 			}
 		}
-		goodbye(t, c)
-		h.wantEnds(1)
+		c.Close(1000, "")
+		c.wantEnd(t, 1000)
 	}
-	for id, data := range kinds {
-		bubble(t, id, func(t *testing.T) { run(t, "permessage-deflate", data, true, 6) })
-	}
+	inBothRoles(t, func(t *testing.T, open opener) {
+		for id, data := range kinds {
+			bubble(t, id, func(t *testing.T) {
+				const offer = "permessage-deflate"
+				c := open(t, underTest{h: echo(), maxMessageSize: 20_000_000, offer: offer})
+				run(t, c, offer, data, true, 6)
+			})
+		}
+	})
+	// What a client is offered it has asked for, so group 13 is the server's: what it makes of each offer.
 	offers := []struct {
 		id, offer  string
 		negotiated bool
@@ -536,7 +549,10 @@ func TestAutobahn_12_13_compression(t *testing.T) {
 		{"client 9 bits", "permessage-deflate; client_max_window_bits=9; client_no_context_takeover", true},
 	}
 	for _, test := range offers {
-		bubble(t, test.id, func(t *testing.T) { run(t, test.offer, kinds["12.3 bible"], test.negotiated, 2) })
+		bubble(t, test.id, func(t *testing.T) {
+			c := asServer(t, underTest{h: echo(), maxMessageSize: 20_000_000, offer: test.offer})
+			run(t, c, test.offer, kinds["12.3 bible"], test.negotiated, 2)
+		})
 	}
 }
 

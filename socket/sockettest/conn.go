@@ -168,7 +168,7 @@ func (c *Conn) read() {
 
 // ended notes why reading has ended, and closes TCP after the server (RFC 6455 section 7.1.1).
 func (c *Conn) ended(why endKind, err error) {
-	if bad, ok := errors.AsType[*rawclient.BadServerError](err); ok {
+	if bad, ok := errors.AsType[*rawclient.BadPeerError](err); ok {
 		why, err = endBroken, bad
 		c.broken.Store(true)
 	} else if c.dropped.Load() {

@@ -53,6 +53,9 @@
 //	callback abandoned      Exited, and Terminate does not run       does not run            by Exited
 //	a kill                  Exited, and Terminate does not run       does not run            by Exited
 //
+// So it is as a server. A client leaves it to the server to end TCP (RFC 6455 section 7.1.1), and wire sees to that: no FIN
+// is sent, and the reader waits until the server has ended TCP, also after the peer's Close, for CloseTimeout at most.
+//
 // A connection that sleeps goes on sleeping until the peer's Close comes or CloseTimeout is over. When a process is killed
 // before Open, because the System is shut down, Exited cannot close TCP yet: Open does it.
 //

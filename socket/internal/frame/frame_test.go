@@ -56,7 +56,7 @@ func TestParse(t *testing.T) { // RFC 6455 section 5.2
 		{"64 bit for 65535", header(0x81, 0xff, 0, 0, 0, 0, 0, 0, 0xff, 0xff), false, frame.Header{}, 0, "length 65535 not in its shortest form"},
 		{"highest bit", header(0x81, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0), false, frame.Header{}, 0, "64 bit length 0x8000000000000000"},
 	} {
-		h, need, err := frame.Parse(tt.input, tt.deflate)
+		h, need, err := frame.Parse(tt.input, frame.Rules{Deflate: tt.deflate})
 		if tt.broken != "" {
 			broken, ok := errors.AsType[*websock.ProtocolError](err)
 			if !ok || broken.Code != websock.CloseProtocolError || !strings.HasPrefix(broken.Rule, tt.broken) {
@@ -73,23 +73,66 @@ func TestParse(t *testing.T) { // RFC 6455 section 5.2
 	}
 }
 
+// TestParse_server: a server's header is that of a client, without mask.
+func TestParse_server(t *testing.T) { // RFC 6455 sections 5.1 and 5.2
+	rules := frame.Rules{Deflate: true, Unmasked: true}
+	for _, tt := range []struct {
+		name   string
+		input  []byte
+		want   frame.Header
+		need   int
+		broken string // start of the rule; "": it is legal
+	}{
+		{"one byte", []byte{0x81}, frame.Header{}, 2, ""},
+		{"empty", header(0x81, 0), frame.Header{Fin: true, Opcode: frame.Text, Size: 2}, 2, ""},
+		{"text, and what follows is no mask", header(0x81, 5, 'h', 'e', 'l', 'l', 'o'), frame.Header{Length: 5, Fin: true, Opcode: frame.Text, Size: 2}, 2, ""},
+		{"16 bit", header(0x82, 126, 0, 126), frame.Header{Length: 126, Fin: true, Opcode: frame.Binary, Size: 4}, 4, ""},
+		{"16 bit, half of it", header(0x82, 126, 0), frame.Header{Fin: true, Opcode: frame.Binary, Size: 4}, 4, ""},
+		{"64 bit", header(0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0), frame.Header{Length: 65536, Fin: true, Opcode: frame.Binary, Size: 10}, 10, ""},
+		{"64 bit, half of it", header(0x82, 127, 0, 0, 0), frame.Header{Fin: true, Opcode: frame.Binary, Size: 10}, 10, ""},
+		{"compressed fragment", header(0x41, 1), frame.Header{Length: 1, RSV1: true, Opcode: frame.Text, Size: 2}, 2, ""},
+		{"ping of 125", header(0x89, 125), frame.Header{Length: 125, Fin: true, Opcode: frame.Ping, Size: 2}, 2, ""},
+
+		{"masked", header(0x81, 0x85), frame.Header{}, 0, "server frame with mask (RFC 6455 section 5.1)"},
+		{"masked, and all else wrong, too", header(0xff, 0xff), frame.Header{}, 0, "server frame with mask"},
+		{"long ping", header(0x89, 126), frame.Header{}, 0, "ping payload of more than 125 bytes"},
+		{"16 bit for 125", header(0x81, 126, 0, 125), frame.Header{}, 0, "length 125 not in its shortest form"},
+	} {
+		h, need, err := frame.Parse(tt.input, rules)
+		if tt.broken != "" {
+			broken, ok := errors.AsType[*websock.ProtocolError](err)
+			if !ok || broken.Code != websock.CloseProtocolError || !strings.HasPrefix(broken.Rule, tt.broken) {
+				t.Errorf("%s: %x: %v, want 1002 %s", tt.name, tt.input, err, tt.broken)
+			}
+			continue
+		}
+		if err != nil || need != tt.need || h != tt.want {
+			t.Errorf("%s: %x: %+v, needs %d, %v; want %+v, %d", tt.name, tt.input, h, need, err, tt.want, tt.need)
+		}
+	}
+}
+
 func TestAppendHeader(t *testing.T) { // RFC 6455 section 5.2
 	for _, tt := range []struct {
 		op         frame.Opcode
 		compressed bool
 		length     int
 		want       string
+		masked     string // the same of a client, but for the key
 	}{
-		{frame.Text, false, 0, "8100"},
-		{frame.Binary, true, 125, "c27d"},
-		{frame.Text, false, 126, "817e007e"},
-		{frame.Text, false, 65535, "817effff"},
-		{frame.Text, true, 65536, "c17f0000000000010000"},
-		{frame.Pong, false, 4, "8a04"},
-		{frame.Close, false, 2, "8802"},
+		{frame.Text, false, 0, "8100", "8180"},
+		{frame.Binary, true, 125, "c27d", "c2fd"},
+		{frame.Text, false, 126, "817e007e", "81fe007e"},
+		{frame.Text, false, 65535, "817effff", "81feffff"},
+		{frame.Text, true, 65536, "c17f0000000000010000", "c1ff0000000000010000"},
+		{frame.Pong, false, 4, "8a04", "8a84"},
+		{frame.Close, false, 2, "8802", "8882"},
 	} {
 		if got := fmt.Sprintf("%x", frame.AppendHeader([]byte("x"), tt.op, tt.compressed, tt.length)[1:]); got != tt.want {
 			t.Errorf("%s of %d bytes, compressed %t: %s, want %s", tt.op, tt.length, tt.compressed, got, tt.want)
+		}
+		if got := fmt.Sprintf("%x", frame.AppendMasked([]byte("x"), tt.op, tt.compressed, tt.length, 0x04030201)[1:]); got != tt.masked+"01020304" {
+			t.Errorf("%s of %d bytes, compressed %t, masked: %s, want %s and the key 01020304", tt.op, tt.length, tt.compressed, got, tt.masked)
 		}
 	}
 }
@@ -106,6 +149,13 @@ func unmasked(mask [4]byte, masked []byte) []byte {
 func TestMask_Apply(t *testing.T) { // RFC 6455 section 5.3
 	key := [4]byte{0x12, 0x34, 0x56, 0x78}
 	mask := frame.Mask(binary.LittleEndian.Uint32(key[:]))
+	for n := range 3*512 + 20 { // a mask of 0 changes nothing
+		src := bytes.Repeat([]byte{7}, n)
+		dst := make([]byte, n)
+		if next := frame.Mask(0).Apply(dst, src); next != 0 || !bytes.Equal(dst, src) {
+			t.Fatalf("%d bytes, mask 0: changed, or the mask after them is %x", n, next)
+		}
+	}
 	for n := range 3*512 + 20 {
 		src := make([]byte, n)
 		for i := range src {

@@ -12,13 +12,16 @@ import (
 // FuzzParse: a header is read as it can be written, needs what it says, and is refused from its first bytes on or not at
 // all.
 func FuzzParse(f *testing.F) {
-	f.Add([]byte{0x81, 0x85, 1, 2, 3, 4}, false)
-	f.Add([]byte{0xc2, 0xfe, 1, 0, 1, 2, 3, 4}, true)
-	f.Add([]byte{0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4}, true)
-	f.Fuzz(func(t *testing.T, p []byte, deflate bool) {
-		h, need, err := frame.Parse(p, deflate)
+	f.Add([]byte{0x81, 0x85, 1, 2, 3, 4}, false, false)
+	f.Add([]byte{0xc2, 0xfe, 1, 0, 1, 2, 3, 4}, true, false)
+	f.Add([]byte{0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0, 1, 2, 3, 4}, true, false)
+	f.Add([]byte{0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0}, true, true)
+	f.Add([]byte{0x02, 5, 1, 2, 3, 4, 5}, false, true)
+	f.Fuzz(func(t *testing.T, p []byte, deflate, server bool) {
+		rules := frame.Rules{Deflate: deflate, Unmasked: server}
+		h, need, err := frame.Parse(p, rules)
 		for n := range len(p) {
-			_, part, early := frame.Parse(p[:n], deflate)
+			_, part, early := frame.Parse(p[:n], rules)
 			if early != nil && (err == nil || early.Error() != err.Error()) {
 				t.Fatalf("%x: %v after %d bytes, and %v with all", p, early, n, err)
 			}
@@ -32,11 +35,13 @@ func FuzzParse(f *testing.F) {
 		if need != int(h.Size) || h.Length < 0 {
 			t.Fatalf("%x: needs %d of a header of %d bytes, payload of %d", p, need, h.Size, h.Length)
 		}
-		// As the server would send it, but for the mask and the fragment.
-		want := bytes.Clone(p[:need-4])
-		want[0] |= 0x80
-		want[1] &^= 0x80
-		if got := frame.AppendHeader(nil, h.Opcode, h.RSV1, int(h.Length)); !bytes.Equal(got, want) {
+		want := bytes.Clone(p[:need])
+		want[0] |= 0x80 // we send no fragments
+		got := frame.AppendHeader(nil, h.Opcode, h.RSV1, int(h.Length))
+		if !server {
+			got = frame.AppendMasked(nil, h.Opcode, h.RSV1, int(h.Length), h.Mask)
+		}
+		if !bytes.Equal(got, want) {
 			t.Fatalf("%x: written as %x, want %x", p, got, want)
 		}
 	})

@@ -20,22 +20,27 @@ const (
 	bitMask = 0x80
 )
 
-// Header is the header of one frame from a client.
+// Header is the header of one frame from the peer.
 type Header struct {
 	Length int64 // of the payload
-	Mask   Mask  // of the payload
+	Mask   Mask  // of the payload; 0: it has none
 	Fin    bool  // the last fragment of its message, or the only one
 	RSV1   bool  // of the first fragment: the message is compressed (RFC 7692 section 6)
 	Opcode Opcode
 	Size   uint8 // of the header itself
 }
 
+// Rules are those for a peer's frames that depend on the connection.
+type Rules struct {
+	Deflate  bool // permessage-deflate was negotiated
+	Unmasked bool // the peer is the server: its frames must not be masked, those of a client must be (RFC 6455 section 5.1)
+}
+
 // Parse reads the header at the start of b and checks the rules that concern a
 // single frame. need is how many bytes it needs to go on, more than len(b), or
 // the size of the header when that is complete. What is already seen to be wrong
-// is refused without waiting for more. deflate: permessage-deflate was
-// negotiated.
-func Parse(b []byte, deflate bool) (h Header, need int, err error) {
+// is refused without waiting for more.
+func Parse(b []byte, rules Rules) (h Header, need int, err error) {
 	if len(b) < 2 {
 		return h, 2, nil
 	}
@@ -43,22 +48,23 @@ func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 	h.RSV1 = b[0]&bitRSV1 != 0
 	h.Opcode = Opcode(b[0] & 0xF)
 	short := b[1] &^ bitMask
-	if b[1]&bitMask == 0 {
-		return h, 0, broken("client frame without mask (RFC 6455 section 5.1)")
+	if b[1]&bitMask == 0 != rules.Unmasked {
+		return h, 0, wrongMask(rules)
 	}
 	if rsv := b[0] >> 4 & 3; rsv != 0 {
 		return h, 0, broken("unsupported RSV flags %02b, RSV2 and RSV3 (RFC 6455 section 5.2)", rsv)
 	}
 	if h.RSV1 || h.Opcode != Text && h.Opcode != Binary {
-		if err := h.check(short, deflate); err != nil {
+		if err := h.check(short, rules.Deflate); err != nil {
 			return h, 0, err
 		}
 	}
 
-	h.Size = 6
+	key := b[1] & bitMask >> 5 // the size of the masking key: 4 or 0
+	h.Size = 2 + key
 	switch short {
 	case 126:
-		h.Size = 8
+		h.Size += 2
 		if len(b) < 4 {
 			return h, 4, nil
 		}
@@ -67,7 +73,7 @@ func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 			return h, 0, broken("length %d not in its shortest form (RFC 6455 section 5.2)", h.Length)
 		}
 	case 127:
-		h.Size = 14
+		h.Size += 8
 		if len(b) < 10 {
 			return h, 10, nil
 		}
@@ -82,10 +88,17 @@ func Parse(b []byte, deflate bool) (h Header, need int, err error) {
 	default:
 		h.Length = int64(short)
 	}
-	if len(b) >= int(h.Size) {
+	if key != 0 && len(b) >= int(h.Size) {
 		h.Mask = Mask(binary.LittleEndian.Uint32(b[h.Size-4:]))
 	}
 	return h, int(h.Size), nil
+}
+
+func wrongMask(rules Rules) error {
+	if rules.Unmasked {
+		return broken("server frame with mask (RFC 6455 section 5.1)")
+	}
+	return broken("client frame without mask (RFC 6455 section 5.1)")
 }
 
 // check checks the first two bytes of a header against the rules for its opcode.
@@ -119,6 +132,14 @@ func (h *Header) check(short byte, deflate bool) error {
 // broken is a breach that is answered with 1002.
 func broken(format string, args ...any) error {
 	return Violation(websock.CloseProtocolError, format, args...)
+}
+
+// AppendMasked appends the header of a client's frame to p: as AppendHeader, and with the masking key.
+func AppendMasked(p []byte, op Opcode, compressed bool, length int, key Mask) []byte {
+	at := len(p)
+	p = AppendHeader(p, op, compressed, length)
+	p[at+1] |= bitMask
+	return binary.LittleEndian.AppendUint32(p, uint32(key))
 }
 
 // AppendHeader appends the header of a server's frame to p, in its shortest

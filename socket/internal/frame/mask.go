@@ -6,7 +6,7 @@ import (
 	"math/bits"
 )
 
-// Mask is a masking key (RFC 6455 section 5.3), its first byte the lowest.
+// Mask is a masking key (RFC 6455 section 5.3), its first byte the lowest. 0 changes nothing: it stands for no mask, too.
 type Mask uint32
 
 // maskBlock is how much of a long payload is unmasked at once.
@@ -15,6 +15,10 @@ const maskBlock = 512
 // Apply writes src to dst, masked if it was not, and unmasked if it was. It returns the mask for what follows src. dst must
 // be as long as src, and be the same memory or share none with it.
 func (m Mask) Apply(dst, src []byte) Mask {
+	if m == 0 {
+		copy(dst, src)
+		return 0
+	}
 	next := Mask(bits.RotateLeft32(uint32(m), -8*(len(src)&3)))
 	if len(src) >= 2*maskBlock {
 		n := m.applyBlocks(dst, src)

@@ -9,16 +9,18 @@ import (
 // examples in RFC 6455 section 5.7.
 var DefaultMask = [4]byte{0x37, 0xfa, 0x21, 0x3d}
 
-// Client is a WebSocket connection after the handshake. One goroutine may read
-// while another writes.
+// Client is one end of a WebSocket connection after the handshake: the client's, or the server's if it is of
+// [NewServer]. One goroutine may read while another writes.
 type Client struct {
 	// Mask is the masking key of every frame written.
 	Mask [4]byte
-	// Unmasked makes Write, and what is built on it, send unmasked frames,
-	// which RFC 6455 section 5.1 forbids.
+	// Unmasked makes Write, and what is built on it, send unmasked frames. RFC 6455 section 5.1 asks a server for them,
+	// and forbids them to a client.
 	Unmasked bool
 	// Extensions is what the server accepted.
 	Extensions Extensions
+
+	server bool // this end is the server's
 
 	conn net.Conn
 	br   *bufio.Reader
@@ -30,6 +32,17 @@ type Client struct {
 func New(conn net.Conn, deflate bool) *Client {
 	ext := Extensions{Deflate: deflate, ServerNoContextTakeover: deflate, ClientNoContextTakeover: deflate}
 	return &Client{Mask: DefaultMask, Extensions: ext, conn: conn, br: bufio.NewReader(conn)}
+}
+
+// NewServer returns the server's end of conn, whose handshake is done: as New, but what it reads must be masked, and what
+// it writes is not. br is what has read the request; nil: nothing was read.
+func NewServer(conn net.Conn, br *bufio.Reader, deflate bool) *Client {
+	c := New(conn, deflate)
+	c.server, c.Unmasked = true, true
+	if br != nil {
+		c.br = br
+	}
+	return c
 }
 
 // Conn returns the connection, for deadlines and for closing it. Reading from

@@ -166,9 +166,9 @@ func TestClient_ReadFrame_badServer(t *testing.T) {
 			for err == nil {
 				_, err = c.ReadFrame()
 			}
-			bad, ok := errors.AsType[*rawclient.BadServerError](err)
+			bad, ok := errors.AsType[*rawclient.BadPeerError](err)
 			if !ok || !strings.Contains(bad.Rule, tt.want) || len(bad.Raw) == 0 {
-				t.Fatalf("got %v, want a *BadServerError with %q and the bytes", err, tt.want)
+				t.Fatalf("got %v, want a *BadPeerError with %q and the bytes", err, tt.want)
 			}
 			if _, _, again := c.ReadMessage(); !errors.Is(again, err) {
 				t.Errorf("the next read: got %v, want the same error", again)
@@ -176,7 +176,7 @@ func TestClient_ReadFrame_badServer(t *testing.T) {
 		})
 	}
 	c, _ := connect(t, nil, "\xc1\x00")
-	const want = "rawclient: bad server: RSV1 set without permessage-deflate (RFC 6455 section 5.2): c1 00"
+	const want = "rawclient: bad peer: RSV1 set without permessage-deflate (RFC 6455 section 5.2): c1 00"
 	if _, err := c.ReadFrame(); err == nil || err.Error() != want {
 		t.Errorf("RSV1 without deflate: got %v, want %s", err, want)
 	}
@@ -313,9 +313,9 @@ func TestClient_ReadMessage_badServer(t *testing.T) {
 			for err == nil {
 				_, _, err = c.ReadMessage()
 			}
-			bad, ok := errors.AsType[*rawclient.BadServerError](err)
+			bad, ok := errors.AsType[*rawclient.BadPeerError](err)
 			if !ok || !strings.Contains(bad.Rule, tt.want) {
-				t.Fatalf("got %v, want a *BadServerError with %q", err, tt.want)
+				t.Fatalf("got %v, want a *BadPeerError with %q", err, tt.want)
 			}
 			if _, again := c.ReadFrame(); !errors.Is(again, err) {
 				t.Errorf("the next read: got %v, want the same error", again)

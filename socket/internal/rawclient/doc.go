@@ -10,6 +10,8 @@
 //	c.Write(rawclient.Frame{Fin: true, RSV: rawclient.RSV2, Opcode: rawclient.OpText})
 //	f, err := c.ReadFrame()
 //
+// [NewServer] is the same with the roles changed: a server for tests of a client.
+//
 // It answers nothing by itself: a ping and a Close frame are results of a read
 // like any other. It starts no goroutine and sets no deadline; the test sets
 // them on the connection.

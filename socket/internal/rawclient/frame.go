@@ -30,9 +30,9 @@ type Frame struct {
 	Masked  bool
 	Payload []byte // not masked, but still compressed when RSV1 is set
 
-	// Raw is the whole frame as it was read, Payload its tail. Writing ignores
-	// it.
-	Raw []byte
+	// Raw is the whole frame as it was read, and Mask its masking key. Writing ignores them.
+	Raw  []byte
+	Mask [4]byte
 }
 
 // String describes f in one line, for messages of tests.
@@ -49,11 +49,16 @@ func AppendFrame(dst []byte, f Frame, mask [4]byte) []byte {
 	start := len(dst)
 	dst = append(dst, f.Payload...)
 	if f.Masked {
-		for i := range dst[start:] {
-			dst[start+i] ^= mask[i%4] // RFC 6455 section 5.3
-		}
+		applyMask(dst[start:], mask)
 	}
 	return dst
+}
+
+// applyMask masks p, or takes the mask off (RFC 6455 section 5.3).
+func applyMask(p []byte, mask [4]byte) {
+	for i := range p {
+		p[i] ^= mask[i%4]
+	}
 }
 
 // AppendHeader appends what AppendFrame puts before the payload, but declares

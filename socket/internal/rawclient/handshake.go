@@ -55,7 +55,7 @@ type HandshakeOptions struct {
 //   - Any other status: a nil Client, the response and nil. The response's
 //     body was read and can be read again.
 //   - 101, but not as the RFC asks: a nil Client, the response and a
-//     *[BadServerError].
+//     *[BadPeerError].
 //   - No answer: only an error.
 //
 // conn stays open in every case. It blocks until the answer is complete; a
@@ -125,7 +125,7 @@ func (o HandshakeOptions) request(method string, header http.Header) []byte {
 // checkResponse checks a 101 as RFC 6455 section 4.1 asks a client to.
 func checkResponse(resp *http.Response, sent http.Header) (Extensions, error) {
 	bad := func(format string, args ...any) (Extensions, error) {
-		return Extensions{}, &BadServerError{Rule: "handshake: " + fmt.Sprintf(format, args...)}
+		return Extensions{}, &BadPeerError{Rule: "handshake: " + fmt.Sprintf(format, args...)}
 	}
 	if resp.Proto != "HTTP/1.1" {
 		return bad("a 101 in %s (RFC 6455 section 4.2.2)", resp.Proto)

@@ -164,9 +164,9 @@ func TestHandshake_badServer(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, c, resp, err := exchange(t, tt.response, tt.o)
-			bad, ok := errors.AsType[*rawclient.BadServerError](err)
+			bad, ok := errors.AsType[*rawclient.BadPeerError](err)
 			if !ok || !strings.Contains(bad.Rule, tt.want) {
-				t.Errorf("got %v, want a *BadServerError with %q", err, tt.want)
+				t.Errorf("got %v, want a *BadPeerError with %q", err, tt.want)
 			}
 			if c != nil || resp == nil {
 				t.Errorf("got client %v, response %v, want no client and the response", c, resp)

@@ -1,6 +1,7 @@
 package rawclient
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -13,10 +14,10 @@ type reader struct {
 	raw        []byte // the frame being read; survives a read that times out
 	fragmented bool   // a data message is open
 	closed     bool   // a Close frame was read
-	bad        *BadServerError
+	bad        *BadPeerError
 
 	message message
-	window  []byte // context of the server's deflate, when it keeps one
+	window  []byte // context of the peer's deflate, when it keeps one
 }
 
 // message is the data message that ReadMessage joins.
@@ -27,12 +28,13 @@ type message struct {
 }
 
 // ReadFrame reads the next frame and checks all that RFC 6455 and RFC 7692 ask
-// of a server for a single frame: no mask (section 5.1), no reserved bits but
+// of a peer for a single frame: no mask from a server, and one from a client
+// (section 5.1), no reserved bits but
 // RSV1 on the first frame of a message when compression was negotiated, a
 // known opcode (5.2), the shortest length (5.2), whole control frames of at most
 // 125 bytes (5.5), fragments in order (5.4), a Close frame with a legal code and a
 // UTF-8 reason (5.5.1, 7.4), and nothing after it. A breach is a
-// *[BadServerError], now and for ever.
+// *[BadPeerError], now and for ever.
 //
 // It blocks until the frame is complete. [io.EOF] is the end of the stream
 // between frames, after a Close frame or without one; [io.ErrUnexpectedEOF] is
@@ -45,7 +47,7 @@ func (c *Client) ReadFrame() (Frame, error) {
 		return Frame{}, r.bad
 	}
 	f, err := c.readFrame()
-	if bad, ok := errors.AsType[*BadServerError](err); ok {
+	if bad, ok := errors.AsType[*BadPeerError](err); ok {
 		r.bad = bad
 	}
 	return f, err
@@ -76,6 +78,9 @@ func (c *Client) readFrame() (Frame, error) {
 	if err != nil {
 		return Frame{}, err
 	}
+	if f.Masked {
+		header += len(f.Mask)
+	}
 	if length > uint64(maxInt-header) {
 		return Frame{}, r.breach("a length of %d bytes", length)
 	}
@@ -84,6 +89,11 @@ func (c *Client) readFrame() (Frame, error) {
 	}
 	f.Raw = r.raw
 	f.Payload = r.raw[header:]
+	if f.Masked {
+		f.Mask = [4]byte(r.raw[header-4:])
+		f.Payload = bytes.Clone(f.Payload)
+		applyMask(f.Payload, f.Mask)
+	}
 	if f.Opcode == OpClose {
 		if err := r.checkClose(f.Payload); err != nil {
 			return Frame{}, err
@@ -103,8 +113,10 @@ const maxInt = int(^uint(0) >> 1)
 func (c *Client) checkHeader(f Frame, length byte) error {
 	r := &c.in
 	switch {
-	case f.Masked:
+	case f.Masked && !c.server:
 		return r.breach("a masked frame (RFC 6455 section 5.1)")
+	case !f.Masked && c.server:
+		return r.breach("a frame without mask (RFC 6455 section 5.1)")
 	case f.RSV&(RSV2|RSV3) != 0:
 		return r.breach("RSV2 or RSV3 set (RFC 6455 section 5.2)")
 	case f.RSV&RSV1 != 0 && !c.Extensions.Deflate:
@@ -229,14 +241,18 @@ func (c *Client) ReadMessage() (opcode byte, payload []byte, err error) {
 }
 
 // inflate decompresses a message, in the context of those before it unless the
-// server promised to keep none.
+// peer promised to keep none.
 func (c *Client) inflate(p []byte) ([]byte, error) {
 	r := &c.in
 	out, err := inflate(p, r.window)
 	if err != nil {
 		return nil, r.breachIn(p, "a message that does not inflate (RFC 7692 section 7.2.2): %v", err)
 	}
-	if !c.Extensions.ServerNoContextTakeover {
+	none := c.Extensions.ServerNoContextTakeover
+	if c.server {
+		none = c.Extensions.ClientNoContextTakeover
+	}
+	if !none {
 		r.window = tail(append(r.window, out...), maxWindow)
 	}
 	return out, nil
@@ -264,11 +280,11 @@ func (c *Client) need(n int) error {
 
 // breach is a broken rule in the frame being read.
 func (r *reader) breach(format string, args ...any) error {
-	return &BadServerError{Rule: fmt.Sprintf(format, args...), Raw: r.raw}
+	return &BadPeerError{Rule: fmt.Sprintf(format, args...), Raw: r.raw}
 }
 
 // breachIn is a breach that is seen only in the whole message raw.
 func (r *reader) breachIn(raw []byte, format string, args ...any) error {
-	r.bad = &BadServerError{Rule: fmt.Sprintf(format, args...), Raw: raw}
+	r.bad = &BadPeerError{Rule: fmt.Sprintf(format, args...), Raw: raw}
 	return r.bad
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -29,6 +30,7 @@ type batch struct {
 	last   *websock.CloseDetail // the Close frame at the end; nil: none
 	parts  [][]byte             // buf and large in order, for writing
 	lent   [][]byte             // buffers from Recycle, to be reused once this is written
+	keys   *rand.ChaCha8        // for masking; nil: this batch was never a client's
 	memory rawio.Writer
 }
 
@@ -79,8 +81,12 @@ func (b *batch) reserve(n int) {
 	b.buf = grown
 }
 
-// add adds a frame.
-func (b *batch) add(op frame.Opcode, compressed bool, payload []byte) {
+// add adds a frame; masked: that of a client.
+func (b *batch) add(op frame.Opcode, compressed bool, payload []byte, masked bool) {
+	if masked {
+		b.addMasked(op, compressed, payload)
+		return
+	}
 	if len(payload) >= largePayload {
 		b.reserve(frame.MaxHeader)
 		b.buf = frame.AppendHeader(b.buf, op, compressed, len(payload))
@@ -93,9 +99,8 @@ func (b *batch) add(op frame.Opcode, compressed bool, payload []byte) {
 }
 
 // close adds a Close frame.
-func (b *batch) close(d websock.CloseDetail) {
-	b.reserve(frame.MaxHeader + frame.MaxControlPayload)
-	b.buf = frame.AppendClose(frame.AppendHeader(b.buf, frame.Close, false, frame.CloseLength(d)), d)
+func (b *batch) close(d websock.CloseDetail, masked bool) {
+	b.add(frame.Close, false, frame.AppendClose(nil, d), masked)
 	if d.Code == 0 {
 		d.Code = websock.CloseNoStatus // CloseFrames returns it so
 	}
@@ -111,8 +116,11 @@ func (b *batch) segments() [][]byte {
 	b.parts = slices.Grow(b.parts[:0], 2*len(b.large)+1)
 	from := 0
 	for _, in := range b.large {
-		b.parts = append(b.parts, b.buf[from:in.at], in.payload)
-		from = in.at
+		if from < in.at { // else in is the next piece of the same payload
+			b.parts = append(b.parts, b.buf[from:in.at])
+			from = in.at
+		}
+		b.parts = append(b.parts, in.payload)
 	}
 	if from < len(b.buf) {
 		b.parts = append(b.parts, b.buf[from:])

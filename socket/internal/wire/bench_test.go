@@ -101,6 +101,35 @@ func BenchmarkAppendFlush(b *testing.B) {
 	}
 }
 
+// BenchmarkClient is what a client reads and writes.
+func BenchmarkClient(b *testing.B) {
+	for _, tt := range []struct {
+		name string
+		size int
+	}{{"small", 32}, {"1 KiB", 1 << 10}, {"16 KiB", 16 << 10}, {"1 MiB", 1 << 20}} {
+		m := websock.Binary(make([]byte, tt.size))
+		b.Run("Append, Flush, "+tt.name, func(b *testing.B) {
+			c := accept(b, &endless{}, wire.Options{Client: true}, false)
+			b.ReportAllocs()
+			b.SetBytes(int64(tt.size))
+			for b.Loop() {
+				c.Append(m)
+				c.Flush()
+			}
+		})
+		b.Run("Next, "+tt.name, func(b *testing.B) {
+			c := accept(b, &endless{input: fromServer(frame(fin, opBinary, str(tt.size)))}, wire.Options{MaxMessageSize: 10 * mb, Client: true}, false)
+			b.ReportAllocs()
+			b.SetBytes(int64(tt.size))
+			for b.Loop() {
+				if _, err := c.Next(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkTCP_echo has one message in flight over loopback; the client's system
 // calls are in it.
 func BenchmarkTCP_echo(b *testing.B) {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -31,7 +32,7 @@ type Conn struct {
 func (o *Opener) Open(conn net.Conn, subprotocol string, deflate bool, early []byte) *Conn {
 	c := &Conn{subprotocol: subprotocol}
 	c.t.Init(conn, &o.settings)
-	c.t.opts, c.t.deflates = &o.opts, deflate
+	c.t.opts, c.t.rules = &o.opts, frame.Rules{Deflate: deflate, Unmasked: o.opts.Client}
 	c.writer.t, c.reader.source.t = &c.t, &c.t
 	c.source.data = early
 	if len(early) > 0 {
@@ -56,7 +57,7 @@ func (c *Conn) Abort() error {
 	return err
 }
 
-// Transport is the connection as net/http gave it. It is for waiting until bytes
+// Transport is the connection as Open got it. It is for waiting until bytes
 // come while reading is suspended, and not for reading or writing.
 func (c *Conn) Transport() net.Conn { return c.t.Conn.Conn }
 

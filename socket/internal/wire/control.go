@@ -56,7 +56,7 @@ func (r *reader) controlPayload(h frame.Header) ([]byte, error) {
 // peerClosed takes the payload of the peer's Close frame. What stands after it
 // is ignored (RFC 6455 section 5.5.1).
 func (r *reader) peerClosed(p []byte) error {
-	r.finished = len(r.source.data) == 0
+	r.finished = len(r.source.data) == 0 && !r.source.t.client()
 	r.source.drop()
 	r.closed = true
 	detail, err := frame.ParseClose(p)
@@ -67,6 +67,6 @@ func (r *reader) peerClosed(p []byte) error {
 	return &websock.RemoteCloseError{Code: detail.Code, Reason: detail.Reason}
 }
 
-// Finished reports whether the peer's Close frame was read and nothing after it: TCP can be closed without a reset. It
-// is for the reading goroutine.
+// Finished reports whether the peer's Close frame was read and nothing after it: TCP can be closed without a reset. For a
+// client it is always false: the server is to close TCP first (RFC 6455 section 7.1.1). It is for the reading goroutine.
 func (r *reader) Finished() bool { return r.finished }

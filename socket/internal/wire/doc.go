@@ -27,6 +27,16 @@
 // to the network: so there are whole frames only, in the order of the calls, one Close frame, nothing after it, and
 // nothing after a write that failed. What waits to be written is a batch.
 //
+// # Roles
+//
+// A Conn is the server's end, or with Options.Client the client's. All of the above is the same for both, but for this (RFC
+// 6455 sections 5.1 and 7.1.1):
+//
+//   - A client masks each frame with a key of its own, in a copy, while it is added to the batch (masked.go). What is
+//     written later, in one piece or in many, knows nothing of masks.
+//   - The frames of a server must have no mask, those of a client must.
+//   - The server ends TCP first: [Conn.CloseWrite] of a client sends no FIN, and its [Conn.Linger] waits for the server's.
+//
 // # Ending
 //
 // [Conn.Interrupt] ends waiting with an error, [Conn.Discard] ends delivery,

@@ -43,8 +43,12 @@ func TestFlush_oneWrite(t *testing.T) {
 
 // TestAppend_flushesItself: at most 64 KiB and one message wait.
 func TestAppend_flushesItself(t *testing.T) {
+	roles(t, appendsFlush)
+}
+
+func appendsFlush(t *testing.T, client bool, sent func([]byte) []byte) {
 	for _, size := range []int{100, 5_000, 16_383, 16_384, 40_000, 65_536, 1 << 20} {
-		r, c := open(t, wire.Options{}, false)
+		r, c := open(t, wire.Options{Client: client}, false)
 		var want []byte
 		for i := 0; len(want) < 300_000; i++ {
 			p := []byte(noise(size + i%3))
@@ -52,15 +56,16 @@ func TestAppend_flushesItself(t *testing.T) {
 				t.Fatalf("size %d: %v", size, err)
 			}
 			want = rawclient.AppendFrame(want, rawclient.Frame{Fin: true, Opcode: opBinary, Payload: p}, [4]byte{})
-			if waiting := len(want) - len(r.bytes()); waiting > 64<<10+size+10 {
+			if waiting := len(want) - len(sent(r.bytes())); waiting > 64<<10+size+10 {
 				t.Fatalf("size %d: %d bytes wait", size, waiting)
 			}
 		}
 		if len(r.writes) == 0 {
 			t.Errorf("size %d: nothing written yet", size)
 		}
-		if err := c.Flush(); err != nil || !bytes.Equal(r.bytes(), want) {
-			t.Errorf("size %d: %v, wrote %d bytes, want %d, equal %t", size, err, len(r.bytes()), len(want), bytes.Equal(r.bytes(), want))
+		err := c.Flush()
+		if got := sent(r.bytes()); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("size %d: %v, wrote %d bytes, want %d, equal %t", size, err, len(got), len(want), bytes.Equal(got, want))
 		}
 	}
 }
@@ -264,8 +269,8 @@ func TestWriting_anyMix(t *testing.T) {
 		"abort": func(c *wire.Conn) { c.Abort() },
 		"limit": func(c *wire.Conn) { c.LimitWrites(time.Now().Add(-time.Second)); c.Flush(); c.Abort() },
 	} {
-		t.Run(name, func(t *testing.T) {
-			client, c := connect(t, wire.Options{WriteTimeout: time.Minute}, true)
+		anyMix := func(t *testing.T, asClient bool, _ func([]byte) []byte) {
+			client, c := connect(t, wire.Options{WriteTimeout: time.Minute, Client: asClient}, true)
 			var wg sync.WaitGroup
 			for s := range senders {
 				wg.Go(func() {
@@ -308,13 +313,17 @@ func TestWriting_anyMix(t *testing.T) {
 			}
 			end(c)
 			wg.Wait()
+			if asClient { // it leaves it to the server to end TCP
+				c.Abort()
+			}
 			err := <-read
-			if _, bad := errors.AsType[*rawclient.BadServerError](err); bad {
+			if _, bad := errors.AsType[*rawclient.BadPeerError](err); bad {
 				t.Errorf("the client read something illegal: %v", err)
 			}
 			if !errors.Is(err, syscall.ECONNRESET) && err.Error() != "EOF" && err.Error() != "unexpected EOF" {
 				t.Errorf("the client's stream ended with %v", err)
 			}
-		})
+		}
+		t.Run(name, func(t *testing.T) { roles(t, anyMix) })
 	}
 }

@@ -32,7 +32,7 @@ func cut(p []byte, seed uint64) (chunks [][]byte) {
 	return chunks
 }
 
-// FuzzRead gives arbitrary bytes to a connection. It must end, deliver no
+// FuzzRead gives arbitrary bytes to a connection, of a server or of a client. It must end, deliver no
 // message over the limit or text that is not UTF-8, and drain. Without deflate
 // it must say exactly what a reader says that has all bytes at once.
 func FuzzRead(f *testing.F) {
@@ -49,12 +49,14 @@ func FuzzRead(f *testing.F) {
 		{0x81, 0x01}, {0xff, 0xff}, frame(fin, opClose, "\x03"), closeFrame(1005, ""), closeFrame(1000, "\xff"), frame(0, opPing, ""),
 		frame(fin, opCont, "x"), frame(fin, 3, ""), frame(fin|rsv2, opText, ""),
 	} {
-		f.Add(p, true, uint64(0))
-		f.Add(p, false, uint64(39))
+		f.Add(p, true, uint64(0), false)
+		f.Add(p, false, uint64(39), false)
+		f.Add(fromServer(p), true, uint64(0), true)
+		f.Add(fromServer(p), false, uint64(39), true)
 	}
-	f.Fuzz(func(t *testing.T, input []byte, deflate bool, seed uint64) {
+	f.Fuzz(func(t *testing.T, input []byte, deflate bool, seed uint64, client bool) {
 		conn := &script{chunks: cut(input, seed)}
-		c := accept(t, conn, limit(fuzzLimit), deflate)
+		c := accept(t, conn, wire.Options{MaxMessageSize: fuzzLimit, Client: client}, deflate)
 		var got []string
 		c.SetHooks(hooks{nil, func(m websock.Message) bool {
 			got = append(got, event(m))
@@ -78,7 +80,7 @@ func FuzzRead(f *testing.F) {
 		if deflate {
 			return
 		}
-		want, wantEnd := reference(input)
+		want, wantEnd := reference(input, client)
 		if !slices.Equal(got, want) || !strings.HasPrefix(verdict(end), wantEnd) {
 			t.Errorf("input %s:\ngot  %s, %v\nwant %s, %s", show(input), got, end, want, wantEnd)
 		}
@@ -86,8 +88,8 @@ func FuzzRead(f *testing.F) {
 }
 
 // reference reads a whole stream of uncompressed frames at once, straight from
-// RFC 6455. It returns the events and the start of the verdict.
-func reference(p []byte) (events []string, end string) {
+// RFC 6455. It returns the events and the start of the verdict. client: we are the client, so there must be no masks.
+func reference(p []byte, client bool) (events []string, end string) {
 	var message []byte
 	var opcode byte // of the open message
 	for {
@@ -98,7 +100,7 @@ func reference(p []byte) (events []string, end string) {
 		op, isFin, size := b0&15, b0&0x80 != 0, uint64(b1&0x7f)
 		control := op >= opClose
 		switch {
-		case b1&0x80 == 0, b0&0x70 != 0, op > opBinary && op < opClose, op > opPong, control && (!isFin || size > 125):
+		case b1&0x80 == 0 != client, b0&0x70 != 0, op > opBinary && op < opClose, op > opPong, control && (!isFin || size > 125):
 			return events, "1002"
 		}
 		p = p[2:]
@@ -114,11 +116,14 @@ func reference(p []byte) (events []string, end string) {
 				return events, "1002"
 			}
 		}
-		if len(p) < 4 {
+		mask := []byte{0, 0, 0, 0}
+		switch {
+		case client:
+		case len(p) < 4:
 			return events, "EOF"
+		default:
+			mask, p = p[:4], p[4:]
 		}
-		mask := p[:4]
-		p = p[4:]
 		switch {
 		case control:
 		case op == opCont && opcode == 0, op != opCont && opcode != 0:
@@ -213,7 +218,7 @@ func FuzzClosePayload(f *testing.F) {
 }
 
 // FuzzRoundTrip sends a message in any fragmentation, with pings between, and
-// wants it back; then the other way.
+// wants it back; then the other way. Both in both roles.
 func FuzzRoundTrip(f *testing.F) {
 	f.Add([]byte("hello"), uint64(1), uint32(0x37fa213d), false, true)
 	f.Add([]byte(""), uint64(2), uint32(0), true, true)
@@ -245,18 +250,24 @@ func FuzzRoundTrip(f *testing.F) {
 		message := websock.Message{Opcode: websock.Opcode(op), Data: data}
 		want = append(want, event(message))
 
-		c := accept(t, &script{chunks: cut(input, seed>>8)}, limit(-1), deflate)
-		got, err := readAll(c)
-		if !slices.Equal(got, want) || err != io.EOF {
-			t.Errorf("data %s, seed %d, mask %x, deflate %t:\ngot  %s, %v\nwant %s", show(data), seed, mask, deflate, got, err, want)
-		}
+		for _, asClient := range []bool{false, true} {
+			if asClient {
+				input = fromServer(input)
+			}
+			c := accept(t, &script{chunks: cut(input, seed>>8)}, wire.Options{MaxMessageSize: -1, Client: asClient}, deflate)
+			got, err := readAll(c)
+			if !slices.Equal(got, want) || err != io.EOF {
+				t.Errorf("data %s, seed %d, mask %x, deflate %t, client %t:\ngot  %s, %v\nwant %s",
+					show(data), seed, mask, deflate, asClient, got, err, want)
+			}
 
-		client, c := connect(t, wire.Options{}, deflate)
-		if err := errors.Join(c.Append(message), c.Flush()); err != nil {
-			t.Fatal(err)
-		}
-		if gotOp, back, err := client.ReadMessage(); err != nil || gotOp != op || !bytes.Equal(back, data) {
-			t.Errorf("sent %s: client read %d %s, %v", show(data), gotOp, show(back), err)
+			peer, c := connect(t, wire.Options{Client: asClient}, deflate)
+			if err := errors.Join(c.Append(message), c.Flush()); err != nil {
+				t.Fatal(err)
+			}
+			if gotOp, back, err := peer.ReadMessage(); err != nil || gotOp != op || !bytes.Equal(back, data) {
+				t.Errorf("sent %s, client %t: the peer read %d %s, %v", show(data), asClient, gotOp, show(back), err)
+			}
 		}
 	})
 }

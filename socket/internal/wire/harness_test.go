@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -42,14 +43,14 @@ func accept(_ testing.TB, conn net.Conn, o wire.Options, deflate bool) *wire.Con
 	return wire.NewOpener(o).Open(conn, "", deflate, nil)
 }
 
-// connect joins a client and a Conn over memory.
+// connect joins a peer and a Conn over memory: a client, or a server if o.Client is set.
 func connect(t testing.TB, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
 	t.Helper()
 	near, far := pipe.New(4 << 20)
 	return over(t, near, far, o, deflate)
 }
 
-// over joins a client and a Conn over the two ends of a connection.
+// over is connect over the two ends of a connection.
 func over(t testing.TB, near, far net.Conn, o wire.Options, deflate bool) (*rawclient.Client, *wire.Conn) {
 	t.Helper()
 	c := accept(t, far, o, deflate)
@@ -57,6 +58,9 @@ func over(t testing.TB, near, far net.Conn, o wire.Options, deflate bool) (*rawc
 		near.Close()
 		c.Abort()
 	})
+	if o.Client {
+		return rawclient.NewServer(near, nil, deflate), c
+	}
 	return rawclient.New(near, deflate), c
 }
 
@@ -130,6 +134,47 @@ func frame(flags byte, opcode byte, payload string) []byte {
 }
 
 func join(frames ...[]byte) []byte { return slices.Concat(frames...) }
+
+// fromServer is a stream of a client's frames as a server sends it: without masks. A frame without a mask, which is wrong
+// for a client, gets its bit, which is wrong for a server.
+func fromServer(p []byte) []byte {
+	var out []byte
+	for len(p) >= 2 {
+		masked, length, header := p[1]&0x80 != 0, uint64(p[1]&0x7f), 2
+		out = append(out, p[0], p[1]^0x80)
+		switch {
+		case length == 126 && len(p) >= 4:
+			length, header = uint64(binary.BigEndian.Uint16(p[2:])), 4
+		case length == 127 && len(p) >= 10:
+			length, header = binary.BigEndian.Uint64(p[2:]), 10
+		case length >= 126:
+			return append(out, p[2:]...) // it ends here
+		}
+		out = append(out, p[2:header]...)
+		p = p[header:]
+		switch {
+		case !masked:
+			return append(out, p...) // nothing is read of it
+		case len(p) < 4:
+			return out
+		}
+		key := p[:4]
+		p = p[4:]
+		n := int(min(length, uint64(len(p))))
+		for i, b := range p[:n] {
+			out = append(out, b^key[i%4])
+		}
+		p = p[n:]
+	}
+	return append(out, p...)
+}
+
+// roles runs f for a server and for a client. sent is what a Conn of that role has written, as a server would have.
+func roles(t *testing.T, f func(t *testing.T, client bool, sent func([]byte) []byte)) {
+	t.Helper()
+	t.Run("server", func(t *testing.T) { f(t, false, func(p []byte) []byte { return p }) })
+	t.Run("client", func(t *testing.T) { f(t, true, fromServer) })
+}
 
 // chops cuts p in the ways in which TCP may.
 func chops(p []byte) map[string][][]byte {

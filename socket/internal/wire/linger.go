@@ -11,7 +11,8 @@ import (
 
 // Linger reads on after Next has failed, and throws away what comes, so that closing TCP does not reset the connection
 // while our last messages and the Close frame are on their way (RFC 6455 section 7.1.1). It returns nil when the peer's
-// Close frame has come or, if that came before or the stream cannot be parsed any more, at the end of TCP. It returns
+// Close frame has come or, if that came before or the stream cannot be parsed any more, at the end of TCP. A client waits
+// for the end of TCP in any case, as the server is to close it first. Linger returns
 // an error when timeout is over or the transport fails. It uses no memory but one read buffer.
 //
 // timeout, 0 for none, begins at since, and begins again whenever the peer's kernel has taken some of what was still on
@@ -99,6 +100,9 @@ func (r *reader) drain() error {
 			}
 			r.count(frame.Close, h.Length)
 			r.peerClosed(p) //nolint:errcheck,gosec // legal or not, it was the last frame
+			if r.source.t.client() {
+				break
+			}
 			return nil
 		}
 		r.source.data = r.source.data[h.Size:]

@@ -14,6 +14,7 @@ type Options struct {
 	MaxRatio       int           // a message of more than 1 MiB inflates to at most so many times what was read of it; 0 or less: no limit
 	SkipUTF8Check  bool          // of text messages; close reasons are always checked
 	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
+	Client         bool          // we are the client: our frames are masked, those of the peer are not, and the peer closes TCP first
 	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
 }
 

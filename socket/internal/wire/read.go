@@ -35,7 +35,7 @@ func (r *reader) Next() (m websock.Message, err error) {
 			return m, r.failed(err)
 		}
 	}
-	h, head, err := frame.Parse(s.data, s.t.deflates)
+	h, head, err := frame.Parse(s.data, s.t.rules)
 	if err != nil || head > len(s.data) || h.Length > int64(len(s.data)-head) || // wrong, or not all there
 		!h.Fin || h.RSV1 || h.Opcode != frame.Text && h.Opcode != frame.Binary || // a fragment, compressed, or no message
 		opts.MaxMessageSize >= 0 && h.Length > opts.MaxMessageSize {

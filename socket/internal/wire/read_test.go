@@ -20,8 +20,8 @@ const (
 	mb = 1_000_000
 )
 
-// readCase is bytes from a client and what becomes of them. Numbers are those
-// of the test inventory.
+// readCase is bytes from a client and what becomes of them. Those of a server, which differ in the mask only, become the
+// same of a Conn that is a client. Numbers are those of the test inventory.
 type readCase struct {
 	name    string
 	input   []byte
@@ -312,32 +312,39 @@ func TestNext_readsLarge(t *testing.T) {
 	}
 }
 
-// runReadCases reads each input, cut in each way, over connections that are
-// waited for in each way.
+// runReadCases reads each input in both roles, cut in each way, over connections that are waited for in each way.
 func runReadCases(t *testing.T, cases []readCase) {
 	for _, tc := range cases {
-		t.Run(tc.name, func(t *testing.T) {
-			if tc.options.MaxMessageSize == 0 {
-				tc.options.MaxMessageSize = 10 * mb
-			}
-			for cut, chunks := range chops(tc.input) {
-				plain := &script{chunks: slices.Clone(chunks)}
-				waiting := &waitingScript{script{chunks: slices.Clone(chunks)}}
-				for kind, conn := range map[string]net.Conn{"plain": plain, "waiting": waiting} {
-					c := accept(t, conn, tc.options, tc.deflate)
-					got, err := readAll(c)
-					if !slices.Equal(got, tc.want) {
-						t.Errorf("%s, %s:\ninput %s\ngot   %s\nwant  %s\nend   %v", cut, kind, show(tc.input), got, tc.want, err)
-					}
-					if end := verdict(err); !strings.HasPrefix(end, tc.end) {
-						t.Errorf("%s, %s:\ninput %s\nended %q\nwant  %q", cut, kind, show(tc.input), end, tc.end)
-					}
-					if _, again := c.Next(); again != err {
-						t.Errorf("%s, %s: a second Next returned %v, want %v again", cut, kind, again, err)
-					}
-				}
-			}
+		if tc.options.MaxMessageSize == 0 {
+			tc.options.MaxMessageSize = 10 * mb
+		}
+		t.Run(tc.name, tc.run)
+		t.Run("from a server: "+tc.name, func(t *testing.T) {
+			tc.options.Client = true
+			tc.input = fromServer(tc.input)
+			tc.end = strings.Replace(tc.end, "client frame without mask", "server frame with mask", 1)
+			tc.run(t)
 		})
+	}
+}
+
+func (tc readCase) run(t *testing.T) {
+	for cut, chunks := range chops(tc.input) {
+		plain := &script{chunks: slices.Clone(chunks)}
+		waiting := &waitingScript{script{chunks: slices.Clone(chunks)}}
+		for kind, conn := range map[string]net.Conn{"plain": plain, "waiting": waiting} {
+			c := accept(t, conn, tc.options, tc.deflate)
+			got, err := readAll(c)
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%s, %s:\ninput %s\ngot   %s\nwant  %s\nend   %v", cut, kind, show(tc.input), got, tc.want, err)
+			}
+			if end := verdict(err); !strings.HasPrefix(end, tc.end) {
+				t.Errorf("%s, %s:\ninput %s\nended %q\nwant  %q", cut, kind, show(tc.input), end, tc.end)
+			}
+			if _, again := c.Next(); again != err {
+				t.Errorf("%s, %s: a second Next returned %v, want %v again", cut, kind, again, err)
+			}
+		}
 	}
 }
 

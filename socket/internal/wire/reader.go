@@ -100,7 +100,7 @@ func (r *reader) opened(at int64) {
 // header waits for the next whole frame header, and leaves it in the buffer.
 func (r *reader) header() (frame.Header, error) {
 	for {
-		h, need, err := frame.Parse(r.source.data, r.source.t.deflates)
+		h, need, err := frame.Parse(r.source.data, r.source.t.rules)
 		if err != nil {
 			r.broken = true
 			return h, err

@@ -22,7 +22,7 @@ func TestRecycle(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, deflate %t", name, deflate), func(t *testing.T) {
 				var all sync.WaitGroup
 				for i := range 4 {
-					o := wire.Options{MaxMessageSize: 4 * mb, ReuseBuffers: true, Level: 1}
+					o := wire.Options{MaxMessageSize: 4 * mb, ReuseBuffers: true, Level: 1, Client: i%2 == 1}
 					client, c := open(t, o, deflate)
 					var flushers sync.WaitGroup
 					over := make(chan struct{})
@@ -65,11 +65,11 @@ func recycled(client *rawclient.Client, c *wire.Conn, id byte) error {
 	go func() {
 		for i, n := range sizes {
 			p := bytes.Repeat([]byte{id}, n)
-			frames := join(frame(0, opBinary, string(p[:n/3])), frame(fin, opCont, string(p[n/3:])))
+			frames := []rawclient.Frame{{Opcode: opBinary, Payload: p[:n/3]}, {Fin: true, Payload: p[n/3:]}}
 			if i%2 == 0 {
-				frames = frame(fin, opBinary, string(p))
+				frames = []rawclient.Frame{{Fin: true, Opcode: opBinary, Payload: p}}
 			}
-			if err := client.WriteBytes(frames); err != nil {
+			if err := client.Write(frames...); err != nil {
 				sent <- err
 				return
 			}
@@ -107,17 +107,22 @@ func TestRecycle_allocatesNothing(t *testing.T) {
 	}
 	for _, size := range []int{1 << 10, 5000, 16 << 10, 40_000, 300_000, 1 << 20} {
 		input := frame(fin, opBinary, str(size))
-		c := accept(t, &endless{input: input}, wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: true}, false)
-		if got := testing.AllocsPerRun(100, func() {
-			m, err := c.Next()
-			if err != nil || len(m.Data) != size {
-				t.Fatal(len(m.Data), err)
+		roles(t, func(t *testing.T, client bool, _ func([]byte) []byte) {
+			if client {
+				input = fromServer(input)
 			}
-			c.Append(m)
-			c.Recycle(m.Data)
-			c.Flush()
-		}); got >= 1 {
-			t.Errorf("%d bytes: %v allocations, want none", size, got)
-		}
+			c := accept(t, &endless{input: input}, wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: true, Client: client}, false)
+			if got := testing.AllocsPerRun(100, func() {
+				m, err := c.Next()
+				if err != nil || len(m.Data) != size {
+					t.Fatal(len(m.Data), err)
+				}
+				c.Append(m)
+				c.Recycle(m.Data)
+				c.Flush()
+			}); got >= 1 {
+				t.Errorf("%d bytes: %v allocations, want none", size, got)
+			}
+		})
 	}
 }

@@ -97,8 +97,10 @@ func TestNetwork_echo(t *testing.T) {
 		"tcp": overPlainTCP, "unix": overUnix,
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, c := open(t, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute}, false)
-			echoes(t, client, c)
+			roles(t, func(t *testing.T, asClient bool, _ func([]byte) []byte) {
+				client, c := open(t, wire.Options{MaxMessageSize: 4 * mb, WriteTimeout: time.Minute, Client: asClient}, false)
+				echoes(t, client, c)
+			})
 		})
 	}
 }
@@ -107,12 +109,12 @@ func TestNetwork_echo(t *testing.T) {
 func echoes(t *testing.T, client *rawclient.Client, c *wire.Conn) {
 	t.Helper()
 	sizes := []int{0, 1, 50, 64, 65, 125, 126, 4096, 16_370, 16_384, 16_385, 65_535, 65_536, 300_000, 3 * mb}
-	var input []byte
+	var input []rawclient.Frame
 	for _, n := range sizes {
-		input = append(input, frame(fin, opBinary, noise(n))...)
+		input = append(input, rawclient.Frame{Fin: true, Opcode: opBinary, Payload: []byte(noise(n))})
 	}
 	done := make(chan error, 1)
-	go func() { done <- client.WriteBytes(input) }()
+	go func() { done <- client.Write(input...) }()
 	read := make(chan error, 1)
 	go func() {
 		for _, n := range sizes {

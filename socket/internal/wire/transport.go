@@ -3,13 +3,20 @@ package wire
 import (
 	"sync/atomic"
 
+	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/socket/internal/rawio"
 )
 
 // transport is the connection below, and what its two directions know of each other.
 type transport struct {
 	rawio.Conn
-	opts     *Options
-	pending  atomic.Bool // frames wait for a Flush; the writer's
-	deflates bool        // permessage-deflate was negotiated
+	opts    *Options
+	pending atomic.Bool // frames wait for a Flush; the writer's
+	rules   frame.Rules // for the peer's frames
 }
+
+// deflates reports whether permessage-deflate was negotiated.
+func (t *transport) deflates() bool { return t.rules.Deflate }
+
+// client reports whether we are the client: that is when the peer's frames are a server's.
+func (t *transport) client() bool { return t.rules.Unmasked }

@@ -59,7 +59,7 @@ func (w *writer) Append(m websock.Message) error {
 		if op != frame.Ping && op != frame.Pong || len(payload) > frame.MaxControlPayload {
 			return refused(&m)
 		}
-	} else if w.t.deflates && len(payload) >= w.t.opts.Threshold {
+	} else if w.t.deflates() && len(payload) >= w.t.opts.Threshold {
 		payload, compressed = w.deflated(&m)
 	}
 	w.mu.Lock()
@@ -69,7 +69,7 @@ func (w *writer) Append(m websock.Message) error {
 		return err
 	}
 	b := w.waiting()
-	b.add(op, compressed, payload)
+	b.add(op, compressed, payload, w.t.client())
 	full := b.full()
 	w.count(op, len(payload))
 	w.mu.Unlock()
@@ -129,14 +129,14 @@ func (w *writer) AppendClose(d websock.CloseDetail) error {
 	if w.shut {
 		return w.err
 	}
-	w.waiting().close(d)
+	w.waiting().close(d, w.t.client())
 	w.count(frame.Close, frame.CloseLength(d))
 	w.close(ErrCloseSent)
 	return nil
 }
 
 // Compressed reports whether permessage-deflate was negotiated.
-func (w *writer) Compressed() bool { return w.t.deflates }
+func (w *writer) Compressed() bool { return w.t.deflates() }
 
 // Pending reports whether bytes wait for a Flush.
 func (w *writer) Pending() bool { return w.t.pending.Load() }
@@ -236,7 +236,14 @@ func (w *writer) discard() {
 // does not flush, what waits is dropped; it waits for a write in progress.
 // Nothing can be appended after it. Where the transport cannot half close it
 // returns [errors.ErrUnsupported].
+//
+// A client sends no FIN, since the server is to close TCP first (RFC 6455
+// section 7.1.1): there it only ends appending.
 func (w *writer) CloseWrite() error {
+	if w.t.client() {
+		w.shutDown()
+		return nil
+	}
 	w.mu.Lock()
 	w.begin()
 	w.mu.Unlock()
@@ -266,7 +273,7 @@ func (w *writer) Recycle(m []byte) {
 	if !w.t.opts.ReuseBuffers || cap(m) < smallestBuffer {
 		return
 	}
-	if cap(m) < largePayload { // so small that Append has copied it
+	if cap(m) < largePayload || w.t.client() { // so small that Append has copied it; a client's Append always has
 		freeBuffer(m)
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,17 +63,23 @@ func TestAppend_encodes(t *testing.T) { // RFC 6455 section 5.2
 		{"121 pong 125", websock.Pong(data(125)), "8a7d"},
 		{"121 pong empty", websock.Pong(nil), "8a00"},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r, c := open(t, wire.Options{}, false)
-			if err := errors.Join(c.Append(tt.m), c.Flush()); err != nil {
-				t.Fatalf("%v: %v", tt.m, err)
-			}
-			if got, want := r.bytes(), append(unhex(tt.start), tt.m.Data...); !bytes.Equal(got, want) {
-				t.Errorf("%v:\ngot  %s\nwant %s", tt.m, show(got), show(want))
-			}
-		})
-	}
+	roles(t, func(t *testing.T, client bool, sent func([]byte) []byte) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				want := append(unhex(tt.start), tt.m.Data...)
+				r, c := open(t, wire.Options{Client: client}, false)
+				if err := errors.Join(c.Append(tt.m), c.Flush()); err != nil {
+					t.Fatalf("%v: %v", tt.m, err)
+				}
+				if got := sent(r.bytes()); !bytes.Equal(got, want) {
+					t.Errorf("%v:\ngot  %s\nwant %s", tt.m, show(got), show(want))
+				}
+				if payload := want[len(unhex(tt.start)):]; !bytes.Equal(tt.m.Data, payload) {
+					t.Errorf("%v: its Data has become %s", tt.m, show(tt.m.Data))
+				}
+			})
+		}
+	})
 }
 
 func TestAppendClose(t *testing.T) { // RFC 6455 section 5.5.1
@@ -95,48 +102,50 @@ func TestAppendClose(t *testing.T) { // RFC 6455 section 5.5.1
 		{"5555", websock.CloseDetail{Code: 5555}, ""},
 		{"reason without code", websock.CloseDetail{Reason: "why"}, ""},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			r, c := open(t, wire.Options{}, false)
-			err := c.AppendClose(tt.detail)
-			if tt.want == "" {
-				if _, ok := errors.AsType[*websock.ResultError](err); !ok || c.Pending() {
-					t.Fatalf("%+v: %v, pending %t; want a *ResultError and nothing pending", tt.detail, err, c.Pending())
+	roles(t, func(t *testing.T, client bool, asServer func([]byte) []byte) {
+		for _, tt := range tests {
+			t.Run(tt.name, func(t *testing.T) {
+				r, c := open(t, wire.Options{Client: client}, false)
+				err := c.AppendClose(tt.detail)
+				if tt.want == "" {
+					if _, ok := errors.AsType[*websock.ResultError](err); !ok || c.Pending() {
+						t.Fatalf("%+v: %v, pending %t; want a *ResultError and nothing pending", tt.detail, err, c.Pending())
+					}
+					if err := c.AppendClose(websock.CloseDetail{Code: 1011}); err != nil {
+						t.Fatalf("a Close after the refused one: %v", err)
+					}
+					return
 				}
-				if err := c.AppendClose(websock.CloseDetail{Code: 1011}); err != nil {
-					t.Fatalf("a Close after the refused one: %v", err)
+				if sent, _ := c.CloseFrames(); sent != nil {
+					t.Errorf("CloseFrames before the flush: sent %v", sent)
 				}
-				return
-			}
-			if sent, _ := c.CloseFrames(); sent != nil {
-				t.Errorf("CloseFrames before the flush: sent %v", sent)
-			}
-			if err := errors.Join(err, c.Flush()); err != nil {
-				t.Fatalf("%+v: %v", tt.detail, err)
-			}
-			if got := hex.EncodeToString(r.bytes()); got != tt.want {
-				t.Errorf("%+v:\ngot  %s\nwant %s", tt.detail, got, tt.want)
-			}
-			want := tt.detail
-			if want.Code == 0 {
-				want.Code = websock.CloseNoStatus
-			}
-			if sent, _ := c.CloseFrames(); sent == nil || *sent != want {
-				t.Errorf("CloseFrames: sent %v, want %v", sent, want)
-			}
-			for name, err := range map[string]error{
-				"Append":      c.Append(websock.Text("late")),
-				"AppendClose": c.AppendClose(websock.CloseDetail{Code: 1000}),
-			} {
-				if !errors.Is(err, wire.ErrCloseSent) {
-					t.Errorf("%s after the Close: %v, want ErrCloseSent", name, err)
+				if err := errors.Join(err, c.Flush()); err != nil {
+					t.Fatalf("%+v: %v", tt.detail, err)
 				}
-			}
-			if err := c.Flush(); err != nil || len(r.bytes()) != len(tt.want)/2 {
-				t.Errorf("a flush after the Close: %v, wrote %s", err, show(r.bytes()))
-			}
-		})
-	}
+				if got := hex.EncodeToString(asServer(r.bytes())); got != tt.want {
+					t.Errorf("%+v:\ngot  %s\nwant %s", tt.detail, got, tt.want)
+				}
+				want := tt.detail
+				if want.Code == 0 {
+					want.Code = websock.CloseNoStatus
+				}
+				if sent, _ := c.CloseFrames(); sent == nil || *sent != want {
+					t.Errorf("CloseFrames: sent %v, want %v", sent, want)
+				}
+				for name, err := range map[string]error{
+					"Append":      c.Append(websock.Text("late")),
+					"AppendClose": c.AppendClose(websock.CloseDetail{Code: 1000}),
+				} {
+					if !errors.Is(err, wire.ErrCloseSent) {
+						t.Errorf("%s after the Close: %v, want ErrCloseSent", name, err)
+					}
+				}
+				if err := c.Flush(); err != nil || len(asServer(r.bytes())) != len(tt.want)/2 {
+					t.Errorf("a flush after the Close: %v, wrote %s", err, show(r.bytes()))
+				}
+			})
+		}
+	})
 }
 
 // TestAppend_refusesIllegal: nothing illegal reaches the wire, and the gate
@@ -178,8 +187,10 @@ func TestAppend_deflates(t *testing.T) { // RFC 7692 section 7.2.1
 		{"174 empty: one byte would be more than none", wire.Options{}, websock.Text(""), 0x81},
 		{"one byte", wire.Options{}, websock.Text("a"), 0x81},
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
+	for i := range 2 * len(tests) {
+		tt := tests[i/2]
+		tt.o.Client = i%2 == 1
+		t.Run(fmt.Sprintf("%s, client %t", tt.name, tt.o.Client), func(t *testing.T) {
 			client, c := connect(t, tt.o, true)
 			for round := range 2 { // 175: no context is kept, so the second is as large
 				before := c.Counts().Out
@@ -224,7 +235,8 @@ func TestAppend_prepared(t *testing.T) {
 			for _, tt := range []struct {
 				o       wire.Options
 				deflate bool
-			}{{wire.Options{}, false}, {wire.Options{Level: 1}, true}, {wire.Options{Level: 9}, true}, {wire.Options{Threshold: 1 << 20}, true}} {
+			}{{wire.Options{}, false}, {wire.Options{Level: 1}, true}, {wire.Options{Level: 9}, true}, {wire.Options{Threshold: 1 << 20}, true},
+				{wire.Options{Client: true}, false}, {wire.Options{Client: true, Level: 1}, true}} {
 				client, c := connect(t, tt.o, tt.deflate)
 				if err := errors.Join(c.Append(m), c.Flush()); err != nil {
 					t.Fatal(err)
