@@ -213,6 +213,6 @@ func TestConn_Send_blocks(t *testing.T) {
 			for {
 				c.Send(websock.Binary(make([]byte, 1<<20)))
 			}
-		}, "Send: the server has not read", "within 10ms")
+		}, "Send: the peer has not read", "within 10ms")
 	})
 }

@@ -1,4 +1,4 @@
-// Package sockettest tests handlers of package websock, in two ways.
+// Package sockettest tests handlers of package websock, in three ways.
 //
 // By calling the callbacks, with the ctx of a process that collects what is sent to it:
 //
@@ -13,6 +13,17 @@
 //	c := sockettest.Serve(t, socket.Config{}, &chat{})
 //	c.Send(websock.Text("hello"))
 //	c.Want(websock.Text("welcome"))
+//
+// A handler on the client's side, of a [socket.Dialer], is tested over a connection as well: the test plays the server. It
+// accepts each attempt, or refuses it, lets it hang or answers garbage, and then has the server's end of the connection:
+//
+//	srv := sockettest.NewServer(t)
+//	sockettest.Run(t, &socket.Dialer{URL: srv.URL, HTTP: srv.HTTP, Handler: newBot})
+//	c := srv.Accept().Upgrade(nil)
+//	c.Want(websock.Text("hello"))
+//	c.Close(1012, "")
+//	srv.Accept().Refuse(503, http.Header{"Retry-After": {"30"}})
+//	srv.WantNothing(30 * time.Second)
 //
 // [Run] serves what a handler needs around it, such as a supervisor with rooms, for as long as the test runs.
 //

@@ -8,11 +8,11 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// event is one thing that the client has met: a message, the server's Close frame, or the end of the connection.
+// event is one thing that a Conn has met: a message, the peer's Close frame, or the end of the connection.
 type event struct {
 	at   time.Time
 	msg  websock.Message      // when the others are nil
-	peer *websock.CloseDetail // of the server's Close frame; code 1005: it was empty
+	peer *websock.CloseDetail // of the peer's Close frame; code 1005: it was empty
 	end  error
 	why  endKind // of end
 }
@@ -21,9 +21,9 @@ type endKind uint8
 
 const (
 	endLost   endKind = iota // TCP has ended without a Close frame
-	endClosed                // TCP has ended after the server's Close frame
+	endClosed                // TCP has ended after the peer's Close frame
 	endDrop                  // by Drop, or at the end of the test
-	endBroken                // the server broke the protocol
+	endBroken                // the peer broke the protocol
 )
 
 func (e event) isMessage() bool { return e.end == nil && e.peer == nil }
@@ -39,7 +39,7 @@ func (e event) String() string {
 	}
 	switch e.why {
 	case endClosed:
-		return "the end of the connection, after the server's Close frame"
+		return "the end of the connection, after the peer's Close frame"
 	case endDrop:
 		return "nothing: the test has called Drop"
 	case endBroken:

@@ -6,17 +6,17 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 )
 
-// Pause stops reading, as a client does that hangs, or whose network is congested. Once it has returned nothing is
-// read, so pings and the server's Close frame are not answered either, and a lost connection is not noticed.
+// Pause stops reading, as a peer does that hangs, or whose network is congested. Once it has returned nothing is
+// read, so pings and the peer's Close frame are not answered either, and a lost connection is not noticed.
 //
-// The server can write window bytes more, which wait on the way, before its writes block; 0: 64 KiB. The test can still
+// The peer can write window bytes more, which wait on the way, before its writes block; 0: 64 KiB. The test can still
 // ask for what has arrived before.
 //
 // A call that waits for something, such as [Conn.Next] or [Conn.Want], reads as many bytes as it needs, and no more: so
-// a paused client that calls Next now and then is a slow one. [Conn.WantNothing] reads nothing. Send and Close work as
+// a paused Conn on which the test calls Next now and then is a slow one. [Conn.WantNothing] reads nothing. Send and Close work as
 // usual.
 //
-// In a bubble, when [testing/synctest.Wait] has returned, the server has written all that it can.
+// In a bubble, when [testing/synctest.Wait] has returned, the peer has written all that it can.
 func (c *Conn) Pause(window int) {
 	c.t.Helper()
 	c.conn.set(true)
@@ -24,14 +24,14 @@ func (c *Conn) Pause(window int) {
 }
 
 // Resume reads on: what waits, at once, and then all that comes, with a window of 64 KiB. It does nothing when the
-// client is not paused.
+// Conn is not paused.
 func (c *Conn) Resume() {
 	c.t.Helper()
 	c.conn.set(false)
 	_ = c.conn.SetReadBuffer(0) // it is closed only after Drop
 }
 
-// tap is the client's end of the connection. While it is paused nothing of it is read, unless a call of the test waits.
+// tap is the test's end of the connection. While it is paused nothing of it is read, unless a call of the test waits.
 // Only the goroutine of [Conn] that reads calls Read.
 type tap struct {
 	*pipe.Conn

@@ -125,7 +125,7 @@ func dial(t testing.TB, h http.Handler, o rawclient.HandshakeOptions, before fun
 		return nil, resp
 	}
 	_ = conn.SetDeadline(time.Time{}) // a server that has closed its end already shows in the first read
-	c = newConn(t, client, conn)
+	c = newConn(t, client, conn, false)
 	return c, resp
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Next waits for the next message of the server and returns it: text, binary or pong. Pings are passed over; Want can
+// Next waits for the next message of the peer and returns it: text, binary or pong. Pings are passed over; Want can
 // ask for them. The message belongs to the test.
 func (c *Conn) Next() websock.Message {
 	c.t.Helper()
@@ -35,7 +35,7 @@ func (c *Conn) Want(ms ...websock.Message) {
 }
 
 // WantNothing waits for d and fails the test when anything but pings arrives, or has arrived and not been asked for. What
-// comes exactly d later does not count. Neither does the end of the connection after the server's Close frame.
+// comes exactly d later does not count. Neither does the end of the connection after the peer's Close frame.
 func (c *Conn) WantNothing(d time.Duration) {
 	c.t.Helper()
 	something := func(when func(event) bool) {
@@ -60,8 +60,8 @@ func (c *Conn) WantNothing(d time.Duration) {
 	}
 }
 
-// WantClose waits for the server's Close frame, which must come next and have exactly this code and close reason.
-// [websock.CloseNoStatus] stands for an empty one. The client has answered it when WantClose returns.
+// WantClose waits for the peer's Close frame, which must come next and have exactly this code and close reason.
+// [websock.CloseNoStatus] stands for an empty one. This end has answered it when WantClose returns.
 func (c *Conn) WantClose(code websock.CloseCode, closeReason string) {
 	c.t.Helper()
 	want := closeFrame(code, closeReason)

@@ -113,7 +113,7 @@ func TestConn_failures(t *testing.T) {
 		},
 		"Next, after Close": {
 			result(websock.Close(1000, "")), func(c *sockettest.Conn) { c.WantClose(1000, ""); c.Next() },
-			"Next: got the end of the connection, after the server's Close frame, want a message",
+			"Next: got the end of the connection, after the peer's Close frame, want a message",
 		},
 		"Next, Drop": {
 			echo(), func(c *sockettest.Conn) { c.Drop(); c.Next() },
@@ -193,7 +193,7 @@ func TestConn_failures(t *testing.T) {
 		},
 		"WantDropped, after Close": {
 			result(websock.Close(4001, "bye")), func(c *sockettest.Conn) { c.WantClose(4001, "bye"); c.WantDropped() },
-			"WantDropped: got the end of the connection, after the server's Close frame, want the end of the connection without a Close frame",
+			"WantDropped: got the end of the connection, after the peer's Close frame, want the end of the connection without a Close frame",
 		},
 		"WantDropped, Drop": {
 			echo(), func(c *sockettest.Conn) { c.Drop(); c.WantDropped() },
