@@ -76,7 +76,7 @@ func TestClient_whoEndsTCP(t *testing.T) {
 			if c.ended() {
 				t.Fatal("the client has ended TCP before the server")
 			}
-			go tt.then(c)
+			background(t, func() { tt.then(c) })
 			<-c.over
 			if got := time.Since(start); got != tt.want {
 				t.Errorf("TCP was open for %v after the Close, want %v", got, tt.want)
