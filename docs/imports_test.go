@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"websock":                   {"actor/exit"},
 	"actor":                     {"actor/exit", "actor/internal/...", protoactor + "/..."},
 	"actor/host":                {"actor", "actor/exit", "actor/internal/..."},
+	"actor/cluster":             {"actor", "actor/exit", "actor/host", "websock"},
 	"supervisor":                {"actor", "actor/exit", "actor/host"},
 	"registry":                  {"actor", "actor/host", "websock"},
 	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},
