@@ -45,7 +45,8 @@ type Group struct {
 	epoch     time.Time
 	deadlines deadline.Queue
 	notifier  notify.Notifier
-	watch     watch
+	watches   [watches]watch
+	spawned   atomic.Uint32 // connections; it gives each its watch
 }
 
 // NewGroup makes a Group.
@@ -86,7 +87,7 @@ type Conn struct {
 	lost           atomic.Pointer[lostError] // the transport has failed
 	place          *frame                    // where the next message goes; owned by the reader; nil: made when one comes
 	lateFlushArmed atomic.Bool
-	watched        atomic.Bool // this connection is in Group.watch
+	watched        atomic.Bool // this connection is in its watch
 	port           host.Port   // two words, and then the PID
 
 	group       *Group
@@ -94,6 +95,7 @@ type Conn struct {
 	initialized bool          // Init has returned normally; owned by the turn
 	draining    bool          // HandleDrain was called; owned by the turn
 	queued      bool          // a message may wait in the mailbox; owned by the reader
+	watch       uint8         // which of Group.watches is that of this connection
 	since       time.Duration // when the process was made; by Group.at, like all times below
 
 	// mu guards all that follows.
@@ -122,6 +124,7 @@ type Conn struct {
 // be nil.
 func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 	c := &Conn{group: g, handler: h, scope: scope, since: g.at(time.Now()), holders: 2} // the process, and the reader
+	c.watch = uint8(g.spawned.Add(1) % watches)
 	c.silence.noMessage = c.since
 	port, err := host.Spawn(g.opts.System, c, actor.SpawnOptions{
 		MailboxLimit: g.opts.MailboxLimit,

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -170,7 +171,7 @@ func TestOpen_killedBefore(t *testing.T) {
 func TestWatch_ofShortCallbacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, peer := connected(t, Options{SlowCallback: time.Second, Slow: func(*Conn, string, time.Duration) { t.Error("a short callback is slow") }})
-		w := &c.group.watch
+		w := &c.group.watches[c.watch]
 		want := func(when string, conns int) {
 			t.Helper()
 			synctest.Wait()
@@ -219,14 +220,36 @@ func BenchmarkEnter(b *testing.B) {
 			}
 		}
 	})
+	lookAtAll := func() {
+		for i := range g.watches {
+			if w := &g.watches[i]; len(w.conns) > 0 {
+				w.look()
+			}
+		}
+	}
 	b.Run("quiet", func(b *testing.B) {
 		for i := 0; b.Loop(); i++ {
 			if c := conns[i%len(conns)]; !c.watched.Load() {
 				g.enter(c)
 			}
 			if i%len(conns) == len(conns)-1 {
-				g.look()
+				lookAtAll()
 			}
 		}
+	})
+	b.Run("quiet, all processors", func(b *testing.B) { // each goroutine has connections of its own
+		var part atomic.Int32
+		b.RunParallel(func(pb *testing.PB) {
+			own := conns[int(part.Add(1)-1)%8*len(conns)/8:][:len(conns)/8]
+			for i := 0; pb.Next(); i++ {
+				c := own[i%len(own)]
+				if !c.watched.Load() {
+					g.enter(c)
+				}
+				if i%len(own) == len(own)-1 {
+					g.watches[c.watch].look()
+				}
+			}
+		})
 	})
 }

@@ -11,25 +11,29 @@ import (
 // longCallback is how long a callback may keep its goroutine from reading, and how often the watch looks.
 const longCallback = 100 * time.Millisecond
 
-// watch finds callbacks that take long. A connection enters it when a callback begins. It leaves it when the watch looks and
-// no callback runs, or nothing is left to do about the one that does. So a busy connection enters it once in a while, and
-// most of its messages cost a look at a flag; on a quiet one, each message costs an append to a slice. The timer runs only
-// while there are connections in the watch.
+// watches is how many a Group has. Messages of quiet connections enter one each, on all processors at once.
+const watches = 16
+
+// watch finds callbacks that take long. A connection enters its watch when a callback begins. It leaves it when the watch
+// looks and no callback runs, or nothing is left to do about the one that does. So a busy connection enters it once in a
+// while, and most of its messages cost a look at a flag; on a quiet one, each message costs an append to a slice. The timer
+// runs only while there are connections in the watch.
 type watch struct {
 	mu    sync.Mutex
 	conns []*Conn
 	spare []*Conn     // the slice that is not in use
 	timer *time.Timer // nil: there has been none
 	runs  bool        // the timer is set, or has fired and looks
+	_     [56]byte    // another watch is another cache line
 }
 
-// enter puts c into the watch. It is called when a callback begins and c is not in it; the process has noted before that the
+// enter puts c into its watch. It is called when a callback begins and c is not in it; the process has noted before that the
 // callback runs. The watch clears c.watched first, and then asks the process, so it misses no callback.
 func (g *Group) enter(c *Conn) {
 	if !c.watched.CompareAndSwap(false, true) {
 		return
 	}
-	w := &g.watch
+	w := &g.watches[c.watch]
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.conns = append(w.conns, c)
@@ -38,15 +42,14 @@ func (g *Group) enter(c *Conn) {
 	}
 	w.runs = true
 	if w.timer == nil {
-		w.timer = time.AfterFunc(longCallback, g.look)
+		w.timer = time.AfterFunc(longCallback, w.look)
 	} else {
 		w.timer.Reset(longCallback)
 	}
 }
 
-// look looks at all connections that are watched.
-func (g *Group) look() {
-	w := &g.watch
+// look looks at all connections that are in the watch.
+func (w *watch) look() {
 	w.mu.Lock()
 	conns := w.conns
 	w.conns, w.spare = w.spare, nil
