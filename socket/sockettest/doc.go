@@ -14,11 +14,11 @@
 //	c.Send(websock.Text("hello"))
 //	c.Want(websock.Text("welcome"))
 //
-// A handler on the client's side, of a [socket.Dialer], is tested over a connection as well: the test plays the server. It
-// accepts each attempt, or refuses it, lets it hang or answers garbage, and then has the server's end of the connection:
+// What connects to a server is tested over a connection as well: the test plays the server. It accepts each attempt, or
+// refuses it, lets it hang or answers garbage, and then has the server's end of the connection:
 //
 //	srv := sockettest.NewServer(t)
-//	sockettest.Run(t, &socket.Dialer{URL: srv.URL, HTTP: srv.HTTP, Handler: newBot})
+//	sockettest.Run(t, &bot{url: srv.URL, http: srv.HTTP}) // a Service that dials with any client library
 //	c := srv.Accept().Upgrade(nil)
 //	c.Want(websock.Text("hello"))
 //	c.Close(1012, "")

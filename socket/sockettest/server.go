@@ -39,11 +39,10 @@ type Server struct {
 	conns    []*Conn
 }
 
-// NewServer makes a Server. What a [socket.Dialer] needs of it are its URL and its HTTP:
+// NewServer makes a Server. What a client of WebSockets needs of it are its URL and its HTTP:
 //
 //	srv := sockettest.NewServer(t)
-//	dialer := &socket.Dialer{URL: srv.URL, HTTP: srv.HTTP, Handler: newBot}
-//	sockettest.Run(t, dialer)
+//	sockettest.Run(t, &bot{url: srv.URL, http: srv.HTTP}) // dials with any client library that takes an http.Client
 //	conn := srv.Accept().Upgrade(nil)
 //	conn.Want(websock.Text("hello"))
 //
