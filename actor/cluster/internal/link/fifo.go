@@ -11,8 +11,6 @@ func (q *fifo[T]) len() int { return len(q.s) - q.head }
 // at returns the i-th item from the oldest.
 func (q *fifo[T]) at(i int) *T { return &q.s[q.head+i] }
 
-func (q *fifo[T]) last() *T { return &q.s[len(q.s)-1] }
-
 func (q *fifo[T]) push(v T) {
 	if q.head > 0 && len(q.s) == cap(q.s) && q.head >= len(q.s)/2 {
 		n := copy(q.s, q.s[q.head:])

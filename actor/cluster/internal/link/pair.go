@@ -237,8 +237,8 @@ func (pr *pair) end(reason error) {
 
 // finish calls Down and decides when the next session may be opened.
 func (pr *pair) finish(p *Peer, reason error) {
-	pr.deliver.Lock() // the callback in progress returns first; none comes after it, as the phase is ended
-	pr.deliver.Unlock()
+	pr.deliver.Lock()   // the callback in progress returns first; none comes after it, as the phase is ended
+	pr.deliver.Unlock() //lint:ignore SA2001 it is for waiting
 	p.stopSnapshots()
 	pr.mesh.sessionsChanged(-1)
 	pr.mesh.o.Down(p, reason)

@@ -2,7 +2,6 @@ package link
 
 import (
 	"fmt"
-	"math"
 	"time"
 )
 
@@ -177,9 +176,6 @@ func (pr *pair) forget() bool {
 	delete(m.pairs, pr.boot)
 	return true
 }
-
-// never is a deadline that does not come.
-const never = time.Duration(math.MaxInt64)
 
 // sleep waits until there is something to do; mu is held and released.
 func (pr *pair) sleep(now time.Time) {
