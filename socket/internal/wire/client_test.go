@@ -30,7 +30,7 @@ func TestClient_maskingKeys(t *testing.T) {
 		peer, c := connect(t, wire.Options{Client: true}, true)
 		for i := range each - 1 {
 			m := []websock.Message{websock.Text("same"), websock.Ping(nil), websock.Pong([]byte("p")),
-				websock.Binary(make([]byte, 20_000)), websock.Text(str(1000))}[i%5]
+				websock.Binary(make([]byte, 4_000)), websock.Text(str(1000))}[i%5]
 			if err := c.Append(m); err != nil {
 				t.Fatal(err)
 			}

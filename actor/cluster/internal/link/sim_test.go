@@ -14,10 +14,13 @@ import (
 	"github.com/troupe-dev/troupe/actor/cluster/internal/seednet"
 )
 
-// seeds is how many scenarios run: 200, or 20,000 with TROUPE_STRESS=1.
+// seeds is how many scenarios run: 200, or 20,000 with TROUPE_STRESS=1. The race detector makes each ten times as long.
 func seeds() uint64 {
-	if os.Getenv("TROUPE_STRESS") == "1" {
+	switch {
+	case os.Getenv("TROUPE_STRESS") == "1":
 		return 20_000
+	case raceEnabled:
+		return 40
 	}
 	return 200
 }
