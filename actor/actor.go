@@ -74,7 +74,10 @@ var (
 	ErrIgnore   = exit.ErrIgnore
 
 	// ErrNoProcess says that a PID names no living process, or that the process ended before it answered.
-	ErrNoProcess = errors.New("actor: no such process")
+	ErrNoProcess = exit.ErrNoProcess
+	// ErrNodeDown says that the node of a process cannot be reached any more. The process may be dead or alive: nothing is
+	// known. errors.Is(ErrNodeDown, ErrNoProcess) is true.
+	ErrNodeDown = exit.ErrNodeDown
 	// ErrMailboxFull says that the callee's mailbox is at its limit.
 	ErrMailboxFull = errors.New("actor: mailbox is full")
 	// ErrNoReply says that the callback which got the Call returned without having called Reply or Caller.

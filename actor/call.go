@@ -53,6 +53,13 @@ func (w *waiter) start(c *call, d time.Duration) {
 
 func (w *waiter) timeout() { w.call.fail(errCallTimeout) }
 
+// stop undoes start, if there was one.
+func (w *waiter) stop() {
+	if w.timer != nil {
+		w.timer.Stop()
+	}
+}
+
 // errCallTimeout never leaves doCall.
 var errCallTimeout = errors.New("timeout")
 
@@ -70,7 +77,9 @@ type failure struct{ err error }
 //   - ctx.Err(), when ctx is done or its process dies
 //   - context.DeadlineExceeded, wrapped, when CallTimeout is over
 //   - ErrNoProcess, when there is no such process, or it ends before it answers
-//   - ErrMailboxFull, when the mailbox of the callee is at its limit
+//   - ErrMailboxFull, when the mailbox of the callee is at its limit, or the link to its node takes no more at the moment
+//   - ErrNodeDown, which is an ErrNoProcess, too, when the node of the callee is not connected or is lost before the answer
+//     has come: then nobody knows whether the callee has handled req
 //   - ErrNoReply, when the callback returned without having called Reply or [Caller]
 //   - the answer, when that is an error
 //   - one that names both types, when the answer is no R
@@ -80,6 +89,8 @@ type failure struct{ err error }
 // those whose callers still wait. So an error says only that there is no answer: a Call that has timed out may never have
 // been handled, may be in progress, or may be done. A callee whose work is useless without the caller asks
 // [From.Waiting] before long work, and undoes it when Reply returns false.
+//
+// A Call to a process of another node reaches it at most once.
 func Call[R any](ctx context.Context, to PID, req any) (R, error) {
 	var zero R
 	v, err := doCall(ctx, to, req)
@@ -109,6 +120,9 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 	}
 	p := to.find()
 	if p == nil {
+		if r := to.elsewhere(); r != nil {
+			return to.sys.callAway(ctx, r, to, req)
+		}
 		return nil, fmt.Errorf("%w: %v", errUnhandled, to)
 	}
 	w := p.sys.waiter()
@@ -151,8 +165,7 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 			return nil, fmt.Errorf("%w: %v", f.err, to)
 		}
 		c.forget()
-		return nil, fmt.Errorf("actor: call to %v: no answer within Config.CallTimeout %v: %w", to, p.sys.callTimeout,
-			context.DeadlineExceeded)
+		return nil, p.sys.callTimedOut(to)
 	}
 	return answer, err
 }

@@ -44,5 +44,5 @@
 // A mailbox takes [SpawnOptions].MailboxLimit messages; what the process has asked for itself (Down, Done, ticks, answers)
 // and Exits do not count. Messages are not copied: what was sent belongs to the receiver. Delivery is at most once, and
 // a true from [PID.Send] does not mean that the message will be handled; a [Call] that was answered does. There is no
-// order between different senders. A System knows the processes of its own node only.
+// order between different senders. A System knows the processes of its own node; package cluster connects Systems.
 package actor

@@ -3,6 +3,8 @@ package actor
 import (
 	"context"
 	"log/slog"
+	"time"
+	"unique"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 	"github.com/troupe-dev/troupe/actor/internal/report"
@@ -44,3 +46,44 @@ func (i inside) Log() *report.Log { return i.s.log }
 
 // Reopen is host.Reopen.
 func (i inside) Reopen(ctx context.Context) error { return i.s.reopen(ctx) }
+
+// Attach is host.Attach.
+func (i inside) Attach(r remote) error { return i.s.attach(r) }
+
+// PIDOf is host.PIDOf. What is of this node costs no lookup of its name.
+func (i inside) PIDOf(node string, boot, num uint64) PID {
+	o := i.s.origin
+	if boot != i.s.boot || node != o.Value().node {
+		if err := checkNode(node); err != nil {
+			return PID{}
+		}
+		o = unique.Make(origin{node: node, boot: boot})
+	}
+	if num == 0 {
+		return PID{}
+	}
+	return PID{sys: i.s, origin: o, num: num}
+}
+
+// Identity is host.Identity.
+func (i inside) Identity() (node string, boot uint64) { return i.s.origin.Value().node, i.s.boot }
+
+// ValidNode is host.ValidNode.
+func (inside) ValidNode(node string) bool { return checkNode(node) == nil }
+
+// Parts is host.Parts.
+func (inside) Parts(p PID) (node string, boot, num uint64) {
+	if p == (PID{}) {
+		return "", 0, 0
+	}
+	o := p.origin.Value()
+	return o.node, o.boot, p.num
+}
+
+// Ask is host.Ask.
+func (inside) Ask(to, from PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func()) {
+	return to.ask(from, req, deadline, answer)
+}
+
+// Watch is host.Watch.
+func (inside) Watch(p PID, down func(reason error)) (cancel func()) { return p.watch(down) }

@@ -69,7 +69,7 @@ func (p *process) endRelations(r *relations, reason error) {
 		c.fail(ErrNoProcess)
 	}
 	for m := range r.watching.All() {
-		m.target.forget(m)
+		m.forget()
 	}
 	for m := range r.watchers.All() {
 		if m.watcher != nil {

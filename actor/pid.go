@@ -66,11 +66,12 @@ func (p PID) Node() string {
 func (s *System) Owns(p PID) bool { return p.sys == s && p.origin == s.origin }
 
 // MarshalText is String, for JSON and databases. There is no UnmarshalText, because a PID needs its System: keep the
-// text and give it to [System.ParsePID].
+// text and give it to [System.ParsePID]. Package cluster binds the PIDs in what other nodes send.
 func (p PID) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
 // ParsePID reads what [PID.String] wrote. The only error is malformed text: the PID of a process that is dead, of an
-// earlier boot or of another node is a good PID to which nothing can be sent.
+// earlier boot is a good PID to which nothing can be sent, and so is that of another node while package cluster does not
+// connect this System with it.
 func (s *System) ParsePID(text string) (PID, error) {
 	if text == nobody {
 		return PID{}, nil
@@ -135,9 +136,16 @@ func (p PID) find() *process {
 // decided (see [PID.Alive]), or when its mailbox is full (see SpawnOptions.MailboxLimit). True does not mean that msg
 // will be handled, since the process may end before. Messages of one sender to one process keep their order. The
 // message belongs to the receiver from now on.
+//
+// True from Send to another node says: handed to the link of a node that is up, within its window. It does not say that
+// the process exists. False says: the node is not connected, the window is full, or the message cannot be encoded, which
+// is logged once per type. In all three cases nothing was delivered.
 func (p PID) Send(msg any) bool {
 	if pr := p.find(); pr != nil {
 		return pr.Send(msg)
+	}
+	if r := p.elsewhere(); r != nil && r.Send(p, msg) {
+		return true
 	}
 	if p.sys != nil {
 		p.sys.undelivered(p, msg)
@@ -152,19 +160,31 @@ func (p PID) Send(msg any) bool {
 //
 // Exit never blocks; [Wait] waits for the end. The process has its shutdown time ([SpawnOptions].Shutdown) from this
 // call on, then it is killed. Exit returns false when there is no such process, and panics on a nil reason.
+//
+// To a process of another node, true says that its node is connected: the Exit reaches it if the link lasts, in order with
+// what was sent before, and no window refuses it. One with ErrKilled overtakes what waits at that node, not what is on its
+// way there.
 func (p PID) Exit(reason error) bool {
 	if reason == nil {
 		panic("actor: PID.Exit: nil reason; say ErrNormal")
 	}
-	pr := p.find()
-	return pr != nil && pr.exit(reason)
+	if pr := p.find(); pr != nil {
+		return pr.exit(reason)
+	}
+	r := p.elsewhere()
+	return r != nil && r.Exit(p, reasonOf(reason))
 }
 
 // Alive tells whether p can still be sent to. It is false as soon as the end is decided: an Exit waits in the mailbox,
 // the callback that stops has returned, the mailbox is over its limit, or a socket has lost its peer. What came before
 // an Exit is still handled, and Terminate runs after that; until the [Down], [Monitor], [Wait], [Inspect] and
 // [PID.Exit] reach the process.
+//
+// Alive of a process of another node says whether that node is connected, in that boot. It does not ask that node.
 func (p PID) Alive() bool {
-	pr := p.find()
-	return pr != nil && pr.Alive()
+	if pr := p.find(); pr != nil {
+		return pr.Alive()
+	}
+	r := p.elsewhere()
+	return r != nil && r.Reachable(p)
 }

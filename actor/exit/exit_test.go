@@ -23,6 +23,8 @@ func TestReasons_texts(t *testing.T) {
 		{exit.ErrRemote, "remote: the peer closed the connection or is gone"},
 		{exit.ErrRestart, "restart"},
 		{exit.ErrIgnore, "ignore: not needed"},
+		{exit.ErrNoProcess, "actor: no such process"},
+		{exit.ErrNodeDown, "node down: its processes cannot be reached"},
 	}
 	for _, tt := range tests {
 		if got := tt.err.Error(); got != tt.want {
@@ -34,11 +36,12 @@ func TestReasons_texts(t *testing.T) {
 func TestReasons_areDistinctButForNormal(t *testing.T) {
 	all := []error{
 		exit.ErrNormal, exit.ErrShutdown, exit.ErrKilled, exit.ErrOverload,
-		exit.ErrTimeout, exit.ErrRemote, exit.ErrRestart, exit.ErrIgnore,
+		exit.ErrTimeout, exit.ErrRemote, exit.ErrRestart, exit.ErrIgnore, exit.ErrNoProcess, exit.ErrNodeDown,
 	}
 	for i, err := range all {
 		for j, target := range all {
-			want := i == j || (err == exit.ErrRestart || err == exit.ErrIgnore) && target == exit.ErrNormal
+			want := i == j || (err == exit.ErrRestart || err == exit.ErrIgnore) && target == exit.ErrNormal ||
+				err == exit.ErrNodeDown && target == exit.ErrNoProcess
 			if got := errors.Is(err, target); got != want {
 				t.Errorf("errors.Is(%v, %v) = %t, want %t", err, target, got, want)
 			}
@@ -70,7 +73,9 @@ func TestKindOf(t *testing.T) {
 		{"ErrRemote", exit.ErrRemote, exit.Shutdown},
 		{"ErrTimeout", exit.ErrTimeout, exit.Shutdown},
 		{"ErrOverload", exit.ErrOverload, exit.Shutdown},
+		{"ErrNodeDown", exit.ErrNodeDown, exit.Shutdown},
 		{"ErrKilled", exit.ErrKilled, exit.Abnormal},
+		{"ErrNoProcess", exit.ErrNoProcess, exit.Abnormal},
 		{"any error", io.EOF, exit.Abnormal},
 		{"same text as a sentinel", errors.New("normal"), exit.Abnormal},
 		{"cancelled", context.Canceled, exit.Abnormal},

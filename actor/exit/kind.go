@@ -45,6 +45,8 @@ func (k Kind) String() string {
 //     Shutdown.
 //  5. All else is Abnormal, [ErrKilled] and the errors of contexts included.
 //
+// By the second rule [ErrNodeDown] is Shutdown.
+//
 // Wrapping therefore keeps the kind: fmt.Errorf("room closed: %w", ErrNormal)
 // is Normal. An error that wraps several has the kind of the first rule that
 // fits any of them.

@@ -34,6 +34,16 @@ var (
 	// failed, and is not to be started again. OTP's ignore.
 	// errors.Is(ErrIgnore, ErrNormal) is true.
 	ErrIgnore error = ignoreError{}
+
+	// ErrNoProcess: there is no such process. It is what a monitor of a process
+	// that was dead before is told.
+	ErrNoProcess = errors.New("actor: no such process")
+
+	// ErrNodeDown: the node of a process cannot be reached any more. The
+	// process may be dead or alive; nothing is known. Its kind is Shutdown.
+	// errors.Is(ErrNodeDown, ErrNoProcess) is true, so that what handles a
+	// process that is gone need not know it; test for ErrNodeDown first.
+	ErrNodeDown error = nodeDownError{}
 )
 
 type restartError struct{}
@@ -45,3 +55,9 @@ type ignoreError struct{}
 
 func (ignoreError) Error() string { return "ignore: not needed" }
 func (ignoreError) Unwrap() error { return ErrNormal }
+
+type nodeDownError struct{}
+
+func (nodeDownError) Error() string  { return "node down: its processes cannot be reached" }
+func (nodeDownError) Unwrap() error  { return ErrNoProcess }
+func (nodeDownError) ExitKind() Kind { return Shutdown }
