@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"actor":                     {"actor/exit", "actor/internal/...", protoactor + "/..."},
 	"actor/host":                {"actor", "actor/exit", "actor/internal/..."},
 	"actor/cluster":             {"actor", "actor/exit", "actor/host", "websock"},
+	"actor/cluster/clustertest": {"actor", "actor/cluster", "actor/cluster/internal/...", "actor/host"},
 	"supervisor":                {"actor", "actor/exit", "actor/host"},
 	"registry":                  {"actor", "actor/host", "websock"},
 	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},

@@ -1,0 +1,219 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"runtime/debug"
+)
+
+// Channel is for packages that replicate state between nodes: each node tells each other one its own part, and forgets what
+// a node has told when that is down. What one node sends on a Channel comes in order, and in order with what its processes
+// send. All methods are called without a lock of this package and must not block; for one Peer never two at a time. They
+// must not panic: that ends the session.
+type Channel interface {
+	// Up says that p has this channel, too, and can be sent to from now on. It returns the snapshot of this node's part, in
+	// records; nil: there is none. That is pulled later, on another goroutine, as p takes it, so of any size. What is sent
+	// to p from now on follows it.
+	Up(p *Peer) iter.Seq[[]byte]
+	// Receive gets what p has sent, in order, with nothing missing since Up. rec is valid during the call.
+	Receive(p *Peer, rec []byte)
+	// Down says that p is gone, with all that it has said. Nothing can be sent to it any more.
+	Down(p *Peer)
+}
+
+// Peer is another node during one session, for a [Channel]. The next session has another Peer.
+type Peer struct{ s *session }
+
+// Node is its name.
+func (p *Peer) Node() string { return p.s.node }
+
+// Boot is that of its PIDs, in 16 hex digits.
+func (p *Peer) Boot() string { return p.s.bootText }
+
+const (
+	maxChannels    = 64
+	maxChannelName = 64
+)
+
+// channel is one of this node.
+type channel struct {
+	name   string
+	number uint64
+	c      Channel
+}
+
+// Sender sends on one channel.
+type Sender struct {
+	n      *Node
+	number uint64
+}
+
+// Channel adds a channel, which nodes know by its name of 1 to 64 bytes. It must be added before the Node is served. The error
+// says what is wrong.
+func (n *Node) Channel(name string, c Channel) (*Sender, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case n.served:
+		return nil, errors.New("cluster: Channel: the Node was served already")
+	case name == "" || len(name) > maxChannelName:
+		return nil, fmt.Errorf("cluster: Channel: the name %q must have 1 to %d bytes", name, maxChannelName)
+	case c == nil:
+		return nil, fmt.Errorf("cluster: Channel %q is nil", name)
+	case len(n.channels) == maxChannels:
+		return nil, fmt.Errorf("cluster: Channel: there are %d already", maxChannels)
+	}
+	for _, other := range n.channels {
+		if other.name == name {
+			return nil, fmt.Errorf("cluster: Channel: there is one of the name %q", name)
+		}
+	}
+	number := uint64(len(n.channels))
+	n.channels = append(n.channels, &channel{name, number, c})
+	return &Sender{n, number}, nil
+}
+
+// Send sends rec, which is copied. It is never refused and never blocks: a p that cannot take what waits for it is down, and
+// then it comes to nothing. rec may have Config.MaxMessage bytes of the node that has the smaller one; a longer one ends the
+// session.
+func (s *Sender) Send(p *Peer, rec []byte) {
+	head := record(make([]byte, 0, 3), recChannel, s.number)
+	if len(head)+len(rec) > p.s.peer.MaxRecord() {
+		p.s.peer.Reset(tooLong(p.s, len(rec)))
+		return
+	}
+	p.s.peer.Control(head, rec)
+}
+
+// Offer is Send of what may be refused: it returns false when p's window has no room, or p is down, or rec is too long. Then p
+// has not got it.
+func (s *Sender) Offer(p *Peer, rec []byte) bool {
+	return p.s.peer.Offer(record(make([]byte, 0, 3), recChannel, s.number), rec)
+}
+
+func tooLong(s *session, n int) error {
+	return fmt.Errorf("cluster: a record of %d bytes on a channel is longer than node %s or this one takes: see Config.MaxMessage", n, s.node)
+}
+
+// channelPeer is a channel that both nodes of a session have. It belongs to the goroutine that receives, and then to that
+// which ends the session.
+type channelPeer struct {
+	channel *channel
+	peer    *Peer
+	broken  bool // it has panicked: it gets nothing more
+}
+
+// hello is the first record of a session: the names of this node's channels, whose numbers are their places, and the
+// announcement of its types.
+func (n *Node) hello() []byte {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	b := record(nil, recHello, uint64(len(n.channels)))
+	for _, c := range n.channels {
+		b = appendBytes(b, c.name)
+	}
+	return append(b, n.codec.Announcement()...)
+}
+
+func (s *session) receiveHello(f *fields) error {
+	count := f.number()
+	if f.bad || count > maxChannels {
+		return errBroken
+	}
+	var both []*channelPeer
+	for range count {
+		name := f.bytes()
+		if f.bad || len(name) == 0 || len(name) > maxChannelName {
+			return errBroken
+		}
+		both = append(both, s.channel(string(name)))
+	}
+	types, err := s.n.codec.Peer(s.node, s.boot, f.b)
+	if err != nil {
+		return err
+	}
+	s.types, s.channels = types, both
+	for _, c := range both {
+		c.up()
+	}
+	return nil
+}
+
+// channel is the channel of that name, for this session; nil: there is none here.
+func (s *session) channel(name string) *channelPeer {
+	s.n.mu.Lock()
+	defer s.n.mu.Unlock()
+	for _, c := range s.n.channels {
+		if c.name == name {
+			return &channelPeer{channel: c, peer: &Peer{s}}
+		}
+	}
+	return nil
+}
+
+func (s *session) receiveChannel(f *fields) error {
+	number := f.number()
+	if f.bad || number >= uint64(len(s.channels)) {
+		return errBroken
+	}
+	if c := s.channels[number]; c != nil {
+		c.call("Receive", func() { c.channel.c.Receive(c.peer, f.b) })
+	}
+	return nil
+}
+
+// up begins the channel, and sends the snapshot ahead of all that follows.
+func (c *channelPeer) up() {
+	if c == nil {
+		return
+	}
+	var snapshot iter.Seq[[]byte]
+	if c.call("Up", func() { snapshot = c.channel.c.Up(c.peer) }); snapshot == nil {
+		return
+	}
+	head := record(nil, recChannel, c.channel.number)
+	s := c.peer.s
+	s.peer.Snapshot(func(yield func([]byte) bool) {
+		c.protect("the snapshot", func() {
+			b := append([]byte(nil), head...)
+			for rec := range snapshot {
+				if len(head)+len(rec) > s.peer.MaxRecord() {
+					s.peer.Reset(tooLong(s, len(rec)))
+					return
+				}
+				if b = append(b[:len(head)], rec...); !yield(b) {
+					return
+				}
+			}
+		})
+	})
+}
+
+func (c *channelPeer) down() {
+	if c != nil {
+		c.protect("Down", func() { c.channel.c.Down(c.peer) }) // after a panic, too: it is to forget
+	}
+}
+
+// call calls the channel, unless it has panicked before.
+func (c *channelPeer) call(method string, f func()) {
+	if !c.broken {
+		c.broken = !c.protect(method, f)
+	}
+}
+
+// protect runs f. A panic in it ends the session: what the other node has said would be missing here.
+func (c *channelPeer) protect(what string, f func()) (ok bool) {
+	defer func() {
+		if ok {
+			return
+		}
+		s := c.peer.s
+		s.n.log.Error("panic in a channel", "node", s.n.name, "peer", s.node, "channel", c.channel.name, "in", what,
+			"panic", recover(), "stack", string(debug.Stack()))
+		s.peer.Reset(fmt.Errorf("cluster: channel %q has panicked", c.channel.name))
+	}()
+	f()
+	return true
+}

@@ -1,0 +1,111 @@
+package cluster
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// A record is one item of the stream between two nodes: a byte that says its kind, tagged headers if that byte has the bit
+// hasHeaders, the fields of the kind, and at last a value, an error or bytes up to its end. Numbers are unsigned varints.
+//
+// Headers are their length in bytes all together, and then for each its tag, the length of its data, and the data. None
+// is written yet. A receiver skips those it does not know, and records of a kind that it does not know, so that a later
+// version can add to both.
+type kind byte
+
+const (
+	recHello     kind = 1 + iota // names of channels, announcement of types. The first of each session
+	recSend                      // num, value
+	recExit                      // num, error
+	recCall                      // id, num, time left, caller, value
+	recAnswer                    // id, value
+	recFail                      // id, error: why there is no answer
+	recCancel                    // id of a call
+	recMonitor                   // id, num
+	recDemonitor                 // id of a monitor
+	recDown                      // id of a monitor, error
+	recChannel                   // number of a channel, bytes
+
+	hasHeaders kind = 0x80
+)
+
+// Who the caller of a recCall is: the first byte of that field.
+const (
+	callerNobody byte = iota // a goroutine that is no process
+	callerHere               // of the node that calls: num
+	callerOther              // of another node: node, boot, num
+)
+
+var errBroken = errors.New("broken record")
+
+// fields reads a record. The first thing that is missing makes it bad, and everything after that zero.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+// parse splits the kind and the headers off a record.
+func parse(rec []byte) (kind, fields) {
+	if len(rec) == 0 {
+		return 0, fields{bad: true}
+	}
+	k, f := kind(rec[0]), fields{b: rec[1:]}
+	if k&hasHeaders != 0 {
+		f.bytes()
+		k &^= hasHeaders
+	}
+	return k, f
+}
+
+// number reads an unsigned varint.
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.b)
+	if n <= 0 {
+		f.b, f.bad = nil, true
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+// bytes reads a length and so many bytes.
+func (f *fields) bytes() []byte {
+	n := f.number()
+	if n > uint64(len(f.b)) {
+		f.b, f.bad = nil, true
+		return nil
+	}
+	b := f.b[:n]
+	f.b = f.b[n:]
+	return b
+}
+
+func (f *fields) byte() byte {
+	if len(f.b) == 0 {
+		f.bad = true
+		return 0
+	}
+	b := f.b[0]
+	f.b = f.b[1:]
+	return b
+}
+
+// end says that nothing may follow.
+func (f *fields) end() {
+	if len(f.b) > 0 {
+		f.bad = true
+	}
+}
+
+// record begins a record of numbers.
+func record(b []byte, k kind, numbers ...uint64) []byte {
+	b = append(b, byte(k))
+	for _, v := range numbers {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+func appendBytes[S ~string | ~[]byte](b []byte, s S) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
