@@ -15,7 +15,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Config configures a Server. The zero value works. In every field 0 means the default and a negative value means off,
+// Config configures a Server, and the connections of a [Dialer], which says what is different there. The zero value works. In every field 0 means the default and a negative value means off,
 // as far as the field can be off. IdleTimeout, PingInterval, MessageTimeout and HibernateAfter are coarse: never early,
 // and late by up to 1/32, or a millisecond.
 type Config struct {
@@ -298,8 +298,9 @@ func (cfg *Config) handshakeOptions() handshake.Options {
 	}
 }
 
-func (cfg *Config) wireOptions() wire.Options {
+func (cfg *Config) wireOptions(r role) wire.Options {
 	return wire.Options{
+		Client:         r == clientRole,
 		Threshold:      cfg.Compression.Threshold,
 		Level:          cfg.Compression.Level,
 		MaxMessageSize: cfg.MaxMessageSize,

@@ -39,7 +39,8 @@ type Drain struct {
 	// takes longer than 300 ms. A panic in it is logged.
 	OnProgress func(DrainProgress)
 
-	now bool // nobody is asked: the Server is restarted
+	now   bool // nobody is asked: the Server is restarted
+	quiet bool // the log gets no stages: it is one socket, that of a Dialer
 }
 
 // DrainProgress is how far a drain is.
@@ -260,7 +261,7 @@ type drainRun struct {
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
 func (r *drainRun) report(stage DrainStage) {
-	if r.d.OnProgress == nil && int(stage) < r.logged {
+	if r.d.OnProgress == nil && (r.d.quiet || int(stage) < r.logged) {
 		return
 	}
 	p := DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Left: r.s.Count(), Killed: r.killed,

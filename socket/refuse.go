@@ -10,16 +10,19 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor/exit"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
 )
 
 // UpgradeError says that a request has not become a socket, and what the client was told. When the newHandler of
-// [Server.Handler] returns one, it decides what the client is told.
+// [Server.Handler] returns one, it decides what the client is told. Of a [Dialer] it is an attempt to connect that has
+// failed, and what the server has answered.
 type UpgradeError struct {
 	// Status is the HTTP status. It is 101 when the transport failed after the answer was on its way, or when the
-	// request had already become a socket.
+	// request had already become a socket. At a Dialer, 101 says that the answer was not what it should be, or that
+	// the connection could not be used; 0 that there was no answer.
 	Status int
-	// Header is added to the answer.
+	// Header is added to the answer. At a Dialer it is that of the answer.
 	Header http.Header
 	// Err is the cause. The client sees it only when it is about its own request.
 	Err error
@@ -29,6 +32,9 @@ type UpgradeError struct {
 }
 
 func (e *UpgradeError) Error() string {
+	if e.Status == 0 {
+		return fmt.Sprintf("socket: upgrade: %v", e.Err)
+	}
 	if e.Err == nil {
 		return fmt.Sprintf("socket: upgrade: %d %s", e.Status, http.StatusText(e.Status))
 	}
@@ -37,6 +43,9 @@ func (e *UpgradeError) Error() string {
 
 // Unwrap returns Err.
 func (e *UpgradeError) Unwrap() error { return e.Err }
+
+// ExitKind is [exit.Shutdown]: a Dialer that has ended with it, because its Backoff.Retry says so, was turned away by a peer.
+func (e *UpgradeError) ExitKind() exit.Kind { return exit.Shutdown }
 
 // hidden marks an error whose text is not for the client.
 type hidden struct{ error }

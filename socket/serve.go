@@ -63,6 +63,20 @@ func (s *Server) Serve(ctx context.Context) error {
 	s.reopen(ctx)
 	supervisor.Ready(ctx)
 	<-ctx.Done()
+	d, restarts := s.cfg.Drain, isRestarting(ctx)
+	if restarts { // nobody else takes the clients, and the siblings wait
+		d.Delay, d.Over, d.Close.Code, d.now = 0, -1, websock.CloseServiceRestart, true
+	}
+	return s.drainAfter(ctx, d, restarts)
+}
+
+// isRestarting tells whether the service of ctx, which is done, is to be started again.
+func isRestarting(ctx context.Context) bool {
+	return errors.Is(context.Cause(ctx), supervisor.ErrRestarting)
+}
+
+// drainAfter drains s by d when ctx, that of a Serve, is done. keep: a System of the Server's own goes on.
+func (s *Server) drainAfter(ctx context.Context, d Drain, keep bool) error {
 	remaining, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), s.ShutdownTime(), errOver(s.cfg.Drain.time()))
 	defer cancel()
 	remaining, kill := context.WithCancelCause(remaining)
@@ -70,14 +84,10 @@ func (s *Server) Serve(ctx context.Context) error {
 	if errors.Is(context.Cause(ctx), actor.ErrKilled) {
 		kill(actor.ErrKilled)
 	}
-	d, restarts := s.cfg.Drain, errors.Is(context.Cause(ctx), supervisor.ErrRestarting)
-	if restarts { // nobody else takes the clients, and the siblings wait
-		d.Delay, d.Over, d.Close.Code, d.now = 0, -1, websock.CloseServiceRestart, true
-	}
 	bounded, cancel := context.WithTimeoutCause(remaining, d.time(), errOver(d.time()))
 	defer cancel()
 	err := s.Drain(bounded, d)
-	if restarts {
+	if keep {
 		return err
 	}
 	if sysErr := s.endOwnSystem(remaining); err == nil {

@@ -29,7 +29,7 @@ type Server struct {
 	closes    *host.Calls // of Config.OnClose
 	sys       *actor.System
 	ownSystem bool
-	shards    [serverShards]serverShard
+	shards    []serverShard
 	seed      maphash.Seed
 	origins   *handshake.Origins
 	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
@@ -51,7 +51,21 @@ type Server struct {
 	emptied   chan struct{} // closed when places comes to 0; nil while nobody waits for that
 }
 
-const serverShards = 64
+// role is who has called whom.
+type role uint8
+
+const (
+	serverRole role = iota // clients call: a Server
+	clientRole             // it is a Dialer's, and calls a server: one socket at a time, and one more whose TCP is still open
+)
+
+// shards is how many locks the table of sockets has.
+func (r role) shards() int {
+	if r == clientRole {
+		return 1
+	}
+	return 64
+}
 
 type serverShard struct {
 	mu    sync.Mutex
@@ -71,7 +85,9 @@ const (
 func (s *Server) String() string { return "sockets" }
 
 // New makes a Server. An error names the field of cfg that cannot be carried out.
-func New(cfg Config) (*Server, error) {
+func New(cfg Config) (*Server, error) { return newServer(cfg, serverRole) }
+
+func newServer(cfg Config, r role) (*Server, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -84,7 +100,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
-		opener: wire.NewOpener(cfg.wireOptions()),
+		shards: make([]serverShard, r.shards()), opener: wire.NewOpener(cfg.wireOptions(r)),
 	}
 	cfg.Logger = log.Logger
 	s.cfg = cfg
@@ -193,7 +209,7 @@ func (s *Server) waitEmpty(ctx context.Context) error {
 }
 
 func (s *Server) shard(p actor.PID) *serverShard {
-	return &s.shards[maphash.Comparable(s.seed, p)%serverShards]
+	return &s.shards[maphash.Comparable(s.seed, p)%uint64(len(s.shards))]
 }
 
 func (s *Server) add(c *conn.Conn) {
