@@ -15,9 +15,9 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Config configures a Server, and the connections of a [Dialer], which says what is different there. The zero value works. In every field 0 means the default and a negative value means off,
-// as far as the field can be off. IdleTimeout, PingInterval, MessageTimeout and HibernateAfter are coarse: never early,
-// and late by up to 1/32, or a millisecond.
+// Config configures a Server, and the connections of a [Dialer], which says what is different there. The zero value works.
+// In every field 0 means the default and a negative value means off, as far as the field can be off. IdleTimeout,
+// PingInterval, MessageTimeout and HibernateAfter are coarse: never early, and late by up to 1/32, or a millisecond.
 type Config struct {
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System

@@ -18,7 +18,7 @@
 // refuses it, lets it hang or answers garbage, and then has the server's end of the connection:
 //
 //	srv := sockettest.NewServer(t)
-//	sockettest.Run(t, &bot{url: srv.URL, http: srv.HTTP}) // a Service that dials with any client library
+//	sockettest.Run(t, &socket.Dialer{URL: srv.URL, HTTP: srv.HTTP, Handler: func() websock.Handler { return &bot{} }})
 //	c := srv.Accept().Upgrade(nil)
 //	c.Want(websock.Text("hello"))
 //	c.Close(1012, "")

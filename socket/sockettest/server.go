@@ -39,10 +39,11 @@ type Server struct {
 	conns    []*Conn
 }
 
-// NewServer makes a Server. What a client of WebSockets needs of it are its URL and its HTTP:
+// NewServer makes a Server. What a client of WebSockets needs of it are its URL and its HTTP: a [socket.Dialer], or any
+// other that takes an http.Client.
 //
 //	srv := sockettest.NewServer(t)
-//	sockettest.Run(t, &bot{url: srv.URL, http: srv.HTTP}) // dials with any client library that takes an http.Client
+//	sockettest.Run(t, &socket.Dialer{URL: srv.URL, HTTP: srv.HTTP, Handler: func() websock.Handler { return &bot{} }})
 //	conn := srv.Accept().Upgrade(nil)
 //	conn.Want(websock.Text("hello"))
 //

@@ -185,6 +185,26 @@ func TestGuest_doesNotRead(t *testing.T) {
 	})
 }
 
+func TestGuest_calls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := sockettest.NewServer(t)
+		sockettest.Run(t, &socket.Dialer{
+			URL:     srv.URL,
+			HTTP:    srv.HTTP,
+			Handler: func() websock.Handler { return &guest{name: "ann"} },
+		})
+
+		srv.Accept().SendRaw([]byte("SSH-2.0-OpenSSH_9.2\r\n")) // somebody else's port
+		srv.Accept().Refuse(http.StatusServiceUnavailable, http.Header{"Retry-After": {"30"}})
+		srv.WantNothing(30 * time.Second)
+
+		c := srv.Accept().Upgrade(nil)
+		c.Want(websock.Text("welcome, ann"))
+		c.Drop()
+		srv.Accept().Upgrade(nil).Want(websock.Text("welcome, ann"))
+	})
+}
+
 func TestGuest_inATree(t *testing.T) {
 	sys := sockettest.NewSystem(t)
 	rooms, err := supervisor.NewDynamic(supervisor.DynamicConfig{Name: "rooms"})
