@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
 
 // Actor is the code of a process. Its fields are the state of the process: the callbacks of one process never overlap,
@@ -48,6 +49,8 @@ type SpawnOptions struct {
 	// Shutdown is how long the process may take to end, its children included, from the Exit or from its own decision
 	// to end. After that it is killed. 0: Config.ShutdownTimeout; negative: no limit.
 	Shutdown time.Duration
+
+	middleware *engine.Middleware // see proto.WithReceiverMiddleware; nil: none
 }
 
 const (

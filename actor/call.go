@@ -29,6 +29,7 @@ type call struct {
 type waiter struct {
 	answer chan any    // cap 1
 	reply  func(v any) // if set, it gets the answer instead, and must not block. Such a waiter serves one Call
+	sender any         // who has asked, when that was protoactor; see engine.Target
 	timer  *time.Timer
 	call   *call // the one that timer fails
 }
@@ -196,8 +197,11 @@ func (c *call) Done() <-chan struct{}       { return c.context().Done() }
 func (c *call) Err() error                  { return c.context().Err() }
 
 func (c *call) Value(key any) any {
-	if _, ok := key.(callKey); ok {
+	switch key.(type) {
+	case callKey:
 		return c
+	case hook.SenderKey:
+		return c.waiter.sender
 	}
 	return c.context().Value(key)
 }

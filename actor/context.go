@@ -61,7 +61,9 @@ func (c *processContext) Value(key any) any {
 		return (*process)(c)
 	case hook.ActorKey:
 		return c.actor
-	case callKey: // the values of Scope may come from the callback of another process, with a Call of its own
+	case hook.SystemKey:
+		return c.sys
+	case callKey, hook.SenderKey: // the values of Scope may come from the callback of another process, with a Call of its own
 		return nil
 	case *int: // the private key by which package context finds a real context
 		if v := c.std().Value(key); v != nil {

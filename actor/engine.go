@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"context"
 	"errors"
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
@@ -25,9 +26,9 @@ func (t *target) Stop() bool        { return (*process)(t).exit(ErrShutdown) }
 func (t *target) Poison() bool      { return (*process)(t).exit(ErrNormal) }
 
 // Ask implements engine.Target.
-func (t *target) Ask(msg any, answer func(v any, gone bool)) bool {
+func (t *target) Ask(msg, sender any, answer func(v any, gone bool)) bool {
 	p := (*process)(t)
-	c := &call{req: msg, callee: p, waiter: &waiter{reply: func(v any) {
+	c := &call{req: msg, callee: p, waiter: &waiter{sender: sender, reply: func(v any) {
 		f, failed := v.(failure)
 		if gone := failed && errors.Is(f.err, ErrNoProcess); gone || !failed {
 			answer(v, gone)
@@ -49,3 +50,45 @@ func (t *target) Watch(ended func()) (cancel func(), ok bool) {
 	m := &monitor{target: p, told: func(error) { ended() }}
 	return func() { p.forget(m) }, p.addWatcher(m)
 }
+
+// Address implements engine.Process.
+func (p *process) Address() (*engine.System, uint64) { return p.sys.engine, p.num }
+
+// Len implements engine.Process.
+func (p *process) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.queue.len()
+}
+
+// Trespass implements engine.Process.
+func (p *process) Trespass(what string) { p.sys.trespass(what) }
+
+// Due implements engine.Open.
+func (p *process) Due() (msg any, ok bool) {
+	if it := p.current; it.kind == kindDeferred || it.kind == kindNotice {
+		return it.msg.(deferred).Due(p.pid())
+	}
+	return p.current.content(), true
+}
+
+// Handle implements engine.Open.
+func (p *process) Handle(msg any) error {
+	ctx := context.Context((*processContext)(p))
+	if it := p.current; it.kind == kindCall {
+		ctx = it.msg.(*call)
+	}
+	return p.receive(ctx, msg)
+}
+
+// Asked implements engine.Open.
+func (p *process) Asked() (sender any, from engine.Asker) {
+	if p.current.kind != kindCall {
+		return nil, nil
+	}
+	c := p.current.msg.(*call)
+	return c.waiter.sender, From{c}
+}
+
+// Guard implements engine.Open.
+func (p *process) Guard(f func() error) error { return p.protect(f) }

@@ -6,18 +6,42 @@ import (
 	"time"
 	"unique"
 
+	"github.com/troupe-dev/troupe/actor/internal/engine"
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 	"github.com/troupe-dev/troupe/actor/internal/report"
 )
 
-// Inside is for package host. Nobody else can make a hook.Key.
+// Inside is for packages host and proto. Nobody else can make a hook.Key.
 func (s *System) Inside(hook.Key) inside { return inside{s} }
 
 // Inside is for package host. It is the process that p names, or nil. Nobody else can make a hook.Key.
 func (p PID) Inside(hook.Key) *process { return p.find() }
 
-// inside is a System as package host sees it.
+// Inside is for package proto. Nobody else can make a hook.Key.
+func (c Config) Inside(hook.Key) insideConfig { return insideConfig{c} }
+
+// Inside is for package proto. Nobody else can make a hook.Key.
+func (o SpawnOptions) Inside(_ hook.Key, m *engine.Middleware) SpawnOptions {
+	o.middleware = m
+	return o
+}
+
+// insideConfig is a Config as package proto sees it.
+type insideConfig struct{ cfg Config }
+
+// NewSystem is proto.NewSystem.
+func (i insideConfig) NewSystem(newEngine func(engine.Config) (*engine.System, error)) (*System, error) {
+	return newSystem(i.cfg, newEngine)
+}
+
+// inside is a System as packages host and proto see it.
 type inside struct{ s *System }
+
+// Engine is what package proto rests on.
+func (i inside) Engine() *engine.System { return i.s.engine }
+
+// Closed tells whether the System was shut down.
+func (i inside) Closed() bool { return i.s.closed.Load() }
 
 // hosting is host.Host without the Actor.
 type hosting interface {

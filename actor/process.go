@@ -127,19 +127,6 @@ func (p *process) rel() *relations {
 	return p.relation
 }
 
-// Post implements engine.Process.
-func (p *process) Post(msg any) { p.post(item{kind: kindUser, msg: msg}) }
-
-// Len implements engine.Process.
-func (p *process) Len() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.queue.len()
-}
-
-// Trespass implements engine.Process.
-func (p *process) Trespass(what string) { p.sys.trespass(what) }
-
 // alive tells whether the process is not dead yet. Alive is false earlier: from the decision to end.
 func (p *process) alive() bool {
 	p.mu.Lock()

@@ -43,6 +43,9 @@ type plain struct {
 func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
 	made := &plain{}
 	made.process.cell = &made.cell
+	if o.middleware != nil {
+		made.cell.Use(o.middleware)
+	}
 	made.process.init(s, a, o, parent)
 	return &made.process
 }
@@ -132,7 +135,8 @@ func (s *System) register(p *process) error {
 	return err
 }
 
-// enterEngine makes p known to the engine, if nobody hosts it; p.mu is held. It cannot fail, because the number is new.
+// enterEngine makes p known to the engine, if nobody hosts it; p.mu is held. It fails when its middleware cannot be used, not
+// because of the number, which is new.
 func (p *process) enterEngine() error {
 	if p.hosted {
 		return nil

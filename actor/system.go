@@ -71,6 +71,10 @@ type System struct {
 
 // NewSystem makes a System. The only error is a Node that cannot stand in a PID.
 func NewSystem(cfg Config) (*System, error) {
+	return newSystem(cfg, func(c engine.Config) (*engine.System, error) { return engine.New(c), nil })
+}
+
+func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)) (*System, error) {
 	if cfg.Node == "" {
 		cfg.Node = "local"
 	}
@@ -89,9 +93,13 @@ func NewSystem(cfg Config) (*System, error) {
 		epoch:           time.Now(),
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
-	s.engine = engine.New(engine.Config{
+	var err error
+	s.engine, err = newEngine(engine.Config{
 		Trespass: s.trespass, Find: s.findTarget, Address: s.engineAddress(), Logger: s.log.Logger,
 	})
+	if err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 

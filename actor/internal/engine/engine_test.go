@@ -17,38 +17,93 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var errReceived = errors.New("received")
 
-// recorder is a Process that writes down what the engine does with it.
+// recorder is a Process, and a Target, that writes down what the engine does with it. Its message is current.
 type recorder struct {
 	Cell
-	trespass func(what string)
+	fixture  *fixture
+	num      uint64
 	received int
-	posted   []any
+	posted   []any // by Send and Ask
+	stopped  int
+	watches  int // that are not cancelled
+	ended    []func()
+
+	current any
+	asker   any
+	handled []any
 }
 
-func (r *recorder) Receive() error       { r.received++; return errReceived }
-func (r *recorder) Post(msg any)         { r.posted = append(r.posted, msg) }
-func (r *recorder) Len() int             { return len(r.posted) }
-func (r *recorder) Trespass(what string) { r.trespass(what) }
+func (r *recorder) Receive() error             { r.received++; return errReceived }
+func (r *recorder) Len() int                   { return len(r.posted) }
+func (r *recorder) Trespass(what string)       { r.fixture.trespass(what) }
+func (r *recorder) Address() (*System, uint64) { return r.fixture.System, r.num }
+
+func (r *recorder) Send(msg any) bool { r.posted = append(r.posted, msg); return true }
+func (r *recorder) Ask(msg, _ any, _ func(any, bool)) bool {
+	return r.Send(msg)
+}
+func (r *recorder) Stop() bool   { r.stopped++; return true }
+func (r *recorder) Poison() bool { r.stopped++; return true }
+func (r *recorder) Watch(ended func()) (func(), bool) {
+	r.watches++
+	r.ended = append(r.ended, ended)
+	return func() { r.watches-- }, true
+}
+
+func (r *recorder) Due() (any, bool)           { return r.current, true }
+func (r *recorder) Handle(msg any) error       { r.handled = append(r.handled, msg); return errReceived }
+func (r *recorder) Asked() (any, Asker)        { return r.asker, nil }
+func (r *recorder) Guard(f func() error) error { return f() }
 
 type fixture struct {
 	*System
+	processes  map[uint64]*recorder
 	trespasses []string
 }
 
 func newFixture() *fixture {
-	f := &fixture{}
-	f.System = New(Config{Trespass: f.trespass, Address: "troupe:test", Logger: slog.New(slog.DiscardHandler)})
+	f := &fixture{processes: map[uint64]*recorder{}}
+	f.System = New(f.config())
 	return f
+}
+
+// newAdopted is a fixture in an ActorSystem of the program's own.
+func newAdopted(t *testing.T) *fixture {
+	t.Helper()
+	f := &fixture{processes: map[uint64]*recorder{}}
+	var err error
+	f.System, err = Adopt(newActorSystem(), f.config(), func(from *proto.PID, msg any) any { return []any{from.Id, msg} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func newActorSystem() *proto.ActorSystem {
+	return proto.NewActorSystem(proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+}
+
+func (f *fixture) config() Config {
+	return Config{Trespass: f.trespass, Find: f.lookUp, Address: "troupe:test", Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (f *fixture) trespass(what string) { f.trespasses = append(f.trespasses, what) }
 
-func (f *fixture) spawn(t *testing.T, num uint64) *recorder {
+func (f *fixture) lookUp(num uint64) (Target, bool) {
+	p := f.processes[num]
+	return p, p != nil
+}
+
+func (f *fixture) spawn(t *testing.T, num uint64, middleware ...proto.ReceiverMiddleware) *recorder {
 	t.Helper()
-	p := &recorder{trespass: f.trespass}
+	p := &recorder{fixture: f, num: num}
+	if middleware != nil {
+		p.Use(NewMiddleware(middleware...))
+	}
 	if err := f.Spawn(num, p, &p.Cell); err != nil {
 		t.Fatalf("Spawn(%d): %v", num, err)
 	}
+	f.processes[num] = p
 	return p
 }
 
@@ -83,7 +138,7 @@ func TestSystem_lifeOfAProcess(t *testing.T) {
 func TestSystem_Spawn_refusesAnIDInUse(t *testing.T) {
 	f := newFixture()
 	f.spawn(t, 1)
-	p := &recorder{}
+	p := &recorder{fixture: f}
 	if err := f.Spawn(1, p, &p.Cell); err == nil {
 		t.Errorf("Spawn of an id in use: no error")
 	}
@@ -113,15 +168,15 @@ func TestSystem_trespassIsDetected(t *testing.T) {
 		want string
 	}{
 		{"nothing", func(*fixture, *proto.PID) {}, ""},
-		{"Stop", func(f *fixture, pid *proto.PID) { f.proto.Root.Stop(pid) }, "system message *actor.Stop"},
-		{"Watch", func(f *fixture, pid *proto.PID) {
-			ref, _ := f.proto.ProcessRegistry.GetLocal(pid.Id)
-			ref.SendSystemMessage(pid, &proto.Watch{Watcher: pid})
-		}, "system message *actor.Watch"},
+		{"Stop", func(f *fixture, pid *proto.PID) { f.proto.Root.Stop(pid) }, ""}, // it is an Exit
 		{"Failure", func(f *fixture, pid *proto.PID) {
 			ref, _ := f.proto.ProcessRegistry.GetLocal(pid.Id)
 			ref.SendSystemMessage(pid, &proto.Failure{Who: pid})
-		}, "system message *actor.Failure"},
+		}, "system message *actor.Failure, *actor.DeadLetterEvent"},
+		{"Suspend", func(f *fixture, pid *proto.PID) {
+			ref, _ := f.proto.ProcessRegistry.GetLocal(pid.Id)
+			ref.SendSystemMessage(pid, &proto.SuspendMailbox{})
+		}, "system message *actor.SuspendMailbox, *actor.DeadLetterEvent"},
 		{"a message to an unknown id", func(f *fixture, _ *proto.PID) {
 			f.proto.Root.Send(f.proto.NewLocalPID("2"), "hi")
 		}, "*actor.DeadLetterEvent"},

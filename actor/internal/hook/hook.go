@@ -1,9 +1,9 @@
-// Package hook lets package host call methods of package actor that nobody else can call.
+// Package hook lets packages host and proto call methods of package actor that nobody else can call.
 package hook
 
 import "time"
 
-// Key opens the methods of package actor that are for package host. Nobody else can make one.
+// Key opens the methods of package actor that are for packages host and proto. Nobody else can make one.
 type Key struct{ _ [0]byte }
 
 // Options are host.Options.
@@ -25,6 +25,12 @@ const (
 
 // ActorKey is the context key under which a process keeps its actor.
 type ActorKey struct{}
+
+// SystemKey is the context key under which a process keeps its System.
+type SystemKey struct{}
+
+// SenderKey is the context key under which a Call that came from protoactor keeps who has asked.
+type SenderKey struct{}
 
 // Unhandled is the error Err of a Call that has reached no callback; see host.Unhandled.
 type Unhandled struct{ Err error }
