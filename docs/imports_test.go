@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"actor/exit":                {},
 	"websock":                   {"actor/exit"},
 	"actor":                     {"actor/exit", "actor/internal/...", protoactor + "/..."},
-	"actor/proto":               {"actor", "actor/exit", "actor/host", "actor/internal/...", protoactor + "/..."},
+	"actor/proto":               {"actor", "actor/internal/...", protoactor + "/..."},
 	"actor/host":                {"actor", "actor/exit", "actor/internal/..."},
 	"actor/cluster":             {"actor", "actor/exit", "actor/host", "websock"},
 	"actor/cluster/clustertest": {"actor", "actor/cluster", "actor/cluster/internal/...", "actor/host"},
