@@ -14,7 +14,7 @@ import (
 type Channel interface {
 	// Up says that p has this channel, too, and can be sent to from now on. It returns the snapshot of this node's part, in
 	// records; nil: there is none. That is pulled later, on another goroutine, as p takes it, so of any size. What is sent
-	// to p from now on follows it.
+	// to p from now on, within Up and meanwhile on other goroutines, too, follows it.
 	Up(p *Peer) iter.Seq[[]byte]
 	// Receive gets what p has sent, in order, with nothing missing since Up. rec is valid during the call.
 	Receive(p *Peer, rec []byte)
@@ -80,7 +80,7 @@ func (n *Node) Channel(name string, c Channel) (*Sender, error) {
 func (s *Sender) Send(p *Peer, rec []byte) {
 	head := record(make([]byte, 0, 3), recChannel, s.number)
 	if len(head)+len(rec) > p.s.peer.MaxRecord() {
-		p.s.peer.Reset(tooLong(p.s, len(rec)))
+		p.s.peer.Reset(p.s.tooLong("a record on a channel", len(rec)))
 		return
 	}
 	p.s.peer.Control(head, rec)
@@ -90,10 +90,6 @@ func (s *Sender) Send(p *Peer, rec []byte) {
 // has not got it.
 func (s *Sender) Offer(p *Peer, rec []byte) bool {
 	return p.s.peer.Offer(record(make([]byte, 0, 3), recChannel, s.number), rec)
-}
-
-func tooLong(s *session, n int) error {
-	return fmt.Errorf("cluster: a record of %d bytes on a channel is longer than node %s or this one takes: see Config.MaxMessage", n, s.node)
 }
 
 // channelPeer is a channel that both nodes of a session have. It belongs to the goroutine that receives, and then to that
@@ -163,23 +159,26 @@ func (s *session) receiveChannel(f *fields) error {
 	return nil
 }
 
-// up begins the channel, and sends the snapshot ahead of all that follows.
+// up begins the channel, and sends the snapshot ahead of all that follows: its place in the stream is taken before Up is
+// called, since from then on anybody may send.
 func (c *channelPeer) up() {
 	if c == nil {
 		return
 	}
 	var snapshot iter.Seq[[]byte]
-	if c.call("Up", func() { snapshot = c.channel.c.Up(c.peer) }); snapshot == nil {
-		return
-	}
+	known := make(chan struct{})
+	defer close(known)
 	head := record(nil, recChannel, c.channel.number)
 	s := c.peer.s
 	s.peer.Snapshot(func(yield func([]byte) bool) {
+		if <-known; snapshot == nil {
+			return
+		}
 		c.protect("the snapshot", func() {
 			b := append([]byte(nil), head...)
 			for rec := range snapshot {
 				if len(head)+len(rec) > s.peer.MaxRecord() {
-					s.peer.Reset(tooLong(s, len(rec)))
+					s.peer.Reset(s.tooLong("a record on a channel", len(rec)))
 					return
 				}
 				if b = append(b[:len(head)], rec...); !yield(b) {
@@ -188,6 +187,7 @@ func (c *channelPeer) up() {
 			}
 		})
 	})
+	c.call("Up", func() { snapshot = c.channel.c.Up(c.peer) })
 }
 
 func (c *channelPeer) down() {

@@ -18,7 +18,7 @@ type Config struct {
 	Engine Engine
 	// Types are what may cross beside the built-in types. New freezes them. nil: none.
 	Types *Types
-	// Heartbeat is how often a silent link says that it is there. 0: 1 s.
+	// Heartbeat is how often a silent link says that it is there. 0: 1 s; at least 10 ms.
 	Heartbeat time.Duration
 	// DownAfter is the silence after which a node is down: it is noticed up to a Heartbeat later. 0: 5 s; at least 3
 	// heartbeats. Longer survives longer outages of the engine and longer pauses of a process, shorter notices a crash
@@ -28,7 +28,8 @@ type Config struct {
 	// beyond which its Send says false. It bounds what this node costs the others while it stands still. 0: 32 MiB, well
 	// below the 64 MiB at which a NATS server gives a client up.
 	Window int
-	// MaxMessage is the length of one encoded message, in bytes; longer ones are refused and logged. 0: 1 MiB.
+	// MaxMessage is the length of one encoded message, in bytes; longer ones are refused and logged. 0: 1 MiB; at most
+	// 512 MiB. What a node with a smaller one does not take is refused, too.
 	MaxMessage int
 	// Logger gets nodes that come and go at Info, and messages that cannot be encoded or decoded at Warn, once per type.
 	// Nothing waits for it. nil: slog.Default().
@@ -44,6 +45,10 @@ const (
 	defaultDownAfter  = 5 * time.Second
 	defaultWindow     = 32 << 20
 	defaultMaxMessage = 1 << 20
+
+	minHeartbeat = 10 * time.Millisecond
+	mostMessage  = 512 << 20
+	maxNodeName  = 200
 
 	// recordOverhead is room for what stands before a value in a record.
 	recordOverhead = 4 << 10
@@ -74,13 +79,13 @@ func (c Config) checked() (Config, error) {
 		return c, errors.New("cluster: Config.Engine is nil: there is nothing to reach other nodes by")
 	case !validName(c.Name):
 		return c, fmt.Errorf("cluster: Config.Name %q: 1 to 64 letters, digits, - and _ are allowed", c.Name)
-	case c.Heartbeat < 0:
-		return c, fmt.Errorf("cluster: Config.Heartbeat %v is negative", c.Heartbeat)
+	case c.Heartbeat < minHeartbeat:
+		return c, fmt.Errorf("cluster: Config.Heartbeat %v is below %v", c.Heartbeat, minHeartbeat)
 	case c.DownAfter < 3*c.Heartbeat:
 		return c, fmt.Errorf("cluster: Config.DownAfter %v is less than 3 times Config.Heartbeat %v: one lost datagram would end a link",
 			c.DownAfter, c.Heartbeat)
-	case c.MaxMessage < 0:
-		return c, fmt.Errorf("cluster: Config.MaxMessage %d is negative", c.MaxMessage)
+	case c.MaxMessage < 0, c.MaxMessage > mostMessage:
+		return c, fmt.Errorf("cluster: Config.MaxMessage %d is not between 1 and %d", c.MaxMessage, mostMessage)
 	case c.Window < c.MaxMessage:
 		return c, fmt.Errorf("cluster: Config.Window %d is less than one message of Config.MaxMessage %d", c.Window, c.MaxMessage)
 	}

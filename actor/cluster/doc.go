@@ -21,10 +21,11 @@
 // While a link lasts:
 //   - What a process sends to another one arrives in order, once, with nothing missing in between: messages, Exits, Calls and
 //     the Down, mixed.
-//   - True from Send says: handed to the link of a node that is up, within its window. It does not say that the process
-//     exists. False says: the node is not connected, the window is full, or the message cannot be encoded (logged once
-//     per type). Then nothing was delivered.
-//   - Exit, Down and the answers to Calls are not refused by the window.
+//   - True from Send says: handed to the link of a node that is up, within its window. It does not say that the process exists,
+//     or has room in its mailbox. False says: the node is not connected, the window is full, or the message cannot be encoded
+//     (logged once per type). Then nothing was delivered.
+//   - Exit, Down and the answers to Calls up to 4 KiB are not refused by the window. For a longer answer that it has no room
+//     for, the caller gets ErrNoReply.
 //   - A Call reaches the callee at most once, and ends in its time.
 //   - Down comes once, after all that the process has sent to this node.
 //

@@ -21,3 +21,11 @@ type Conn interface {
 	// Close leaves. When it has returned, recv does not run any more.
 	Close() error
 }
+
+// Suspecter is a [Conn] that can tell that a node may be gone, as a NATS server does when nobody subscribes to what is published
+// to it. Then a crash is known in about a second, instead of after Config.DownAfter.
+type Suspecter interface {
+	// Suspects is called once, before the first Publish. suspect may be called on any goroutine, until Close has
+	// returned, and does not block: the node has a second to answer from then on. One that is not known is none.
+	Suspects(suspect func(node uint64))
+}

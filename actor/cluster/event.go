@@ -27,7 +27,7 @@ const (
 	// EventSlow: the window of a node is full, so Send to it returns false. It comes once for each time that happens, not for
 	// each Send.
 	EventSlow
-	// EventRefused: a message of the Type could not be encoded, because of Err.
+	// EventRefused: a message of the Type cannot be sent to another node, because of Err.
 	EventRefused
 	// EventUndecodable: what a node has sent could not be decoded, because of Err.
 	EventUndecodable
@@ -83,12 +83,13 @@ func (s *seen) first(what string) bool {
 	return true
 }
 
-// refused is told of a message that cannot be encoded.
+// refused tells of a message that cannot be sent at all. Other errors are no news.
 func (n *Node) refused(err error) {
-	e := Event{Kind: EventRefused, Err: err}
-	if failed, ok := errors.AsType[*codec.EncodeError](err); ok {
-		e.Type = failed.Type
+	failed, ok := err.(*codec.EncodeError)
+	if !ok {
+		return
 	}
+	e := Event{Kind: EventRefused, Type: failed.Type, Err: err}
 	n.event(e)
 	if n.unsendable.first(e.Type) {
 		n.log.Warn("a message cannot be sent to another node; further ones of this type are not logged", "node", n.name,

@@ -32,7 +32,8 @@ type Node struct {
 	sessions atomic.Pointer[map[uint64]*session]
 
 	mu       sync.Mutex
-	served   bool // at some time since New: then no channel can be added
+	told     map[uint64]*session // whose NodeUp was told, and whose NodeDown was not
+	served   bool                // at some time since New: then no channel can be added
 	serving  bool
 	channels []*channel
 	watchers map[actor.PID]*watcher
@@ -58,10 +59,13 @@ func New(sys *actor.System, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{sys: sys, cfg: cfg, watchers: make(map[actor.PID]*watcher)}
+	n := &Node{sys: sys, cfg: cfg, told: make(map[uint64]*session), watchers: make(map[actor.PID]*watcher)}
 	n.name, n.boot = host.Identity(sys)
-	if n.name == "local" {
+	switch {
+	case n.name == "local":
 		return nil, errors.New(`cluster: New: the System has no name of its own: set actor.Config.Node to one that no other node has`)
+	case len(n.name) > maxNodeName:
+		return nil, fmt.Errorf("cluster: New: actor.Config.Node has %d bytes; in a cluster it may have %d", len(n.name), maxNodeName)
 	}
 	n.log = host.NewLog(cfg.Logger)
 	n.calls = host.NewCalls("cluster.Config.OnEvent", n.log)
@@ -114,6 +118,9 @@ func (n *Node) Serve(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("cluster: %w", err), conn.Close())
 	}
+	if s, ok := conn.(Suspecter); ok {
+		s.Suspects(m.Suspect)
+	}
 	run, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() { defer close(ended); m.Run(run) }()
@@ -134,7 +141,8 @@ func (n *Node) Serve(ctx context.Context) error {
 	return nil
 }
 
-// ShutdownTime is how long Serve may take to end, for the supervisor.
+// ShutdownTime is how long Serve may take to end, for the supervisor. A function of [actor.PID.OnExit] that does not
+// return, of a process that another node has killed, is all that can make it longer.
 func (n *Node) ShutdownTime() time.Duration { return goodbyeTime + time.Second }
 
 // begin takes the right to serve.
@@ -202,11 +210,12 @@ func (n *Node) session(node string, boot uint64) *session {
 func (n *Node) up(p *link.Peer) {
 	s := newSession(n, p)
 	p.State = s
-	p.Control(n.hello())
+	s.control(n.hello())
 	n.mu.Lock()
 	next := maps.Clone(*n.sessions.Load())
 	next[s.boot] = s
 	n.sessions.Store(&next)
+	n.told[s.boot] = s
 	n.tell(NodeUp{Node: s.node, Boot: s.bootText})
 	n.mu.Unlock()
 	n.log.Info("node up", "node", n.name, "peer", s.node, "boot", s.bootText, "session", p.Session())
@@ -229,6 +238,7 @@ func (n *Node) down(s *session, reason error) {
 		why = actor.ErrShutdown
 	}
 	n.mu.Lock()
+	delete(n.told, s.boot)
 	n.tell(NodeDown{Node: s.node, Boot: s.bootText, Reason: why})
 	n.mu.Unlock()
 	n.log.Info("node down", "node", n.name, "peer", s.node, "boot", s.bootText, "session", s.peer.Session(), "reason", reason)

@@ -1,8 +1,6 @@
 package cluster
 
-import (
-	"time"
-)
+import "time"
 
 // PeerInfo is what is known of the link to a node that is up.
 type PeerInfo struct {
@@ -17,6 +15,7 @@ type PeerInfo struct {
 	Resent      uint64 // datagrams
 	Resets      uint64 // sessions with this boot before this one
 	Undecodable uint64 // what it has sent that could not be decoded
+	Undelivered uint64 // messages of its processes to some here that had ended, or whose mailbox was full
 }
 
 // info is what PeerInfo says of the session.
@@ -26,6 +25,6 @@ func (s *session) info() PeerInfo {
 		Node: s.node, Boot: s.bootText, Since: s.peer.Since(),
 		RTT: l.RTT, Window: l.Grant, InUse: l.Used,
 		RecordsIn: l.RecordsIn, RecordsOut: l.RecordsOut, BytesIn: l.BytesIn, BytesOut: l.BytesOut,
-		Refused: l.Refused, Resent: l.Resent, Resets: uint64(l.Resets), Undecodable: s.lost.Load(),
+		Refused: l.Refused, Resent: l.Resent, Resets: uint64(l.Resets), Undecodable: s.lost.Load(), Undelivered: s.undelivered.Load(),
 	}
 }

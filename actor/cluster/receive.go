@@ -69,7 +69,9 @@ func (s *session) receiveSend(f *fields) error {
 		s.undecodable(err)
 		return nil
 	}
-	s.here(num).Send(msg) // false: as when any message comes too late
+	if !s.here(num).Send(msg) {
+		s.undelivered.Add(1)
+	}
 	return nil
 }
 
@@ -171,14 +173,17 @@ func (s *session) answer(id uint64, a *asked, v any, err error) {
 	if err == nil {
 		p := buffers.Get().(*[]byte)
 		var b []byte
-		if b, err = s.n.codec.AppendValue(record(*p, recAnswer, id), v); err == nil && len(b) > s.peer.MaxRecord() {
-			err = fmt.Errorf("cluster: an answer of %d bytes exceeds Config.MaxMessage of node %s", len(b), s.node)
-		}
-		if err == nil {
+		b, err = s.n.codec.AppendValue(record(*p, recAnswer, id), v)
+		switch {
+		case err != nil:
+		case len(b) <= shortAnswer && s.fits(b):
 			s.peer.Control(b)
-		} else {
-			s.n.refused(err)
+		default:
+			if err = s.offer(b, v); err == actor.ErrMailboxFull {
+				err = errNoRoom
+			}
 		}
+		s.n.refused(err)
 		release(p, b)
 	}
 	if err != nil {
@@ -186,8 +191,15 @@ func (s *session) answer(id uint64, a *asked, v any, err error) {
 	}
 }
 
+// shortAnswer is the length up to which an answer is not refused by the window. A few callers that ask for much would end
+// the session otherwise.
+const shortAnswer = 4 << 10
+
+// errNoRoom is what the caller gets then: it knows that the callee has replied.
+var errNoRoom = fmt.Errorf("cluster: the window had no room for the reply: %w", actor.ErrNoReply)
+
 func (s *session) fail(id uint64, err error) {
-	s.peer.Control(s.n.codec.AppendError(record(nil, recFail, id), err))
+	s.control(s.n.codec.AppendError(record(nil, recFail, id), err))
 }
 
 // receiveAnswer ends a Call that waits here; it may have been cancelled meanwhile.
@@ -244,7 +256,7 @@ func (s *session) receiveMonitor(f *fields) error {
 	a := &asked{}
 	s.mu.Lock()
 	_, twice := s.watched.m[id]
-	full := len(s.watched.m) >= maxMonitors
+	full := len(s.watched.m) >= 2*maxMonitors // it counts them itself; a Demonitor may come after the next Monitor
 	if !twice && !full {
 		s.watched.put(id, a)
 	}
@@ -253,7 +265,7 @@ func (s *session) receiveMonitor(f *fields) error {
 	case twice:
 		return errors.New("the id of a monitor is used twice")
 	case full:
-		return errTooManyMonitors // it counts them itself, and knows better
+		return errTooManyMonitors
 	}
 	cancel := host.Watch(s.here(num), func(reason error) {
 		s.mu.Lock()
@@ -263,7 +275,7 @@ func (s *session) receiveMonitor(f *fields) error {
 		}
 		s.mu.Unlock()
 		if waits {
-			s.peer.Control(s.n.codec.AppendError(record(nil, recDown, id), reason))
+			s.control(s.n.codec.AppendError(record(nil, recDown, id), reason))
 		}
 	})
 	s.begun(&s.watched, id, a, cancel)

@@ -40,12 +40,12 @@ func (r *remote) Send(to actor.PID, msg any) bool {
 	}
 	p := buffers.Get().(*[]byte)
 	b, err := r.n.codec.AppendValue(record(*p, recSend, num), msg)
-	if err != nil {
-		r.n.refused(err)
+	if err == nil {
+		err = s.offer(b, msg)
 	}
-	ok := err == nil && s.peer.Offer(b)
+	r.n.refused(err)
 	release(p, b)
-	return ok
+	return err == nil
 }
 
 // Exit implements host.Remote.
@@ -54,7 +54,7 @@ func (r *remote) Exit(to actor.PID, reason error) bool {
 	if s == nil {
 		return false
 	}
-	s.peer.Control(r.n.codec.AppendError(record(nil, recExit, num), reason))
+	s.control(r.n.codec.AppendError(record(nil, recExit, num), reason))
 	return true
 }
 
@@ -86,12 +86,10 @@ func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer fu
 	p := buffers.Get().(*[]byte)
 	b := r.n.appendCaller(record(*p, recCall, id, num, left), from)
 	b, err = r.n.codec.AppendValue(b, req)
-	switch {
-	case err != nil:
-		r.n.refused(err)
-	case !s.peer.Offer(b):
-		err = actor.ErrMailboxFull
+	if err == nil {
+		err = s.offer(b, req)
 	}
+	r.n.refused(err)
 	release(p, b)
 	if err != nil {
 		if s.removeCall(id) != nil { // else the session has ended and told it
@@ -101,7 +99,7 @@ func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer fu
 	}
 	return func() {
 		if s.removeCall(id) != nil {
-			s.peer.Control(record(nil, recCancel, id))
+			s.control(record(nil, recCancel, id))
 		}
 	}
 }
@@ -155,10 +153,10 @@ func (r *remote) Monitor(to actor.PID, down func(reason error)) (cancel func()) 
 		down(err)
 		return nothing
 	}
-	s.peer.Control(record(nil, recMonitor, id, num))
+	s.control(record(nil, recMonitor, id, num))
 	return func() {
 		if s.removeMonitor(id) != nil {
-			s.peer.Control(record(nil, recDemonitor, id))
+			s.control(record(nil, recDemonitor, id))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -34,7 +35,8 @@ type session struct {
 	types    *codec.Peer
 	channels []*channelPeer // by the numbers of the other node; nil: there is no such channel here
 
-	lost atomic.Uint64 // values that could not be decoded
+	lost        atomic.Uint64 // values that could not be decoded
+	undelivered atomic.Uint64 // messages that no mailbox took
 
 	mu       sync.Mutex
 	over     bool
@@ -51,6 +53,33 @@ type asked struct{ cancel func() }
 
 func newSession(n *Node, p *link.Peer) *session {
 	return &session{n: n, peer: p, node: p.Name(), boot: p.Boot(), bootText: bootText(p.Boot())}
+}
+
+// control sends a record that is not refused. What is too long for the other node, which says itself how long its records
+// may be, ends the session.
+func (s *session) control(rec []byte) {
+	if s.fits(rec) {
+		s.peer.Control(rec)
+	} else {
+		s.peer.Reset(s.tooLong("a record", len(rec)))
+	}
+}
+
+func (s *session) fits(rec []byte) bool { return len(rec) <= s.peer.MaxRecord() }
+
+func (s *session) tooLong(what string, n int) error {
+	return fmt.Errorf("cluster: %s of %d bytes is longer than node %s takes: see Config.MaxMessage", what, n, s.node)
+}
+
+// offer sends a record with a message of the user's, if the window has room for it.
+func (s *session) offer(rec []byte, msg any) error {
+	switch {
+	case !s.fits(rec):
+		return &codec.EncodeError{Type: fmt.Sprintf("%T", msg), Err: s.tooLong("a message", len(rec))}
+	case !s.peer.Offer(rec):
+		return actor.ErrMailboxFull
+	}
+	return nil
 }
 
 // bootText is a boot as it stands in PIDs.

@@ -47,7 +47,7 @@ func (n *Node) Watch(pid actor.PID) {
 	}
 	w := &watcher{pid: pid, ref: ref}
 	n.watchers[pid] = w
-	for _, s := range *n.sessions.Load() {
+	for _, s := range n.told {
 		w.tell(NodeUp{Node: s.node, Boot: s.bootText})
 	}
 }
