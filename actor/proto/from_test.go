@@ -168,7 +168,9 @@ func TestEntry(t *testing.T) {
 		var entry *protoactor.PID
 		m := h.member(proto.WithReceiverMiddleware(actor.SpawnOptions{}, func(next protoactor.ReceiverFunc) protoactor.ReceiverFunc {
 			return func(ctx protoactor.ReceiverContext, env *protoactor.MessageEnvelope) {
-				entry = ctx.Self()
+				if entry == nil { // written once: the test reads it while more messages come
+					entry = ctx.Self()
+				}
 				next(ctx, env)
 			}
 		}))

@@ -241,6 +241,20 @@ func (h *house) in(m *member, f run) {
 	synctest.Wait()
 }
 
+// wait yields the exit reason of p. It waits before it returns.
+func (h *house) wait(p actor.PID) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		reason, err := actor.Wait(context.Background(), p)
+		if err != nil {
+			h.t.Errorf("Wait: %v", err)
+		}
+		ended <- reason
+	}()
+	synctest.Wait()
+	return ended
+}
+
 // each runs f for a socket and for a plain actor.
 func each(t *testing.T, f func(t *testing.T, h *house, m *member)) {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strings"
@@ -164,17 +165,16 @@ func TestWithReceiverMiddleware_fails(t *testing.T) {
 					}
 				}))
 			m, other := h.member(o), h.member(o)
-			var reason error
-			go func() { reason, _ = actor.Wait(t.Context(), m.pid) }()
-			synctest.Wait()
+			reasons := h.wait(m.pid)
 			if _, err := actor.Call[any](t.Context(), m.pid, "fail"); !errors.Is(err, actor.ErrNoProcess) {
 				t.Errorf("Call: %v, want ErrNoProcess", err)
 			}
-			synctest.Wait()
+			reason := <-reasons
 			var panicked *actor.PanicError
 			if !errors.As(reason, &panicked) {
 				t.Errorf("the exit reason is %v, want a PanicError", reason)
 			}
+			synctest.Wait()
 			if got := m.all(); len(got) != 1 || got[0] != any(reason) {
 				t.Errorf("the actor has got %v, want Terminate with %v", got, reason)
 			}
@@ -250,7 +250,7 @@ type announced struct {
 func (a *announced) Init(ctx context.Context) error { a.pids <- actor.Self(ctx); return nil }
 
 func TestWithReceiverMiddleware_needsNewSystem(t *testing.T) {
-	sys, err := actor.NewSystem(actor.Config{})
+	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

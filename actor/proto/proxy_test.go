@@ -156,10 +156,10 @@ func TestProxy_Exit(t *testing.T) {
 		if _, err := actor.Inspect(p); err != nil {
 			t.Errorf("the proxy does not wait for the actor: %v", err)
 		}
-		go func() { close(release) }()
-		got, err := actor.Wait(t.Context(), p)
-		if got != reason || err != nil {
-			t.Errorf("the proxy has ended with %v, %v; want %v", got, err, reason)
+		reasons := h.wait(p)
+		close(release)
+		if got := <-reasons; got != reason {
+			t.Errorf("the proxy has ended with %v, want %v", got, reason)
 		}
 		n.want(t, "the actor", "before")
 		other.want(t, "the watcher", ended{n.pid.Id, protoactor.TerminatedReason_Stopped})
@@ -170,9 +170,10 @@ func TestProxy_Exit(t *testing.T) {
 		release := make(chan struct{})
 		h.as.Root.Send(n.pid, act(func(protoactor.Context) { <-release }))
 		p.Send("before")
+		reasons := h.wait(p)
 		p.Exit(reason)
-		if got, err := actor.Wait(t.Context(), p); !errors.Is(got, actor.ErrKilled) || err != nil {
-			t.Errorf("the proxy has ended with %v, %v; want ErrKilled, after Config.ShutdownTimeout", got, err)
+		if got := <-reasons; !errors.Is(got, actor.ErrKilled) {
+			t.Errorf("the proxy has ended with %v, want ErrKilled, after Config.ShutdownTimeout", got)
 		}
 		close(release)
 		n.want(t, "the actor, which Stop ends before what waits") // protoactor: Stop overtakes
@@ -206,9 +207,10 @@ func TestProxy_Exit(t *testing.T) {
 		if p == q {
 			t.Error("two proxies of one actor are the same process")
 		}
+		reasons := h.wait(q)
 		p.Exit(reason)
-		if got, err := actor.Wait(t.Context(), q); !errors.Is(got, actor.ErrNormal) || err != nil {
-			t.Errorf("the other proxy has ended with %v, %v; want ErrNormal", got, err)
+		if got := <-reasons; !errors.Is(got, actor.ErrNormal) {
+			t.Errorf("the other proxy has ended with %v, want ErrNormal", got)
 		}
 	})
 }
