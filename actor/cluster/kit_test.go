@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,7 +100,7 @@ func serve(t testing.TB, n *cluster.Node) (stop func()) {
 
 // stranger is a node of which the test plays everything above the link.
 type stranger struct {
-	peer *link.Peer // of the last session
+	peer atomic.Pointer[link.Peer] // of the last session
 	got  journal[string]
 	ends journal[error]
 }
@@ -114,7 +115,7 @@ func newStranger(t testing.TB, net *seednet.Network, change func(*link.Options))
 	o := link.Options{
 		Name: "stranger", Boot: strangerBoot, Window: 64 << 20,
 		Publish: func(to uint64, b []byte) error { return conn.Publish(to, b) },
-		Up:      func(p *link.Peer) { s.peer = p },
+		Up:      func(p *link.Peer) { s.peer.Store(p) },
 		Record:  func(_ *link.Peer, rec []byte, _ bool) { s.got.add(string(rec)) },
 		Down:    func(_ *link.Peer, reason error) { s.ends.add(reason) },
 	}
@@ -133,7 +134,7 @@ func newStranger(t testing.TB, net *seednet.Network, change func(*link.Options))
 	go func() { defer close(done); m.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
 	wait(time.Second)
-	if s.peer == nil {
+	if s.peer.Load() == nil {
 		t.Fatal("the stranger is not connected")
 	}
 	return s

@@ -83,3 +83,9 @@ func (j *journal[T]) all() []T {
 	defer j.mu.Unlock()
 	return slices.Clone(j.list)
 }
+
+func (j *journal[T]) forget() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.list = nil
+}

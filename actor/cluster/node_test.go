@@ -338,7 +338,7 @@ func TestNode_events(t *testing.T) {
 		if a, b := log.count("WARN", "cannot be sent", "chan int"), log.count("WARN", "cannot be sent", "func()"); a != 1 || b != 1 {
 			t.Errorf("a type that cannot be sent was logged %d and %d times, want once each: %q", a, b, log.all())
 		}
-		ev.list = nil
+		ev.forget()
 		// Longer than the other node takes, though not than this one does.
 		if away.Send(strings.Repeat("x", 100<<10)) {
 			t.Error("Send of more than the other node's MaxMessage = true, want false")
@@ -347,7 +347,7 @@ func TestNode_events(t *testing.T) {
 		if err := ev.all()[0].Err; !strings.Contains(err.Error(), "longer than node n1 takes: see Config.MaxMessage") {
 			t.Errorf("the event says %v", err)
 		}
-		ev.list = nil
+		ev.forget()
 		for range 2 {
 			c.Freeze(1)
 			for away.Send(make([]byte, 1000)) {
@@ -357,7 +357,7 @@ func TestNode_events(t *testing.T) {
 			wait(time.Second)
 		}
 		ev.want(t, "slow n1", "slow n1")
-		ev.list = nil
+		ev.forget()
 		c.Stop(1)
 		ev.want(t, "node down n1")
 		e := ev.all()[0]

@@ -16,6 +16,9 @@ var errTooManyMonitors = fmt.Errorf("cluster: more than %d monitors of processes
 // the other node does not speak our protocol, so what it says further on cannot be trusted. A value that cannot be decoded
 // is only lost: it may be of another version of the program.
 func (s *session) receive(rec []byte) {
+	if s.broken { // the datagram has more records
+		return
+	}
 	k, f := parse(rec)
 	err := error(nil)
 	switch {
@@ -27,6 +30,7 @@ func (s *session) receive(rec []byte) {
 		err = s.handle(k, &f)
 	}
 	if err != nil {
+		s.broken = true
 		s.peer.Reset(fmt.Errorf("cluster: record %d of node %s: %w", k, s.node, err))
 	}
 }

@@ -534,7 +534,7 @@ func TestNode_Watch(t *testing.T) {
 		if !slices.Equal(got, []string{"up n1", "up n2"}) {
 			t.Fatalf("at first %q, want up n1, up n2", got)
 		}
-		in.list = nil
+		in.forget()
 		c.Restart(1)
 		c.Connect()
 		c.Kill(2)

@@ -34,6 +34,7 @@ type session struct {
 	// These are set by the first record, and belong to the goroutine that receives.
 	types    *codec.Peer
 	channels []*channelPeer // by the numbers of the other node; nil: there is no such channel here
+	broken   bool           // a record made no sense: those after it are not handled
 
 	lost        atomic.Uint64 // values that could not be decoded
 	undelivered atomic.Uint64 // messages that no mailbox took
