@@ -26,14 +26,13 @@
 //
 // # What is different
 //
-// A process of Troupe is no actor of protoactor in everything:
+// A process of Troupe is no actor of protoactor in everything. The three that surprise most:
 //
 //   - Stop takes its place in the mailbox, as Exit does, and Terminated comes when the process has ended altogether. As
 //     everywhere in protoactor, Terminated overtakes the messages that wait for the watcher.
 //   - Mailboxes have a limit, and what comes beyond it is a dead letter; at a socket it is the end, with ErrOverload.
-//   - Supervision strategies, Behavior, Stash, ReenterAfter, ReceiveTimeout, children and persistence are for protoactor's own
-//     actors. Here they are package supervisor, fields of the handler, actor.Async, actor.SendAfter and actor.Spawn.
-//   - Protoactor's remote reaches no process of Troupe by its [PID]. An actor of the program's own can pass messages on.
-//   - Headers of envelopes, and AutoRespond such as Touch, mean nothing: a Touch is a Call like any other.
-//   - With a MetricsProvider, protoactor keeps something of each actor for ever, plain actors of Troupe included.
+//   - Supervision strategies, Behavior, Stash, children and persistence are for protoactor's own actors, and its remote
+//     reaches no process.
+//
+// docs/reference/protoactor-go.md has all of them, with what to use instead; docs/how-to has a program, step by step.
 package proto

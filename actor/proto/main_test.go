@@ -114,6 +114,9 @@ func (n *native) Receive(ctx protoactor.Context) {
 		return
 	case *protoactor.Started, *protoactor.Stopping, *protoactor.Stopped:
 		return
+	case *protoactor.Restarting:
+		n.add("restarting")
+		return
 	case *protoactor.Terminated:
 		n.add(ended{m.Who.Id, m.Why})
 		return
