@@ -30,6 +30,7 @@ type closeRow struct {
 	close    string                        // the Close frame; "": none, and the stream just ends
 	read     func(t *testing.T, c *client) // how the peer reads, where it is not this one frame
 	reason   reasonCheck                   // of Closed.Reason
+	down     reasonCheck                   // of a monitor's Down; nil: the same
 	killed   bool                          // Terminate does not run
 	received *websock.CloseDetail          // in Closed
 	level    slog.Level
@@ -243,9 +244,9 @@ var closeRows = []closeRow{
 	{name: "Exit of a PanicError", cause: exits(&actor.PanicError{Value: "x"}),
 		close: "\x88\x02\x03\xf3", reason: reasonAs[*actor.PanicError](), level: slog.LevelError},
 	{name: "Exit of a CloseError that cannot be sent", cause: exits(&websock.CloseError{Code: 5555}),
-		close: "\x88\x02\x03\xf3", reason: reasonAs[*websock.ResultError](), level: slog.LevelError},
+		close: "\x88\x02\x03\xf3", reason: reasonAs[*websock.ResultError](), down: reasonAs[*websock.CloseError](), level: slog.LevelError},
 	{name: "Exit of a CloseError with a reason that is not UTF-8", cause: exits(&websock.CloseError{Code: 4000, Reason: "\xff"}),
-		close: "\x88\x02\x03\xf3", reason: reasonAs[*websock.ResultError](), level: slog.LevelError},
+		close: "\x88\x02\x03\xf3", reason: reasonAs[*websock.ResultError](), down: reasonAs[*websock.CloseError](), level: slog.LevelError},
 	{name: "Exit(ErrKilled)", cause: exits(actor.ErrKilled), // 357
 		reason: reasonIs(actor.ErrKilled), killed: true, level: slog.LevelError},
 	{name: "Exit of an error that wraps ErrKilled", cause: exits(fmt.Errorf("by the operator: %w", actor.ErrKilled)),
@@ -288,12 +289,8 @@ func TestClose_table(t *testing.T) {
 	}
 }
 
-func testClose(t *testing.T, row closeRow) {
-	r := serve(t, row.cfg)
-	r.ln.Buffer = row.buffer
-	h := puppet()
-	c := r.dialWith(h, rawclient.HandshakeOptions{Deflate: row.deflate})
-	synctest.Wait() // the reader waits for bytes
+// play ends the socket, and reads what its peer gets.
+func (row closeRow) play(t *testing.T, c *client) {
 	row.cause(t, c)
 	switch {
 	case row.read != nil:
@@ -303,6 +300,15 @@ func testClose(t *testing.T, row closeRow) {
 	default:
 		c.wantEnd()
 	}
+}
+
+func testClose(t *testing.T, row closeRow) {
+	r := serve(t, row.cfg)
+	r.ln.Buffer = row.buffer
+	h := puppet()
+	c := r.dialWith(h, rawclient.HandshakeOptions{Deflate: row.deflate})
+	synctest.Wait() // the reader waits for bytes
+	row.play(t, c)
 	closed := c.end()
 	if problem := row.reason(closed.Reason); problem != "" {
 		t.Errorf("Closed.Reason: %s", problem)
