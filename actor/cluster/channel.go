@@ -92,6 +92,28 @@ func (s *Sender) Offer(p *Peer, rec []byte) bool {
 	return p.s.peer.Offer(record(make([]byte, 0, 3), recChannel, s.number), rec)
 }
 
+// Append appends the encoding of v to b: what may cross, and how, is as for a message. A value has no length of its own, so
+// it is the last in its record. It may have Config.MaxMessage bytes. Code of a registered type runs on the caller's goroutine;
+// no lock may be held that it could need. On an error, which names the type, b is returned as it was; the Logger and OnEvent
+// are told, as of a message that is refused.
+func (s *Sender) Append(b []byte, v any) ([]byte, error) {
+	b, err := s.n.codec.AppendValue(b, v)
+	if err != nil {
+		s.n.refused(err)
+	}
+	return b, err
+}
+
+// Value decodes what [Sender.Append] has written at p. It is for Receive. Of an error, such as a type that is not registered
+// here, the Logger and OnEvent are told, as of a message.
+func (p *Peer) Value(b []byte) (any, error) {
+	v, err := p.s.types.Value(b)
+	if err != nil {
+		p.s.undecodable(err)
+	}
+	return v, err
+}
+
 // channelPeer is a channel that both nodes of a session have. It belongs to the goroutine that receives, and then to that
 // which ends the session.
 type channelPeer struct {
@@ -133,6 +155,7 @@ func (s *session) receiveHello(f *fields) error {
 	for _, c := range both {
 		c.up()
 	}
+	s.n.begun(s)
 	return nil
 }
 

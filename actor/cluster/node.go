@@ -211,6 +211,11 @@ func (n *Node) up(p *link.Peer) {
 	s := newSession(n, p)
 	p.State = s
 	s.control(n.hello())
+}
+
+// begun makes a session that can be found, once the hello of the other node has come and its channels are up. So what
+// the channels of this node have to tell the other one goes ahead of all that its processes send there.
+func (n *Node) begun(s *session) {
 	n.mu.Lock()
 	next := maps.Clone(*n.sessions.Load())
 	next[s.boot] = s
@@ -218,7 +223,7 @@ func (n *Node) up(p *link.Peer) {
 	n.told[s.boot] = s
 	n.tell(NodeUp{Node: s.node, Boot: s.bootText})
 	n.mu.Unlock()
-	n.log.Info("node up", "node", n.name, "peer", s.node, "boot", s.bootText, "session", p.Session())
+	n.log.Info("node up", "node", n.name, "peer", s.node, "boot", s.bootText, "session", s.peer.Session())
 	n.event(Event{Kind: EventNodeUp, Node: s.node, Boot: s.bootText})
 }
 
@@ -238,9 +243,18 @@ func (n *Node) down(s *session, reason error) {
 		why = actor.ErrShutdown
 	}
 	n.mu.Lock()
-	delete(n.told, s.boot)
-	n.tell(NodeDown{Node: s.node, Boot: s.bootText, Reason: why})
+	told := n.told[s.boot] == s
+	if told {
+		delete(n.told, s.boot)
+		n.tell(NodeDown{Node: s.node, Boot: s.bootText, Reason: why})
+	}
 	n.mu.Unlock()
+	if !told { // its hello has not come, or made no sense
+		n.log.Warn("a link to a node has ended before it was of use", "node", n.name, "peer", s.node, "boot", s.bootText,
+			"session", s.peer.Session(), "reason", reason)
+		n.event(Event{Kind: EventTrouble, Node: s.node, Boot: s.bootText, Err: reason})
+		return
+	}
 	n.log.Info("node down", "node", n.name, "peer", s.node, "boot", s.bootText, "session", s.peer.Session(), "reason", reason)
 	n.event(Event{Kind: EventNodeDown, Node: s.node, Boot: s.bootText, Err: reason})
 }
