@@ -2,8 +2,10 @@ package socket_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -14,6 +16,8 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/proto"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 )
 
@@ -26,9 +30,8 @@ func TestClose_tableWatched(t *testing.T) {
 }
 
 func testCloseWatched(t *testing.T, row closeRow) {
-	discard := slog.New(slog.DiscardHandler)
-	as := protoactor.NewActorSystem(protoactor.WithLoggerFactory(func(*protoactor.ActorSystem) *slog.Logger { return discard }))
-	sys, err := proto.NewSystem(as, actor.Config{Logger: discard})
+	as := newActorSystem()
+	sys, err := proto.NewSystem(as, actor.Config{Logger: unlogged.Logger})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,4 +118,71 @@ func (w *watcher) Receive(ctx protoactor.Context) {
 		}
 		ctx.Stop(ctx.Self())
 	}
+}
+
+// BenchmarkIdle_protoactor is what one silent socket keeps, in a System that has an ActorSystem of its own, which is what a
+// program without package proto has, and in one of proto.NewSystem: there when protoactor does not know of the socket, and when
+// an actor has sent to it and has forgotten it again.
+func BenchmarkIdle_protoactor(b *testing.B) {
+	const n = 20_000
+	inOurs := func(b *testing.B) float64 {
+		sys, err := actor.NewSystem(actor.Config{Logger: unlogged.Logger})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return idleBytes(b, n, sys, func(actor.PID) {})
+	}
+	inTheirs := func(b *testing.B, each func(as *protoactor.ActorSystem, pid actor.PID)) float64 {
+		as := newActorSystem()
+		sys, err := proto.NewSystem(as, actor.Config{Logger: unlogged.Logger})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return idleBytes(b, n, sys, func(pid actor.PID) { each(as, pid) })
+	}
+	inOurs(b) // what the first sockets of a program make is there from now on
+	for _, bb := range []struct {
+		name  string
+		bytes func(b *testing.B) float64
+	}{
+		{"actor.NewSystem", inOurs},
+		{"proto.NewSystem", func(b *testing.B) float64 { return inTheirs(b, func(*protoactor.ActorSystem, actor.PID) {}) }},
+		{"proto.NewSystem, sent to once", func(b *testing.B) float64 {
+			return inTheirs(b, func(as *protoactor.ActorSystem, pid actor.PID) { as.Root.Send(proto.PID(pid), "hello") })
+		}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(bb.bytes(b), "heap-B/socket")
+			}
+		})
+	}
+}
+
+// idleBytes is the heap that each of n silent sockets in sys keeps.
+func idleBytes(b *testing.B, n int, sys *actor.System, each func(actor.PID)) float64 {
+	h := newSite(b, socket.Config{System: sys, Logger: unlogged.Logger})
+	conns := make([]net.Conn, n)
+	before := heap()
+	for i := range conns {
+		var server net.Conn
+		conns[i], server = pipe.New(0)
+		pid, err := h.srv.Upgrade(&directWriter{conn: server}, goodRequest(), idleHandler{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		each(pid)
+	}
+	bytes := float64(heap()-before) / float64(n)
+	for _, c := range conns {
+		c.Close()
+	}
+	if err := errors.Join(h.srv.Shutdown(context.Background()), sys.Shutdown(context.Background())); err != nil {
+		b.Fatal(err)
+	}
+	return bytes
+}
+
+func newActorSystem() *protoactor.ActorSystem {
+	return protoactor.NewActorSystem(protoactor.WithLoggerFactory(func(*protoactor.ActorSystem) *slog.Logger { return unlogged.Logger }))
 }
