@@ -43,7 +43,8 @@ type Cluster struct {
 	cfg   Config
 	net   *seednet.Network
 	nodes []*node
-	ends  sync.WaitGroup // of nodes that were killed
+	cuts  map[[2]int]bool // from, to: they last while the nodes are restarted
+	ends  sync.WaitGroup  // of nodes that were killed
 }
 
 // node is one of them, in its present boot.
@@ -63,7 +64,7 @@ func New(t testing.TB, cfg Config) *Cluster {
 	if cfg.Nodes == 0 {
 		cfg.Nodes = 3
 	}
-	c := &Cluster{t: t, cfg: cfg, nodes: make([]*node, cfg.Nodes), net: seednet.New(seednet.Config{
+	c := &Cluster{t: t, cfg: cfg, nodes: make([]*node, cfg.Nodes), cuts: make(map[[2]int]bool), net: seednet.New(seednet.Config{
 		Seed: cfg.Seed, Loss: cfg.Loss, Dup: cfg.Dup, Reorder: cfg.Reorder, Delay: cfg.Delay,
 	})}
 	t.Cleanup(func() {
@@ -120,6 +121,9 @@ func (c *Cluster) start(i int) {
 	_, boot := host.Identity(sys)
 	made := &node{sys: sys, node: n, boot: boot, cancel: cancel, served: make(chan error, 1)}
 	c.nodes[i] = made
+	for cut := range c.cuts {
+		c.cut(cut[0], cut[1])
+	}
 	go func() { made.served <- n.Serve(ctx) }()
 }
 
@@ -159,7 +163,7 @@ const patience = 10 * time.Minute
 // fails.
 func (c *Cluster) Connect() {
 	c.t.Helper()
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+	for start, pause := time.Now(), time.Millisecond; ; time.Sleep(pause) {
 		missing := c.missing()
 		if missing == "" {
 			return
@@ -167,6 +171,7 @@ func (c *Cluster) Connect() {
 		if time.Since(start) > patience {
 			c.t.Fatalf("clustertest: %s after %v (seed %d)", missing, patience, c.cfg.Seed)
 		}
+		pause = min(time.Since(start)/64+time.Millisecond, 100*time.Millisecond) // a link may wait for long: see package cluster
 	}
 }
 
@@ -185,11 +190,34 @@ func (c *Cluster) missing() string {
 	return ""
 }
 
-// Cut cuts the network between nodes i and j, in both directions.
-func (c *Cluster) Cut(i, j int) { c.net.Cut(c.at(i).boot, c.at(j).boot) }
+// Cut cuts the network between nodes i and j, in both directions: what is on its way is lost, and so is what they send until
+// [Cluster.Heal], even when one of them is restarted meanwhile.
+func (c *Cluster) Cut(i, j int) {
+	c.CutOneWay(i, j)
+	c.CutOneWay(j, i)
+}
 
-// Heal undoes Cut. It does not wait: see [Cluster.Connect].
-func (c *Cluster) Heal(i, j int) { c.net.Heal(c.at(i).boot, c.at(j).boot) }
+// CutOneWay cuts the network from one node to another; what is sent the other way still arrives.
+func (c *Cluster) CutOneWay(from, to int) {
+	c.cuts[[2]int{from, to}] = true
+	c.cut(from, to)
+}
+
+// cut cuts the network between the present boots of two nodes, if both run.
+func (c *Cluster) cut(from, to int) {
+	if a, b := c.nodes[from], c.nodes[to]; a != nil && b != nil {
+		c.net.CutOneWay(a.boot, b.boot)
+	}
+}
+
+// Heal undoes Cut and CutOneWay, in both directions. It does not wait: see [Cluster.Connect].
+func (c *Cluster) Heal(i, j int) {
+	delete(c.cuts, [2]int{i, j})
+	delete(c.cuts, [2]int{j, i})
+	if a, b := c.nodes[i], c.nodes[j]; a != nil && b != nil {
+		c.net.Heal(a.boot, b.boot)
+	}
+}
 
 // Quiet has the network lose, repeat and reorder nothing while it is on: for the end of a scenario.
 func (c *Cluster) Quiet(on bool) { c.net.Quiet(on) }
@@ -199,9 +227,12 @@ func (c *Cluster) Kill(i int) {
 	n := c.at(i)
 	c.nodes[i] = nil
 	c.net.Kill(n.boot)
+	for p := range n.sys.Processes() {
+		p.PID.Exit(actor.ErrKilled)
+	}
 	now, cancel := context.WithCancel(context.Background())
 	cancel()
-	_ = n.sys.Shutdown(now) // says how many processes it has killed
+	_ = n.sys.Shutdown(now) // says what it has left
 	n.cancel()
 	c.ends.Go(func() { c.ended(i, n) }) // it waits for acknowledgements that do not come
 }
