@@ -14,15 +14,15 @@ import (
 type agent struct {
 	w    *world
 	sys  *actor.System
-	boot *boot
+	boot *nodeNote
 	pid  actor.PID
 	text string
 
 	// by w.mu
-	tick    int                 // counts what it has done and got, to tell what came first
-	out     map[string]*speech  // by the PID of the receiver
-	in      map[string][]heard  // by the PID of the sender
-	watches []*watch            // its Monitors
+	tick    int                // counts what it has done and got, to tell what came first
+	out     map[string]*speech // by the PID of the receiver
+	in      map[string][]heard // by the PID of the sender
+	watches []*watch           // its Monitors
 	refs    map[actor.MonitorRef]*watch
 	news    []news
 	ended   bool
@@ -70,10 +70,10 @@ type watch struct {
 	tick    int
 	at      time.Duration
 	stopped int // tick; 0: it was not
-	downs   []down
+	downs   []downNote
 }
 
-type down struct {
+type downNote struct {
 	tick   int
 	at     time.Duration
 	reason error
@@ -90,6 +90,7 @@ type news struct {
 type callNote struct {
 	id       uint64
 	mode     uint64
+	asked    bool // by host.Ask
 	by       *agent
 	to       string
 	at       time.Duration
@@ -209,7 +210,7 @@ func (a *agent) noteDown(m actor.Down) {
 	if m.PID.String() != wa.to {
 		a.w.problem("%s got a Down of %v by a Monitor of %s", a.text, m.PID, wa.to)
 	}
-	wa.downs = append(wa.downs, down{a.next(), now, m.Reason})
+	wa.downs = append(wa.downs, downNote{a.next(), now, m.Reason})
 }
 
 // parse is a PID from text, as from a database.
@@ -332,6 +333,9 @@ func (c *callNote) end(w *world, v any, err error) {
 
 // call makes a Call on another goroutine, out of order with what a says.
 func (a *agent) call(ctx context.Context, to string, seed uint64) {
+	if to == a.text { // an error at once
+		return
+	}
 	c := a.newCall(to, seed)
 	pid := a.parse(to)
 	actor.Async(ctx, func(ctx context.Context) (any, error) {
@@ -348,7 +352,7 @@ func (a *agent) ask(ctx context.Context, to string, seed uint64) {
 	c := a.newCall(to, seed)
 	pid, seq, s := a.begin(ctx, to, aQuestion)
 	a.w.mu.Lock()
-	s.call = c
+	s.call, c.asked = c, true
 	a.w.mu.Unlock()
 	host.Ask(pid, a.pid, question{to, a.text, seq, c.id, c.mode}, time.Now().Add(c.deadline), func(v any, err error) {
 		if failed, ok := v.(error); ok {

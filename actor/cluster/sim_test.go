@@ -33,10 +33,11 @@ func seeds() uint64 {
 
 func TestSimulation(t *testing.T) {
 	failed := 0
+	var all totals
 	for seed := range seeds() {
 		ok := t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed) // the boots of nodes
-			synctest.Test(t, func(t *testing.T) { simulate(t, seed) })
+			synctest.Test(t, func(t *testing.T) { simulate(t, seed, &all) })
 			if t.Failed() {
 				t.Logf("this one alone: TROUPE_STRESS=1 go test ./actor/cluster -run 'TestSimulation/^seed=%d$'", seed)
 			}
@@ -48,6 +49,13 @@ func TestSimulation(t *testing.T) {
 			t.Fatalf("5 seeds of the first %d have failed; the others have not run", seed+1)
 		}
 	}
+	t.Logf("%+v", all)
+	if all.seeds >= 20 && slices.Contains([]int{
+		all.heard, all.lost, all.refused, all.told, all.old, all.reasons, all.nodeDowns, all.noProcess, all.stopped, all.answered,
+		all.tooLate, all.full, all.unknown, all.waitsDown, all.dismissed, all.killed, all.goodbyes, all.silences,
+	}, 0) {
+		t.Errorf("something that is to be checked has not happened: %+v", all)
+	}
 }
 
 const (
@@ -58,7 +66,7 @@ const (
 	simWindow    = 32 << 10
 )
 
-func simulate(t *testing.T, seed uint64) {
+func simulate(t *testing.T, seed uint64, all *totals) {
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	w := newWorld(t, rnd, clustertest.Config{
 		Nodes: simNodes, Seed: seed,
@@ -74,7 +82,7 @@ func simulate(t *testing.T, seed uint64) {
 	w.mend()
 	w.talk(10)
 	w.finish()
-	w.check()
+	w.check(all)
 }
 
 // talk has agents do something, so many times, a moment apart. What is due at one moment happens at the same time.
@@ -134,7 +142,10 @@ func (w *world) deed() do {
 	case k < 35:
 		return func(_ context.Context, a *agent) error { a.demonitor(seed); return nil }
 	case k < 37:
-		return func(_ context.Context, a *agent) error { a.wait(to, time.Duration(seed%uint64(3*time.Second))); return nil }
+		return func(_ context.Context, a *agent) error {
+			a.wait(to, time.Duration(seed%uint64(3*time.Second)))
+			return nil
+		}
 	case k < 38:
 		return func(ctx context.Context, a *agent) error { a.dismiss(ctx, to, seed%3 == 0); return nil }
 	case k < 39:
@@ -155,6 +166,7 @@ func (w *world) fault() {
 	case k < 6:
 		w.c.Heal(i, j)
 	case k < 8 && w.runs(i):
+		w.boot(i).frozen = true
 		w.c.Freeze(i)
 	case k < 9 && w.runs(i):
 		w.c.Thaw(i)

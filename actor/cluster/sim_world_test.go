@@ -104,7 +104,7 @@ type world struct {
 	quietFrom time.Duration // from then on nothing goes wrong any more
 
 	mu     sync.Mutex
-	boots  map[string]*boot
+	boots  map[string]*nodeNote
 	agents []*agent // of all boots
 	byPID  map[string]*agent
 	calls  []*callNote
@@ -113,16 +113,18 @@ type world struct {
 	faults int            // problems that were reported
 }
 
-// boot is a node from its start to its end.
-type boot struct {
+// nodeNote is a node from its start to its end.
+type nodeNote struct {
 	node            int
 	text            string
 	killed, stopped time.Duration // when that began; never: it did not
-	links           map[string][]*session
+	links           map[string][]*linkNote
+	self            linkNote // within the node
+	frozen          bool     // at some time
 }
 
-// session is one with another boot, as its own node has been told.
-type session struct{ up, down time.Duration }
+// linkNote is a session with another boot, as its own node has been told.
+type linkNote struct{ up, down time.Duration }
 
 // never is a time that has not come.
 const never = time.Duration(1<<63 - 1)
@@ -130,7 +132,7 @@ const never = time.Duration(1<<63 - 1)
 func newWorld(t *testing.T, rnd *rand.Rand, cfg clustertest.Config, node cluster.Config) *world {
 	w := &world{
 		t: t, rnd: rnd, start: time.Now(), endWaits: make(chan struct{}), quietFrom: never,
-		boots: make(map[string]*boot), byPID: make(map[string]*agent), ran: make(map[uint64]int),
+		boots: make(map[string]*nodeNote), byPID: make(map[string]*agent), ran: make(map[uint64]int),
 	}
 	cfg.Node = func(i int, sys *actor.System) cluster.Config {
 		node := node
@@ -155,12 +157,12 @@ func (w *world) addBoot(i int, sys *actor.System) string {
 	text := bootOf(sys)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.boots[text] = &boot{node: i, text: text, killed: never, stopped: never, links: make(map[string][]*session)}
+	w.boots[text] = &nodeNote{node: i, text: text, killed: never, stopped: never, links: make(map[string][]*linkNote), self: linkNote{-1, never}}
 	return text
 }
 
 // boot is the present one of node i.
-func (w *world) boot(i int) *boot {
+func (w *world) boot(i int) *nodeNote {
 	text := bootOf(w.c.System(i))
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -168,7 +170,7 @@ func (w *world) boot(i int) *boot {
 }
 
 // event notes the sessions of b.
-func (w *world) event(b *boot, e cluster.Event) {
+func (w *world) event(b *nodeNote, e cluster.Event) {
 	now := w.now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -177,7 +179,7 @@ func (w *world) event(b *boot, e cluster.Event) {
 		if len(ss) > 0 && ss[len(ss)-1].down == never {
 			w.problem("node %s: up with %s, which is up", b, e.Boot)
 		}
-		b.links[e.Boot] = append(ss, &session{now, never})
+		b.links[e.Boot] = append(ss, &linkNote{now, never})
 	case cluster.EventNodeDown:
 		if len(ss) == 0 || ss[len(ss)-1].down != never {
 			w.problem("node %s: down with %s, which is not up", b, e.Boot)
@@ -189,10 +191,10 @@ func (w *world) event(b *boot, e cluster.Event) {
 	}
 }
 
-func (b *boot) String() string { return fmt.Sprintf("n%d/%s", b.node, b.text) }
+func (b *nodeNote) String() string { return fmt.Sprintf("n%d/%s", b.node, b.text) }
 
 // sessionAt is the session with other that lasts at a time. sure is false when one begins or ends at that very moment.
-func (b *boot) sessionAt(other string, at time.Duration) (s *session, sure bool) {
+func (b *nodeNote) sessionAt(other string, at time.Duration) (s *linkNote, sure bool) {
 	for _, s := range b.links[other] {
 		if s.up == at || s.down == at {
 			return s, false
