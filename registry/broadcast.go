@@ -15,11 +15,17 @@ import (
 // from then on. A [websock.Message], which sockets write to their clients without passing it to HandleInfo, is prepared,
 // so that it is encoded and compressed once for all of them; see [websock.Prepare].
 func (r *Registry) Broadcast(group string, msg any) int {
+	if r.others != nil {
+		r.others.cast(group, msg, actor.PID{})
+	}
 	return r.broadcast(group, msg, actor.PID{}, nil)
 }
 
 // BroadcastFrom is [Registry.Broadcast] to all members but from, usually the sender, which need not be a member.
 func (r *Registry) BroadcastFrom(group string, from actor.PID, msg any) int {
+	if r.others != nil {
+		r.others.cast(group, msg, from)
+	}
 	return r.broadcast(group, msg, from, nil)
 }
 
@@ -30,7 +36,7 @@ func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool,
 	return r.broadcast(group, msg, actor.PID{}, match)
 }
 
-// broadcast does all of the above.
+// broadcast does all of the above for the members on this node.
 func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool) (n int) {
 	l := r.look(group)
 	defer r.drop(l.list)

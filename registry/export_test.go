@@ -122,3 +122,19 @@ func (r *Registry) Listeners() int {
 	}
 	return n
 }
+
+// HashOf is by what other nodes know a group.
+func HashOf(group string) uint64 { return hashOf(group) }
+
+// Interest counts the groups of other nodes that are known here, each for each node that has members.
+func (r *Registry) Interest() (n int) {
+	for i := range r.others.wants {
+		w := &r.others.wants[i]
+		w.mu.RLock()
+		for _, list := range w.m.All() {
+			n += len(list)
+		}
+		w.mu.RUnlock()
+	}
+	return n
+}

@@ -34,6 +34,9 @@ func (m *member) slot() *int32 { return &m.in }
 // When a callback calls Join, what is broadcast from then on waits in the mailbox until that callback returns. A process
 // with slow work to do before it can handle messages does that first, then joins, and then asks for what it has missed.
 func (r *Registry) Join(group string, pid actor.PID, meta any) error {
+	if err := r.long(group); err != nil {
+		return fmt.Errorf("registry: join by %v: %w", pid, err)
+	}
 	e := r.entriesOf(pid)
 	if e == nil {
 		return fmt.Errorf("registry: join %q by %v: %w", group, pid, ErrNoProcess)
@@ -78,6 +81,9 @@ func (r *Registry) enter(name string, m *member) news {
 	var n news
 	if g.count() == 1 {
 		n = g.announce(t.listeners, true)
+		if r.others != nil {
+			r.others.opened(name)
+		}
 	}
 	n.readers = readers
 	g.divide()
@@ -156,6 +162,9 @@ func (m *member) vacate(r *Registry) news {
 	if g.count() == 0 {
 		n = g.announce(t.listeners, false)
 		t.tidy(g)
+		if r.others != nil {
+			r.others.emptied(g.name)
+		}
 	}
 	n.readers = readers
 	return n

@@ -13,8 +13,8 @@ import (
 // ErrNoProcess says that a PID names no living process of the registry's System.
 var ErrNoProcess = actor.ErrNoProcess
 
-// Registry knows the names, groups and presences of the processes of one System. Make one with [New]; it needs no
-// service, and nothing has to be stopped. All methods may be called from any goroutine, in callbacks too.
+// Registry knows the names, groups and presences of the processes of one System, or of all nodes of a cluster. Make one with
+// [New] or [NewCluster]; it needs no service, and nothing has to be stopped. All methods may be called from any goroutine, in callbacks too.
 //
 // A PID that is zero, that names a dead process or that belongs to another System is no process here: methods that would
 // add it return [ErrNoProcess] and change nothing, and methods that would take it out do nothing.
@@ -29,6 +29,7 @@ type Registry struct {
 	procs       [shards]procShard
 	names       [shards]nameShard
 	groups      [shards]groupShard
+	others      *others // nil: there are no other nodes
 }
 
 // No two locks of one table stand in one cache line.

@@ -33,6 +33,9 @@ func (t Topic[M]) Publish(msg M) int { return t.r.Broadcast(t.name, msg) }
 // Subscribe makes pid get what is published, as messages of type M: it is [Registry.Join] of the group of that name,
 // without meta; a member keeps its meta. The error is [ErrNoProcess].
 func (t Topic[M]) Subscribe(pid actor.PID) error {
+	if err := t.r.long(t.name); err != nil {
+		return fmt.Errorf("registry: subscribe by %v: %w", pid, err)
+	}
 	e := t.r.entriesOf(pid)
 	if e == nil {
 		return fmt.Errorf("registry: subscribe to %q by %v: %w", t.name, pid, ErrNoProcess)

@@ -114,6 +114,13 @@ func (p *Peer) Value(b []byte) (any, error) {
 	return v, err
 }
 
+// Reset ends the session, because what p says makes no sense. It is for Receive: nothing more is received, and Down follows. The
+// reason is logged.
+func (p *Peer) Reset(reason error) {
+	p.s.broken = true
+	p.s.peer.Reset(fmt.Errorf("cluster: a channel of node %s: %w", p.s.node, reason))
+}
+
 // channelPeer is a channel that both nodes of a session have. It belongs to the goroutine that receives, and then to that
 // which ends the session.
 type channelPeer struct {

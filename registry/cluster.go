@@ -1,0 +1,38 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/troupe-dev/troupe/actor/cluster"
+)
+
+// Config configures a Registry in a cluster. The zero Config works.
+type Config struct{}
+
+// NewCluster makes an empty Registry for the processes of n's System, which shares what it knows with the registries of the
+// other nodes of the cluster. It must be made before n is served, once for each Node, and on every node. Nothing else
+// changes for whoever uses it, except what its methods reach:
+//
+//   - [Registry.Broadcast], [Registry.BroadcastFrom], [Topic.Publish] and [Registry.Close] reach the members on all nodes.
+//     What they return counts those of this node.
+//   - Members, Count, Groups, OnGroup, Joined and Left are about the processes of this node, and so is
+//     [Registry.BroadcastWhere]: a function cannot cross. A process can be added on its own node only; elsewhere it is no
+//     process, and the error is [ErrNoProcess].
+//
+// A node is reached while it is connected. A node tells the others of a group before anything else that its processes send:
+// when a process joins a group and then sends a message, what its receiver broadcasts to the group reaches it. What crosses
+// nodes is encoded: the type of a broadcast message must be registered in cluster.Config.Types, and names may have 4,096
+// bytes.
+//
+// The error says why n takes no registry any more.
+func NewCluster(n *cluster.Node, cfg Config) (*Registry, error) {
+	if n == nil {
+		return nil, errors.New("registry: NewCluster: nil Node")
+	}
+	r := New(n.System())
+	if err := newOthers(r, n, cfg); err != nil {
+		return nil, fmt.Errorf("registry: NewCluster: %w", err)
+	}
+	return r, nil
+}

@@ -1,0 +1,111 @@
+package registry
+
+import (
+	"iter"
+	"maps"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+// others is what a Registry of a cluster has to do with the registries of other nodes; one of a single node has none. Each
+// node tells each other one its own part: what its own processes have. It is the only one that tells of it, nobody passes it on,
+// and when the link to it ends all that it has told is forgotten. So there is nothing to merge and nothing to come back.
+//
+// It is the cluster.Channel of the registry: Up, Receive and Down run on the goroutine of the link, for one peer one at a time.
+// Its locks are taken after all others of the registry, and while one is held nothing is called but the link, which
+// copies what it is given.
+type others struct {
+	r      *Registry
+	node   string
+	boot   uint64
+	sender *cluster.Sender
+
+	mu    sync.Mutex                              // of whoever replaces peers
+	peers atomic.Pointer[map[*cluster.Peer]*peer] // the nodes that are up
+
+	open  published[uint64, int] // the hashes of groups that have members here, and how many groups each stands for
+	wants [shards]wanted         // what the peers have told of theirs
+}
+
+// peer is the registry of another node, during one session.
+type peer struct {
+	*cluster.Peer
+	boot uint64
+}
+
+// pid is a process of the peer.
+func (o *others) pid(p *peer, num uint64) actor.PID {
+	return host.PIDOf(o.r.sys, p.Node(), p.boot, num)
+}
+
+// channelName is that of the channel.
+const channelName = "troupe.registry"
+
+func newOthers(r *Registry, n *cluster.Node, _ Config) error {
+	o := &others{r: r}
+	o.node, o.boot = host.Identity(r.sys)
+	o.peers.Store(&map[*cluster.Peer]*peer{})
+	sender, err := n.Channel(channelName, o)
+	if err != nil {
+		return err
+	}
+	o.sender, r.others = sender, o
+	return nil
+}
+
+// Up implements cluster.Channel. The snapshot is made shard by shard, as it is pulled: see published.
+func (o *others) Up(cp *cluster.Peer) iter.Seq[[]byte] {
+	boot, _ := strconv.ParseUint(cp.Boot(), 16, 64)
+	p := &peer{Peer: cp, boot: boot}
+	o.change(func(peers map[*cluster.Peer]*peer) { peers[cp] = p })
+	return func(yield func([]byte) bool) {
+		o.snapshotOpen(p, yield)
+	}
+}
+
+// Receive implements cluster.Channel.
+func (o *others) Receive(cp *cluster.Peer, rec []byte) {
+	p := (*o.peers.Load())[cp]
+	if p == nil || len(rec) == 0 {
+		return
+	}
+	f := &fields{b: rec[1:]}
+	switch kind(rec[0]) {
+	case recOpened:
+		o.receiveWanted(p, f, true)
+	case recEmptied:
+		o.receiveWanted(p, f, false)
+	case recCast:
+		o.receiveCast(p, f)
+	case recClose:
+		o.receiveClose(p, f)
+	}
+	if f.bad {
+		cp.Reset(errBroken)
+	}
+}
+
+// Down implements cluster.Channel.
+func (o *others) Down(cp *cluster.Peer) {
+	p := (*o.peers.Load())[cp]
+	if p == nil {
+		return
+	}
+	o.change(func(peers map[*cluster.Peer]*peer) { delete(peers, cp) })
+	o.open.drop(p)
+	o.wantsNothing(p)
+}
+
+// change replaces peers.
+func (o *others) change(f func(map[*cluster.Peer]*peer)) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := maps.Clone(*o.peers.Load())
+	f(next)
+	o.peers.Store(&next)
+}

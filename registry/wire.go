@@ -1,0 +1,118 @@
+package registry
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+)
+
+// A record of the registry's channel is a byte that says its kind, and the fields of the kind. Numbers are unsigned varints,
+// texts have their length before them, and a value, which has none, is the last. A receiver skips kinds that it does not know.
+type kind byte
+
+const (
+	recOpened  kind = 1 + iota // hashes of groups, 8 bytes each, little endian: they have members now
+	recEmptied                 // the same: they have none any more
+	recCast                    // group, PID that does not get it, value
+	recClose                   // group, value: the exit reason
+)
+
+const (
+	// maxName bounds names, groups, topics and keys in a cluster, in bytes.
+	maxName = 4 << 10
+	// maxMeta bounds an encoded meta. With it all that is never refused fits into a record, whatever the peer's MaxMessage is.
+	maxMeta = 32 << 10
+)
+
+var errBroken = errors.New("registry: a broken record")
+
+// long says that a name is too long for a cluster; nil: it is not.
+func (r *Registry) long(names ...string) error {
+	if r.others == nil {
+		return nil
+	}
+	for _, name := range names {
+		if len(name) > maxName {
+			return fmt.Errorf("a name of %d bytes: in a cluster it may have %d", len(name), maxName)
+		}
+	}
+	return nil
+}
+
+// fields reads a record. The first thing that is missing makes it bad, and all that is read after that zero.
+type fields struct {
+	b   []byte
+	bad bool
+}
+
+func (f *fields) number() uint64 {
+	v, n := binary.Uvarint(f.b)
+	if n <= 0 {
+		f.b, f.bad = nil, true
+		return 0
+	}
+	f.b = f.b[n:]
+	return v
+}
+
+func (f *fields) text() string {
+	n := f.number()
+	if n > uint64(len(f.b)) {
+		f.b, f.bad = nil, true
+		return ""
+	}
+	s := string(f.b[:n])
+	f.b = f.b[n:]
+	return s
+}
+
+// fixed reads 8 bytes.
+func (f *fields) fixed() uint64 {
+	if len(f.b) < 8 {
+		f.b, f.bad = nil, true
+		return 0
+	}
+	v := binary.LittleEndian.Uint64(f.b)
+	f.b = f.b[8:]
+	return v
+}
+
+// pid reads a PID; the zero PID has no node.
+func (f *fields) pid(sys *actor.System) actor.PID {
+	node := f.text()
+	if node == "" {
+		return actor.PID{}
+	}
+	boot := f.fixed()
+	return host.PIDOf(sys, node, boot, f.number())
+}
+
+func appendText(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+func appendPID(b []byte, p actor.PID) []byte {
+	node, boot, num := host.Parts(p)
+	b = appendText(b, node)
+	if node == "" {
+		return b
+	}
+	return binary.AppendUvarint(binary.LittleEndian.AppendUint64(b, boot), num)
+}
+
+// buffers are for records, which the link copies.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
+
+// largestKept is the size up to which a buffer is kept.
+const largestKept = 64 << 10
+
+func release(p *[]byte, b []byte) {
+	if cap(b) <= largestKept {
+		*p = b[:0]
+		buffers.Put(p)
+	}
+}
