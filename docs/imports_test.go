@@ -32,7 +32,7 @@ var mayImport = map[string][]string{
 	"actor/cluster":             {"actor", "actor/exit", "actor/host", "websock"},
 	"actor/cluster/clustertest": {"actor", "actor/cluster", "actor/cluster/internal/...", "actor/host"},
 	"supervisor":                {"actor", "actor/exit", "actor/host"},
-	"registry":                  {"actor", "actor/host", "websock"},
+	"registry":                  {"actor", "actor/cluster", "actor/host", "websock"},
 	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/internal/handshake": {coder},
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},

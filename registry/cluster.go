@@ -16,6 +16,7 @@ type Config struct{}
 //
 //   - [Registry.Broadcast], [Registry.BroadcastFrom], [Topic.Publish] and [Registry.Close] reach the members on all nodes.
 //     What they return counts those of this node.
+//   - Names and presence are those of this node.
 //   - Members, Count, Groups, OnGroup, Joined and Left are about the processes of this node, and so is
 //     [Registry.BroadcastWhere]: a function cannot cross. A process can be added on its own node only; elsewhere it is no
 //     process, and the error is [ErrNoProcess].

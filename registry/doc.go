@@ -65,6 +65,6 @@
 //
 // # Limits
 //
-// It is about the processes of one System, on one node; [Registry.OnGroup] is for relays to others. Delivery is that of
-// actor.PID.Send: at most once, and not to a mailbox that is full.
+// It is about the processes of one System, unless it is made with [NewCluster]; [Registry.OnGroup] is for relays of your own.
+// Delivery is that of actor.PID.Send: at most once, and not to a mailbox that is full.
 package registry
