@@ -16,15 +16,17 @@ type Config struct{}
 //
 //   - [Registry.Broadcast], [Registry.BroadcastFrom], [Topic.Publish] and [Registry.Close] reach the members on all nodes.
 //     What they return counts those of this node.
-//   - Names and presence are those of this node.
+//   - [Registry.Track], [Registry.Present], PresentOf, Topics and [PresenceDiff] are about all nodes: what each of them tells of its
+//     own processes. Whoever is present on a node that is lost goes with it, usually in one diff for each topic.
+//   - Names are those of this node.
 //   - Members, Count, Groups, OnGroup, Joined and Left are about the processes of this node, and so is
 //     [Registry.BroadcastWhere]: a function cannot cross. A process can be added on its own node only; elsewhere it is no
 //     process, and the error is [ErrNoProcess].
 //
 // A node is reached while it is connected. A node tells the others of a group before anything else that its processes send:
 // when a process joins a group and then sends a message, what its receiver broadcasts to the group reaches it. What crosses
-// nodes is encoded: the type of a broadcast message must be registered in cluster.Config.Types, and names may have 4,096
-// bytes.
+// nodes is encoded: the types of broadcast messages and of metas must be registered in cluster.Config.Types. Names may have 4,096
+// bytes, metas 32 KiB.
 //
 // The error says why n takes no registry any more.
 func NewCluster(n *cluster.Node, cfg Config) (*Registry, error) {

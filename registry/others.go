@@ -30,12 +30,15 @@ type others struct {
 
 	open  published[uint64, int] // the hashes of groups that have members here, and how many groups each stands for
 	wants [shards]wanted         // what the peers have told of theirs
+
+	tracks published[uint64, *track] // who is present here, by Ref
 }
 
 // peer is the registry of another node, during one session.
 type peer struct {
 	*cluster.Peer
-	boot uint64
+	boot   uint64
+	tracks host.Map[uint64, *track] // who is present there, by Ref; the goroutine's of the link
 }
 
 // pid is a process of the peer.
@@ -64,7 +67,7 @@ func (o *others) Up(cp *cluster.Peer) iter.Seq[[]byte] {
 	p := &peer{Peer: cp, boot: boot}
 	o.change(func(peers map[*cluster.Peer]*peer) { peers[cp] = p })
 	return func(yield func([]byte) bool) {
-		o.snapshotOpen(p, yield)
+		_ = o.snapshotOpen(p, yield) && o.snapshotTracks(p, yield)
 	}
 }
 
@@ -84,6 +87,10 @@ func (o *others) Receive(cp *cluster.Peer, rec []byte) {
 		o.receiveCast(p, f)
 	case recClose:
 		o.receiveClose(p, f)
+	case recTrack:
+		o.receiveTrack(p, f)
+	case recUntrack:
+		o.receiveUntrack(p, f)
 	}
 	if f.bad {
 		cp.Reset(errBroken)
@@ -98,7 +105,9 @@ func (o *others) Down(cp *cluster.Peer) {
 	}
 	o.change(func(peers map[*cluster.Peer]*peer) { delete(peers, cp) })
 	o.open.drop(p)
+	o.tracks.drop(p)
 	o.wantsNothing(p)
+	o.absent(p)
 }
 
 // change replaces peers.

@@ -61,20 +61,34 @@ func (tr *track) slot() *int32 { return &tr.in }
 // [Registry.Present] returns who is there, and whoever watches the group of the same name gets a [PresenceDiff] when
 // that changes; see [Registry.Watch]. Track does not join that group. A diff has all metas of its keys, so a key should
 // stand for one person, not for everybody who has no name.
+//
+// In a cluster all nodes see it. Then meta must be able to cross, of a registered type if it has one, and may have 32 KiB when it
+// is encoded, topic and key 4 KiB each; the error says what of it is wrong, and nothing has changed.
 func (r *Registry) Track(topic string, pid actor.PID, key string, meta any) error {
+	var crossing []byte // meta, for other nodes
+	if r.others != nil {
+		var err error
+		if crossing, err = r.others.encode(meta, topic, key); err != nil {
+			return fmt.Errorf("registry: track for %v: %w", pid, err)
+		}
+	}
 	e := r.entriesOf(pid)
 	if e == nil {
 		return fmt.Errorf("registry: track %q in %q for %v: %w", key, topic, pid, ErrNoProcess)
 	}
 	var n news
+	tr := &track{meta: meta}
 	if old, ok := e.find(registrationKey{kind: RegisteredPresence, name: topic, key: key}).(*track); ok {
-		tr := &track{group: old.group, person: old.person, ref: old.ref, meta: meta}
+		tr.group, tr.person, tr.ref = old.group, old.person, old.ref
 		n = r.update(old, tr)
 		e.replace(old, tr)
 	} else {
-		tr := &track{meta: meta, ref: Ref{r.refs.Add(1)}}
+		tr.ref = Ref{r.refs.Add(1)}
 		n = r.appear(topic, key, tr)
 		e.add(tr)
+	}
+	if r.others != nil {
+		r.others.track(tr, crossing)
 	}
 	e.mu.Unlock()
 	r.deliver(n)
@@ -138,6 +152,9 @@ func (r *Registry) update(old, tr *track) news {
 }
 
 func (tr *track) vacate(r *Registry) news {
+	if r.others != nil {
+		r.others.untrack(tr)
+	}
 	n, empty := tr.disappear(r)
 	if empty {
 		r.settle(tr.group)

@@ -19,6 +19,8 @@ const (
 	recEmptied                 // the same: they have none any more
 	recCast                    // group, PID that does not get it, value
 	recClose                   // group, value: the exit reason
+	recTrack                   // Ref, 8 bytes; topic, key, value: the meta. Another one of that Ref has new meta
+	recUntrack                 // Ref
 )
 
 const (
@@ -41,6 +43,29 @@ func (r *Registry) long(names ...string) error {
 		}
 	}
 	return nil
+}
+
+// encode encodes the meta of a registration with these names. The error says that it cannot cross, or is too long. It runs code
+// of the user's.
+func (o *others) encode(meta any, names ...string) ([]byte, error) {
+	if err := o.r.long(names...); err != nil {
+		return nil, err
+	}
+	b, err := o.sender.Append(nil, meta)
+	if err == nil && len(b) > maxMeta {
+		err = fmt.Errorf("a meta of %d bytes: in a cluster it may have %d", len(b), maxMeta)
+	}
+	return b, err
+}
+
+// appendMeta is encode for a snapshot: what was encoded before can be so again, and what cannot is no meta.
+func (o *others) appendMeta(b []byte, meta any) []byte {
+	long, err := o.sender.Append(b, meta)
+	if err == nil && len(long)-len(b) <= maxMeta {
+		return long
+	}
+	b, _ = o.sender.Append(b, nil)
+	return b
 }
 
 // fields reads a record. The first thing that is missing makes it bad, and all that is read after that zero.
