@@ -185,11 +185,21 @@ func (p *process) kill(reason error) bool {
 		dead = make(chan struct{})
 		p.ends().dead = dead
 	}
-	return p.killAndUnlock(reason, dead)
+	alive := p.killAndUnlock(reason, dead != nil)
+	if dead != nil {
+		<-dead
+	}
+	return alive
 }
 
-// killAndUnlock is kill; it unlocks p.mu. Without dead the caller's goroutine takes the rest of the end.
-func (p *process) killAndUnlock(reason error, dead <-chan struct{}) bool {
+// killSoon is kill that does not wait for functions of OnExit. What is sent to p from now on does not reach it either way.
+func (p *process) killSoon(reason error) bool {
+	p.mu.Lock()
+	return p.killAndUnlock(reason, p.exits != nil)
+}
+
+// killAndUnlock is kill; it unlocks p.mu. The rest of the end is the caller's, or that of a goroutine of its own.
+func (p *process) killAndUnlock(reason error, elsewhere bool) bool {
 	if p.state >= stateLeaving {
 		alive := p.state < stateDead
 		p.mu.Unlock()
@@ -219,12 +229,11 @@ func (p *process) killAndUnlock(reason error, dead <-chan struct{}) bool {
 	for _, c := range children {
 		c.exit(ErrShutdown)
 	}
-	if dead == nil {
+	if elsewhere {
+		p.sys.pool.Go((*leaveTask)(p))
+	} else {
 		p.leave(reason, 0)
-		return true
 	}
-	p.sys.pool.Go((*leaveTask)(p))
-	<-dead
 	return true
 }
 

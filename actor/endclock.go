@@ -139,5 +139,5 @@ func (p *process) timeOver() {
 	if p.state >= stateEnding || p.overtaken != lastWaits && p.overtaken != byLoss {
 		reason = fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown)
 	}
-	p.killAndUnlock(reason, nil)
+	p.killAndUnlock(reason, false)
 }

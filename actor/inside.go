@@ -109,5 +109,11 @@ func (inside) Ask(to, from PID, req any, deadline time.Time, answer func(v any, 
 	return to.ask(from, req, deadline, answer)
 }
 
+// Kill is host.Kill.
+func (inside) Kill(p PID, reason error) bool {
+	pr := p.find()
+	return pr != nil && pr.killSoon(reasonOf(reason))
+}
+
 // Watch is host.Watch.
 func (inside) Watch(p PID, down func(reason error)) (cancel func()) { return p.watch(down) }

@@ -40,7 +40,6 @@ type Node struct {
 
 	engineErr  atomic.Pointer[error] // of the last Publish
 	running    atomic.Bool           // the engine is open
-	kills      sync.WaitGroup        // see session.exit
 	unsendable seen
 	unreadable seen
 }
@@ -133,16 +132,13 @@ func (n *Node) Serve(ctx context.Context) error {
 	cancel()
 	stop()
 	<-ended // all sessions are down, and nothing publishes any more
-	err = conn.Close()
-	n.kills.Wait()
-	if err != nil {
+	if err := conn.Close(); err != nil {
 		return fmt.Errorf("cluster: the engine does not close: %w", err)
 	}
 	return nil
 }
 
-// ShutdownTime is how long Serve may take to end, for the supervisor. A function of [actor.PID.OnExit] that does not
-// return, of a process that another node has killed, is all that can make it longer.
+// ShutdownTime is how long Serve may take to end, for the supervisor.
 func (n *Node) ShutdownTime() time.Duration { return goodbyeTime + time.Second }
 
 // begin takes the right to serve.

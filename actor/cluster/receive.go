@@ -79,8 +79,8 @@ func (s *session) receiveSend(f *fields) error {
 	return nil
 }
 
-// receiveExit ends a process. A kill waits for the functions of OnExit, which may take long, so it does not run here: that
-// goroutine has all nodes wait. There is one such goroutine at most for each process that is being killed.
+// receiveExit ends a process. The kill of PID.Exit would wait for functions of OnExit, which may take long, and the next
+// records with it.
 func (s *session) receiveExit(f *fields) error {
 	num := f.number()
 	if f.bad {
@@ -96,7 +96,7 @@ func (s *session) receiveExit(f *fields) error {
 	}
 	to := s.here(num)
 	if errors.Is(reason, actor.ErrKilled) {
-		s.n.kills.Go(func() { to.Exit(reason) })
+		host.Kill(to, reason)
 		return nil
 	}
 	to.Exit(reason)

@@ -55,6 +55,10 @@ func Ask(to, from actor.PID, req any, deadline time.Time, answer func(v any, err
 	return anySystem.Inside(hook.Key{}).Ask(to, from, req, deadline, answer)
 }
 
+// Kill is [actor.PID.Exit] with a reason that is ErrKilled, of a process of this System: but the functions of OnExit may
+// still run when it returns, and it never blocks.
+func Kill(p actor.PID, reason error) bool { return anySystem.Inside(hook.Key{}).Kill(p, reason) }
+
 // Watch is an [actor.Monitor] whose watcher is no process: down runs once, on any goroutine, perhaps before Watch returns,
 // with what a Down would say, unless cancel was called before. It runs after the Downs of p are in their mailboxes. It must
 // not block. cancel may be called more than once.

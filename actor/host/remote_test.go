@@ -90,6 +90,50 @@ func TestPIDOf(t *testing.T) {
 	}
 }
 
+// Kill ends a process as Exit with ErrKilled does, and waits neither for its callback nor for what runs at its end.
+func TestKill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := newSystem(t)
+		release := make(chan struct{})
+		handled := 0
+		p := spawn(t, sys, func(context.Context, any) error { handled++; <-release; return nil }, actor.SpawnOptions{})
+		p.OnExit(func(error) { <-release })
+		p.Send(1)
+		p.Send(2)
+		synctest.Wait()
+		if !host.Kill(p, actor.ErrKilled) {
+			t.Error("Kill = false, want true")
+		}
+		if p.Send(3) || p.Alive() {
+			t.Error("after Kill the process takes messages")
+		}
+		reasons := make(chan error, 1)
+		host.Watch(p, func(reason error) { reasons <- reason })
+		synctest.Wait()
+		select {
+		case r := <-reasons:
+			t.Errorf("the process is dead with %v while a function of OnExit runs", r)
+		default:
+		}
+		close(release)
+		if r := <-reasons; r != actor.ErrKilled {
+			t.Errorf("the exit reason is %v, want ErrKilled", r)
+		}
+		synctest.Wait()
+		if host.Kill(p, actor.ErrKilled) || host.Kill(actor.PID{}, actor.ErrKilled) {
+			t.Error("Kill of a dead process, or of nobody = true, want false")
+		}
+		if handled != 1 {
+			t.Errorf("%d messages were handled, want the first", handled)
+		}
+		plain := spawn(t, sys, func(context.Context, any) error { return nil }, actor.SpawnOptions{})
+		host.Kill(plain, actor.ErrKilled)
+		if host.Kill(plain, actor.ErrKilled) {
+			t.Error("a process without OnExit is not dead when Kill returns")
+		}
+	})
+}
+
 // asked is what an Ask was answered.
 type asked struct {
 	v   any
