@@ -13,9 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// Call sends req to an actor of protoactor and waits for the answer: what is sent to ctx.Sender() there, as ctx.Respond does. It
-// is [actor.Call] to the other side, with the same limit of time: the deadline of ctx, or else Config.CallTimeout. An
-// answer that comes later is dropped. The error is
+// Call sends req to an actor of protoactor and waits for the answer: what is sent to ctx.Sender() there, as ctx.Respond
+// does. It is [actor.Call] to the other side, with the same limit of time: the deadline of ctx, or else Config.CallTimeout.
+// An answer that comes later is dropped. The error is
 //   - ctx.Err(), when ctx is done or its process dies
 //   - context.DeadlineExceeded, wrapped, when CallTimeout is over; also when the actor has handled req and does not answer
 //   - actor.ErrNoProcess, wrapped, when there is no such actor, or it terminates before it answers
@@ -85,9 +85,9 @@ func call(ctx context.Context, limit time.Duration, e *engine.System, pid *proto
 	}
 }
 
-// Sender is who has asked, in the callback that handles a Call: the Sender of a Request, or the PID of a future of RequestFuture.
-// It is nil when what is handled is no Call, or one that came from a process or a goroutine by actor.Call; that is
-// actor.From.PID then. It is for messages to the actor that asks; the answer is [actor.Reply].
+// Sender is who has asked, in the callback that handles a Call: the Sender of a Request, or the PID of a future of
+// RequestFuture. It is nil when what is handled is no Call, or one that came from a process or a goroutine by actor.Call;
+// that is actor.From.PID then. It is for messages to the actor that asks; the answer is [actor.Reply].
 func Sender(ctx context.Context) *protoactor.PID {
 	pid, _ := ctx.Value(hook.SenderKey{}).(*protoactor.PID)
 	return pid

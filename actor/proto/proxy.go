@@ -18,13 +18,13 @@ import (
 // Call, Monitor, Exit, and the names and groups of package registry.
 //
 // What is sent to the process is sent on, in order; a Call is a Request there, and the response its Reply. The process ends
-// when the actor terminates, and its monitors get Down then. Protoactor does not say why, so the exit reason is ErrNormal, wrapped;
-// it is ErrNoProcess when the actor was gone already, and another error when its node is lost. Calls that are open fail with
-// ErrNoProcess.
+// when the actor terminates, and its monitors get Down then; an actor that protoactor restarts has not terminated.
+// Protoactor does not say why, so the exit reason is ErrNormal, wrapped; it is ErrNoProcess when the actor was gone
+// already, and another error when its node is lost. Calls that are open fail with ErrNoProcess.
 //
-// Exit ends the actor: it is poisoned after what was sent on before, and the process ends with the reason of the Exit when the actor
-// has terminated. If that takes longer than Config.ShutdownTimeout, or the reason is ErrKilled, the actor is
-// told to Stop, and the process does not wait for it. System.Shutdown ends the process and leaves the actor alone.
+// Exit ends the actor: it is poisoned after what was sent on before, and the process ends with the reason of the Exit when
+// the actor has terminated. If that takes longer than Config.ShutdownTimeout, or the reason is ErrKilled, the actor is told
+// to Stop, and the process does not wait for it. System.Shutdown ends the process and leaves the actor alone.
 //
 // Each call starts another process; register it under a name to have one. When pid is the address of a process of Troupe,
 // Proxy returns that one. The error is ErrNoProcess, wrapped, when there is no such actor, and ErrShutdown after

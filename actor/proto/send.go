@@ -10,22 +10,30 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
 
-// Send sends msg to an actor of protoactor, as ActorSystem.Root.Send does. It never blocks. What reaches nobody is a dead
-// letter there. Messages of one process to one actor keep their order, those of Request and Call included. Send panics
-// when ctx belongs to no process, or its System was not made by [NewSystem]; other goroutines use ActorSystem.Root.
+// Send sends msg to an actor of protoactor, as ActorSystem.Root.Send does. It does not wait for the actor, whose mailbox
+// has no limit: a handler that passes on what its client sends asks with [Call] from time to time, or else a client can
+// fill it. What reaches nobody is a dead letter there. Messages of one process to one actor keep their order, those of
+// Request and Call included. The code of a router, and the sender middleware of ActorSystem.Root, run on the goroutine of
+// the callback; when they panic, the process ends.
+//
+// Send panics when ctx belongs to no process, or its System was not made by [NewSystem]; other goroutines use
+// ActorSystem.Root.
 func Send(ctx context.Context, pid *protoactor.PID, msg any) {
 	_, e := callerOf(ctx, "Send")
 	e.Proto().Root.Send(pid, engine.Message(msg))
 }
 
 // Request sends msg to an actor of protoactor and does not wait for the answer: what is sent to ctx.Sender() there, as
-// ctx.Respond does, comes to the process of ctx as an [Answer], in mailbox order, and counts against its MailboxLimit. There may be
-// none, one or any number. An answer that is itself a Request is a Call with an Answer in it.
+// ctx.Respond does, comes to the process of ctx as an [Answer], in mailbox order. There may be none, one or any number. An
+// answer that is itself a Request is a Call with an Answer in it.
+//
+// Answers count against the MailboxLimit of the process, as all that it is sent: one that finds the mailbox full is a dead
+// letter, and at a socket the end.
 //
 // That Sender is for answers. For messages of any other kind, such as a websock.Message for the client, the actor needs
 // PID(actor.Self(ctx)): put it into msg. To know which answer belongs to which question, use [Call], in an actor.Async.
 //
-// Request never blocks. It panics as Send does.
+// Request does not wait, and panics as Send does.
 func Request(ctx context.Context, pid *protoactor.PID, msg any) {
 	_, e := callerOf(ctx, "Request")
 	e.Proto().Root.RequestWithCustomSender(pid, msg, engine.AnswerPID(PID(actor.Self(ctx)), pid))

@@ -7,8 +7,8 @@ import (
 	proto "github.com/asynkron/protoactor-go/actor"
 )
 
-// Open is what Middleware must know of a process: its messages, which the engine does not see otherwise. Its methods are for the goroutine
-// that handles the message, while it does.
+// Open is what Middleware must know of a process: its messages, which the engine does not see otherwise. Its methods are for
+// the goroutine that handles the message, while it does.
 type Open interface {
 	// Due is the message that the process is to handle; false: none. It is asked for once.
 	Due() (msg any, ok bool)
@@ -111,8 +111,8 @@ func special(msg any) bool {
 // kept is a message that proto must not see.
 type kept struct{ msg any }
 
-// openShell is the proto actor of a process whose messages are seen by middleware, which may have put another one in the place of
-// the message, and may call it any number of times.
+// openShell is the proto actor of a process whose messages are seen by middleware, which may have put another one in the
+// place of the message, and may call it any number of times.
 type openShell Cell
 
 func (c *openShell) Receive(ctx proto.Context) {
