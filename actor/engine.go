@@ -3,19 +3,69 @@ package actor
 import (
 	"context"
 	"errors"
+	"strings"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
 
+// engineScheme begins the addresses of processes in the engine.
+const engineScheme = "troupe:"
+
 // engineAddress is the address of the processes of s in the engine.
 func (s *System) engineAddress() string {
-	return string(appendBoot([]byte("troupe:"), s.boot)) + "@" + s.origin.Value().node
+	return string(appendBoot([]byte(engineScheme), s.boot)) + "@" + s.origin.Value().node
 }
 
 // findTarget is engine.Config.Find.
 func (s *System) findTarget(num uint64) (engine.Target, bool) {
 	p := s.table.get(num)
 	return (*target)(p), p != nil
+}
+
+// findAway is engine.Config.Away.
+func (s *System) findAway(address, id string) (engine.Target, bool) {
+	origin, _ := strings.CutPrefix(address, engineScheme)
+	p, err := s.ParsePID(id + "." + origin)
+	if err != nil || p.elsewhere() == nil {
+		return nil, false
+	}
+	return distant(p), true
+}
+
+// distant is a process of another node, which a host.Remote reaches, as protoactor reaches it.
+type distant PID
+
+func (d distant) Send(msg any) bool { return PID(d).Send(msg) }
+func (d distant) Stop() bool        { return PID(d).Exit(ErrShutdown) }
+func (d distant) Poison() bool      { return PID(d).Exit(ErrNormal) }
+
+// Ask implements engine.Target. What is kept of it here is kept for CallTimeout at most. The other node does not know sender.
+func (d distant) Ask(msg, _ any, answer func(v any, gone bool)) bool {
+	var deadline time.Time
+	if limit := d.sys.callTimeout; limit > 0 {
+		deadline = time.Now().Add(limit)
+	}
+	PID(d).ask(PID{}, msg, deadline, func(v any, err error) {
+		if gone := errors.Is(err, ErrNoProcess); gone || err == nil {
+			answer(v, gone)
+		}
+	})
+	return true
+}
+
+// Watch implements engine.Target.
+func (d distant) Watch(ended func(engine.End)) (cancel func(), ok bool) {
+	return PID(d).watch(func(reason error) {
+		switch reason { //nolint:errorlint // a Remote gives these two as they are; a process may end with one that wraps them
+		case ErrNodeDown:
+			ended(engine.Lost)
+		case ErrNoProcess:
+			ended(engine.Absent)
+		default:
+			ended(engine.Ended)
+		}
+	}), true
 }
 
 // target is a process as protoactor reaches it, by its address.
@@ -45,9 +95,9 @@ func (t *target) Ask(msg, sender any, answer func(v any, gone bool)) bool {
 }
 
 // Watch implements engine.Target.
-func (t *target) Watch(ended func()) (cancel func(), ok bool) {
+func (t *target) Watch(ended func(engine.End)) (cancel func(), ok bool) {
 	p := (*process)(t)
-	m := &monitor{target: p, told: func(error) { ended() }}
+	m := &monitor{target: p, told: func(error) { ended(engine.Ended) }}
 	return func() { p.forget(m) }, p.addWatcher(m)
 }
 

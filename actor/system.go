@@ -95,7 +95,7 @@ func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
 	var err error
 	s.engine, err = newEngine(engine.Config{
-		Trespass: s.trespass, Find: s.findTarget, Address: s.engineAddress(), Logger: s.log.Logger,
+		Trespass: s.trespass, Find: s.findTarget, Away: s.findAway, Address: s.engineAddress(), Logger: s.log.Logger,
 	})
 	if err != nil {
 		return nil, err

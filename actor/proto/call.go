@@ -81,7 +81,8 @@ func call(ctx context.Context, limit time.Duration, e *engine.System, pid *proto
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-over:
-		return nil, fmt.Errorf("proto: call to %s: no answer within Config.CallTimeout %v: %w", text(pid), limit, context.DeadlineExceeded)
+		return nil, fmt.Errorf("proto: call to %s: no answer within Config.CallTimeout %v: %w",
+			text(pid), limit, context.DeadlineExceeded)
 	}
 }
 

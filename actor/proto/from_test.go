@@ -95,7 +95,7 @@ func TestRequestFuture(t *testing.T) {
 func TestWatch(t *testing.T) {
 	each(t, func(t *testing.T, h *house, m *member) {
 		n, other, pid := h.native(), h.native(), proto.PID(m.pid)
-		h.do(n, func(ctx protoactor.Context) { ctx.Watch(pid) })
+		h.do(n, func(ctx protoactor.Context) { ctx.Watch(pid); ctx.Watch(pid) }) // once, however often
 		h.do(other, func(ctx protoactor.Context) { ctx.Watch(pid); ctx.Unwatch(pid) })
 		n.want(t, "while it lives")
 		m.pid.Exit(errors.New("whatever"))

@@ -11,9 +11,12 @@ import (
 // The address of the process with the PID "number.boot@node" has the Address "troupe:boot@node" and the Id "number".
 const scheme = "troupe:"
 
-// PID is protoactor's address of a process, alive or dead, hosted or not. It is good in the ActorSystem of the process's
-// System; elsewhere, and for the zero PID, it is nobody, and what is sent to it a dead letter. Whoever sends often keeps
-// it: protoactor looks up a process once for each *protoactor.PID. Two for one process are Equal.
+// PID is protoactor's address of a process, alive or dead, hosted or not. It is good in the ActorSystem of the System whose
+// PID it was made of; in others, and for the zero PID, it is nobody, and what is sent to it a dead letter. The process may
+// be one of another node that package cluster connects: a Watch of it gets AddressTerminated when that node is lost, and
+// whoever asks it gets no answer after Config.CallTimeout.
+//
+// Whoever sends often keeps it: protoactor looks up a process once for each *protoactor.PID. Two for one process are Equal.
 func PID(p actor.PID) *protoactor.PID {
 	id, origin, ok := strings.Cut(p.String(), ".")
 	if !ok { // the zero PID

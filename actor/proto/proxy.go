@@ -41,7 +41,8 @@ func Proxy(sys *actor.System, pid *protoactor.PID) (actor.PID, error) {
 	if !ok {
 		return actor.PID{}, noProcess(pid)
 	}
-	return sys.Spawn(context.Background(), &proxy{sys: sys, engine: e, pid: pid, theirs: theirs}, actor.SpawnOptions{Label: text(pid)})
+	p := &proxy{sys: sys, engine: e, pid: pid, theirs: theirs}
+	return sys.Spawn(context.Background(), p, actor.SpawnOptions{Label: text(pid)})
 }
 
 type proxy struct {

@@ -167,3 +167,19 @@ func TestReply(t *testing.T) {
 		}
 	}
 }
+
+// A program may have started protoactor's remote before, whose resolver takes every address.
+func TestAdopt_resolverIsFirst(t *testing.T) {
+	as := newActorSystem()
+	as.ProcessRegistry.RegisterAddressResolver(func(*proto.PID) (proto.Process, bool) { return as.DeadLetter, true })
+	f := &fixture{processes: map[uint64]*recorder{}}
+	var err error
+	if f.System, err = Adopt(as, f.config(), func(_ *proto.PID, msg any) any { return msg }); err != nil {
+		t.Fatal(err)
+	}
+	p := f.spawn(t, 1)
+	as.Root.Send(f.PID(1), "a")
+	if len(p.posted) != 1 {
+		t.Errorf("received %v, want the message", p.posted)
+	}
+}

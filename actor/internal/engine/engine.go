@@ -56,8 +56,10 @@ func (c *Cell) Invoke() error {
 type Config struct {
 	Trespass func(what string)               // is told of proto paths that were reached
 	Find     func(num uint64) (Target, bool) // finds a living process
-	Address  string                          // of all processes, hosted ones included; it begins with "troupe:" and has no slash
-	Logger   *slog.Logger                    // of the ActorSystem, if that is Troupe's own
+	// Away finds what reaches a process of another node, given the Address and the Id of its PID; false: nothing does.
+	Away    func(address, id string) (Target, bool)
+	Address string       // of all processes, hosted ones included; it begins with "troupe:" and has no slash
+	Logger  *slog.Logger // of the ActorSystem, if that is Troupe's own
 }
 
 // System is one proto ActorSystem. Making one starts no goroutine.
@@ -65,6 +67,7 @@ type System struct {
 	proto    *proto.ActorSystem
 	root     *proto.RootContext // without the program's spawn middleware and guardian, which are for its own actors
 	find     func(num uint64) (Target, bool)
+	away     func(address, id string) (Target, bool)
 	address  string
 	prefix   string                             // of the ids of Troupe's processes in the registry
 	answer   func(from *proto.PID, msg any) any // see Adopt; nil: the ActorSystem is Troupe's own
@@ -90,7 +93,7 @@ func newSpawner() any {
 }
 
 func newSystem(as *proto.ActorSystem, cfg Config) *System {
-	s := &System{proto: as, root: proto.NewRootContext(as, nil), find: cfg.Find, address: cfg.Address}
+	s := &System{proto: as, root: proto.NewRootContext(as, nil), find: cfg.Find, away: cfg.Away, address: cfg.Address}
 	s.spawners.New = newSpawner
 	return s
 }
@@ -177,9 +180,9 @@ func (s *System) spawn(props *proto.Props, num uint64) error {
 	return nil
 }
 
-// Remove takes a process out of the registry. The process is garbage then; none of proto's stop messages is sent. The registry's
-// own Remove would look it up a second time, to mark it dead for those who have kept a proto.PID; but those find that by its
-// mailbox.
+// Remove takes a process out of the registry. The process is garbage then; none of proto's stop messages is sent. The
+// registry's own Remove would look it up a second time, to mark it dead for those who have kept a proto.PID; but those find
+// that by its mailbox.
 func (s *System) Remove(num uint64) {
 	id := s.id(num)
 	s.proto.ProcessRegistry.LocalPIDs.GetBucket(id).Remove(id)
@@ -235,7 +238,7 @@ func (m *mailbox) PostUserMessage(msg any) {
 
 func (m *mailbox) reached() *reached {
 	s, num := m.process.Address()
-	return &reached{system: s, num: num}
+	return &reached{system: s, subject: subject{num: num}}
 }
 
 func (m *mailbox) UserMessageCount() int { return m.process.Len() }

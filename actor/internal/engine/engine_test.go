@@ -26,7 +26,9 @@ type recorder struct {
 	posted   []any // by Send and Ask
 	stopped  int
 	watches  int // that are not cancelled
-	ended    []func()
+	ended    []func(End)
+	atOnce   *End   // Watch finds the end
+	watching func() // is called by Watch
 
 	current any
 	asker   any
@@ -44,9 +46,15 @@ func (r *recorder) Ask(msg, _ any, _ func(any, bool)) bool {
 }
 func (r *recorder) Stop() bool   { r.stopped++; return true }
 func (r *recorder) Poison() bool { r.stopped++; return true }
-func (r *recorder) Watch(ended func()) (func(), bool) {
+func (r *recorder) Watch(ended func(End)) (func(), bool) {
 	r.watches++
 	r.ended = append(r.ended, ended)
+	if r.atOnce != nil {
+		ended(*r.atOnce)
+	}
+	if r.watching != nil {
+		r.watching()
+	}
 	return func() { r.watches-- }, true
 }
 
@@ -58,6 +66,7 @@ func (r *recorder) Guard(f func() error) error { return f() }
 type fixture struct {
 	*System
 	processes  map[uint64]*recorder
+	away       map[string]*recorder // by Address and Id
 	trespasses []string
 }
 
@@ -80,17 +89,25 @@ func newAdopted(t *testing.T) *fixture {
 }
 
 func newActorSystem() *proto.ActorSystem {
-	return proto.NewActorSystem(proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))
+	return proto.NewActorSystem(
+		proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		proto.WithDeadLetterRequestLogging(false), // to log one, proto starts a goroutine
+	)
 }
 
 func (f *fixture) config() Config {
-	return Config{Trespass: f.trespass, Find: f.lookUp, Address: "troupe:test", Logger: slog.New(slog.DiscardHandler)}
+	return Config{Trespass: f.trespass, Find: f.lookUp, Away: f.lookAway, Address: "troupe:test", Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (f *fixture) trespass(what string) { f.trespasses = append(f.trespasses, what) }
 
 func (f *fixture) lookUp(num uint64) (Target, bool) {
 	p := f.processes[num]
+	return p, p != nil
+}
+
+func (f *fixture) lookAway(address, id string) (Target, bool) {
+	p := f.away[address+" "+id]
 	return p, p != nil
 }
 

@@ -21,8 +21,29 @@ type Target interface {
 	// Stop and Poison end the process, after what it was sent before. Poison is a normal end.
 	Stop() bool
 	Poison() bool
-	// Watch has ended called once, when the process has ended and its monitors have got their Down.
-	Watch(ended func()) (cancel func(), ok bool)
+	// Watch has ended called once, unless it was cancelled before, when the process has ended and its monitors have got their
+	// Down: perhaps before it returns. No lock is held when Watch and cancel are called.
+	Watch(ended func(End)) (cancel func(), ok bool)
+}
+
+// End is what is known of the end of a process that is watched.
+type End uint8
+
+const (
+	Ended  End = iota
+	Absent     // it had ended before, on another node
+	Lost       // its node is not connected
+)
+
+func (e End) why() proto.TerminatedReason {
+	switch e {
+	case Absent:
+		return proto.TerminatedReason_NotFound
+	case Lost:
+		return proto.TerminatedReason_AddressTerminated
+	default:
+		return proto.TerminatedReason_Stopped
+	}
 }
 
 // scheme begins the address of every process of Troupe, of whatever System.
@@ -43,14 +64,15 @@ func AnswerPID(p, asked *proto.PID) *proto.PID {
 func (s *System) Proto() *proto.ActorSystem { return s.proto }
 
 // resolve is the address resolver. A proto.PID keeps for ever the Process that it got. So resolve makes one for a dead
-// process, too, and for an id that is no number; and that Process looks for the living process at each use. A process of
-// another System is dead here: if its address were not taken, proto's remote would try to connect to it.
+// process, too, and for an id that is no number; and that Process looks for the living process at each use. The addresses of
+// other Systems are taken as well, or else proto's remote would try to connect to them.
 func (s *System) resolve(pid *proto.PID) (proto.Process, bool) {
 	if !strings.HasPrefix(pid.Address, scheme) {
 		return nil, false
 	}
 	r := &reached{system: s}
 	if pid.Address != s.address {
+		r.away = pid.Address + "/" + pid.Id
 		return r, true
 	}
 	id, asked, ok := strings.Cut(pid.Id, "?")
@@ -69,14 +91,28 @@ func (s *System) resolve(pid *proto.PID) (proto.Process, bool) {
 // when the process has ended altogether. As with them, Terminated overtakes the messages that wait for the watcher.
 type reached struct {
 	system *System
-	num    uint64
-	asked  *proto.PID // what comes is an answer of this one, see AnswerPID; nil: it is any message
+	subject
+	asked *proto.PID // what comes is an answer of this one, see AnswerPID; nil: it is any message
+}
+
+// subject is a process, alive or dead.
+type subject struct {
+	num  uint64
+	away string // Address and Id of one of another System, with a slash between them; "": it is of this one
+}
+
+func (r *reached) target() (Target, bool) {
+	if r.away == "" {
+		return r.system.find(r.num)
+	}
+	address, id, _ := strings.Cut(r.away, "/")
+	return r.system.away(address, id)
 }
 
 // SendUserMessage implements proto.Process.
 func (r *reached) SendUserMessage(pid *proto.PID, message any) {
 	_, msg, sender := proto.UnwrapEnvelope(message)
-	t, ok := r.system.find(r.num)
+	t, ok := r.target()
 	if ok {
 		if _, poison := msg.(*proto.PoisonPill); poison {
 			ok = t.Poison()
@@ -117,15 +153,15 @@ func Message(v any) any {
 
 // SendSystemMessage implements proto.Process.
 func (r *reached) SendSystemMessage(pid *proto.PID, message any) {
-	t, ok := r.system.find(r.num)
+	t, ok := r.target()
 	if ok {
 		switch m := message.(type) {
 		case *proto.Stop:
 			ok = t.Stop()
 		case *proto.Watch:
-			ok = r.system.watch(t, r.num, pid, m.Watcher)
+			ok = r.system.watch(t, r.subject, pid, m.Watcher)
 		case *proto.Unwatch:
-			r.system.unwatch(r.num, m.Watcher)
+			r.system.unwatch(watch{r.subject, m.Watcher.Address, m.Watcher.Id})
 		default:
 			ok = false
 		}
@@ -142,65 +178,124 @@ func (r *reached) Stop(pid *proto.PID) { r.SendSystemMessage(pid, &proto.Stop{})
 // watched process has ended. Proto's actors do not cancel theirs when they end: those are looked for when there have become
 // twice as many.
 type watches struct {
-	mu   sync.Mutex
-	m    shrink.Map[watch, func()] // cancels it
-	look int                       // how many there may be before the dead watchers are looked for
+	mu   sync.Mutex // nothing of a Target is called while it is held
+	m    shrink.Map[watch, *watching]
+	look int // how many there may be before the dead watchers are looked for
 }
 
 type watch struct {
-	num         uint64
+	subject
 	address, id string // of the watcher
+}
+
+// watching is one watch: another one may take its place in the map while it begins or ends.
+type watching struct {
+	cancel func() // nil until Target.Watch has returned
 }
 
 // leastWatches is for how few watches nobody looks for dead watchers.
 const leastWatches = 256
 
 // watch has Terminated sent to watcher, once however often it watches. False: t is dead.
-func (s *System) watch(t Target, num uint64, pid, watcher *proto.PID) bool {
-	w := watch{num, watcher.Address, watcher.Id}
-	s.watches.mu.Lock()
-	defer s.watches.mu.Unlock()
-	if s.watches.m.Has(w) {
+func (s *System) watch(t Target, of subject, pid, watcher *proto.PID) bool {
+	w, e := watch{of, watcher.Address, watcher.Id}, &watching{}
+	if !s.watches.begin(w, e) {
 		return true
 	}
-	cancel, ok := t.Watch(func() {
-		if s.unwatch(num, watcher) {
-			if to, ok := s.proto.ProcessRegistry.Get(watcher); ok { // else it has ended too
-				to.SendSystemMessage(watcher, &proto.Terminated{Who: pid, Why: proto.TerminatedReason_Stopped})
-			}
+	s.forgetTheDead()
+	cancel, ok := t.Watch(func(end End) {
+		if !s.watches.end(w, e) {
+			return
+		}
+		if to, ok := s.proto.ProcessRegistry.Get(watcher); ok { // else it has ended too
+			to.SendSystemMessage(watcher, &proto.Terminated{Who: pid, Why: end.why()})
 		}
 	})
-	if ok {
-		s.watches.m.Put(w, cancel)
-		s.forgetTheDead()
-	}
-	return ok
-}
-
-// forgetTheDead cancels the watches of watchers that have ended, when there have become many; s.watches.mu is held.
-func (s *System) forgetTheDead() {
-	if s.watches.m.Len() <= max(s.watches.look, leastWatches) {
-		return
-	}
-	for w, cancel := range s.watches.m.All() {
-		if _, ok := s.proto.ProcessRegistry.Get(proto.NewPID(w.address, w.id)); !ok {
-			s.watches.m.Delete(w)
-			cancel()
-		}
-	}
-	s.watches.look = 2 * s.watches.m.Len()
-}
-
-// unwatch cancels a Watch. False: there is none.
-func (s *System) unwatch(num uint64, watcher *proto.PID) bool {
-	w := watch{num, watcher.Address, watcher.Id}
-	s.watches.mu.Lock()
-	defer s.watches.mu.Unlock()
-	if !s.watches.m.Has(w) {
+	if !ok {
+		s.watches.end(w, e)
 		return false
 	}
-	cancel := s.watches.m.Get(w)
-	s.watches.m.Delete(w)
-	cancel()
+	if !s.watches.begun(w, e, cancel) {
+		cancel()
+	}
 	return true
+}
+
+// unwatch cancels a Watch, if there is one.
+func (s *System) unwatch(w watch) {
+	if cancel := s.watches.take(w); cancel != nil {
+		cancel()
+	}
+}
+
+// forgetTheDead cancels the watches of watchers that have ended, when there have become many.
+func (s *System) forgetTheDead() {
+	for _, cancel := range s.watches.dead(func(w watch) bool {
+		_, ok := s.proto.ProcessRegistry.Get(proto.NewPID(w.address, w.id))
+		return !ok
+	}) {
+		cancel()
+	}
+}
+
+// begin enters a watch. False: there is one.
+func (ws *watches) begin(w watch, e *watching) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.m.Has(w) {
+		return false
+	}
+	ws.m.Put(w, e)
+	return true
+}
+
+// begun notes how to cancel it. False: it is over already.
+func (ws *watches) begun(w watch, e *watching, cancel func()) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	e.cancel = cancel
+	return ws.m.Get(w) == e
+}
+
+// end takes out a watch that has ended. False: it was cancelled.
+func (ws *watches) end(w watch, e *watching) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.m.Get(w) != e {
+		return false
+	}
+	ws.m.Delete(w)
+	return true
+}
+
+// take takes out a watch that is to be cancelled, by the cancel that it returns. It is nil when there is no such watch, and
+// for one that begins: that one finds out.
+func (ws *watches) take(w watch) (cancel func()) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	e := ws.m.Get(w)
+	if e == nil {
+		return nil
+	}
+	ws.m.Delete(w)
+	return e.cancel
+}
+
+// dead takes out the watches whose watcher isDead, when there have become many, and returns what cancels them.
+func (ws *watches) dead(isDead func(watch) bool) (cancels []func()) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if ws.m.Len() <= max(ws.look, leastWatches) {
+		return nil
+	}
+	for w, e := range ws.m.All() {
+		if isDead(w) {
+			ws.m.Delete(w)
+			if e.cancel != nil {
+				cancels = append(cancels, e.cancel)
+			}
+		}
+	}
+	ws.look = 2 * ws.m.Len()
+	return cancels
 }
