@@ -117,8 +117,17 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (Dialed, error) {
 func (t *takeover) dial(rawURL string, client *http.Client) error {
 	own := *client
 	own.Transport, own.Timeout = t, 0
-	if own.CheckRedirect == nil {
-		own.CheckRedirect = tenRedirects // websocket.Dial sets one of its own, with which net/http's limit is gone
+	check := own.CheckRedirect
+	if check == nil {
+		check = tenRedirects // websocket.Dial sets one of its own, with which net/http's limit is gone
+	}
+	own.CheckRedirect = func(r *http.Request, via []*http.Request) error {
+		// It would show the query of our URL to wherever a server sends us, even without TLS: net/http's rule for that
+		// does not know ws.
+		if via[0].Header.Get("Referer") == "" {
+			r.Header.Del("Referer")
+		}
+		return check(r, via)
 	}
 	header, host := http.Header{}, ""
 	for name, values := range t.o.Header {
