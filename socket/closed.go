@@ -30,6 +30,9 @@ type Closed struct {
 // it runs is that of the methods of the exit reason. They may end this goroutine, so what must happen is deferred.
 func (s *Server) closed(c *conn.Conn) {
 	defer s.release()
+	if s.gone != nil {
+		defer s.gone(c.PID())
+	}
 	s.remove(c)
 	end := c.End()
 	_, attrs := c.Scope()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"sync"
@@ -207,7 +208,9 @@ func (d *Dialer) keeper() (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keeper{d: d, srv: srv, backoff: b, timeout: cmp.Or(d.Timeout, defaultAttempt)}, nil
+	k := &keeper{d: d, srv: srv, backoff: b, timeout: cmp.Or(d.Timeout, defaultAttempt), bodies: map[actor.PID]io.Closer{}}
+	srv.gone = k.gone
+	return k, nil
 }
 
 // config is that of the connections, without defaults. An error names a field that cannot be carried out.

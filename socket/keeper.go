@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -15,14 +17,17 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// keeper is one Serve of a Dialer. All of it runs on the goroutine of Serve, one thing after the other: it waits, asks for
-// the header, does the handshake, and then waits for the end of the process. The process, its log lines and its end by
-// a drain are those of a Server, which here calls instead of being called, and has one socket.
+// keeper is one Serve of a Dialer. All of it but gone runs on the goroutine of Serve, one thing after the other: it waits,
+// asks for the header, does the handshake, and then waits for the end of the process. The process, its log lines and its
+// end by a drain are those of a Server, which here calls instead of being called, and has one socket.
 type keeper struct {
 	d       *Dialer
 	srv     *Server
 	backoff Backoff
 	timeout time.Duration // of an attempt; negative: none
+
+	mu     sync.Mutex
+	bodies map[actor.PID]io.Closer // of the answers, while TCP is open
 }
 
 // keep connects again and again. What it returns is what Serve is to return.
@@ -109,7 +114,8 @@ func (k *keeper) connect(ctx context.Context) (actor.PID, <-chan error, error) {
 	opened := false
 	defer func() { // also when Handler panics
 		if !opened {
-			a.Conn.Close() //nolint:errcheck,gosec // it is of no use
+			a.Body.Close() //nolint:errcheck,gosec // it is of no use
+			a.Conn.Close() //nolint:errcheck,gosec // closed by the body's Close, if that is one of http.Transport
 		}
 	}()
 	h := k.d.Handler()
@@ -134,6 +140,9 @@ func (k *keeper) connect(ctx context.Context) (actor.PID, <-chan error, error) {
 	if err := k.register(p); err != nil {
 		return actor.PID{}, nil, err
 	}
+	k.mu.Lock()
+	k.bodies[p] = a.Body
+	k.mu.Unlock()
 	opened = true
 	k.d.mu.Lock()
 	k.d.pid = p
@@ -141,6 +150,21 @@ func (k *keeper) connect(ctx context.Context) (actor.PID, <-chan error, error) {
 	k.srv.cfg.Logger.Info("connected", "pid", p.String(), "url", k.d.place(), "remote_addr", a.Conn.RemoteAddr().String())
 	c.Open(k.srv.opener.Open(a.Conn, a.Subprotocol, a.Deflate, a.Early))
 	return p, end, nil
+}
+
+// gone closes the body of an answer, when TCP is closed. That is what the user of an http.Client owes to its RoundTripper,
+// which may be one that counts connections, or traces them.
+func (k *keeper) gone(pid actor.PID) {
+	k.mu.Lock()
+	body := k.bodies[pid]
+	delete(k.bodies, pid)
+	k.mu.Unlock()
+	defer func() {
+		if r := recover(); r != nil {
+			k.srv.cfg.Logger.Error("panic in Close of the body of a 101", "panic", r)
+		}
+	}()
+	body.Close() //nolint:errcheck,gosec // it is closed below already
 }
 
 var errSystemEnds = fmt.Errorf("socket: Dialer.Config.System takes no process any more: %w", actor.ErrShutdown)

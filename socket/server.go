@@ -38,6 +38,7 @@ type Server struct {
 	drains    chan struct{} // a token: one Drain at a time
 	opener    *wire.Opener
 	group     *conn.Group
+	gone      func(actor.PID) // of a Dialer: its TCP is closed; nil: nobody wants to know
 
 	mu        sync.Mutex
 	serving   bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,6 +25,7 @@ type DialOptions struct {
 // Dialed is a connection whose opening handshake is done.
 type Dialed struct {
 	Conn        net.Conn      // without deadlines
+	Body        io.Closer     // of the 101; to be closed when Conn is: a RoundTripper around http.Transport may wait for that
 	Subprotocol string        // "": none
 	Deflate     bool          // permessage-deflate; the server refers to no message before, and we must not either
 	Early       []byte        // what net/http has read after the head of the answer; nil: nothing

@@ -86,7 +86,7 @@ func (t *takeover) take(resp *http.Response) error {
 	if err != nil {
 		return fmt.Errorf("taking the connection of a %T over: %w", t.base, err)
 	}
-	t.dialed.Conn, t.dialed.Early = conn, early
+	t.dialed.Conn, t.dialed.Body, t.dialed.Early = conn, body, early
 	return nil
 }
 

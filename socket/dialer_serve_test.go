@@ -1,0 +1,103 @@
+package socket_test
+
+import (
+	"io"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/socket/internal/rawclient"
+	"github.com/troupe-dev/troupe/socket/sockettest"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// What Serve owes to its surroundings: the http.Client, the supervisor, its ctx.
+
+// transport is a RoundTripper around another one that counts bodies, as those do that trace connections or limit them.
+type transport struct {
+	http.RoundTripper
+	open atomic.Int32 // bodies that have not been closed
+}
+
+func (tr *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := tr.RoundTripper.RoundTrip(r)
+	if err == nil {
+		tr.open.Add(1)
+		body := &countedBody{ReadCloser: resp.Body, tr: tr}
+		if w, ok := resp.Body.(io.Writer); ok {
+			resp.Body = struct {
+				*countedBody
+				io.Writer
+			}{body, w}
+		} else {
+			resp.Body = body
+		}
+	}
+	return resp, err
+}
+
+type countedBody struct {
+	io.ReadCloser
+	tr     *transport
+	closed atomic.Bool
+}
+
+func (b *countedBody) Close() error {
+	if !b.closed.Swap(true) {
+		b.tr.open.Add(-1)
+	}
+	return b.ReadCloser.Close()
+}
+
+// answerByHand answers with a 101 and leaves the rest to the test: Close frames are not answered.
+func answerByHand(a *sockettest.Attempt) {
+	a.SendRaw([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " +
+		rawclient.Accept(a.Request.Header.Get("Sec-WebSocket-Key")) + "\r\n\r\n"))
+}
+
+// TestDialer_closesBodies: the body of each answer is closed, that of a 101 when its TCP connection is, not before.
+func TestDialer_closesBodies(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialling(t, nil)
+		tr := &transport{RoundTripper: d.srv.HTTP.Transport}
+		d.HTTP = &http.Client{Transport: tr}
+		d.serve()
+		want := func(when string, n int32) {
+			t.Helper()
+			if synctest.Wait(); tr.open.Load() != n {
+				t.Errorf("%s: %d bodies are open, want %d", when, tr.open.Load(), n)
+			}
+		}
+		a := d.srv.Accept()
+		want("no answer yet", 0)
+		a.Refuse(503, nil)
+		a = d.srv.Accept()
+		want("a refused attempt", 0)
+		a.Upgrade(http.Header{"Sec-Websocket-Accept": {"wrong"}})
+		a = d.srv.Accept()
+		want("a wrong answer", 0)
+		c := a.Upgrade(nil)
+		want("a connection", 1)
+		c.Send(websock.Text("x"))
+		want("a message", 1)
+		c.Drop()
+		a = d.srv.Accept()
+		want("a connection that was lost", 0)
+		answerByHand(a)
+		synctest.Wait()
+		pid, _ := d.PID()
+		pid.Exit(websock.ErrRestart)
+		want("a connection whose TCP the server does not end", 1)
+		time.Sleep(5 * time.Second) // CloseTimeout
+		want("the end of its TCP", 0)
+		d.srv.Accept().Upgrade(nil)
+		want("another connection", 1)
+		d.cancel()
+		if err := d.result(); err != nil {
+			t.Errorf("Serve: got %v, want nil", err)
+		}
+		want("the end of Serve", 0)
+	})
+}
