@@ -133,7 +133,8 @@ func (d *Dialer) PID() (actor.PID, bool) {
 //   - the exit reason of the connection otherwise: a *websock.RemoteCloseError after 1008 and 4000 to 4999, an
 //     *actor.PanicError after a panic;
 //   - an *UpgradeError, when Backoff.Retry wants no more attempts;
-//   - an error at once when the Dialer is not set up as it must be.
+//   - an error, and Backoff.Retry is not asked, when the Dialer is not set up as it must be; one that is
+//     actor.ErrShutdown when Config.System has been shut down.
 //
 // So use supervisor.Transient for a Dialer, and supervisor.Permanent for one that is to come back even when the server has
 // told it not to. With Transient it is started again after a panic or another error of the handler, and stays away when it

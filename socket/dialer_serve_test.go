@@ -1,13 +1,18 @@
 package socket_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/socket/sockettest"
 	"github.com/troupe-dev/troupe/websock"
@@ -100,4 +105,46 @@ func TestDialer_closesBodies(t *testing.T) {
 		}
 		want("the end of Serve", 0)
 	})
+}
+
+// TestDialer_setUpWrongLater: what is wrong with the set-up, and is seen at the first attempt, ends Serve, whatever
+// Backoff.Retry says: all other attempts would end as this one.
+func TestDialer_setUpWrongLater(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(d *dialled, sys *actor.System)
+		want   string
+	}{
+		"no handler": {func(d *dialled, _ *actor.System) { d.Handler = func() websock.Handler { return nil } }, "Handler returned nil"},
+		"a field of the handshake": {func(d *dialled, _ *actor.System) {
+			d.Header = func(context.Context) (http.Header, error) { return http.Header{"Upgrade": {"x"}}, nil }
+		}, "Header: the header sets Upgrade"},
+		"a Registry of another System": {func(d *dialled, sys *actor.System) {
+			d.Registry, d.Name, d.Config.System = registry.New(sys), "x", sockettest.NewSystem(d.t)
+		}, "Registry is not one of Config.System"},
+		"a System that has ended": {func(d *dialled, sys *actor.System) {
+			d.Config.System = sys
+			if err := sys.Shutdown(context.Background()); err != nil {
+				d.t.Fatal(err)
+			}
+		}, "System takes no process"},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := dialling(t, nil)
+			c.change(d, sockettest.NewSystem(t))
+			d.Backoff.Retry = func(err error) bool {
+				t.Errorf("Backoff.Retry is asked about %v", err)
+				return true
+			}
+			d.serve()
+			if d.Header == nil {
+				d.srv.Accept().Upgrade(nil).WantDropped()
+			}
+			if err := d.result(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Serve: got %v, want an error about %q", err, c.want)
+			} else if name == "a System that has ended" && !errors.Is(err, actor.ErrShutdown) {
+				t.Errorf("Serve: got %v, want ErrShutdown", err)
+			}
+			d.srv.WantNothing(time.Hour)
+		})
+	}
 }

@@ -44,6 +44,9 @@ func (k *keeper) keep(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
+		if f, ok := err.(final); ok { //nolint:errorlint // never wrapped
+			return f.error
+		}
 		k.d.failures++
 		if !k.backoff.Retry(err) {
 			return whatServeReturns(err)
@@ -53,6 +56,9 @@ func (k *keeper) keep(ctx context.Context) error {
 	}
 	return nil
 }
+
+// final is an error of an attempt that no other attempt can be without, so Backoff.Retry is not asked about it.
+type final struct{ error }
 
 // sleep waits for d. False: ctx is done.
 func sleep(ctx context.Context, d time.Duration) bool {
@@ -120,7 +126,7 @@ func (k *keeper) connect(ctx context.Context) (actor.PID, <-chan error, error) {
 	}()
 	h := k.d.Handler()
 	if h == nil {
-		return actor.PID{}, nil, errors.New("socket: Dialer.Handler returned nil")
+		return actor.PID{}, nil, final{errors.New("socket: Dialer.Handler returned nil")}
 	}
 	c, err := k.srv.admit(h, k.srv.scope(a.Request))
 	if err != nil {
@@ -167,7 +173,7 @@ func (k *keeper) gone(pid actor.PID) {
 	body.Close() //nolint:errcheck,gosec // it is closed below already
 }
 
-var errSystemEnds = fmt.Errorf("socket: Dialer.Config.System takes no process any more: %w", actor.ErrShutdown)
+var errSystemEnds = final{fmt.Errorf("socket: Dialer.Config.System takes no process any more: %w", actor.ErrShutdown)}
 
 // register gives the name to pid, which is to be connected.
 func (k *keeper) register(pid actor.PID) error {
@@ -178,7 +184,7 @@ func (k *keeper) register(pid actor.PID) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, actor.ErrNoProcess) && pid.Alive():
-		return fmt.Errorf("socket: Dialer.Registry is not one of Config.System: %w", err)
+		return final{fmt.Errorf("socket: Dialer.Registry is not one of Config.System: %w", err)}
 	default: // somebody else has it; that may change
 		return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: fmt.Errorf("Dialer.Registry: %w", err)}
 	}
@@ -198,7 +204,7 @@ func (k *keeper) dial(ctx context.Context) (handshake.Dialed, error) {
 			return handshake.Dialed{}, &UpgradeError{Err: fmt.Errorf("Dialer.Header: %w", err)}
 		}
 		if err := handshake.CheckHeader(o.Header); err != nil {
-			return handshake.Dialed{}, fmt.Errorf("socket: Dialer.Header: %w", err)
+			return handshake.Dialed{}, final{fmt.Errorf("socket: Dialer.Header: %w", err)}
 		}
 	}
 	a, err := handshake.Dial(ctx, k.d.URL, o)
