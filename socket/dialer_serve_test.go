@@ -148,3 +148,34 @@ func TestDialer_setUpWrongLater(t *testing.T) {
 		})
 	}
 }
+
+// TestDialer_stoppedWhileItEnds: the connection is over, and Serve waits for the server to end TCP, when its ctx is done.
+// Serve still has the time that an orderly end takes, and returns nil after it. A kill ends the wait.
+func TestDialer_stoppedWhileItEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cause error
+		takes time.Duration
+		ok    bool
+	}{
+		"stopped": {nil, 4 * time.Second, true},                     // CloseTimeout is 5 s, and a second is over
+		"killed":  {actor.ErrKilled, 250 * time.Millisecond, false}, // a farewell
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := dialling(t, nil)
+			ctx, cancel := context.WithCancelCause(d.ctx)
+			d.ctx = ctx
+			d.serve()
+			answerByHand(d.srv.Accept())
+			synctest.Wait()
+			pid, _ := d.PID()
+			pid.Exit(websock.ErrNormal)
+			time.Sleep(time.Second)
+			d.wantServing("as long as TCP is open")
+			begun := time.Now()
+			cancel(tt.cause)
+			if err := d.result(); (err == nil) != tt.ok || time.Since(begun) != tt.takes {
+				t.Errorf("Serve: got %v after %v, want success %t after %v", err, time.Since(begun), tt.ok, tt.takes)
+			}
+		})
+	}
+}

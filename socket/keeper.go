@@ -222,7 +222,7 @@ func (k *keeper) dial(ctx context.Context) (handshake.Dialed, error) {
 
 // close ends what there is at the end of Serve.
 func (k *keeper) close(ctx context.Context) error {
-	if ctx.Err() == nil { // there is no process any more; its TCP may still be open
+	if k.srv.waitEmpty(ctx) == nil && ctx.Err() == nil { // there was no process any more, but perhaps its TCP was still open
 		return k.srv.Shutdown(ctx)
 	}
 	d := k.srv.cfg.Drain
