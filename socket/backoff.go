@@ -3,6 +3,7 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -145,9 +146,10 @@ func retryAfter(err error, now time.Time) time.Duration {
 
 // seconds is a number of seconds; 0 for what is none.
 func seconds(digits string) time.Duration {
-	n, err := strconv.ParseUint(digits, 10, 32)
-	if err != nil {
+	const most = math.MaxInt64 / uint64(time.Second)
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0
 	}
-	return time.Duration(n) * time.Second
+	return time.Duration(min(n, most)) * time.Second // n is the largest there is when it was out of range
 }

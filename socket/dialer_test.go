@@ -239,11 +239,16 @@ func TestDialer_hints(t *testing.T) {
 		want time.Duration
 		cfg  socket.Backoff
 	}{
-		"none":                       {func(a *sockettest.Attempt) { a.Refuse(503, nil) }, 0, socket.Backoff{}},
-		"503, seconds":               {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"30"}}) }, 30 * time.Second, socket.Backoff{}},
-		"429, seconds":               {func(a *sockettest.Attempt) { a.Refuse(429, http.Header{"Retry-After": {"90"}}) }, 90 * time.Second, socket.Backoff{}},
-		"nonsense":                   {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"-5"}}) }, 0, socket.Backoff{}},
-		"too long":                   {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"86400"}}) }, 10 * time.Minute, socket.Backoff{}},
+		"none":                     {func(a *sockettest.Attempt) { a.Refuse(503, nil) }, 0, socket.Backoff{}},
+		"503, seconds":             {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"30"}}) }, 30 * time.Second, socket.Backoff{}},
+		"429, seconds":             {func(a *sockettest.Attempt) { a.Refuse(429, http.Header{"Retry-After": {"90"}}) }, 90 * time.Second, socket.Backoff{}},
+		"nonsense":                 {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"-5"}}) }, 0, socket.Backoff{}},
+		"too long":                 {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"86400"}}) }, 10 * time.Minute, socket.Backoff{}},
+		"longer than any number":   {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"99999999999999999999"}}) }, 10 * time.Minute, socket.Backoff{}},
+		"longer than any Duration": {func(a *sockettest.Attempt) { a.Upgrade(nil).Close(1013, "retry-after=9999999999999") }, 10 * time.Minute, socket.Backoff{}},
+		"a date that is over": {func(a *sockettest.Attempt) {
+			a.Refuse(503, http.Header{"Retry-After": {"Sat, 01 Jan 2000 00:00:00 GMT"}, "Date": {"Sun, 02 Jan 2000 00:00:00 GMT"}})
+		}, 0, socket.Backoff{}},
 		"too long for MaxRetryAfter": {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"86400"}}) }, time.Minute, socket.Backoff{MaxRetryAfter: time.Minute}},
 		"ignored":                    {func(a *sockettest.Attempt) { a.Refuse(503, http.Header{"Retry-After": {"30"}}) }, 0, socket.Backoff{MaxRetryAfter: -1}},
 		"503, a date": {func(a *sockettest.Attempt) {
