@@ -91,7 +91,8 @@ func Dial(ctx context.Context, rawURL string, o DialOptions) (Dialed, error) {
 	}
 	if client.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, client.Timeout)
+		ctx, cancel = context.WithTimeoutCause(ctx, client.Timeout,
+			fmt.Errorf("no answer within the Timeout %v of the http.Client: %w", client.Timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
 	if err := errors.Join(CheckURL(rawURL), CheckHeader(o.Header)); err != nil {

@@ -492,7 +492,8 @@ func TestDial_hangs(t *testing.T) {
 					defer cancel()
 				}
 				_, err := s.dial(t, ctx, "ws://server.test/", handshake.DialOptions{})
-				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute {
+				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Minute ||
+					strings.Contains(err.Error(), "Timeout 1m0s of the http.Client") != byClient {
 					t.Errorf("got %v after %v, want context.DeadlineExceeded after 1m0s", err, time.Since(start))
 				}
 			})
