@@ -62,7 +62,11 @@ type Dialer struct {
 
 	// HTTP does the request: its proxies, TLS, redirects, cookies and limits hold. A 101 must come over a connection that
 	// its Transport gives away, as http.Transport does: it tells httptrace.ClientTrace.GotConn of it, and the body of the
-	// answer can be written to. HTTP's Timeout is one for the handshake, as Timeout below. nil: http.DefaultClient.
+	// answer can be written to. HTTP's Timeout is one for the handshake, as Timeout below. http.Transport does not stop to
+	// connect when an attempt is given up: give one of your own a TLSHandshakeTimeout, and a DialContext with a Timeout, as
+	// http.DefaultTransport has, so that a server that hangs there does not keep a connection of each attempt. A proxy
+	// gets CONNECT for wss and https; for ws and http it gets the request, and must pass the upgrade on. A redirect gets no
+	// Referer, which would show the query of URL. nil: http.DefaultClient.
 	HTTP *http.Client
 
 	// Timeout is for one attempt: the call of Header, the name, TCP, TLS, redirects, the answer. 0: 30 s; negative: no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/socket/sockettest"
 	"github.com/troupe-dev/troupe/websock"
@@ -179,3 +181,82 @@ func TestDialer_stoppedWhileItEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestDialer_stoppedAtEachStep: whatever an attempt waits for, Serve returns nil at once when its ctx is done, and nothing
+// is left of the attempt: the bubble waits for all goroutines.
+func TestDialer_stoppedAtEachStep(t *testing.T) {
+	raw := func(text string) func(d *dialled) {
+		return func(d *dialled) { d.srv.Accept().SendRaw([]byte(text)) }
+	}
+	for name, tt := range map[string]struct {
+		change func(d *dialled)
+		begin  func(d *dialled)
+	}{
+		"Header": {func(d *dialled) {
+			d.Header = func(ctx context.Context) (http.Header, error) { <-ctx.Done(); return nil, ctx.Err() }
+		}, func(*dialled) {}},
+		"TCP": {func(d *dialled) {
+			d.HTTP = connecting(d.t, func(ctx context.Context) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			})
+		}, func(*dialled) {}},
+		"TLS": {func(d *dialled) {
+			d.URL = "wss://server.test/"
+			d.HTTP = connecting(d.t, func(context.Context) (net.Conn, error) {
+				near, _ := pipe.New(0)
+				return near, nil
+			})
+		}, func(*dialled) {}},
+		"the answer":             {nil, func(d *dialled) { d.srv.Accept() }},
+		"half an answer":         {nil, raw("HTTP/1.1 101 Switching Protocols\r\nUpg")},
+		"the text of a refusal":  {nil, raw("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 100\r\n\r\nwe are")},
+		"the body of a redirect": {nil, raw("HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 100\r\n\r\nlook")},
+		"the wait":               {nil, func(d *dialled) { d.srv.Accept().Refuse(503, http.Header{"Retry-After": {"60"}}) }},
+		"a redirect":             {nil, func(d *dialled) { d.srv.Accept().Refuse(302, http.Header{"Location": {"/x"}}); d.srv.Accept() }},
+		"a deadline that is ignored": {func(d *dialled) { d.HTTP = &http.Client{Transport: deaf(d.srv.HTTP.Transport.(*http.Transport))} },
+			func(d *dialled) { answerByHand(d.srv.Accept()) }},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := dialling(t, nil)
+			if tt.change != nil {
+				tt.change(d)
+			}
+			d.Config.System = sockettest.NewSystem(t)
+			d.serve()
+			tt.begin(d)
+			synctest.Wait()
+			d.wantServing("before its ctx is done")
+			begun := time.Now()
+			d.cancel()
+			if err := d.result(); err != nil || time.Since(begun) != 0 {
+				t.Errorf("Serve: got %v after %v, want nil at once", err, time.Since(begun))
+			}
+			for p := range d.Config.System.Processes() {
+				t.Errorf("a process is left: %+v", p)
+			}
+		})
+	}
+}
+
+// connecting is an http.Client that connects with dial. What dial does outlives the attempt: http.Transport keeps on
+// connecting, for a request that may come. CloseIdleConnections ends that.
+func connecting(t *testing.T, dial func(ctx context.Context) (net.Conn, error)) *http.Client {
+	tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }}
+	t.Cleanup(tr.CloseIdleConnections)
+	return &http.Client{Transport: tr}
+}
+
+// deaf is tr with connections that do not know read deadlines, and say nothing of it.
+func deaf(tr *http.Transport) *http.Transport {
+	tr, dial := tr.Clone(), tr.DialContext
+	tr.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return deafConn{conn}, err
+	}
+	return tr
+}
+
+type deafConn struct{ net.Conn }
+
+func (deafConn) SetReadDeadline(time.Time) error { return nil }
