@@ -221,7 +221,7 @@ func (d *Dialer) keeper() (*keeper, error) {
 // config is that of the connections, without defaults. An error names a field that cannot be carried out.
 func (d *Dialer) config() (Config, error) {
 	cfg := d.Config
-	drain := Drain{Close: cfg.Drain.Close, Timeout: cfg.Drain.Timeout}
+	drain := Drain{Close: cfg.Drain.Close, Timeout: cfg.Drain.Timeout, Over: -1} // one connection is closed at once
 	switch {
 	case len(cfg.OriginPatterns) > 0:
 		return cfg, errors.New("socket: Dialer.Config.OriginPatterns: only a server checks origins; the client's own is a field of Dialer.Header")

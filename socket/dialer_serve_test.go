@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,9 +15,11 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/socket/sockettest"
+	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -260,3 +263,217 @@ func deaf(tr *http.Transport) *http.Transport {
 type deafConn struct{ net.Conn }
 
 func (deafConn) SetReadDeadline(time.Time) error { return nil }
+
+// supervised has a supervisor of its own serve d.
+func (d *dialled) supervised(restart supervisor.Restart) {
+	d.t.Helper()
+	sup, err := supervisor.New(supervisor.Config{Name: "test", Logger: quiet}, supervisor.ChildSpec{ID: "dialer", Service: d.Dialer, Restart: restart})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	go func() { d.ended <- sup.Serve(d.ctx) }()
+	d.t.Cleanup(func() {
+		d.cancel()
+		synctest.Wait()
+	})
+}
+
+// TestDialer_supervised: Transient is for a Dialer that stays away when it is sent away, Permanent for one that comes back
+// even then. After a panic of the handler both do.
+func TestDialer_supervised(t *testing.T) {
+	for _, restart := range []supervisor.Restart{supervisor.Transient, supervisor.Permanent} {
+		for name, tt := range map[string]struct {
+			do    func(c *sockettest.Conn)
+			again bool // with Transient
+		}{
+			"4000":    {func(c *sockettest.Conn) { c.Close(4000, "") }, false},
+			"1000":    {func(c *sockettest.Conn) { c.Close(1000, "") }, false},
+			"a panic": {func(c *sockettest.Conn) { c.Send(websock.Text("panic")) }, true},
+		} {
+			bubble(t, fmt.Sprint(name, ", ", restart), func(t *testing.T) {
+				d := dialling(t, func(h *handler) {
+					h.in = func(context.Context, websock.Message) websock.Result { panic("boom") }
+				})
+				d.supervised(restart)
+				tt.do(d.srv.Accept().Upgrade(nil))
+				if !tt.again && restart == supervisor.Transient {
+					d.srv.WantNothing(time.Hour)
+					return
+				}
+				d.srv.Accept()
+				d.wantServing("after the second attempt")
+			})
+		}
+	}
+}
+
+// TestDialer_waitsAfterRestart: a supervisor that starts a Dialer again does not have it come back at once.
+func TestDialer_waitsAfterRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		longest := time.Duration(0)
+		d := dialling(t, nil)
+		d.Backoff = socket.Backoff{Min: time.Hour, Max: 4 * time.Hour}
+		served := func() {
+			t.Helper()
+			go func() { d.ended <- d.Serve(d.ctx) }()
+			begun := time.Now()
+			a := d.srv.Accept()
+			longest = max(longest, time.Since(begun))
+			a.Upgrade(nil).Close(4000, "")
+			d.result()
+		}
+		if served(); longest != 0 {
+			t.Errorf("the first attempt came after %v, want at once", longest)
+		}
+		for range 30 {
+			served()
+		}
+		if longest < time.Hour || longest > 4*time.Hour {
+			t.Errorf("the longest of 30 waits of one Serve after the other is %v, want 1h to 4h", longest)
+		}
+		// A good connection that ctx ends: the next Serve has nothing to wait for.
+		ctx, cancel := context.WithCancel(d.ctx)
+		go func() { d.ended <- d.Serve(ctx) }()
+		d.srv.Accept().Upgrade(nil)
+		time.Sleep(time.Minute)
+		cancel()
+		d.result()
+		go func() { d.ended <- d.Serve(d.ctx) }()
+		begun := time.Now()
+		d.srv.Accept()
+		if got := time.Since(begun); got != 0 {
+			t.Errorf("after a good connection that ctx has ended, the attempt came after %v, want at once", got)
+		}
+		d.cancel()
+		d.result()
+	})
+}
+
+// TestDialer_ready: a supervisor that waits for it starts the next child when the Dialer is connected for the first time.
+func TestDialer_ready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialling(t, nil)
+		var started atomic.Bool
+		next := supervisor.ServiceFunc(func(ctx context.Context) error { started.Store(true); <-ctx.Done(); return nil })
+		sup, err := supervisor.New(supervisor.Config{Name: "test", Logger: quiet},
+			supervisor.ChildSpec{ID: "dialer", Service: d.Dialer, StartTimeout: time.Hour}, supervisor.ChildSpec{ID: "next", Service: next})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { d.ended <- sup.Serve(d.ctx) }()
+		d.srv.Accept().Refuse(503, nil)
+		a := d.srv.Accept()
+		if synctest.Wait(); started.Load() {
+			t.Error("the next child has been started before there is a connection")
+		}
+		a.Upgrade(nil)
+		if synctest.Wait(); !started.Load() {
+			t.Error("the next child has not been started when there is a connection")
+		}
+		d.cancel()
+		if err := d.result(); err != nil {
+			t.Errorf("Serve of the supervisor: %v", err)
+		}
+	})
+}
+
+// TestDialer_retry: the user has the last word, in both directions.
+func TestDialer_retry(t *testing.T) {
+	for code, again := range map[websock.CloseCode]bool{1000: true, 1008: true, 4000: true, 1001: false, 1012: false} {
+		bubble(t, fmt.Sprint(code), func(t *testing.T) {
+			d := dialling(t, nil)
+			d.Backoff.Retry = func(err error) bool { return !socket.ComesBack(err) }
+			d.serve()
+			d.srv.Accept().Upgrade(nil).Close(code, "")
+			if again {
+				d.srv.Accept()
+				d.wantServing("after the second attempt")
+				return
+			}
+			if err, ok := errors.AsType[*websock.RemoteCloseError](d.result()); !ok || err.Code != code {
+				t.Errorf("Serve: got %v, want a RemoteCloseError of %d", err, code)
+			}
+		})
+	}
+}
+
+// TestDialer_servedTwice: one Serve at a time, and again after it.
+func TestDialer_servedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := dialling(t, nil).serve()
+		c := d.srv.Accept().Upgrade(nil)
+		if err := d.Serve(context.Background()); err == nil || !strings.Contains(err.Error(), "runs already") {
+			t.Errorf("a second Serve: got %v, want an error at once", err)
+		}
+		c.Close(1000, "")
+		if err := d.result(); err != nil {
+			t.Errorf("Serve: got %v, want nil", err)
+		}
+		d.serve()
+		d.srv.Accept()
+	})
+}
+
+// drainable is a handler that is asked before it is ended.
+type drainable struct {
+	*handler
+	asked atomic.Bool
+}
+
+func (h *drainable) HandleDrain(context.Context, time.Time) websock.Result {
+	h.asked.Store(true)
+	return websock.OK()
+}
+
+// TestDialer_drains: a Drainer is asked, and has half of Drain.Timeout; not when a supervisor restarts the Dialer, nor for
+// longer than a kill allows. A connection that does not end is killed after Drain.Timeout, and the error says so. All of it
+// is within ShutdownTime.
+func TestDialer_drains(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cause error
+		asked bool
+		code  websock.CloseCode
+		takes time.Duration
+	}{
+		"stopped":   {nil, true, 4123, 5 * time.Second},
+		"restarted": {supervisor.ErrRestarting, false, 4123, 0},
+	} {
+		bubble(t, name, func(t *testing.T) {
+			d := dialling(t, nil)
+			h := &drainable{handler: &handler{}}
+			d.Handler = func() websock.Handler { return h }
+			d.Config.Drain = socket.Drain{Close: websock.CloseDetail{Code: 4123, Reason: "off"}, Timeout: 10 * time.Second}
+			ctx, cancel := context.WithCancelCause(d.ctx)
+			d.ctx = ctx
+			d.serve()
+			c := d.srv.Accept().Upgrade(nil)
+			synctest.Wait()
+			begun := time.Now()
+			cancel(tt.cause)
+			c.WantClose(tt.code, "off")
+			if got := time.Since(begun); got != tt.takes || h.asked.Load() != tt.asked {
+				t.Errorf("Close after %v, asked %t; want %v, %t", got, h.asked.Load(), tt.takes, tt.asked)
+			}
+			if err := d.result(); err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		})
+	}
+	bubble(t, "it does not end", func(t *testing.T) {
+		release := make(chan struct{})
+		d := dialling(t, func(h *handler) {
+			h.in = func(context.Context, websock.Message) websock.Result { <-release; return websock.OK() }
+		})
+		defer close(release)
+		d.Config.Drain.Timeout = 3 * time.Second
+		d.serve()
+		d.srv.Accept().Upgrade(nil, websock.Text("x"))
+		synctest.Wait()
+		begun := time.Now()
+		d.cancel()
+		err := d.result()
+		if got := time.Since(begun); err == nil || got < 3*time.Second || got > d.ShutdownTime() || d.ShutdownTime() != 4*time.Second {
+			t.Errorf("Serve: got %v after %v of ShutdownTime %v, want an error after 3s of 4s", err, got, d.ShutdownTime())
+		}
+	})
+}
