@@ -623,3 +623,21 @@ func TestNode_Watch_limit(t *testing.T) {
 		}
 	})
 }
+
+// A kill overtakes what was sent before it, and nothing that is sent after it overtakes the kill.
+func TestExit_killKeepsItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Delay: time.Millisecond})
+		for range 100 {
+			in := newInbox(t, c.System(1))
+			away := c.At(0, in.pid)
+			away.Send("before")
+			away.Exit(actor.ErrKilled)
+			away.Send("after")
+			wait(100 * time.Millisecond)
+			if slices.Contains(in.all(), "after") {
+				t.Fatalf("a process received %v, of which one was sent after the kill", in.all())
+			}
+		}
+	})
+}
