@@ -157,3 +157,17 @@ func TestWatch_overWhileItBegins(t *testing.T) {
 		t.Errorf("watched again: got %v, %d watches here; want one Terminated, and none", w.got, f.watches.m.Len())
 	}
 }
+
+// The dead are looked for when there are twice as many watches, so that each watch costs the same.
+func TestWatches_looksSeldom(t *testing.T) {
+	const n = 20 * leastWatches
+	var ws watches
+	looked := 0
+	for i := range uint64(n) {
+		ws.begin(watch{subject: subject{num: i}}, &watching{})
+		ws.dead(func(watch) bool { looked++; return false })
+	}
+	if looked == 0 || looked > 2*n {
+		t.Errorf("%d watches of the living: looked at %d, want at most %d", n, looked, 2*n)
+	}
+}
