@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 )
@@ -182,4 +184,29 @@ func TestAdopt_resolverIsFirst(t *testing.T) {
 	if len(p.posted) != 1 {
 		t.Errorf("received %v, want the message", p.posted)
 	}
+}
+
+// Of proto's system messages three may come to the entry of a process; the others are never sent to one.
+func TestEntry_systemMessages(t *testing.T) { synctest.Test(t, testEntrySystemMessages) }
+
+func testEntrySystemMessages(t *testing.T) {
+	f := newAdopted(t)
+	p := f.spawn(t, 1)
+	entry, ok := f.proto.ProcessRegistry.Get(f.entry(1))
+	if !ok {
+		t.Fatal("the process has no entry")
+	}
+	_, watching := f.watcher("watcher")
+	for _, msg := range []any{&proto.Watch{Watcher: watching}, &proto.Unwatch{Watcher: watching}, &proto.Stop{}} {
+		entry.SendSystemMessage(f.entry(1), msg)
+	}
+	if len(f.trespasses) > 0 || p.watches != 0 || len(p.ended) != 1 || p.stopped != 1 {
+		t.Errorf("reported %q, watched %d times, of which %d are not cancelled, stopped %d times; want nothing, 1, 0, 1",
+			f.trespasses, len(p.ended), p.watches, p.stopped)
+	}
+	entry.SendSystemMessage(f.entry(1), &proto.Restart{})
+	if want := []string{"system message *actor.Restart"}; !slices.Equal(f.trespasses, want) {
+		t.Errorf("reported %q, want %q", f.trespasses, want)
+	}
+	time.Sleep(2 * time.Second) // the last one is a dead letter, too, which keeps a goroutine for a second
 }
