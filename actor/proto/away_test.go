@@ -19,6 +19,7 @@ type network struct {
 	journal
 	knows  actor.PID
 	silent bool             // Calls are not answered
+	left   time.Duration    // how much of its time the last Call had
 	down   chan func(error) // of Monitor; nil: the node is not connected
 }
 
@@ -33,7 +34,8 @@ func (n *network) Send(to actor.PID, msg any) bool {
 func (n *network) Exit(to actor.PID, reason error) bool { return n.Send(to, reason) }
 func (n *network) Reachable(to actor.PID) bool          { return to == n.knows }
 
-func (n *network) Call(to, _ actor.PID, req any, _ time.Time, answer func(v any, err error)) func() {
+func (n *network) Call(to, _ actor.PID, req any, deadline time.Time, answer func(v any, err error)) func() {
+	n.left = time.Until(deadline)
 	switch {
 	case !n.Send(to, req):
 		answer(nil, actor.ErrNoProcess)
@@ -89,6 +91,9 @@ func TestAway(t *testing.T) {
 		_, err = h.as.Root.RequestFuture(proto.PID(known), "ask", time.Hour).Result()
 		if !errors.Is(err, protoactor.ErrTimeout) || time.Since(start) != time.Hour {
 			t.Errorf("RequestFuture without an answer: %v after %v, want ErrTimeout after an hour", err, time.Since(start))
+		}
+		if net.left != 5*time.Second {
+			t.Errorf("the Call had %v, want Config.CallTimeout, 5s", net.left)
 		}
 	})
 	bubble(t, "from a process", func(t *testing.T, h *house) {

@@ -157,7 +157,11 @@ func TestDeadLetters(t *testing.T) {
 		other := newHouse(t, actor.Config{})
 		m := other.member(actor.SpawnOptions{})
 		h.as.Root.Send(proto.PID(m.pid), "to another ActorSystem")
-		h.dead.want(t, "dead letters", "to another ActorSystem")
+		_, err := h.as.Root.RequestFuture(proto.PID(m.pid), "a question", time.Second).Result()
+		if !errors.Is(err, protoactor.ErrDeadLetter) {
+			t.Errorf("RequestFuture: %v, want ErrDeadLetter", err)
+		}
+		h.dead.want(t, "dead letters", "to another ActorSystem", "a question")
 		m.want(t, "the process")
 	})
 }

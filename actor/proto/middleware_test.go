@@ -96,15 +96,27 @@ func TestWithReceiverMiddleware_sender(t *testing.T) {
 	bubble(t, "sender", func(t *testing.T, h *house) {
 		n := h.native()
 		var senders []*protoactor.PID
-		m := h.member(proto.WithReceiverMiddleware(actor.SpawnOptions{}, around(
-			func(ctx protoactor.ReceiverContext, env *protoactor.MessageEnvelope) {
+		m := h.member(proto.WithReceiverMiddleware(actor.SpawnOptions{}, func(next protoactor.ReceiverFunc) protoactor.ReceiverFunc {
+			return func(ctx protoactor.ReceiverContext, env *protoactor.MessageEnvelope) {
 				senders = append(senders, env.Sender)
+				if env.Message == "ask for me" { // nobody: that is no answer
+					ctx.ActorSystem().Root.RequestWithCustomSender(h.as.NewLocalPID("nobody"), "?", env.Sender)
+					env = &protoactor.MessageEnvelope{Message: "ask", Sender: env.Sender}
+					next(ctx, env)
+					return
+				}
 				if env.Message == "cached" {
 					ctx.ActorSystem().Root.Send(env.Sender, "from the middleware")
 					ctx.ActorSystem().Root.Send(env.Sender, "twice")
 				}
-			})))
+				next(ctx, env)
+			}
+		}))
 		registered := h.registered()
+		if v, err := actor.Call[string](t.Context(), m.pid, "ask for me"); v != "answer" || err != nil {
+			t.Errorf("Call that the middleware asks somebody else for: %q, %v; want the answer of the actor", v, err)
+		}
+		senders = nil
 		if v, err := actor.Call[string](t.Context(), m.pid, "cached"); v != "from the middleware" || err != nil {
 			t.Errorf("Call: %q, %v; want the answer of the middleware", v, err)
 		}
@@ -126,6 +138,29 @@ func TestWithReceiverMiddleware_sender(t *testing.T) {
 	})
 }
 
+// A Down that is no longer wanted is seen by nobody.
+func TestWithReceiverMiddleware_notDue(t *testing.T) {
+	bubble(t, "not due", func(t *testing.T, h *house) {
+		var seen journal
+		m := h.member(proto.WithReceiverMiddleware(actor.SpawnOptions{}, around(
+			func(_ protoactor.ReceiverContext, env *protoactor.MessageEnvelope) {
+				seen.add(fmt.Sprintf("%T", env.Message))
+			})))
+		other := h.member(actor.SpawnOptions{})
+		release := make(chan struct{})
+		m.pid.Send(run(func(ctx context.Context) {
+			ref := actor.Monitor(ctx, other.pid)
+			other.pid.Exit(actor.ErrNormal)
+			<-release // the Down waits
+			ref.Stop()
+		}))
+		synctest.Wait()
+		close(release)
+		m.want(t, "the actor")
+		seen.want(t, "the middleware", "proto_test.run")
+	})
+}
+
 // Middleware may change a message, leave it out and repeat it.
 func TestWithReceiverMiddleware_decides(t *testing.T) {
 	bubble(t, "decides", func(t *testing.T, h *house) {
@@ -138,6 +173,9 @@ func TestWithReceiverMiddleware_decides(t *testing.T) {
 					env = &protoactor.MessageEnvelope{Message: "changed", Sender: env.Sender}
 				case "repeat":
 					next(ctx, env)
+				case "fails twice":
+					next(ctx, &protoactor.MessageEnvelope{Message: stop{refused{}}})
+					env = &protoactor.MessageEnvelope{Message: stop{actor.ErrNormal}}
 				}
 				next(ctx, env)
 			}
@@ -149,7 +187,7 @@ func TestWithReceiverMiddleware_decides(t *testing.T) {
 			t.Errorf("Call that the middleware drops: %v, want ErrNoReply", err)
 		}
 		m.want(t, "the actor", "changed", "repeat", "repeat", 1)
-		m.pid.Send(stop{refused{}})
+		m.pid.Send("fails twice") // the first error counts
 		m.want(t, "the actor", "changed", "repeat", "repeat", 1, refused{})
 	})
 }

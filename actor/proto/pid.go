@@ -18,10 +18,7 @@ const scheme = "troupe:"
 //
 // Whoever sends often keeps it: protoactor looks up a process once for each *protoactor.PID. Two for one process are Equal.
 func PID(p actor.PID) *protoactor.PID {
-	id, origin, ok := strings.Cut(p.String(), ".")
-	if !ok { // the zero PID
-		return protoactor.NewPID(scheme, "0")
-	}
+	id, origin, _ := strings.Cut(p.String(), ".") // the zero PID has no origin
 	return protoactor.NewPID(scheme+origin, id)
 }
 

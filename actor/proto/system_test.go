@@ -224,7 +224,8 @@ func TestPID(t *testing.T) {
 		if !proto.PID(m.pid).Equal(proto.PID(m.pid)) {
 			t.Error("two for one process are not Equal")
 		}
-		for _, pid := range []*protoactor.PID{nil, n.pid, proto.PID(actor.PID{}), protoactor.NewPID("troupe:", "7"), protoactor.NewPID("nonhost", "troupe:7")} {
+		for _, pid := range []*protoactor.PID{nil, n.pid, proto.PID(actor.PID{}), protoactor.NewPID("troupe:", "7"), protoactor.NewPID("nonhost", "troupe:7"),
+			protoactor.NewPID("nonhost", "0123456789abcdef@local/7"), protoactor.NewPID("nonhost", "troupe:0123456789abcdef@local")} {
 			if got, ok := proto.ActorPID(h.sys, pid); ok {
 				t.Errorf("ActorPID(%v) = %v, want none", pid, got)
 			}

@@ -129,6 +129,10 @@ func TestCall(t *testing.T) {
 			{name: "nobody", to: h.as.NewLocalPID("nobody"), req: "ask", err: actor.ErrNoProcess},
 			{name: "no answer", to: n.pid, req: "silence", err: context.DeadlineExceeded, text: "Config.CallTimeout 5s"},
 			{name: "no answer within the deadline", to: n.pid, req: "silence", within: time.Second, err: context.DeadlineExceeded},
+			{name: "a deadline beyond CallTimeout", to: n.pid, within: 9 * time.Second, want: "answer", req: act(func(ctx protoactor.Context) {
+				sender := ctx.Sender()
+				time.AfterFunc(8*time.Second, func() { h.as.Root.Send(sender, "answer") })
+			})},
 			{name: "too late", to: n.pid, req: act(func(ctx protoactor.Context) { late <- ctx.Sender() }), within: time.Second, err: context.DeadlineExceeded},
 			{name: "over before", to: n.pid, req: "ask", within: -1, err: context.DeadlineExceeded},
 			{name: "a process of Troupe", to: proto.PID(other.pid), req: "ask", want: "answer"},
@@ -174,6 +178,26 @@ func (h *house) registered() (n int) {
 		n += b.Count()
 	}
 	return n
+}
+
+func TestCall_withoutCallTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, actor.Config{CallTimeout: -1})
+		n, m := h.native(), h.member(actor.SpawnOptions{})
+		var got string
+		var err error
+		m.pid.Send(run(func(ctx context.Context) {
+			got, err = proto.Call[string](ctx, n.pid, act(func(ctx protoactor.Context) {
+				sender := ctx.Sender()
+				time.AfterFunc(time.Hour, func() { h.as.Root.Send(sender, "answer") })
+			}))
+		}))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if got != "answer" || err != nil {
+			t.Errorf("Call that is answered after an hour: %q, %v; want the answer", got, err)
+		}
+	})
 }
 
 // A Call ends with its process.

@@ -102,6 +102,9 @@ func TestMiddleware(t *testing.T) {
 		}
 	}
 	p, plain := f.spawn(t, 1, seeing, wrapping), f.spawn(t, 2)
+	if kept := p.middleware().cell; kept != nil {
+		t.Errorf("the middleware keeps %p, a process that it was spawned for", kept)
+	}
 	pill := &proto.PoisonPill{}
 	for _, msg := range []any{"a", 1, nil, pill} {
 		p.current = msg
@@ -150,13 +153,28 @@ func TestReply(t *testing.T) {
 		"from afar": {func(root *proto.RootContext, r *Reply) {
 			root.Send(proto.NewPID(r.PID().Address, r.PID().Id), "a")
 		}, []got{{"a", false}}},
+		"in an envelope": {func(root *proto.RootContext, r *Reply) {
+			root.RequestWithCustomSender(r.PID(), "a", proto.NewPID("here", "somebody"))
+		}, []got{{"a", false}}},
+		"nobody": {func(root *proto.RootContext, r *Reply) {
+			root.Send(r.PID(), &proto.DeadLetterResponse{})
+		}, []got{{nil, true}}},
+		"stopped": {func(root *proto.RootContext, r *Reply) {
+			root.Stop(r.PID())
+			root.Send(r.PID(), "a")
+		}, nil},
 		"dropped": {func(root *proto.RootContext, r *Reply) {
 			r.Drop()
 			root.Send(r.PID(), "a")
 		}, nil},
 	} {
 		var all []got
-		r := f.NewReply(func(v any, gone bool) { all = append(all, got{v, gone}) })
+		r := f.NewReply(func(v any, gone bool) {
+			if gone {
+				v = nil
+			}
+			all = append(all, got{v, gone})
+		})
 		if r.Over() {
 			t.Errorf("%s: over at the start", name)
 		}
@@ -210,3 +228,5 @@ func testEntrySystemMessages(t *testing.T) {
 	}
 	time.Sleep(2 * time.Second) // the last one is a dead letter, too, which keeps a goroutine for a second
 }
+
+func (r *recorder) middleware() *Middleware { return r.invoker.(*seen).middleware }

@@ -28,6 +28,7 @@ type recorder struct {
 	watches  int // that are not cancelled
 	ended    []func(End)
 	atOnce   *End   // Watch finds the end
+	refuses  bool   // Watch finds it dead
 	watching func() // is called by Watch
 
 	current any
@@ -47,6 +48,9 @@ func (r *recorder) Ask(msg, _ any, _ func(any, bool)) bool {
 func (r *recorder) Stop() bool   { r.stopped++; return true }
 func (r *recorder) Poison() bool { r.stopped++; return true }
 func (r *recorder) Watch(ended func(End)) (func(), bool) {
+	if r.refuses {
+		return func() {}, false
+	}
 	r.watches++
 	r.ended = append(r.ended, ended)
 	if r.atOnce != nil {

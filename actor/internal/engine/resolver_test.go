@@ -135,6 +135,18 @@ func TestWatch_overWhileItBegins(t *testing.T) {
 	f := newFixture()
 	p := f.spawn(t, 1)
 	w, watching := f.watcher("watcher")
+	if p.refuses = true; f.watch(p, subject{num: 1}, f.PID(1), watching) || f.watches.m.Len() != 0 {
+		t.Errorf("of the dead: %d watches, want none, and false", f.watches.m.Len())
+	}
+	p.refuses = false
+	for range 2 {
+		f.watch(p, subject{num: 1}, f.PID(1), watching)
+	}
+	if p.watches != 1 {
+		t.Errorf("who watches twice is noted %d times there, want once", p.watches)
+	}
+	f.unwatch(watch{subject{num: 1}, watching.Address, watching.Id})
+	p.ended = nil
 	unwatch := func() { f.reach(t, 1).SendSystemMessage(f.PID(1), &proto.Unwatch{Watcher: watching}) }
 	p.watching = unwatch
 	f.reach(t, 1).SendSystemMessage(f.PID(1), &proto.Watch{Watcher: watching})
