@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 )
@@ -17,7 +18,11 @@ type conn struct {
 	nc   *nats.Conn
 	base string // of all subjects, with the last dot
 
-	subs      []*nats.Subscription
+	// turn is held by whoever publishes. nats.go has such a lock, too; this one can be tried.
+	turn sync.Mutex
+	// lost is why the last datagram could not be sent; nil: it could. See Publish.
+	lost atomic.Pointer[error]
+
 	receiving sync.WaitGroup // the goroutines of the subscriptions
 }
 
@@ -41,23 +46,44 @@ func (c *conn) subscribe(subject string, recv func([]byte)) error {
 	}
 	c.receiving.Add(1)
 	sub.SetClosedHandler(func(string) { c.receiving.Done() })
-	c.subs = append(c.subs, sub)
 	return sub.SetPendingLimits(-1, maxPending)
 }
 
-// Publish sends a datagram, or says why it is lost: without a connection, the last error of that.
+// Publish sends a datagram, or says why it is lost. A receiver never holds it. A server that takes no bytes, or a network
+// that does not answer, can hold nats.go, with its lock: for flusherTimeout when it writes, for its dial timeout while it
+// connects. That must not add up over all that want to publish. So when one has failed, one at a time tries, and the others,
+// those that wait included, fail at once, until one has succeeded.
 func (c *conn) Publish(to uint64, datagram []byte) error {
-	err := c.nc.Publish(c.subject(to), datagram)
-	if err == nil {
-		return nil
-	}
-	if errors.Is(err, nats.ErrReconnectBufExceeded) {
-		if last := c.nc.LastError(); last != nil {
-			return fmt.Errorf("natsengine: not connected: %w", last)
+	if !c.turn.TryLock() {
+		if err := c.lost.Load(); err != nil {
+			return *err
 		}
-		return errors.New("natsengine: not connected")
+		c.turn.Lock()
+		if err := c.lost.Load(); err != nil {
+			c.turn.Unlock()
+			return *err
+		}
 	}
-	return fmt.Errorf("natsengine: publish %d bytes: %w", len(datagram), err)
+	defer c.turn.Unlock()
+	err := c.nc.Publish(c.subject(to), datagram)
+	switch {
+	case err == nil:
+		if c.lost.Load() != nil {
+			c.lost.Store(nil)
+		}
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("natsengine: a datagram of %d bytes exceeds MaxDatagram %d: %w", len(datagram), c.MaxDatagram(), err)
+	case errors.Is(err, nats.ErrReconnectBufExceeded):
+		err = errors.New("natsengine: not connected")
+		if last := c.nc.LastError(); last != nil {
+			err = fmt.Errorf("natsengine: not connected: %w", last)
+		}
+	default:
+		err = fmt.Errorf("natsengine: publish: %w", err)
+	}
+	c.lost.Store(&err)
+	return err
 }
 
 // MaxDatagram is the server's max_payload.

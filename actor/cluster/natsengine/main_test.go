@@ -2,6 +2,7 @@ package natsengine_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
@@ -21,6 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience bounds what a test waits for. It is no statement about speed. These tests run on a real clock and a real
 // network, since nats.go and nats-server do.
 const patience = time.Minute
+
+var silent = slog.New(slog.DiscardHandler)
 
 // startServer starts a NATS server of its own, as an operator would, at port, 0: any.
 func startServer(t testing.TB, port int, change func(*server.Options)) *server.Server {

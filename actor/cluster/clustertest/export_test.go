@@ -1,0 +1,4 @@
+package clustertest
+
+// EngineWithin is Engine with another patience.
+var EngineWithin = engineSuite
