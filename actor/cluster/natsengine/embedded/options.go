@@ -47,7 +47,7 @@ func options(cfg Config) (*server.Options, error) {
 	opts.Cluster = server.ClusterOpts{
 		Name: clusterName, Host: host, Port: port, Username: cfg.User, Password: cfg.Password,
 		NoAdvertise:    true, // nobody is to connect to the client port of another node's server
-		PoolSize: 1,    // all goes through one account, and so through one connection
+		PoolSize:       1,    // all goes through one account, and so through one connection
 		ConnectRetries: routeRetries,
 	}
 	if cfg.TLS != nil {
