@@ -89,7 +89,7 @@ func (s *said) may() bool {
 }
 
 func (s *said) must() bool {
-	return s.kind != aKill && s.call == nil && s.ok || s.call != nil && s.call.ends > 0 && s.call.err == nil
+	return s.call == nil && s.ok || s.call != nil && s.call.ends > 0 && s.call.err == nil
 }
 
 // checkSpeech: what a has sent to b arrives at most once, in order, without a gap within a session; what was refused never;
@@ -185,7 +185,7 @@ func (w *world) checkEnd(a *agent, all *totals) {
 		if d.To != a.text {
 			w.problem("%s was ended by an Exit for %s", a.text, d.To)
 		}
-		if by := w.byPID[d.From]; by == nil || !by.out[a.text].said[d.Seq-1].ok {
+		if by := w.byPID[d.From]; by == nil || by.out[a.text] == nil || !by.out[a.text].said[d.Seq-1].ok {
 			w.problem("%s was ended by the Exit %d of %s, which was refused", a.text, d.Seq, d.From)
 		}
 		if d.Kill {
@@ -355,6 +355,9 @@ func (w *world) checkCall(c *callNote, all *totals) {
 	}
 	if late := c.endedAt - c.at - c.deadline; late > 0 {
 		w.problem("Call %d of %s to %s has ended %v after its deadline with %v", c.id, c.by.text, c.to, late, c.err)
+	}
+	if link, sure := c.by.link(b, c.at); sure && link != nil && link.down < c.endedAt {
+		w.problem("Call %d of %s to %s of %v has ended at %v, the session at %v", c.id, c.by.text, c.to, c.at, c.endedAt, link.down)
 	}
 	var answer *leaving
 	switch {

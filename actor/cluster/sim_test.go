@@ -94,6 +94,8 @@ func (w *world) talk(moments int) {
 				a.pid.Send(w.deed())
 			}
 		}
+		synctest.Wait()
+		w.bounded()
 		time.Sleep(time.Duration(1+w.rnd.IntN(60)) * time.Millisecond)
 		w.populate()
 	}
@@ -103,6 +105,8 @@ func (w *world) talk(moments int) {
 func (w *world) deed() do {
 	to, n, seed := w.somebody(), w.rnd.IntN(6), w.rnd.Uint64()
 	switch k := w.rnd.IntN(40); {
+	case k == 0 && n == 0: // more than must be taken: the session ends
+		return func(ctx context.Context, a *agent) error { a.overwhelm(to); return nil }
 	case k < 16:
 		return func(ctx context.Context, a *agent) error {
 			for i := range n + 1 {
@@ -110,10 +114,17 @@ func (w *world) deed() do {
 			}
 			return nil
 		}
-	case k < 18: // more than a window, now and then
+	case k < 18: // more than the window, now and then, and then what it must not refuse
 		return func(ctx context.Context, a *agent) error {
-			for range 4 * n {
+			for range 6 * n {
 				a.send(ctx, to, int(seed%6000))
+			}
+			a.monitor(ctx, to)
+			switch seed % 5 {
+			case 0:
+				a.dismiss(ctx, to, seed%2 == 0)
+			case 1:
+				return &leaving{Who: a.text, Why: seed}
 			}
 			return nil
 		}
@@ -177,7 +188,6 @@ func (w *world) fault() {
 	default:
 		w.restart()
 	}
-	w.bounded()
 }
 
 // mend repairs everything and waits until all nodes are connected.
@@ -201,7 +211,6 @@ func (w *world) finish() {
 	time.Sleep(3 * time.Second) // Calls and Waits
 	synctest.Wait()
 	w.quietFrom = w.now()
-	w.bounded()
 	w.atRest()
 	for _, a := range w.living() { // now nothing may go wrong
 		for _, b := range w.living() {

@@ -234,9 +234,9 @@ func (w *world) count(i int) int {
 	return n
 }
 
-// bounded checks what waits for other nodes: at most twice the grant and a record.
+// bounded checks what waits for other nodes: at most the grant, and as much again or the longest record.
 func (w *world) bounded() {
-	const most = 2*simWindow + 2*(80<<10)
+	const most = simWindow + 76<<10 // records that are not refused have at least 72 KiB; and the heads of frames
 	for i := range simNodes {
 		if !w.runs(i) {
 			continue
