@@ -266,21 +266,26 @@ func (w *world) checkWatch(a *agent, wa *watch, all *totals) {
 	w.checkLastWords(a, b, d)
 }
 
-// checkLastWords: a Down of the end of b comes after all that b has sent to a in that session.
+// checkLastWords: a Down of the end of b comes after all that b has sent to a in that session. A callback of a b that was
+// killed may go on sending for a moment.
 func (w *world) checkLastWords(a, b *agent, d downNote) {
+	if b.out[a.text] == nil {
+		return
+	}
+	posthumous := func(s *said) bool { return errors.Is(b.reason, actor.ErrKilled) && s.at >= b.endedAt }
 	came := make(map[uint64]bool)
 	for _, h := range a.in[b.text] {
-		if h.tick > d.tick {
+		if h.tick > d.tick && h.seq <= uint64(len(b.out[a.text].said)) && !posthumous(b.out[a.text].said[h.seq-1]) {
 			w.problem("%s got %s %d of %s after its Down", a.text, h.kind, h.seq, b.text)
 		}
 		came[h.seq] = true
 	}
 	link, sure := b.link(a, b.endedAt)
-	if !sure || link == nil || b.out[a.text] == nil {
+	if !sure || link == nil {
 		return
 	}
 	for i, s := range b.out[a.text].said {
-		if s.kind == aLetter && s.ok && s.at > link.up && !came[uint64(i+1)] {
+		if s.kind == aLetter && s.ok && s.at > link.up && !posthumous(s) && !came[uint64(i+1)] {
 			w.problem("%s got the Down of %s at %v, and not its letter %d of %v before", a.text, b.text, d.at, i+1, s.at)
 		}
 	}
