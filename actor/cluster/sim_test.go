@@ -37,10 +37,12 @@ func TestSimulation(t *testing.T) {
 	for seed := range seeds() {
 		ok := t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed) // the boots of nodes
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("this one alone: TROUPE_STRESS=1 go test ./actor/cluster -run 'TestSimulation/^seed=%d$'", seed)
+				}
+			})
 			synctest.Test(t, func(t *testing.T) { simulate(t, seed, &all) })
-			if t.Failed() {
-				t.Logf("this one alone: TROUPE_STRESS=1 go test ./actor/cluster -run 'TestSimulation/^seed=%d$'", seed)
-			}
 		})
 		if !ok {
 			failed++
@@ -94,6 +96,7 @@ func (w *world) talk(moments int) {
 				a.pid.Send(w.deed())
 			}
 		}
+		w.replicate()
 		synctest.Wait()
 		w.bounded()
 		time.Sleep(time.Duration(1+w.rnd.IntN(60)) * time.Millisecond)
@@ -212,6 +215,7 @@ func (w *world) finish() {
 	synctest.Wait()
 	w.quietFrom = w.now()
 	w.atRest()
+	w.checkChannels()
 	for _, a := range w.living() { // now nothing may go wrong
 		for _, b := range w.living() {
 			a.pid.Send(do(func(ctx context.Context, a *agent) error {
