@@ -477,3 +477,29 @@ func TestDialer_drains(t *testing.T) {
 		}
 	})
 }
+
+// TestDialer_config: Compression is offered, and a connection does not sleep unless HibernateAfter says so.
+func TestDialer_config(t *testing.T) {
+	for after, want := range map[time.Duration]bool{0: false, time.Second: true} {
+		bubble(t, fmt.Sprint("HibernateAfter ", after), func(t *testing.T) {
+			infos := make(chan socket.ConnInfo, 1)
+			d := dialling(t, func(h *handler) {
+				h.info = func(ctx context.Context, _ any) websock.Result { infos <- socket.Info(ctx); return websock.OK() }
+			})
+			d.Config.HibernateAfter, d.Config.Compression.On = after, true
+			d.serve()
+			a := d.srv.Accept()
+			offer := a.Request.Header.Get("Sec-WebSocket-Extensions")
+			if !strings.HasPrefix(offer, "permessage-deflate;") {
+				t.Errorf("offered %q, want permessage-deflate", offer)
+			}
+			a.Upgrade(http.Header{"Sec-Websocket-Extensions": {offer}})
+			time.Sleep(20 * time.Second)
+			pid, _ := d.PID()
+			pid.Send("look")
+			if i := <-infos; i.Hibernated != want || !i.Compressed {
+				t.Errorf("hibernated %t, compressed %t, want %t, true", i.Hibernated, i.Compressed, want)
+			}
+		})
+	}
+}

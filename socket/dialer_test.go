@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -378,8 +380,18 @@ func TestDialer_timeout(t *testing.T) {
 		if err := d.result(); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(got, context.DeadlineExceeded) {
 			t.Errorf("Serve: got %v, want a deadline that is over", err)
 		}
-		if lasted := time.Since(begun); lasted != d.Timeout {
-			t.Errorf("the attempt was given up after %v, want %v", lasted, d.Timeout)
+		if lasted := time.Since(begun); lasted != d.Timeout || !strings.Contains(got.Error(), "Dialer.Timeout 7s") {
+			t.Errorf("the attempt was given up after %v with %v, want after %v, with the name of the field", lasted, got, d.Timeout)
+		}
+		for timeout, want := range map[time.Duration]time.Duration{0: 30 * time.Second, -1: 24 * time.Hour} {
+			d.Timeout, begun = timeout, time.Now()
+			ctx, cancel := context.WithTimeout(d.ctx, 24*time.Hour)
+			d.Config.Logger, d.Backoff.Min = quiet, 1
+			_ = d.Serve(ctx)
+			cancel()
+			if lasted := time.Since(begun); lasted != want {
+				t.Errorf("Timeout %v: the attempt was given up after %v, want %v", timeout, lasted, want)
+			}
 		}
 	})
 }
@@ -518,7 +530,7 @@ func TestDialer_setUpWrong(t *testing.T) {
 	}
 }
 
-// TestDialer_secrets: neither errors nor the text of a Dialer show the query or the password of its URL.
+// TestDialer_secrets: neither errors, nor the log, nor the text of a Dialer show the query or the password of its URL.
 func TestDialer_secrets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := dialling(t, nil)
@@ -528,8 +540,27 @@ func TestDialer_secrets(t *testing.T) {
 			text += fmt.Sprint(err)
 			return false
 		}
+		logs := new(logs)
+		d.Config.Logger = slog.New(logs)
 		d.srv.Down(true)
 		err := d.Serve(t.Context())
+		d.srv.Down(false)
+		d.Backoff = socket.Backoff{}
+		d.serve()
+		d.srv.Accept().Refuse(503, nil)
+		d.srv.Accept().Upgrade(nil).Close(1012, "")
+		d.srv.Accept()
+		synctest.Wait()
+		var lines []string
+		for _, r := range logs.all(slog.LevelInfo) {
+			lines = append(lines, fmt.Sprint(r.level, " ", r.message))
+			text += r.text
+		}
+		slices.Sort(lines) // the process and Serve each write some
+		want := "INFO connected, INFO connecting again, INFO socket closed, WARN connection attempt failed"
+		if got := strings.Join(lines, ", "); got != want {
+			t.Errorf("lines of the log: got %s, want %s", got, want)
+		}
 		if all := fmt.Sprint(text, err, d.Dialer); strings.Contains(all, "hunter2") || !strings.Contains(all, "server.test") {
 			t.Errorf("got %q, want the host and no secret", all)
 		}

@@ -382,6 +382,20 @@ func TestDial_badAnswer(t *testing.T) {
 	}
 }
 
+// TestDial_anyCase: the tokens of a 101 are compared in any case, and Connection is a list (RFC 6455 section 4.1).
+func TestDial_anyCase(t *testing.T) {
+	for _, fields := range []string{"Upgrade: WebSocket\r\nConnection: upgrade", "upgrade: WEBSOCKET\r\nconnection: keep-alive ,\tUPGRADE"} {
+		s := inMemory(t, func(r *http.Request, _ net.Conn) string {
+			return strings.Replace(switching(r, "early"), "Upgrade: websocket\r\nConnection: Upgrade", fields, 1)
+		})
+		d, err := s.dial(t, t.Context(), "ws://server.test/", handshake.DialOptions{})
+		if err != nil || string(d.Early) != "early" {
+			t.Fatalf("%q: got %q early, error %v, want early", fields, d.Early, err)
+		}
+		wantBothWays(t, d.Conn, s.conns[0])
+	}
+}
+
 // TestDial_answerHeader: the header of an answer is there, that of a 101 with its extensions.
 func TestDial_answerHeader(t *testing.T) {
 	s := inMemory(t, func(r *http.Request, _ net.Conn) string {
@@ -528,6 +542,11 @@ type deaf struct{ net.Conn }
 func (deaf) SetDeadline(time.Time) error     { return nil }
 func (deaf) SetReadDeadline(time.Time) error { return nil }
 
+// endless is a body that always has more.
+type endless struct{ net.Conn }
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+
 // unable says that it does not know them.
 type unable struct{ net.Conn }
 
@@ -550,12 +569,18 @@ func TestDial_roundTripper(t *testing.T) {
 		make func(conn net.Conn) roundTripper
 		want string // part of the error; "": it works
 	}{
-		"as http.Transport":   {func(c net.Conn) roundTripper { return over(c, c) }, ""},
-		"no trace":            {func(c net.Conn) roundTripper { return over(nil, c) }, "handshake_test.roundTripper does not give its connection away: it does not tell httptrace.ClientTrace.GotConn"},
-		"a body that reads":   {func(c net.Conn) roundTripper { return over(c, struct{ io.ReadCloser }{c}) }, "does not give its connection away: the body of the 101 is a struct { io.ReadCloser } and cannot be written to"},
-		"no deadlines":        {func(c net.Conn) roundTripper { return over(unable{c}, c) }, "file type does not support deadline"},
-		"deadlines ignored":   {func(c net.Conn) roundTripper { return over(deaf{c}, deaf{c}) }, "does not keep to read deadlines: context deadline exceeded"},
-		"another connection":  {func(c net.Conn) roundTripper { other, _ := pipe.New(0); return over(other, c) }, "does not keep to read deadlines: context deadline exceeded"},
+		"as http.Transport":  {func(c net.Conn) roundTripper { return over(c, c) }, ""},
+		"no trace":           {func(c net.Conn) roundTripper { return over(nil, c) }, "handshake_test.roundTripper does not give its connection away: it does not tell httptrace.ClientTrace.GotConn"},
+		"a body that reads":  {func(c net.Conn) roundTripper { return over(c, struct{ io.ReadCloser }{c}) }, "does not give its connection away: the body of the 101 is a struct { io.ReadCloser } and cannot be written to"},
+		"no deadlines":       {func(c net.Conn) roundTripper { return over(unable{c}, c) }, "file type does not support deadline"},
+		"deadlines ignored":  {func(c net.Conn) roundTripper { return over(deaf{c}, deaf{c}) }, "does not keep to read deadlines: context deadline exceeded"},
+		"another connection": {func(c net.Conn) roundTripper { other, _ := pipe.New(0); return over(other, c) }, "does not keep to read deadlines: context deadline exceeded"},
+		"a body without end": {func(c net.Conn) roundTripper { return over(c, endless{c}) }, "does not keep to read deadlines"},
+		"no upgrade": {func(c net.Conn) roundTripper {
+			return func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 101, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: c, Request: r}, nil
+			}
+		}, `does not contain Upgrade`},
 		"a failed connection": {func(c net.Conn) roundTripper { c.(*pipe.Conn).Reset(); return over(c, c) }, "use of closed network connection"},
 		"an error": {func(net.Conn) roundTripper {
 			return func(*http.Request) (*http.Response, error) { return nil, io.ErrNoProgress }
@@ -575,6 +600,10 @@ func TestDial_roundTripper(t *testing.T) {
 				}
 				if err == nil || tt.want == "" || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("got error %v, want %q in it", err, tt.want)
+				}
+				peer.SetReadDeadline(time.Now().Add(time.Second))
+				if _, err := peer.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) && name != "an error" {
+					t.Error("the body of the 101 was not closed")
 				}
 			})
 		})
@@ -605,7 +634,7 @@ func TestDial_keepsNothing(t *testing.T) {
 	const n = 200
 	s := inMemory(t, right)
 	dialed := make([]handshake.Dialed, n)
-	goroutines := runtime.NumGoroutine()
+	goroutines, before := runtime.NumGoroutine(), heap()
 	for i := range dialed {
 		var err error
 		if dialed[i], err = s.dial(t, t.Context(), "ws://server.test/", handshake.DialOptions{}); err != nil {
@@ -619,7 +648,13 @@ func TestDial_keepsNothing(t *testing.T) {
 		}
 		runtime.Gosched()
 	}
-	heap()
+	s.mu.Lock()
+	s.requests = nil
+	s.mu.Unlock()
+	const most = 4 << 10 // bytes a connection, for what the pipe, the server and the test have; the buffers of a websocket.Conn are 8 KiB
+	if per := (int64(heap()) - int64(before)) / n; per > most {
+		t.Errorf("a connection keeps %d bytes, want at most %d", per, most)
+	}
 	for i, d := range dialed {
 		if _, err := io.WriteString(d.Conn, "x"); err != nil {
 			t.Fatalf("connection %d: %v; was it closed by the garbage collector?", i, err)
