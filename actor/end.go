@@ -59,6 +59,9 @@ func (p *process) end(reason error) {
 	waiting := p.takeQueue()
 	p.current, p.phase = item{}, phaseNone
 	p.mu.Unlock()
+	if f := p.sys.ending.Load(); f != nil {
+		p.logPanic(phaseEnding, p.protect(func() error { (*f)(p.pid()); return nil }))
+	}
 	p.dropAll(&waiting)
 	p.conclude(reason)
 }

@@ -65,6 +65,9 @@ func (i inside) Spawn(a Actor, h hosting, o *hook.Options, so SpawnOptions) (*pr
 	return p, p.pid(), nil
 }
 
+// OnEnding is host.OnEnding.
+func (i inside) OnEnding(f func(p PID)) bool { return i.s.ending.CompareAndSwap(nil, &f) }
+
 // Log is host.LogOf.
 func (i inside) Log() *report.Log { return i.s.log }
 

@@ -55,8 +55,9 @@ type System struct {
 	pool            pool.Pool // of the goroutines that run turns
 	numbers         atomic.Uint64
 	epoch           time.Time
-	remote          atomic.Pointer[remote] // nil: this System knows no other node
-	slots, waiters  sync.Pool              // of chan bool and *waiter
+	remote          atomic.Pointer[remote]      // nil: this System knows no other node
+	ending          atomic.Pointer[func(p PID)] // host.OnEnding; nil: nobody is told
+	slots, waiters  sync.Pool                   // of chan bool and *waiter
 
 	closed     atomic.Bool
 	opening    opening

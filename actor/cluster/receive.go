@@ -46,7 +46,7 @@ func (s *session) handle(k kind, f *fields) error {
 		return s.receiveExit(f)
 	case recCall:
 		return s.receiveCall(f)
-	case recAnswer, recFail:
+	case recAnswer, recFail, recUnhandled:
 		return s.receiveAnswer(k, f)
 	case recCancel, recDemonitor:
 		return s.receiveCancel(k, f)
@@ -203,6 +203,10 @@ const shortAnswer = 4 << 10
 var errNoRoom = fmt.Errorf("cluster: the window had no room for the reply: %w", actor.ErrNoReply)
 
 func (s *session) fail(id uint64, err error) {
+	if host.Unhandled(err) { // the caller may try again
+		s.control(record(nil, recUnhandled, id))
+		return
+	}
 	s.control(s.n.codec.AppendError(record(nil, recFail, id), err))
 }
 
@@ -218,10 +222,15 @@ func (s *session) receiveAnswer(k kind, f *fields) error {
 	}
 	var v any
 	var failed, err error
-	if k == recAnswer {
+	switch k {
+	case recAnswer:
 		v, err = s.types.Value(f.b)
-	} else if failed, err = s.types.Error(f.b); err == nil && failed == nil {
-		failed = errBroken
+	case recUnhandled:
+		failed = host.ErrUnhandled
+	default:
+		if failed, err = s.types.Error(f.b); err == nil && failed == nil {
+			failed = errBroken
+		}
 	}
 	if err != nil {
 		s.undecodable(err)

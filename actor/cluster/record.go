@@ -25,6 +25,7 @@ const (
 	recDemonitor                 // id of a monitor
 	recDown                      // id of a monitor, error
 	recChannel                   // number of a channel, bytes
+	recUnhandled                 // id: the call has reached no callback
 
 	hasHeaders kind = 0x80
 )

@@ -260,5 +260,14 @@ func Outlives(ctx context.Context, p actor.PID) bool {
 // lives; the error is the cause of ctx's end. A System that was not shut down stays as it is.
 func Reopen(ctx context.Context, sys *actor.System) error { return sys.Inside(hook.Key{}).Reopen(ctx) }
 
+// OnEnding has f called for each process of sys when its exit reason is decided: before what waits in its mailbox is dropped,
+// its children end and Terminate runs. It is not called at a kill. It runs with no lock held on the goroutine that ends the
+// process, which waits for it, and must not block. A panic in it is logged. There can be one for each System, and it stays;
+// false says that there is one.
+func OnEnding(sys *actor.System, f func(p actor.PID)) bool { return sys.Inside(hook.Key{}).OnEnding(f) }
+
+// ErrUnhandled is the error of an actor.Call for which [Unhandled] is true; it is an ErrNoProcess.
+var ErrUnhandled error = hook.Unhandled{Err: actor.ErrNoProcess}
+
 // LogOf is the Log of sys, for code that runs with it and has no Logger of its own. System.Shutdown waits for it.
 func LogOf(sys *actor.System) *Log { return sys.Inside(hook.Key{}).Log() }
