@@ -4,11 +4,19 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 )
 
 // Config configures a Registry in a cluster. The zero Config works.
-type Config struct{}
+type Config struct {
+	// OnConflict is told, on the node of the loser only, that two processes have had one name, and which of them keeps it: two
+	// nodes that did not know of each other's have given it away. lost does not hold the name any more, and is a process
+	// of this node; what becomes of it is up to OnConflict. It runs on a goroutine of its own, for which the link to a node
+	// waits, so it must not block. When it panics, that is logged and lost ends as without it. nil: lost gets
+	// Exit(&ConflictError{...}).
+	OnConflict func(name string, lost, won actor.PID)
+}
 
 // NewCluster makes an empty Registry for the processes of n's System, which shares what it knows with the registries of the
 // other nodes of the cluster. It must be made before n is served, once for each Node, and on every node. Nothing else
@@ -18,7 +26,11 @@ type Config struct{}
 //     What they return counts those of this node.
 //   - [Registry.Track], [Registry.Present], PresentOf, Topics and [PresenceDiff] are about all nodes: what each of them tells of its
 //     own processes. Whoever is present on a node that is lost goes with it, usually in one diff for each topic.
-//   - Names are those of this node.
+//   - [Registry.Register], [Registry.Replace], [Registry.Whereis], [Registry.WatchName], [Registry.Ensure], [Ask] and Names are
+//     about all nodes. Whereis reads what is known here and asks nobody. Two nodes that Register one name at the same
+//     moment, or that are not connected, both succeed; when they hear of each other one keeps the name, by an order that all
+//     nodes share, and Config.OnConflict is told of the other. Ensure starts one process at a time in the whole cluster, if the
+//     nodes agree on who is connected. A name is free again when its node is lost.
 //   - Members, Count, Groups, OnGroup, Joined and Left are about the processes of this node, and so is
 //     [Registry.BroadcastWhere]: a function cannot cross. A process can be added on its own node only; elsewhere it is no
 //     process, and the error is [ErrNoProcess].

@@ -45,6 +45,10 @@ type attemptKey struct {
 // supervisor.ErrAlreadyPresent, as a Spawn does under an id whose child is being restarted. When start panics, its caller
 // does, and the others get an error.
 //
+// In a cluster, one node at a time runs its start for a name. They agree on that by asking the name's owner, which is one of the
+// nodes that are connected; while that is lost, or nodes do not agree on who is connected, two may start one, and one of
+// these loses the name; see [NewCluster]. start returns a process of its own node, or one that registers itself.
+//
 // A caller that would wait for itself gets an error at once: a start that calls Ensure for its own name, with the ctx that
 // it got, and the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its
 // own name.
@@ -54,6 +58,9 @@ func (r *Registry) Ensure(ctx context.Context, name string, start func(ctx conte
 	}
 	if pid, _, ok := r.Whereis(name); ok {
 		return pid, nil
+	}
+	if err := r.long(name); err != nil {
+		return actor.PID{}, fmt.Errorf("registry: Ensure: %w", err)
 	}
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
@@ -127,8 +134,11 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 			a.pid, a.err, a.gaveUp = held, err, err != nil
 			return
 		}
-		again := false
-		a.pid, again, a.err = r.begin(ctx, name, a, start)
+		again, begin := false, r.begin
+		if r.others != nil {
+			begin = r.others.begin
+		}
+		a.pid, again, a.err = begin(ctx, name, a, start)
 		a.gaveUp = a.err != nil && ctx.Err() != nil
 		if !again || sleep(ctx, pause) != nil {
 			return
@@ -142,14 +152,12 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *attempt) (holder actor.PID, err error) {
 	for {
 		s.mu.Lock()
-		h, freed := s.m.Get(name), a.freed
+		holder, free := s.holder(name)
+		freed := a.freed
 		switch {
-		case h == nil:
+		case free || holder != actor.PID{}:
 			s.mu.Unlock()
-			return actor.PID{}, nil
-		case h.who.ref.Alive():
-			s.mu.Unlock()
-			return h.who.pid, nil
+			return holder, nil
 		case freed == nil:
 			freed = make(chan struct{})
 			a.freed = freed
@@ -164,9 +172,9 @@ func (r *Registry) waitFree(ctx context.Context, s *nameShard, name string, a *a
 }
 
 // changed notes that the name has another holder, or none; the shard of the name is locked for writing.
-func (a *attempt) changed(h *holding) {
-	if h != nil {
-		a.held = h.who.pid
+func (a *attempt) changed(holder actor.PID) {
+	if holder != (actor.PID{}) {
+		a.held = holder
 	}
 	if a.freed != nil {
 		close(a.freed)

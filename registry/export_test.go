@@ -9,7 +9,7 @@ func (r *Registry) Records() (processes, names, groups int) {
 		processes += r.procs[i].m.Len()
 		r.procs[i].mu.RUnlock()
 		r.names[i].mu.RLock()
-		names += r.names[i].m.Len() + r.names[i].attempts.Len()
+		names += r.names[i].m.Len() + r.names[i].attempts.Len() + r.names[i].away.Len() + r.names[i].leases.Len()
 		r.names[i].mu.RUnlock()
 		r.groups[i].mu.RLock()
 		groups += r.groups[i].m.Len()
@@ -137,4 +137,17 @@ func (r *Registry) Interest() (n int) {
 		w.mu.RUnlock()
 	}
 	return n
+}
+
+// Leases counts what is kept of the wishes to start processes of names, of this node and of others.
+func (r *Registry) Leases() (n int) {
+	for i := range r.names {
+		s := &r.names[i]
+		s.mu.RLock()
+		n += s.leases.Len()
+		s.mu.RUnlock()
+	}
+	r.others.mu.Lock()
+	defer r.others.mu.Unlock()
+	return n + r.others.asks.Len()
 }

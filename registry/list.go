@@ -11,17 +11,26 @@ import (
 // registry. The same holds for [Registry.Groups], [Registry.Topics] and [Registry.Of].
 func (r *Registry) Names() iter.Seq2[string, actor.PID] {
 	return func(yield func(string, actor.PID) bool) {
-		var list []*holding
+		type held struct {
+			name string
+			pid  actor.PID
+		}
+		var list []held
 		for i := range r.names {
 			s := &r.names[i]
 			list = list[:0]
 			s.mu.RLock()
-			for _, h := range s.m.All() {
-				list = append(list, h)
+			for name, h := range s.m.All() {
+				list = append(list, held{name, h.who.pid})
+			}
+			for name, c := range s.away.All() {
+				if s.m.Get(name) == nil {
+					list = append(list, held{name, c.pid})
+				}
 			}
 			s.mu.RUnlock()
 			for _, h := range list {
-				if !yield(h.name, h.who.pid) {
+				if !yield(h.name, h.pid) {
 					return
 				}
 			}

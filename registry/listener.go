@@ -73,10 +73,14 @@ func (a announcement) make(log *host.Log) {
 	if a.l.stopped.Load() {
 		return
 	}
+	guard(log, "Registry.OnGroup", func() { a.l.f(a.group, a.open) })
+}
+
+// guard runs f on a goroutine of its own, and waits for it. False: it has panicked, or called runtime.Goexit, which is logged.
+func guard(log *host.Log, callback string, f func()) (returned bool) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		returned := false
 		defer func() {
 			if returned {
 				return
@@ -85,12 +89,13 @@ func (a announcement) make(log *host.Log) {
 			if v == nil {
 				v = "runtime.Goexit"
 			}
-			log.Error("panic in a callback", "callback", "Registry.OnGroup", "panic", v, "stack", string(debug.Stack()))
+			log.Error("panic in a callback", "callback", callback, "panic", v, "stack", string(debug.Stack()))
 		}()
-		a.l.f(a.group, a.open)
+		f()
 		returned = true
 	}()
 	<-done
+	return returned
 }
 
 // announce adds a call of each of these listeners; the shard of g is locked for writing.

@@ -41,7 +41,14 @@ func (h *holding) vacate(r *Registry) news {
 		return news{}
 	}
 	s.m.Delete(h.name)
-	return news{names: s.changed(h.name, nil)}
+	holder := actor.PID{}
+	if r.others != nil {
+		r.others.unclaim(h.name)
+		if c := s.away.Get(h.name); c != nil { // its node has not heard yet that it has lost
+			holder = c.pid
+		}
+	}
+	return news{names: r.changed(s, h.name, holder)}
 }
 
 // Register gives pid the name, until its Terminate has returned or Unregister is called. meta is what Whereis returns
@@ -50,18 +57,29 @@ func (h *holding) vacate(r *Registry) news {
 // The error is a [*TakenError] when another process holds the name. That may be one that is ending, which
 // [Registry.Whereis] no longer returns: its Terminate may be saving what pid would load. [Registry.Replace] would take
 // the name from it. Otherwise the error is [ErrNoProcess].
+//
+// In a cluster the name must be free on all nodes, as far as this one has heard; see [NewCluster] and Config.OnConflict. Then
+// meta must be able to cross, of a registered type if it has one, and may have 32 KiB when it is encoded, the name 4 KiB; the
+// error says what of it is wrong.
 func (r *Registry) Register(name string, pid actor.PID, meta any) error {
 	return r.register(name, pid, meta, true)
 }
 
 // register is Register; without renew a process that holds the name already keeps its meta.
 func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) error {
+	var crossing []byte // meta, for other nodes
+	if r.others != nil {
+		var err error
+		if crossing, err = r.others.encode(meta, name); err != nil {
+			return fmt.Errorf("registry: register for %v: %w", pid, err)
+		}
+	}
 	e := r.entriesOf(pid)
 	if e == nil {
 		return fmt.Errorf("registry: register %q for %v: %w", name, pid, ErrNoProcess)
 	}
 	h := &holding{who: e, name: name, meta: meta}
-	held, tell, err := r.nameShard(name).take(h, renew)
+	held, tell, err := r.take(h, renew, crossing)
 	if held {
 		e.hold(h)
 	}
@@ -71,26 +89,36 @@ func (r *Registry) register(name string, pid actor.PID, meta any, renew bool) er
 }
 
 // take makes h the holding of its name, unless another process holds that. held says that h is it now.
-func (s *nameShard) take(h *holding, renew bool) (held bool, tell []*nameWatcher, err error) {
+func (r *Registry) take(h *holding, renew bool, crossing []byte) (held bool, tell []*nameWatcher, err error) {
+	s := r.nameShard(h.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if old := s.m.Get(h.name); old != nil {
+	old := s.m.Get(h.name)
+	if old != nil {
 		if old.who != h.who {
 			return false, nil, &TakenError{Name: h.name, PID: old.who.pid, Meta: old.meta}
 		}
 		if !renew {
 			return false, nil, nil
 		}
+	} else if c := s.away.Get(h.name); c != nil {
+		return false, nil, &TakenError{Name: h.name, PID: c.pid, Meta: c.meta}
 	}
 	s.m.Put(h.name, h)
-	return true, s.changed(h.name, h), nil
+	if r.others != nil {
+		r.others.registered(h, old != nil, crossing)
+	}
+	return true, r.changed(s, h.name, h.who.pid), nil
 }
 
-// changed notes that h is now the holding of the name, nil for none: it tells a waiting Ensure, and returns the watchers
-// that are to be told because no message is on its way to them. s is locked for writing.
-func (s *nameShard) changed(name string, h *holding) (tell []*nameWatcher) {
+// changed notes that the name has another holder now, or none: it tells a waiting Ensure, also of other nodes, and returns the
+// watchers that are to be told because no message is on its way to them. s is locked for writing.
+func (r *Registry) changed(s *nameShard, name string, holder actor.PID) (tell []*nameWatcher) {
 	if a := s.attempts.Get(name); a != nil {
-		a.changed(h)
+		a.changed(holder)
+	}
+	if r.others != nil {
+		r.others.review(s, name)
 	}
 	for _, w := range s.watchers.Get(name) {
 		if !w.waiting {
@@ -117,8 +145,16 @@ func (e *entries) hold(h *holding) {
 //	old, err := reg.Replace("user:42", actor.Self(ctx), nil)
 //	old.Exit(&websock.CloseError{Code: 4001, Reason: "signed in elsewhere"}) // does nothing for the zero PID
 //
+// In a cluster old may be a process of another node, which hears of it in a moment. Until then there it still has the name.
+//
 // The error is [ErrNoProcess]; nothing has changed then.
 func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, err error) {
+	var crossing []byte // meta, for other nodes
+	if r.others != nil {
+		if crossing, err = r.others.encode(meta, name); err != nil {
+			return actor.PID{}, fmt.Errorf("registry: replace by %v: %w", pid, err)
+		}
+	}
 	e := r.entriesOf(pid)
 	if e == nil {
 		return actor.PID{}, fmt.Errorf("registry: replace the holder of %q by %v: %w", name, pid, ErrNoProcess)
@@ -126,13 +162,19 @@ func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID,
 	h := &holding{who: e, name: name, meta: meta}
 	s := r.nameShard(name)
 	s.mu.Lock()
-	prev := s.m.Get(name)
+	prev, away := s.m.Get(name), s.away.Get(name)
 	s.m.Put(name, h)
-	tell := s.changed(name, h)
+	if r.others != nil {
+		r.others.replaced(s, h, prev, crossing)
+	}
+	tell := r.changed(s, name, pid)
 	s.mu.Unlock()
 	e.hold(h)
 	e.mu.Unlock()
 	r.deliver(news{names: tell})
+	if prev == nil && away != nil {
+		return away.pid, nil
+	}
 	if prev == nil || prev.who == e {
 		return actor.PID{}, nil
 	}
@@ -156,9 +198,31 @@ func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()
 	h := s.m.Get(name)
+	if h == nil {
+		c := s.away.Get(name)
+		there := c != nil && !c.ending
+		s.mu.RUnlock()
+		if !there || !c.pid.Alive() {
+			return actor.PID{}, nil, false
+		}
+		return c.pid, c.meta, true
+	}
 	s.mu.RUnlock()
-	if h == nil || !h.who.ref.Alive() {
+	if !h.who.ref.Alive() {
 		return actor.PID{}, nil, false
 	}
 	return h.who.pid, h.meta, true
+}
+
+// holder returns who holds the name and is not ending. free says that nobody does, not even one that is ending. s is locked, at
+// least for reading.
+func (s *nameShard) holder(name string) (pid actor.PID, free bool) {
+	h, c := s.m.Get(name), s.away.Get(name)
+	switch {
+	case h != nil && h.who.ref.Alive():
+		return h.who.pid, false
+	case h == nil && c != nil && !c.ending && c.pid.Alive():
+		return c.pid, false
+	}
+	return actor.PID{}, h == nil && c == nil
 }

@@ -24,6 +24,7 @@ type others struct {
 	node   string
 	boot   uint64
 	sender *cluster.Sender
+	cfg    Config
 
 	mu    sync.Mutex                              // of whoever replaces peers
 	peers atomic.Pointer[map[*cluster.Peer]*peer] // the nodes that are up
@@ -31,7 +32,12 @@ type others struct {
 	open  published[uint64, int] // the hashes of groups that have members here, and how many groups each stands for
 	wants [shards]wanted         // what the peers have told of theirs
 
-	tracks published[uint64, *track] // who is present here, by Ref
+	tracks published[uint64, *track]  // who is present here, by Ref
+	claims published[string, claimed] // the names that are held here; written with the name's shard locked, too
+
+	clock   atomic.Int64           // see now
+	asks    host.Map[uint64, *ask] // of this node at other owners of names; by mu
+	lastAsk uint64                 // by mu
 }
 
 // peer is the registry of another node, during one session.
@@ -49,8 +55,8 @@ func (o *others) pid(p *peer, num uint64) actor.PID {
 // channelName is that of the channel.
 const channelName = "troupe.registry"
 
-func newOthers(r *Registry, n *cluster.Node, _ Config) error {
-	o := &others{r: r}
+func newOthers(r *Registry, n *cluster.Node, cfg Config) error {
+	o := &others{r: r, cfg: cfg}
 	o.node, o.boot = host.Identity(r.sys)
 	o.peers.Store(&map[*cluster.Peer]*peer{})
 	sender, err := n.Channel(channelName, o)
@@ -58,6 +64,7 @@ func newOthers(r *Registry, n *cluster.Node, _ Config) error {
 		return err
 	}
 	o.sender, r.others = sender, o
+	host.OnEnding(r.sys, o.ends)
 	return nil
 }
 
@@ -67,7 +74,7 @@ func (o *others) Up(cp *cluster.Peer) iter.Seq[[]byte] {
 	p := &peer{Peer: cp, boot: boot}
 	o.change(func(peers map[*cluster.Peer]*peer) { peers[cp] = p })
 	return func(yield func([]byte) bool) {
-		_ = o.snapshotOpen(p, yield) && o.snapshotTracks(p, yield)
+		_ = o.snapshotOpen(p, yield) && o.snapshotNames(p, yield) && o.snapshotTracks(p, yield)
 	}
 }
 
@@ -91,6 +98,20 @@ func (o *others) Receive(cp *cluster.Peer, rec []byte) {
 		o.receiveTrack(p, f)
 	case recUntrack:
 		o.receiveUntrack(p, f)
+	case recClaim:
+		o.receiveClaim(p, f)
+	case recUnclaim:
+		o.receiveUnclaim(p, f)
+	case recEnding:
+		o.receiveEnding(p, f)
+	case recBeaten:
+		o.receiveBeaten(f)
+	case recAsk:
+		o.receiveAsk(p, f)
+	case recLease:
+		o.receiveLease(p, f)
+	case recRelease:
+		o.receiveRelease(p, f)
 	}
 	if f.bad {
 		cp.Reset(errBroken)
@@ -106,8 +127,11 @@ func (o *others) Down(cp *cluster.Peer) {
 	o.change(func(peers map[*cluster.Peer]*peer) { delete(peers, cp) })
 	o.open.drop(p)
 	o.tracks.drop(p)
+	o.claims.drop(p)
 	o.wantsNothing(p)
 	o.absent(p)
+	o.unnamed(p)
+	o.ownerless(p)
 }
 
 // change replaces peers.

@@ -42,7 +42,9 @@ type (
 		shard[string, *holding]
 		attempts host.Map[string, *attempt]
 		watchers host.Map[string, []*nameWatcher]
-		_        [56]byte
+		away     host.Map[string, *claim] // what other nodes hold, the best first
+		leases   host.Map[string, *lease] // of the names that this node is the owner of
+		_        [24]byte
 	}
 	groupShard struct {
 		shard[string, *group]

@@ -31,7 +31,7 @@ type nameWatcher struct {
 	at      int32 // in its shard's watchers
 	waiting bool  // a message is on its way to it
 	begun   bool
-	told    *holding
+	told    any // the *holding or, of another node, *claim
 	stopped atomic.Bool
 }
 
@@ -100,15 +100,20 @@ func (w *nameWatcher) Content() any { return NameTaken{Name: w.name} }
 func (w *nameWatcher) Due(actor.PID) (msg any, ok bool) {
 	s := w.r.nameShard(w.name)
 	s.mu.Lock()
-	h := s.m.Get(w.name)
+	h, c := s.m.Get(w.name), s.away.Get(w.name)
 	w.waiting = false
 	s.mu.Unlock()
-	if w.stopped.Load() || w.begun && h == w.told {
+	var now any
+	msg = NameFree{w.name}
+	switch {
+	case h != nil:
+		now, msg = h, NameTaken{w.name, h.who.pid, h.meta}
+	case c != nil:
+		now, msg = c, NameTaken{w.name, c.pid, c.meta}
+	}
+	if w.stopped.Load() || w.begun && now == w.told {
 		return nil, false
 	}
-	w.begun, w.told = true, h
-	if h == nil {
-		return NameFree{w.name}, true
-	}
-	return NameTaken{w.name, h.who.pid, h.meta}, true
+	w.begun, w.told = true, now
+	return msg, true
 }

@@ -21,6 +21,13 @@ const (
 	recClose                   // group, value: the exit reason
 	recTrack                   // Ref, 8 bytes; topic, key, value: the meta. Another one of that Ref has new meta
 	recUntrack                 // Ref
+	recClaim                   // name, stamp, value: the meta. Another one of that name takes its place
+	recUnclaim                 // name
+	recEnding                  // name: its holder is ending
+	recBeaten                  // name, gen and at of the receiver's claim, stamp of one that is better
+	recAsk                     // id, name: who may start its process?
+	recLease                   // id, PID: the holder; nobody: you
+	recRelease                 // id, name: the ask is over
 )
 
 const (
