@@ -34,7 +34,7 @@ func (p *process) exit(reason error) bool {
 			if p.state == stateRunning && !p.running { // at rest: the mailbox is empty
 				p.overtaken, p.reason = byExit, reason
 			} else {
-				p.queue.push(item{kind: kindExit, msg: reason})
+				p.push(item{kind: kindExit, msg: reason})
 			}
 		}
 	}
@@ -216,6 +216,7 @@ func (p *process) killAndUnlock(reason error, elsewhere bool) bool {
 	if p.running && p.phase != phaseNone {
 		p.abandoned = true
 		p.sys.abandoned.Add(1)
+		p.sys.counts.abandoned.Add(1)
 		p.sys.abandon(note{p: p, turn: p.turn, reason: reason, at: p.sys.now()})
 		if p.worker {
 			p.sys.goroutineDone()

@@ -6,14 +6,19 @@ import (
 
 // ProcessInfo is what [Inspect] knows of a process, at one moment.
 type ProcessInfo struct {
-	PID      PID
-	Label    string
-	Since    time.Time // when it was spawned
-	Mailbox  int       // messages that wait
-	Handled  uint64    // messages whose handling has begun
-	Dropped  uint64    // messages that the limit refused, that waited when the end overtook them, or that came after it
-	Ending   bool      // its exit reason is decided
-	Parent   PID       // zero for a root
+	PID     PID
+	Label   string
+	Since   time.Time // when it was spawned
+	Mailbox int       // messages that wait
+	// Oldest is how long the oldest of them has waited. It is never less than that, and more by at most as long as the
+	// callback ran that was running when the message came, or the time in which 31 more came after it. (Messages have no
+	// time of their own, as that would cost each of them a reading of the clock.) 0: none waits, or the process is just
+	// being woken.
+	Oldest   time.Duration
+	Handled  uint64 // messages whose handling has begun
+	Dropped  uint64 // messages that the limit refused, that waited when the end overtook them, or that came after it
+	Ending   bool   // its exit reason is decided
+	Parent   PID    // zero for a root
 	Children []PID
 	// Handling is the type of the message that is being handled, as %T says it; "init" while Init runs, "terminate"
 	// while Terminate runs, "turn end" and "ending" while those of a host's hooks run; empty at rest.
@@ -42,11 +47,11 @@ func (p *process) info() (ProcessInfo, bool) {
 		PID:     p.pid(),
 		Label:   p.label,
 		Since:   p.sys.time(p.since),
-		Mailbox: p.queue.len(),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
 		Ending:  p.state >= stateEnding,
 	}
+	info.Mailbox, info.Oldest = p.waiting()
 	if p.parent != nil {
 		info.Parent = p.parent.pid()
 	}

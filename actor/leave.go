@@ -35,7 +35,15 @@ func (p *process) dieAndUnlock(reason error) {
 		spawner = p.slot
 	}
 	p.mu.Unlock()
-	p.sys.remove(p)
+	was := p.sys.remove(p)
+	defer p.tellEnd(r, reason, spawner, dead) // also when a method of reason ends the goroutine
+	if was {
+		p.sys.ended(reason)
+	}
+}
+
+// tellEnd is dieAndUnlock after the process is out of all tables and counted.
+func (p *process) tellEnd(r *relations, reason error, spawner chan bool, dead chan struct{}) {
 	if c := p.real.Load(); c != nil {
 		c.cancel(reason)
 	}

@@ -69,11 +69,12 @@ var segments fifo.Segments[item]
 
 func (q *queue) len() int { return q.items.Len() }
 
-func (q *queue) push(it item) {
-	q.items.Push(&segments, it)
+// push is for process.push, which marks the segment that the item begins.
+func (q *queue) push(it item) (begins bool) {
 	if it.kind.counts() {
 		q.counted++
 	}
+	return q.items.Push(&segments, it)
 }
 
 func (q *queue) pop() (item, bool) {

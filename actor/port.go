@@ -58,7 +58,7 @@ func (p *process) Hand(msg any) hook.Delivery {
 	if p.state == stateRunning && !p.running { // at rest: nothing waits
 		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
 	}
-	p.queue.push(item{kind: kindHanded, msg: msg})
+	p.push(item{kind: kindHanded, msg: msg})
 	p.mu.Unlock()
 	return hook.Queued
 }
@@ -100,7 +100,7 @@ func (p *process) QueueLast(msg any, reason error) bool {
 // that no other callback begins between the two.
 func (p *process) pushLast(msg any, reason error) {
 	p.leaving(reason)
-	p.queue.push(item{kind: kindHanded, msg: msg})
+	p.push(item{kind: kindHanded, msg: msg})
 }
 
 // handleHere runs a turn of a process at rest on the host's goroutine: it handles the frame, and what has come meanwhile,

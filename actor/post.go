@@ -27,7 +27,7 @@ func (p *process) post(it item) postResult {
 	if it.kind.counts() && p.queue.limit >= 0 && p.queue.counted >= p.queue.limit {
 		return p.refuse() // unlocks
 	}
-	p.queue.push(it)
+	p.push(it)
 	p.wakeAndUnlock()
 	return posted
 }

@@ -126,6 +126,7 @@ func (s *System) register(p *process) error {
 		p.mu.Unlock()
 		return reason
 	}
+	s.counts.spawned.Add(1) // first, so that no end is counted before it
 	s.table.put(p)
 	err := p.enterEngine()
 	p.mu.Unlock()

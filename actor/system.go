@@ -66,7 +66,8 @@ type System struct {
 	abandoned  atomic.Int64  // goroutines abandoned with their process
 	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
 	dropped    atomic.Int64  // messages that reached nobody
-	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
+	counts     counts
+	trespasses atomic.Int64 // uses of the engine's own paths; stays 0
 	reporter   reporter
 }
 
@@ -135,12 +136,13 @@ func (s *System) trespass(what string) {
 	s.log.Error("a path of the actor engine was reached that is never used", "what", what, "stack", string(debug.Stack()))
 }
 
-// remove takes a dead process out of the table and the engine.
-func (s *System) remove(p *process) {
-	s.table.remove(p.num)
+// remove takes a dead process out of the table and the engine. False: it has never been in the table.
+func (s *System) remove(p *process) (was bool) {
+	was = s.table.remove(p.num)
 	if !p.hosted {
 		s.engine.Remove(p.num)
 	}
+	return was
 }
 
 func (s *System) undelivered(p PID, msg any) {

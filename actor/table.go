@@ -38,11 +38,13 @@ func (t *table) put(p *process) {
 	s.mu.Unlock()
 }
 
-func (t *table) remove(num uint64) {
+func (t *table) remove(num uint64) (was bool) {
 	s := t.shard(num)
 	s.mu.Lock()
+	was = s.m.Has(num)
 	s.m.Delete(num)
 	s.mu.Unlock()
+	return was
 }
 
 // spread yields the processes that were there at some moment, each from another shard than the one before: so what the

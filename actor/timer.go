@@ -67,7 +67,7 @@ func (t *timer) fire() {
 		return
 	}
 	t.queued = true
-	p.queue.push(item{kind: kindTimer, msg: t})
+	p.push(item{kind: kindTimer, msg: t})
 	p.wakeAndUnlock()
 }
 

@@ -77,6 +77,8 @@ type process interface {
 	Decided()
 	Go(t interface{ Run() })
 	Send(msg any) bool
+	Waiting() (n int, oldest time.Duration)
+	WaitingBytes(size func(msg any) int) int64
 	Alive() bool
 	Defer(d any) bool
 	Notify(d any) bool
@@ -177,6 +179,14 @@ func (p Port) Calling() bool { return p.process.Calling() }
 // Decided has the process take no more messages. It is for a callback that stops the process and has more to do before it
 // returns; it must be called on the goroutine of the callback, which must then return an error.
 func (p Port) Decided() { p.process.Decided() }
+
+// Waiting is [actor.ProcessInfo].Mailbox and Oldest. It is cheaper than actor.Inspect. Any goroutine may ask; it does not
+// block.
+func (p Port) Waiting() (n int, oldest time.Duration) { return p.process.Waiting() }
+
+// WaitingBytes adds up what size says of the messages that wait: of a [Deferred] it gets the Content. It looks at each of
+// them while nothing can be put into the mailbox, so it is for what is seldom asked, and size must not block.
+func (p Port) WaitingBytes(size func(msg any) int) int64 { return p.process.WaitingBytes(size) }
 
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.

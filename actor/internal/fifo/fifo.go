@@ -1,12 +1,16 @@
 // Package fifo is a queue that costs nothing while it is empty, and little while it is short.
 package fifo
 
-import "sync"
+import (
+	"iter"
+	"sync"
+)
 
 const segmentLen = 32
 
 type segment[T any] struct {
 	next  *segment[T]
+	mark  int64 // see Queue.Mark
 	items [segmentLen]T
 }
 
@@ -34,13 +38,14 @@ type Queue[T any] struct {
 // Len is the number of items.
 func (q *Queue[T]) Len() int { return int(q.n) }
 
-// Push adds v at the end.
-func (q *Queue[T]) Push(s *Segments[T], v T) {
+// Push adds v at the end. It returns true when v begins a segment, which the caller can Mark then.
+func (q *Queue[T]) Push(s *Segments[T], v T) (begins bool) {
 	q.n++
 	if q.n == 1 {
 		q.one, q.alone = v, true
-		return
+		return false
 	}
+	begins = q.tail == nil || q.last == segmentLen
 	if q.tail == nil {
 		q.head = s.get()
 		q.tail, q.first, q.last = q.head, 0, 0
@@ -50,6 +55,41 @@ func (q *Queue[T]) Push(s *Segments[T], v T) {
 	}
 	q.tail.items[q.last] = v
 	q.last++
+	return begins
+}
+
+// Mark notes something about the item that was pushed last, which has begun a segment: a time from before it came.
+func (q *Queue[T]) Mark(mark int64) { q.tail.mark = mark }
+
+// Oldest is the mark of the segment that the oldest item is in; false: it is the one that was put into an empty Queue, which
+// has none, or there is no item.
+func (q *Queue[T]) Oldest() (mark int64, ok bool) {
+	if q.n == 0 || q.alone {
+		return 0, false
+	}
+	return q.head.mark, true
+}
+
+// All yields the items, the oldest first. The Queue must not change meanwhile.
+func (q *Queue[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		if q.alone && !yield(q.one) {
+			return
+		}
+		first := q.first
+		for seg := q.head; seg != nil; seg = seg.next {
+			last := uint8(segmentLen)
+			if seg == q.tail {
+				last = q.last
+			}
+			for _, v := range seg.items[first:last] {
+				if !yield(v) {
+					return
+				}
+			}
+			first = 0
+		}
+	}
 }
 
 // Pop takes the oldest item; false: there is none.

@@ -93,3 +93,59 @@ func BenchmarkQueue(b *testing.B) {
 		q.Pop(&segments)
 	}
 }
+
+// TestQueue_marks: the mark of the oldest item is that of its segment, whatever the segment was used for before.
+func TestQueue_marks(t *testing.T) {
+	var segments Segments[int]
+	var q Queue[int]
+	for round := range 3 {
+		marks := map[int]int64{} // by item, from the second on
+		for i := range 5 * segmentLen {
+			if begins := q.Push(&segments, i); begins != (i%segmentLen == 1) {
+				t.Fatalf("round %d: Push of item %d says %t", round, i, begins)
+			} else if begins {
+				q.Mark(int64(1000*round + i))
+			}
+			marks[i] = int64(1000*round + (i-1)/segmentLen*segmentLen + 1)
+		}
+		for i := range 5 * segmentLen {
+			mark, ok := q.Oldest()
+			if i == 0 && ok || i > 0 && (!ok || mark != marks[i]) {
+				t.Fatalf("round %d, item %d: Oldest() = %d, %t; want %d, %t", round, i, mark, ok, marks[i], i > 0)
+			}
+			q.Pop(&segments)
+		}
+	}
+	if mark, ok := q.Oldest(); ok {
+		t.Errorf("an empty queue has a mark, %d", mark)
+	}
+}
+
+func TestQueue_All(t *testing.T) {
+	var segments Segments[int]
+	var q Queue[int]
+	in, out := 0, 0
+	for _, step := range []struct{ push, pop int }{{1, 0}, {1, 0}, {1, 1}, {0, 2}, {3 * segmentLen, 0}, {0, segmentLen + 3}, {2, 0}, {0, 2*segmentLen - 1}, {5, 5}} {
+		for range step.push {
+			q.Push(&segments, in)
+			in++
+		}
+		for range step.pop {
+			q.Pop(&segments)
+			out++
+		}
+		want := out
+		for v := range q.All() {
+			if v != want {
+				t.Fatalf("after %d in, %d out: All yields %d, want %d", in, out, v, want)
+			}
+			want++
+		}
+		if want != in {
+			t.Errorf("after %d in, %d out: All has yielded up to %d", in, out, want)
+		}
+		for range q.All() {
+			break
+		}
+	}
+}

@@ -82,6 +82,13 @@ func (p *Pool) Open() {
 	p.closed = false
 }
 
+// Idle is how many workers are kept for tasks to come.
+func (p *Pool) Idle() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.idle)
+}
+
 // sendScoutAndUnlock starts or wakes the next scout; it unlocks p.mu. It wakes the worker that became idle last, so that
 // those which are not needed stay idle, and sweep ends them.
 func (p *Pool) sendScoutAndUnlock() {

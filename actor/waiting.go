@@ -1,0 +1,56 @@
+package actor
+
+import "time"
+
+// push puts it into the mailbox; p.mu is held.
+//
+// A message has no time of its own: reading the clock costs as much as putting the message into the mailbox. A segment of
+// the mailbox has one, from before its first message came: when the running callback began, which is known, and else, when
+// the process is just being woken, the time that the clock says.
+func (p *process) push(it item) {
+	if !p.queue.push(it) {
+		return
+	}
+	from := p.began
+	if p.phase == phaseNone {
+		from = p.sys.now()
+	}
+	p.queue.items.Mark(from)
+}
+
+// waiting is how many messages wait, and for how long the oldest of them has waited at most; see [ProcessInfo].Oldest. p.mu
+// is held.
+func (p *process) waiting() (n int, oldest time.Duration) {
+	n = p.queue.len()
+	if n == 0 {
+		return 0, 0
+	}
+	from, ok := p.queue.items.Oldest()
+	switch {
+	case ok:
+	case p.state == stateNew: // it may have come before Init began
+		from = p.since
+	case p.phase != phaseNone:
+		from = p.began // the mailbox was empty then
+	default:
+		return n, 0 // it is just being woken
+	}
+	return n, time.Duration(p.sys.now() - from)
+}
+
+// Waiting is host.Port.Waiting.
+func (p *process) Waiting() (n int, oldest time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.waiting()
+}
+
+// WaitingBytes is host.Port.WaitingBytes.
+func (p *process) WaitingBytes(size func(msg any) int) (bytes int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for it := range p.queue.items.All() {
+		bytes += int64(size(it.content()))
+	}
+	return bytes
+}
