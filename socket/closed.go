@@ -19,6 +19,10 @@ type Closed struct {
 	// Reason is the exit reason as Terminate got it. Monitors got the same, with one exception: after an Exit with a Close
 	// frame that cannot be sent it is a *websock.ResultError here, and monitors got what was given to Exit.
 	Reason error
+	// Cause is [CauseOf] Reason.
+	Cause Cause
+	// Lifetime is how long there was a process, until TCP was closed.
+	Lifetime time.Duration
 	// Sent and Received are the Close frames; nil: none. An empty one has the code 1005.
 	Sent, Received *websock.CloseDetail
 	// Dropped is how many messages of other processes were refused by MailboxLimit, waited when the end overtook them,
@@ -33,18 +37,35 @@ func (s *Server) closed(c *conn.Conn) {
 	if s.gone != nil {
 		defer s.gone(c.PID())
 	}
-	s.remove(c)
 	end := c.End()
+	cl := Closed{ConnInfo: s.infoOf(end.Info), Reason: end.Reason, Cause: CauseError, Sent: end.Sent, Received: end.Received,
+		Dropped: end.Dropped, Lifetime: time.Since(end.Since)}
+	defer s.ended(c, &cl, &end)
+	cl.Cause = causeOf(cl.Reason)
+}
+
+// causeOf is CauseOf a reason whose methods may panic.
+func causeOf(reason error) (cause Cause) {
+	defer func() {
+		if recover() != nil {
+			cause = CauseError
+		}
+	}()
+	return CauseOf(reason)
+}
+
+// ended is the rest of closed, when the cause is known.
+func (s *Server) ended(c *conn.Conn, cl *Closed, end *conn.End) {
+	s.remove(c, cl, end.Counts)
 	_, attrs := c.Scope()
-	cl := Closed{ConnInfo: infoOf(end.Info), Reason: end.Reason, Sent: end.Sent, Received: end.Received, Dropped: end.Dropped}
 	if f := s.cfg.OnClose; f != nil {
-		defer s.callOnClose(f, cl, attrs)
+		defer s.callOnClose(f, *cl, attrs)
 	}
 	s.logClosed(cl, end.Lost, attrs)
 }
 
 // logClosed writes the line that answers "why did this user drop".
-func (s *Server) logClosed(cl Closed, lost bool, scope []slog.Attr) {
+func (s *Server) logClosed(cl *Closed, lost bool, scope []slog.Attr) {
 	defer func() { // the exit reason may be anybody's error, whose methods may do anything
 		if r := recover(); r != nil {
 			s.cfg.Logger.LogAttrs(context.Background(), slog.LevelError, "panic in the exit reason",
@@ -60,7 +81,8 @@ func (s *Server) logClosed(cl Closed, lost bool, scope []slog.Attr) {
 		slog.String("pid", cl.PID.String()),
 		slog.String("label", cl.Label),
 		slog.String("remote_addr", cl.RemoteAddr.String()),
-		slog.String("age", time.Since(cl.Since).String()), // a Duration is a bare number in JSON
+		slog.String("age", cl.Lifetime.String()), // a Duration is a bare number in JSON
+		slog.String("cause", cl.Cause.String()),
 		slog.Any("exit_reason", cl.Reason),
 		slog.Int64("frames_read", read.Frames),
 		slog.Int64("bytes_read", read.Bytes),

@@ -1,11 +1,13 @@
 package socket
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -19,6 +21,10 @@ import (
 // In every field 0 means the default and a negative value means off, as far as the field can be off. IdleTimeout,
 // PingInterval, MessageTimeout and HibernateAfter are coarse: never early, and late by up to 1/32, or a millisecond.
 type Config struct {
+	// Name is that of this kind of socket in Stats, events and metrics, and of the Server as a service; in log lines, too,
+	// when it is set. "": "sockets", or what a Dialer calls itself.
+	Name string
+
 	// System runs the sockets' processes. nil: one of the Server's own, which ends with Shutdown.
 	System *actor.System
 
@@ -134,9 +140,18 @@ type Config struct {
 	// it is one in the HTTP handler: there is no socket then. It may return nil. nil: nothing of the request is kept.
 	Context func(r *http.Request) context.Context
 
+	// Subject says who the client is: a user, a device, an account. It is in ConnInfo, events, and every log line about the
+	// socket, as subject, so that the sockets of one user can be found. It is never a label of a metric. It is called like
+	// Context, after it. nil: "".
+	Subject func(r *http.Request) string
+
 	// LogAttrs returns attributes (user, tenant, request id) for every log line about one socket, those of its process
 	// included. It is called like Context, after it. nil: none.
 	LogAttrs func(r *http.Request) []slog.Attr
+
+	// CloseCodes are close codes from 3000 to 4999 that Stats counts each by itself, such as those with which you kick users.
+	// All others from 3000 to 3999, and from 4000 to 4999, are counted as one. At most 32.
+	CloseCodes []websock.CloseCode
 
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
 	// time, in the order in which the sockets have ended, on a goroutine that exists only while there are calls. It
@@ -192,6 +207,11 @@ func (cfg Config) withDefaults() (Config, error) {
 	if err := handshake.CheckSubprotocols(cfg.Subprotocols); err != nil {
 		return cfg, fmt.Errorf("socket: Config.Subprotocols: %w", err)
 	}
+	if err := checkCloseCodes(cfg.CloseCodes); err != nil {
+		return cfg, err
+	}
+	cfg.CloseCodes = slices.Clone(cfg.CloseCodes)
+	cfg.Name = cmp.Or(cfg.Name, "sockets")
 	if cfg.MaxSockets < 0 {
 		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)
 	}
@@ -252,6 +272,20 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
+const maxCloseCodes = 32
+
+func checkCloseCodes(codes []websock.CloseCode) error {
+	if len(codes) > maxCloseCodes {
+		return fmt.Errorf("socket: Config.CloseCodes: %d codes; at most %d are counted each by itself", len(codes), maxCloseCodes)
+	}
+	for _, c := range codes {
+		if c < 3000 || c > 4999 {
+			return fmt.Errorf("socket: Config.CloseCodes: %d is not between 3000 and 4999", c)
+		}
+	}
+	return nil
+}
+
 // pingInterval is the PingInterval to use when set was set. It returns an error for one at which a ping would come after
 // IdleTimeout, or too late to be answered in time: healthy peers would be thrown out.
 func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
@@ -270,6 +304,7 @@ func (cfg *Config) pingInterval(set time.Duration) (time.Duration, error) {
 func (s *Server) connOptions() conn.Options {
 	cfg := &s.cfg
 	return conn.Options{
+		Owner:           s,
 		System:          s.sys,
 		MailboxLimit:    cfg.MailboxLimit,
 		MaxAsync:        cfg.MaxAsync,
@@ -285,6 +320,7 @@ func (s *Server) connOptions() conn.Options {
 		Threshold:       cfg.Compression.Threshold,
 		SlowCallback:    cfg.SlowCallback,
 		Slow:            s.slow,
+		Answered:        s.trips.observe,
 		Opened:          s.add,
 		Closed:          s.closed,
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket/internal/conn"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -41,7 +42,7 @@ func TestServer_givesMemoryBackAfterACrowd(t *testing.T) {
 		t.Fatalf("room for %d sockets, and there are %d", n, crowd)
 	}
 	for _, c := range conns[stay:] {
-		s.remove(c)
+		s.remove(c, &Closed{}, wire.Counts{})
 	}
 	if n := room(); n > crowd/4 { // 64 parts, each of which may keep a little
 		t.Errorf("%d of %d sockets are there: room for %d", stay, crowd, n)
@@ -50,7 +51,7 @@ func TestServer_givesMemoryBackAfterACrowd(t *testing.T) {
 		t.Errorf("Count = %d, want %d", n, stay)
 	}
 	for _, c := range conns[:stay] {
-		s.remove(c)
+		s.remove(c, &Closed{}, wire.Counts{})
 	}
 	for _, c := range conns {
 		c.PID().Exit(actor.ErrKilled)

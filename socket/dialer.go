@@ -231,6 +231,7 @@ func (d *Dialer) config() (Config, error) {
 		return cfg, errors.New("socket: Dialer.Config.Drain: only Close and Timeout make sense for one connection")
 	}
 	cfg.Drain = drain
+	cfg.Name = cmp.Or(cfg.Name, d.String())
 	if cfg.HibernateAfter == 0 {
 		cfg.HibernateAfter = -1
 	}

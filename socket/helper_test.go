@@ -154,6 +154,8 @@ type rig struct {
 	ln   *pipe.Listener
 	logs *logs
 
+	codes []websock.CloseCode // Config.CloseCodes
+
 	mu       sync.Mutex
 	requests map[string]*request
 	closed   map[actor.PID][]socket.Closed
@@ -174,7 +176,7 @@ func serve(t testing.TB, cfg socket.Config) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, ln: pipe.NewListener(), logs: new(logs), changed: make(chan struct{}),
-		requests: map[string]*request{}, closed: map[actor.PID][]socket.Closed{},
+		requests: map[string]*request{}, closed: map[actor.PID][]socket.Closed{}, codes: cfg.CloseCodes,
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(r.logs)
@@ -231,6 +233,7 @@ func serve(t testing.TB, cfg socket.Config) *rig {
 			default:
 			}
 		}
+		r.wantCounted()
 	})
 	return r
 }

@@ -8,12 +8,15 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // ConnInfo describes one socket, at one moment.
 type ConnInfo struct {
 	PID         actor.PID
+	Server      string // Config.Name
 	Label       string // see actor.SetLabel
+	Subject     string // what Config.Subject has returned
 	RemoteAddr  net.Addr
 	Subprotocol string
 	Compressed  bool      // permessage-deflate was negotiated
@@ -25,6 +28,7 @@ type ConnInfo struct {
 	RTT time.Duration
 	// Mailbox is how many messages wait for the process.
 	Mailbox int
+	Lag     websock.Lag // how far it is behind
 	Read    Counts
 	Written Counts
 }
@@ -56,10 +60,10 @@ func countsOf(c wire.FrameCounts) Counts {
 	}
 }
 
-func infoOf(i conn.Info) ConnInfo {
+func (s *Server) infoOf(i conn.Info) ConnInfo {
 	return ConnInfo{
-		PID: i.PID, Label: i.Label, RemoteAddr: i.RemoteAddr, Subprotocol: i.Subprotocol, Compressed: i.Compressed,
-		Hibernated: i.Asleep, Since: i.Since, LastRead: i.LastRead, LastWrite: i.LastWrite, RTT: i.RTT, Mailbox: i.Mailbox,
+		PID: i.PID, Server: s.cfg.Name, Label: i.Label, Subject: i.Subject, RemoteAddr: i.RemoteAddr, Subprotocol: i.Subprotocol, Compressed: i.Compressed,
+		Hibernated: i.Asleep, Since: i.Since, LastRead: i.LastRead, LastWrite: i.LastWrite, RTT: i.RTT, Mailbox: i.Mailbox, Lag: i.Lag,
 		Read: countsOf(i.Counts.In), Written: countsOf(i.Counts.Out),
 	}
 }
@@ -71,5 +75,5 @@ func Info(ctx context.Context) ConnInfo {
 	if c == nil {
 		panic("socket: Info: ctx is not that of a socket's callback")
 	}
-	return infoOf(c.Info())
+	return c.Owner().(*Server).infoOf(c.Info())
 }

@@ -33,7 +33,7 @@ func TestLog_oneLine(t *testing.T) {
 		line := r.logs.of("socket closed", c.pid)[0]
 		want := map[string]string{
 			"pid": c.pid.String(), "label": "user 7", "remote_addr": c.conn.LocalAddr().String(), "age": "3s",
-			"exit_reason": (&websock.RemoteCloseError{Code: 4001}).Error(), "close_sent": "4001", "close_received": "4001",
+			"exit_reason": (&websock.RemoteCloseError{Code: 4001}).Error(), "cause": "remote", "close_sent": "4001", "close_received": "4001",
 			"frames_read": "2", "bytes_read": fmt.Sprint(3 + 2 + len("for reasons of the peer")),
 			"frames_written": "2", "bytes_written": "5", "dropped": "0",
 		}

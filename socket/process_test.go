@@ -425,8 +425,8 @@ func TestInfo(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := socket.ConnInfo{PID: c.pid, Label: "user 7", RemoteAddr: c.conn.LocalAddr(), Since: start,
-			LastRead: start.Add(time.Second), LastWrite: start.Add(time.Second), Mailbox: 1}
+		want := socket.ConnInfo{PID: c.pid, Server: "sockets", Label: "user 7", RemoteAddr: c.conn.LocalAddr(), Since: start,
+			LastRead: start.Add(time.Second), LastWrite: start.Add(time.Second), Mailbox: 1, Lag: websock.Lag{Messages: 1}}
 		want.Read.Text = socket.FrameCount{Frames: 1, Bytes: 4}
 		want.Written.Text = socket.FrameCount{Frames: 1, Bytes: 5}
 		if out.RemoteAddr.String() != want.RemoteAddr.String() {

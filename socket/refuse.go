@@ -27,6 +27,7 @@ type UpgradeError struct {
 	// Err is the cause. The client sees it only when it is about its own request.
 	Err error
 
+	reason RefuseReason
 	hint   string // for the log: what an operator can do
 	logged bool   // it is in the log already
 }
@@ -52,8 +53,8 @@ type hidden struct{ error }
 
 func (h hidden) Unwrap() error { return h.error }
 
-func refusal(r *handshake.Refusal) *UpgradeError {
-	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err, hint: r.Hint}
+func refusal(r *handshake.Refusal, why RefuseReason) *UpgradeError {
+	e := &UpgradeError{Status: r.Status, Header: r.Header, Err: r.Err, reason: why, hint: r.Hint}
 	if r.Status == http.StatusInternalServerError || r.Status == http.StatusNotImplemented { // it is about us, not the request
 		e.Err = hidden{r.Err}
 	}
@@ -65,11 +66,23 @@ func (s *Server) unavailable(err error) *UpgradeError {
 		Status: http.StatusServiceUnavailable,
 		Header: http.Header{"Retry-After": {s.retryAfter()}},
 		Err:    err,
+		reason: unavailableFor(err),
 	}
+}
+
+func unavailableFor(err error) RefuseReason {
+	switch err { //nolint:errorlint // never wrapped
+	case ErrFull:
+		return RefusedFull
+	case ErrDraining:
+		return RefusedDraining
+	}
+	return RefusedClosed
 }
 
 // refuse logs and answers a request that becomes no socket.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *UpgradeError) {
+	s.refused.add(Refusal{e.reason, e.Status})
 	s.logRefusal(r, e)
 	h := w.Header()
 	for k, v := range e.Header {
@@ -126,7 +139,7 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	}
 	attrs := []slog.Attr{
 		slog.Int("status", e.Status),
-		slog.String("error", beginning(causeOf(e))),
+		slog.String("error", beginning(errorText(e))),
 		slog.String("path", beginning(r.URL.Path)),
 		slog.String("host", beginning(r.Host)),
 		slog.String("remote_addr", r.RemoteAddr),
@@ -143,8 +156,8 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	s.cfg.Logger.LogAttrs(context.Background(), level, "upgrade refused", attrs...)
 }
 
-// causeOf is the text of e.Err, which may be any error, with methods that may panic or block.
-func causeOf(e *UpgradeError) (text string) {
+// errorText is the text of e.Err, which may be any error, with methods that may panic or block.
+func errorText(e *UpgradeError) (text string) {
 	defer func() {
 		if p := recover(); p != nil {
 			text = fmt.Sprintf("a %T whose Error panics", e.Err)

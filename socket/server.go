@@ -33,6 +33,8 @@ type Server struct {
 	seed      maphash.Seed
 	origins   *handshake.Origins
 	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
+	refused   refusedCounts
+	trips     roundTrips
 	misuse    sync.Once
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
@@ -71,6 +73,16 @@ func (r role) shards() int {
 type serverShard struct {
 	mu    sync.Mutex
 	conns host.Map[actor.PID, *conn.Conn]
+	ended ended
+}
+
+// append appends the connections to cs; sh.mu is held.
+func (sh *serverShard) append(cs []*conn.Conn) []*conn.Conn {
+	cs = slices.Grow(cs, sh.conns.Len())
+	for _, c := range sh.conns.All() {
+		cs = append(cs, c)
+	}
+	return cs
 }
 
 // phase is what a Server lets in.
@@ -82,13 +94,14 @@ const (
 	phaseClosed         // and no socket is to open any more
 )
 
-// String says what it is, for those who name the services they run.
-func (s *Server) String() string { return "sockets" }
+// String is Config.Name, for those who name the services they run.
+func (s *Server) String() string { return s.cfg.Name }
 
 // New makes a Server. An error names the field of cfg that cannot be carried out.
 func New(cfg Config) (*Server, error) { return newServer(cfg, serverRole) }
 
 func newServer(cfg Config, r role) (*Server, error) {
+	named := cfg.Name != ""
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -99,11 +112,15 @@ func newServer(cfg Config, r role) (*Server, error) {
 	}
 	log := host.NewLog(cfg.Logger)
 	s := &Server{
+		trips:  roundTrips{h: newHistogram(roundTripBounds)},
 		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		shards: make([]serverShard, r.shards()), opener: wire.NewOpener(cfg.wireOptions(r)),
 	}
 	cfg.Logger = log.Logger
+	if named {
+		cfg.Logger = log.With("server", cfg.Name)
+	}
 	s.cfg = cfg
 	if n, ok := descriptorLimit(); ok && cfg.MaxSockets > 0 && uint64(cfg.MaxSockets) >= n {
 		log.Warn("Config.MaxSockets is not below the limit of descriptors: at that limit nothing is accepted any more, probes included",
@@ -217,6 +234,7 @@ func (s *Server) add(c *conn.Conn) {
 	sh := s.shard(c.PID())
 	sh.mu.Lock()
 	sh.conns.Put(c.PID(), c)
+	sh.ended.opened++
 	sh.mu.Unlock()
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
@@ -238,11 +256,13 @@ func (s *Server) add(c *conn.Conn) {
 	c.PID().Exit(reason)
 }
 
-func (s *Server) remove(c *conn.Conn) {
+// remove takes a connection out that has ended, and counts it among those. counts are its last ones.
+func (s *Server) remove(c *conn.Conn, cl *Closed, counts wire.Counts) {
 	sh := s.shard(c.PID())
 	sh.mu.Lock()
+	defer sh.mu.Unlock()
 	sh.conns.Delete(c.PID())
-	sh.mu.Unlock()
+	sh.ended.note(s, cl, counts)
 }
 
 // all yields the connections shard by shard, each shard as it was at one moment, without a lock held.
@@ -251,11 +271,8 @@ func (s *Server) all() iter.Seq[*conn.Conn] {
 		var cs []*conn.Conn
 		for i := range s.shards {
 			sh := &s.shards[i]
-			cs = cs[:0]
 			sh.mu.Lock()
-			for _, c := range sh.conns.All() {
-				cs = append(cs, c)
-			}
+			cs = sh.append(cs[:0])
 			sh.mu.Unlock()
 			for _, c := range cs {
 				if !yield(c) {
@@ -276,7 +293,7 @@ func (s *Server) byAge() []*conn.Conn {
 func (s *Server) Sockets() iter.Seq2[actor.PID, ConnInfo] {
 	return func(yield func(actor.PID, ConnInfo) bool) {
 		for c := range s.all() {
-			if !yield(c.PID(), infoOf(c.Info())) {
+			if !yield(c.PID(), s.infoOf(c.Info())) {
 				return
 			}
 		}
@@ -303,7 +320,7 @@ func (s *Server) Info(p actor.PID) (ConnInfo, error) {
 	if c == nil {
 		return ConnInfo{}, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)
 	}
-	return infoOf(c.Info()), nil
+	return s.infoOf(c.Info()), nil
 }
 
 // Shutdown ends all sockets with ErrShutdown (1001 to their peers), the oldest first, and waits until their TCP

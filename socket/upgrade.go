@@ -41,10 +41,10 @@ func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)
 func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 	var ue *UpgradeError
 	if errors.As(err, &ue) && ue != nil && ue.Status >= 300 && ue.Status <= 599 {
-		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}}
+		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}, reason: RefusedHandler}
 	}
 	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", beginning(r.URL.Path), "error", err)
-	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, logged: true}
+	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, reason: RefusedHandler, logged: true}
 }
 
 // Upgrade makes r a socket that h serves, and returns its PID, which may be used at once. When the HTTP handler returns,
@@ -69,10 +69,10 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 // check tells what is wrong with a request.
 func (s *Server) check(r *http.Request) *UpgradeError {
 	if err := handshake.CheckRequest(r); err != nil {
-		return refusal(err)
+		return refusal(err, RefusedMalformed)
 	}
 	if err := s.origins.Check(r); err != nil {
-		return refusal(err)
+		return refusal(err, RefusedOrigin)
 	}
 	if err := s.open(); err != nil {
 		return s.unavailable(err)
@@ -113,7 +113,7 @@ func (s *Server) admit(h websock.Handler, sc *conn.Scope) (*conn.Conn, error) {
 // notAccepted answers a request whose connection could not be taken over, if that can still be done.
 func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) error {
 	if ref, ok := errors.AsType[*handshake.Refusal](err); ok {
-		e := refusal(ref)
+		e := refusal(ref, RefusedServer)
 		if e.Status >= http.StatusInternalServerError { // else newHandler has changed the request
 			s.misuse.Do(func() { // once: strangers decide how often it happens
 				s.cfg.Logger.Error("upgrades fail: the handler is mounted where a connection cannot be taken over",
@@ -125,10 +125,12 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	if errors.Is(err, http.ErrHijacked) { // there is nobody to answer
 		s.cfg.Logger.Error("upgrade of a request that has been upgraded before", "path", beginning(r.URL.Path))
-		return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore}
+		s.refused.add(Refusal{RefusedServer, http.StatusSwitchingProtocols})
+		return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore, reason: RefusedServer}
 	}
+	s.refused.add(Refusal{RefusedLost, http.StatusSwitchingProtocols})
 	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
-	return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err}
+	return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err, reason: RefusedLost}
 }
 
 // accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.

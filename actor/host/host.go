@@ -79,6 +79,7 @@ type process interface {
 	Send(msg any) bool
 	Waiting() (n int, oldest time.Duration)
 	WaitingBytes(size func(msg any) int) int64
+	Touch() uint64
 	Alive() bool
 	Defer(d any) bool
 	Notify(d any) bool
@@ -183,6 +184,10 @@ func (p Port) Decided() { p.process.Decided() }
 // Waiting is [actor.ProcessInfo].Mailbox and Oldest. It is cheaper than actor.Inspect. Any goroutine may ask; it does not
 // block.
 func (p Port) Waiting() (n int, oldest time.Duration) { return p.process.Waiting() }
+
+// Touch brings what Waiting needs into the processor's cache, for whoever is about to ask very many processes. It takes no
+// lock, and what it returns says nothing.
+func (p Port) Touch() uint64 { return p.process.Touch() }
 
 // WaitingBytes adds up what size says of the messages that wait: of a [Deferred] it gets the Content. It looks at each of
 // them while nothing can be put into the mailbox, so it is for what is seldom asked, and size must not block.

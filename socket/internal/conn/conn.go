@@ -18,6 +18,7 @@ import (
 // Options are those of a Group. Each means what it means in socket.Config, with the defaults filled in; a negative time
 // means off.
 type Options struct {
+	Owner        any // what Conn.Owner returns
 	System       *actor.System
 	MailboxLimit int
 	MaxAsync     int
@@ -33,6 +34,9 @@ type Options struct {
 	SlowCallback time.Duration
 	Slow         func(c *Conn, handling string, d time.Duration)
 
+	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
+	Answered func(rtt time.Duration)
+
 	// Opened is called by Open, before the first callback. Closed is called once for each connection that was opened, when
 	// TCP is closed and the process is dead. It must not block.
 	Opened, Closed func(*Conn)
@@ -47,6 +51,7 @@ type Group struct {
 	notifier  notify.Notifier
 	watches   [watches]watch
 	spawned   atomic.Uint32 // connections; it gives each its watch
+	asleep    atomic.Int64  // connections that sleep
 }
 
 // NewGroup makes a Group.
@@ -72,8 +77,9 @@ func (g *Group) time(at time.Duration) time.Time { return g.epoch.Add(at - 1) }
 
 // Scope is what a connection keeps of its request.
 type Scope struct {
-	Values context.Context // nil: none
-	Attrs  []slog.Attr     // for every log line
+	Values  context.Context // nil: none
+	Subject string          // who it is
+	Attrs   []slog.Attr     // for every log line
 }
 
 // Conn is one connection: the actor and host of its process, and the reader. Its exported methods are for its owner, except
@@ -145,7 +151,7 @@ func (c *Conn) Open(w *wire.Conn) {
 	w.SetHooks(c)
 	c.mu.Lock()
 	if c.group.opts.HibernateAfter < 0 || !notify.Supported(w.Transport()) {
-		c.reading = always
+		c.reads(always)
 	}
 	c.become(open)
 	dead := c.end != nil
@@ -156,6 +162,9 @@ func (c *Conn) Open(w *wire.Conn) {
 	c.group.opts.Opened(c)
 	c.port.Go((*opener)(c))
 }
+
+// Owner is Options.Owner.
+func (c *Conn) Owner() any { return c.group.opts.Owner }
 
 // PID is that of the process.
 func (c *Conn) PID() actor.PID { return c.port.PID() }

@@ -20,7 +20,9 @@ type Info struct {
 	Compressed, Asleep         bool
 	Since, LastRead, LastWrite time.Time
 	RTT                        time.Duration
+	Subject                    string
 	Mailbox                    int
+	Lag                        websock.Lag
 	Counts                     wire.Counts
 }
 
@@ -47,9 +49,53 @@ func (c *Conn) Info() Info {
 	i := c.info()
 	if p, err := actor.Inspect(i.PID); err == nil {
 		i.Label, i.Mailbox = p.Label, p.Mailbox
+		i.Lag = websock.Lag{Messages: p.Mailbox, Bytes: c.port.WaitingBytes(sizeOf) + int64(c.wire.Unwritten()), Age: p.Oldest}
 	}
 	return i
 }
+
+// sizeOf is what a message that waits will take on the wire, at most, if it is one for the client.
+func sizeOf(msg any) int {
+	m, _ := msg.(websock.Message)
+	return len(m.Data)
+}
+
+// Tally is what many connections have in sum.
+type Tally struct {
+	Counts  wire.Counts
+	Mailbox int           // of the one with the most messages
+	Age     time.Duration // of the oldest message of all
+
+	touched uint64 // says nothing; it is there so that the compiler leaves no look out
+}
+
+// Add adds the connections to t. It is for going through very many: for each it takes two locks, one after the other and
+// each for a moment, and what it needs of them lies in seven cache lines, each of which is a miss. Misses that do not depend
+// on each other are waited for at once, but no look past a lock begins before that is taken. So the lines of the next
+// few connections are touched first, without a lock: that takes half of the time.
+func (t *Tally) Add(cs []*Conn) {
+	const few = 32
+	touched := uint64(0)
+	for len(cs) > 0 {
+		next := cs[:min(few, len(cs))]
+		cs = cs[len(next):]
+		for _, c := range next {
+			touched += uint64(c.since)
+		}
+		for _, c := range next {
+			touched += c.wire.Touch() + c.port.Touch()
+		}
+		for _, c := range next {
+			t.Counts.Add(c.wire.Counts())
+			n, oldest := c.port.Waiting()
+			t.Mailbox, t.Age = max(t.Mailbox, n), max(t.Age, oldest)
+		}
+	}
+	t.touched += touched
+}
+
+// Asleep is how many connections of the Group sleep.
+func (g *Group) Asleep() int { return int(g.asleep.Load()) }
 
 // info is Info without what only the process knows.
 func (c *Conn) info() Info {
@@ -62,6 +108,7 @@ func (c *Conn) info() Info {
 		Since:       c.group.time(c.since),
 		LastRead:    a.LastRead,
 		LastWrite:   a.LastWrite,
+		Subject:     c.subject(),
 		Counts:      c.wire.Counts(),
 	}
 	c.mu.Lock()
@@ -72,6 +119,13 @@ func (c *Conn) info() Info {
 		i.Label = c.end.label
 	}
 	return i
+}
+
+func (c *Conn) subject() string {
+	if c.scope == nil {
+		return ""
+	}
+	return c.scope.Subject
 }
 
 // End describes a connection that has ended. It is for Options.Closed.

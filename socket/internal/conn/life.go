@@ -77,7 +77,7 @@ func (c *Conn) releaseLast() bool {
 func (c *Conn) readerGone() {
 	c.mu.Lock()
 	before := c.reading
-	c.reading = gone
+	c.reads(gone)
 	c.mu.Unlock()
 	if before != gone {
 		c.release()

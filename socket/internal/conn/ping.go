@@ -59,13 +59,23 @@ func (c *Conn) answered(payload []byte) bool {
 	if len(payload) != len(pingMark)+4 || string(payload[:len(pingMark)]) != pingMark {
 		return false
 	}
+	rtt := c.roundTrip(binary.BigEndian.Uint32(payload[len(pingMark):]))
+	if rtt == 0 {
+		return false
+	}
+	c.group.opts.Answered(rtt)
+	return true
+}
+
+// roundTrip notes that the ping of this number is answered, and returns how long that took; 0: no such ping waits.
+func (c *Conn) roundTrip(number uint32) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := &c.ping
-	if !p.waits || binary.BigEndian.Uint32(payload[len(pingMark):]) != uint32(p.number) {
-		return false
+	if !p.waits || number != uint32(p.number) {
+		return 0
 	}
 	p.waits = false
 	p.rtt = max(c.group.at(time.Now())-p.begun, 1)
-	return true
+	return p.rtt
 }

@@ -27,12 +27,23 @@ func (c *Conn) fallAsleep() bool {
 	already, err := c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, notify.Readable)
 	switch {
 	case err == nil && already == 0:
-		c.reading = asleep
+		c.reads(asleep)
 		c.role++
 	case errors.Is(err, notify.ErrUnsupported):
-		c.reading = always
+		c.reads(always)
 	}
 	return c.reading == asleep
+}
+
+// reads notes whether there is a reader from now on. c.mu is held.
+func (c *Conn) reads(r reading) {
+	switch {
+	case c.reading == asleep && r != asleep:
+		c.group.asleep.Add(-1)
+	case c.reading != asleep && r == asleep:
+		c.group.asleep.Add(1)
+	}
+	c.reading = r
 }
 
 // Wake implements notify.Waker. A call that comes late finds a reader that runs, or wakes the connection once for nothing; in
@@ -50,7 +61,7 @@ func (c *Conn) Wake(what notify.Event) {
 // wake starts a reader if the connection sleeps. c.mu is held.
 func (c *Conn) wake() {
 	if c.reading == asleep {
-		c.reading = awake
+		c.reads(awake)
 		c.port.Go((*reader)(c))
 	}
 }

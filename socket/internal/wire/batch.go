@@ -63,8 +63,11 @@ func (b *batch) release(written bool) {
 // full reports whether the batch is to be written now: 64 KiB wait, or one more
 // payload could make buf larger than the pool keeps.
 func (b *batch) full() bool {
-	return len(b.buf)+b.extra >= flushSize || len(b.buf) > maxScratch-largePayload-frame.MaxHeader
+	return b.size() >= flushSize || len(b.buf) > maxScratch-largePayload-frame.MaxHeader
 }
+
+// size is how many bytes wait.
+func (b *batch) size() int { return len(b.buf) + b.extra }
 
 // reserve makes room for n bytes in buf. It doubles the size, so that a batch
 // which is written when it is full stays within maxScratch.

@@ -19,6 +19,27 @@ type FrameCounts struct {
 	Text, Binary, Continuation, Ping, Pong, Close Count
 }
 
+// Add adds d to c.
+func (c *Counts) Add(d Counts) {
+	c.In.Add(d.In)
+	c.Out.Add(d.Out)
+}
+
+// Add adds d to c.
+func (c *FrameCounts) Add(d FrameCounts) {
+	c.Text.add(d.Text)
+	c.Binary.add(d.Binary)
+	c.Continuation.add(d.Continuation)
+	c.Ping.add(d.Ping)
+	c.Pong.add(d.Pong)
+	c.Close.add(d.Close)
+}
+
+func (c *Count) add(d Count) {
+	c.Frames += d.Frames
+	c.Bytes += d.Bytes
+}
+
 // Count is a number of frames and of their payload bytes.
 type Count struct {
 	Frames, Bytes int64

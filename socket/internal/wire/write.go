@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -26,6 +27,7 @@ type writer struct {
 	writing bool       // a batch is being written, or the stream is being half closed
 	failed  bool       // err is that of a write
 	shut    bool       // err is set
+	flight  uint32     // bytes of the batch that is being written, saturated
 	batch   *batch     // what waits; nil: nothing
 
 	// free is signalled when writing ends. The first caller that has to wait makes
@@ -141,6 +143,18 @@ func (w *writer) Compressed() bool { return w.t.deflates() }
 // Pending reports whether bytes wait for a Flush.
 func (w *writer) Pending() bool { return w.t.pending.Load() }
 
+// Unwritten is how many bytes the peer's kernel has not been given yet: those that wait for a Flush, and all of those that
+// are being written.
+func (w *writer) Unwritten() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := int(w.flight)
+	if w.batch != nil {
+		n += w.batch.size()
+	}
+	return n
+}
+
 // Writing reports whether a write is in progress, which may wait for the peer.
 func (w *writer) Writing() bool {
 	w.mu.Lock()
@@ -167,6 +181,7 @@ func (w *writer) Flush() error {
 			err = w.err
 		}
 	} else {
+		w.flight = uint32(min(b.size(), math.MaxUint32))
 		w.mu.Unlock()
 		err = b.memory.Write(&w.t.Conn, b.buf, b.segments())
 		if err == nil && b.last != nil {
@@ -175,6 +190,7 @@ func (w *writer) Flush() error {
 		b.release(err == nil)
 		now := w.t.Now()
 		w.mu.Lock()
+		w.flight = 0
 		if err != nil {
 			err = w.fail(err)
 		} else {
