@@ -101,6 +101,7 @@ func (r *dynamicRun) mayRestart(child string, reason error) bool {
 		Within: r.intensity.within, Err: reason}
 	select {
 	case r.failed <- err:
+		r.d.rep.counts.note(EventGaveUp, "")
 		r.d.rep.report(Event{Kind: EventGaveUp, Child: err.Child, Reason: err})
 	default: // it is giving up
 	}
@@ -228,6 +229,7 @@ func (r *dynamicRun) find(id string) *dynChild {
 
 // event reports e if anybody hears of it. Only then it calls child, which returns the ID and takes a lock.
 func (r *dynamicRun) event(e Event, child func() string) {
+	r.d.rep.counts.note(e.Kind, "")
 	if r.d.rep.wants(e.level()) {
 		e.Child = child()
 		r.d.rep.report(e)

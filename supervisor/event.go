@@ -60,6 +60,7 @@ type reporter struct {
 	log     *host.Log
 	calls   *host.Calls // of onEvent
 	onEvent func(Event)
+	counts  *counts
 }
 
 func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func(Event)) reporter {
@@ -67,7 +68,7 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 		name = fallback
 	}
 	l := host.NewLog(log)
-	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent}
+	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent, counts: new(counts)}
 }
 
 // wait waits until OnEvent and the Logger have taken what was reported, as long as they make progress; for ctx see

@@ -103,6 +103,11 @@ func (t *tree) event(c *child, e Event) {
 	if c != nil {
 		e.Child, e.Restarts = c.spec.ID, c.restarts
 	}
+	id := ""
+	if c != nil && !c.added {
+		id = e.Child
+	}
+	t.rep.counts.note(e.Kind, id)
 	t.events = append(t.events, e)
 }
 
