@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
 )
 
 // room is an actor: its fields are its state.
@@ -342,4 +344,21 @@ func ExampleSystem_Shutdown() {
 	// disconnected: shutdown
 	// <nil>
 	// true
+}
+
+// The numbers of a System. What has ended is counted by the kind of its exit reason: only abnormal ends are alarms.
+func ExampleSystem_Stats() {
+	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(context.Background())
+	for _, reason := range []error{actor.ErrNormal, errors.New("disk full")} {
+		pid, _ := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{})
+		pid.Exit(reason)
+		actor.Wait(context.Background(), pid)
+	}
+	st := sys.Stats()
+	fmt.Println(st.Spawned, "spawned,", st.Processes, "live,", st.Ended[exit.Abnormal], "failed")
+	// Output: 2 spawned, 0 live, 1 failed
 }

@@ -537,3 +537,25 @@ func ExampleRegistry_PresentOf() {
 	fmt.Println(len(reg.PresentOf("room:1", "alice")), len(reg.PresentOf("room:1", "bob")))
 	// Output: 1 0
 }
+
+func ExampleRegistry_Stats() {
+	sys, err := actor.NewSystem(actor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(context.Background())
+	reg := registry.New(sys)
+	for _, name := range []string{"ada", "grace"} {
+		pid, err := sys.Spawn(context.Background(), printer{name}, actor.SpawnOptions{})
+		if err != nil {
+			panic(err)
+		}
+		if err := reg.Register(name, pid, nil); err != nil {
+			panic(err)
+		}
+		reg.Join("lobby", pid, nil)
+	}
+	st := reg.Stats()
+	fmt.Println(st.Names, "names,", st.Members, "members of", st.Groups, "group")
+	// Output: 2 names, 2 members of 1 group
+}

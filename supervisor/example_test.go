@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -456,4 +457,31 @@ func ExampleIntensityError() {
 	fmt.Println(errors.As(err, &gaveUp), gaveUp.Child, errors.Is(err, errCrash))
 	// Output:
 	// true worker true
+}
+
+// What a supervisor has done since it was made, for a metric or an alert.
+func ExampleSupervisor_Stats() {
+	failed := false
+	tree, err := supervisor.New(supervisor.Config{Name: "shop", Logger: slog.New(slog.DiscardHandler)},
+		supervisor.ChildSpec{ID: "queue", Service: supervisor.ServiceFunc(func(ctx context.Context) error {
+			if !failed {
+				failed = true
+				return errors.New("no connection")
+			}
+			supervisor.Ready(ctx)
+			<-ctx.Done()
+			return nil
+		})},
+		supervisor.ChildSpec{ID: "last", Service: supervisor.ServiceFunc(func(ctx context.Context) error { <-ctx.Done(); return nil })})
+	if err != nil {
+		panic(err)
+	}
+	until(tree, func(ctx context.Context) {
+		for tree.Stats().Restarts["queue"] == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	st := tree.Stats()
+	fmt.Println(st.Name, st.Children, st.Restarts, st.GaveUp)
+	// Output: shop 2 map[queue:1] 0
 }
