@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+
+	"github.com/troupe-dev/troupe/actor/internal/fifo"
 )
 
 // reasonOf is err, or another error when err is a nil pointer: the methods of such an error may panic, and many call
@@ -265,7 +267,7 @@ func (p *process) finish(reason error) {
 // the process is dead, unless it is answered before. p.mu is held.
 func (p *process) takeQueue() queue {
 	waiting := p.queue
-	p.queue = queue{limit: p.queue.limit}
+	p.queue.counted, p.queue.items = 0, fifo.Queue[item]{} // limit is not written: Touch reads it
 	if c, ok := p.current.msg.(*call); ok && p.current.kind == kindCall {
 		p.keepCall(c)
 	}
