@@ -74,6 +74,16 @@ func TestOutlet(t *testing.T) {
 		o.want(t, "what comes to the process", "<nil>", "<nil>", "silence", "*actor.Watch", "*actor.Unwatch")
 
 		o = h.outlet()
+		h.in(m, func(ctx context.Context) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel()
+			if _, err := proto.Call[any](ctx, o.pid, "never"); !errors.Is(err, context.Canceled) {
+				t.Errorf("Call when ctx is done: %v, want context.Canceled", err)
+			}
+		})
+		o.want(t, "a Call when ctx is done")
+
+		o = h.outlet()
 		o.answer = func(any) any { return "at once" }
 		h.in(m, func(ctx context.Context) { proto.Call[any](ctx, o.pid, "ask") })
 		o.want(t, "a Call that is answered before it watches", "ask")
