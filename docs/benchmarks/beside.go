@@ -60,7 +60,7 @@ func beside(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	b := report.Beside{Began: time.Now().UTC(), Machine: machine(), Window: *window}
+	b := report.Beside{Began: time.Now().UTC(), Machine: report.ThisMachine(), Window: *window}
 	for round := range *rounds {
 		for _, where := range report.Places {
 			for i := range 2 { // each is first in every other round

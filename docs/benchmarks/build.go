@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/troupe-dev/troupe/docs/benchmarks/internal/report"
 )
 
 // A build is a server program with the library of one tree.
@@ -28,7 +30,7 @@ const root = "../.."
 
 // builds makes the servers of the commit ref and of the working tree in dir.
 func builds(ctx context.Context, ref, dir string) (base, now build, err error) {
-	now = build{commit: "working tree at " + commit(), program: filepath.Join(dir, "now")}
+	now = build{commit: "working tree at " + report.Commit(), program: filepath.Join(dir, "now")}
 	if base, err = resolve(ctx, ref); err != nil {
 		return base, now, err
 	}

@@ -156,7 +156,7 @@ func alone() error {
 // once more. If it fails again, it is left out of the results, and the error names it.
 func (p plan) run() (report.Run, error) {
 	var failed []error
-	r := report.Run{Began: time.Now().UTC(), Rounds: p.rounds, Window: p.window, Machine: machine(), Modules: modules()}
+	r := report.Run{Began: time.Now().UTC(), Rounds: p.rounds, Window: p.window, Machine: report.ThisMachine(), Modules: modules()}
 	absent := map[string]string{}
 	for round := range p.rounds {
 		for _, w := range workloads() {

@@ -64,7 +64,7 @@ func soak(args []string, out io.Writer) error {
 func runSoak(long time.Duration, clients int, out io.Writer) (report.Soak, error) {
 	o := peer.SoakOptions{Hibernate: 100 * time.Millisecond, Ping: 2 * time.Second, MaxSockets: 2 * clients, Every: 20 * time.Millisecond}
 	s := report.Soak{
-		Began: time.Now().UTC(), For: long, Clients: clients, Machine: machine(),
+		Began: time.Now().UTC(), For: long, Clients: clients, Machine: report.ThisMachine(),
 		Config: fmt.Sprintf("half of them with compression; HibernateAfter %v, PingInterval %v, MaxSockets %d, a broadcast every %v",
 			o.Hibernate, o.Ping, o.MaxSockets, o.Every),
 	}

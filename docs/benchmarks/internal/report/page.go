@@ -43,6 +43,13 @@ func Render(dir string, runs []Run, servers []string) error {
 	if beside != nil {
 		beside.section(&page)
 	}
+	nodes, err := readNodes(filepath.Join(dir, NodesFile))
+	if err != nil {
+		return err
+	}
+	if nodes != nil {
+		nodes.section(&page)
+	}
 	soak, err := readSoak(filepath.Join(dir, SoakFile))
 	if err != nil {
 		return err

@@ -111,3 +111,27 @@ func TestBeside_table(t *testing.T) {
 		t.Errorf("got\n%s\nwant in it\n%s", got, want)
 	}
 }
+
+// TestNodes_table: ratios are those of one round, and what is no ratio stands as it is.
+func TestNodes_table(t *testing.T) {
+	var n report.Nodes
+	for round, v := range []struct{ nats, troupe float64 }{{2, 1}, {10, 5.5}, {4, 2.8}} {
+		for with, cpu := range map[string]float64{report.NATS: v.nats, "troupe": v.troupe} {
+			n.Results = append(n.Results, report.Result{Workload: report.Flood, Server: with, Round: round, Values: report.Values{report.CPU: cpu}})
+		}
+	}
+	n.Results = append(n.Results, report.Result{Workload: report.Link, Server: "troupe", Values: report.Values{report.LinkBytes: 20_000, report.LinkCPU: 0.02}})
+	got := n.Table()
+	for _, want := range []string{
+		"| Send to another node, 64 bytes, flood | 4.00 (2.00–10.0) µs | 2.80 (1.00–5.50) µs | 0.550 (0.500–0.700) | at most 0.60 × nats | 3 | median |\n",
+		"| a link without traffic, memory in each node |  | 20,000 bytes |  | at most 16,384 bytes | 1 | **no** |\n",
+		"| a link without traffic, CPU in each node |  | 0.0200 % of a core |  | at most 0.0500 % of a core | 1 | yes |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the table is\n%s\nwant the line\n%s", got, want)
+		}
+	}
+	if strings.Contains(got, "Call") {
+		t.Errorf("the table has what was not measured:\n%s", got)
+	}
+}
