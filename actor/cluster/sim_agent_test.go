@@ -3,7 +3,6 @@ package cluster_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -272,15 +271,6 @@ func (a *agent) dismiss(ctx context.Context, to string, kill bool) {
 	}
 	pid, seq, s := a.begin(ctx, to, k)
 	a.did(s, pid.Exit(&dismissal{to, a.text, seq, kill}))
-}
-
-// overwhelm sends a node more than it must take: Exits of a process that there is not.
-func (a *agent) overwhelm(to string) {
-	node, boot, _ := host.Parts(a.parse(to))
-	nobody := host.PIDOf(a.sys, node, boot, 1<<40)
-	for range 6 {
-		nobody.Exit(errors.New(strings.Repeat("long", 10<<10)))
-	}
 }
 
 func (a *agent) monitor(ctx context.Context, to string) *watch {
