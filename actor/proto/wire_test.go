@@ -96,9 +96,13 @@ func TestOutlet(t *testing.T) {
 		}
 		p.Send(nil)
 		synctest.Wait()
+		o.answer = func(any) any { return &protoactor.DeadLetterResponse{} }
+		if _, err := actor.Call[any](t.Context(), p, "ask"); !errors.Is(err, actor.ErrNoProcess) {
+			t.Errorf("Call of the proxy when nobody is there any more: %v, want ErrNoProcess", err)
+		}
 		p.Exit(actor.ErrNormal) // what it stands for does not terminate
 		time.Sleep(10 * time.Second)
-		o.want(t, "what comes to the process", "*actor.Watch", "<nil>", "poison", "*actor.Unwatch", "Stop")
+		o.want(t, "what comes to the process", "*actor.Watch", "<nil>", "ask", "poison", "*actor.Unwatch", "Stop")
 
 		o = h.outlet()
 		if _, err := proto.Proxy(h.sys, o.pid); err != nil {
