@@ -61,6 +61,7 @@ func (s *Server) ended(c *conn.Conn, cl *Closed, end *conn.End) {
 	if f := s.cfg.OnClose; f != nil {
 		defer s.callOnClose(f, *cl, attrs)
 	}
+	defer s.tell(*cl)
 	s.logClosed(cl, end.Lost, attrs)
 }
 
@@ -101,9 +102,11 @@ func (s *Server) logClosed(cl *Closed, lost bool, scope []slog.Attr) {
 // slow writes the line about a callback that takes long.
 func (s *Server) slow(c *conn.Conn, handling string, d time.Duration) {
 	_, scope := c.Scope()
+	i := c.Info()
+	s.tell(SlowCallback{Server: s.cfg.Name, PID: i.PID, Label: i.Label, Subject: i.Subject, Handling: handling, For: d})
 	s.cfg.Logger.LogAttrs(context.Background(), slog.LevelWarn, "slow callback", append([]slog.Attr{
 		slog.String("pid", c.PID().String()),
-		slog.String("label", c.Info().Label),
+		slog.String("label", i.Label),
 		slog.String("handling", handling),
 		slog.String("for", d.String()),
 	}, scope...)...)

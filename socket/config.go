@@ -161,6 +161,12 @@ type Config struct {
 	// only 1,024 while one call has been taking longer than 300 ms. A panic in it is logged.
 	OnClose func(Closed)
 
+	// OnEvent is called for each [Event]: what the log says of sockets, for code that is to act on it or to count it. What is
+	// said of OnClose holds: one call at a time, in order, on a goroutine of its own; nothing waits for it but the ends of
+	// Shutdown, Drain and Serve; as many may wait, and when there are more, they are dropped and the log says how many. OnClose
+	// is the short form for those who want [Closed] alone; when both are set, both are called. nil: none.
+	OnEvent func(Event)
+
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
 	// rest. It gets one line for each refused upgrade, at most ten a second at each level: Info when it is about the
 	// origin, the HTTP version, the method or the headers of the upgrade, with a hint on what to set; Debug for the
@@ -321,6 +327,7 @@ func (s *Server) connOptions() conn.Options {
 		SlowCallback:    cfg.SlowCallback,
 		Slow:            s.slow,
 		Answered:        s.trips.observe,
+		Overflowed:      s.overflowed,
 		Opened:          s.add,
 		Closed:          s.closed,
 	}

@@ -261,12 +261,19 @@ type drainRun struct {
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
 func (r *drainRun) report(stage DrainStage) {
-	if r.d.OnProgress == nil && (r.d.quiet || int(stage) < r.logged) {
+	events := r.s.cfg.OnEvent != nil && !r.d.quiet
+	if r.d.OnProgress == nil && !events && (r.d.quiet || int(stage) < r.logged) {
 		return
 	}
 	p := DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Left: r.s.Count(), Killed: r.killed,
 		Elapsed: time.Since(r.start)}
+	if events {
+		r.s.tell(Draining{r.s.cfg.Name, p})
+	}
 	if r.d.OnProgress == nil {
+		if r.d.quiet || int(stage) < r.logged {
+			return
+		}
 		r.logged = int(stage) + 1
 		r.s.cfg.Logger.Info("drain", "stage", stage.String(), "sockets", p.Sockets, "closed", p.Closed, "left", p.Left,
 			"killed", p.Killed, "elapsed", p.Elapsed.String())
@@ -291,6 +298,7 @@ func (r *drainRun) close(ctx context.Context) {
 	if r.progress != nil {
 		r.progress.Room(2 * len(conns))
 	}
+	r.s.events.Room(3 * len(conns)) // of each its Closed, and a step
 	start := time.Now()
 	for r.closed < len(conns) {
 		step := conns[r.closed:]

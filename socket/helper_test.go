@@ -154,7 +154,8 @@ type rig struct {
 	ln   *pipe.Listener
 	logs *logs
 
-	codes []websock.CloseCode // Config.CloseCodes
+	codes  []websock.CloseCode // Config.CloseCodes
+	events eventList
 
 	mu       sync.Mutex
 	requests map[string]*request
@@ -201,6 +202,13 @@ func serve(t testing.TB, cfg socket.Config) *rig {
 		r.mu.Unlock()
 		if next != nil {
 			next(cl)
+		}
+	}
+	nextEvent := cfg.OnEvent
+	cfg.OnEvent = func(e socket.Event) {
+		r.events.add(e)
+		if nextEvent != nil {
+			nextEvent(e)
 		}
 	}
 	srv, err := socket.New(cfg)

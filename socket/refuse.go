@@ -82,7 +82,7 @@ func unavailableFor(err error) RefuseReason {
 
 // refuse logs and answers a request that becomes no socket.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *UpgradeError) {
-	s.refused.add(Refusal{e.reason, e.Status})
+	s.noteRefused(r, e)
 	s.logRefusal(r, e)
 	h := w.Header()
 	for k, v := range e.Header {

@@ -85,8 +85,8 @@ func asClient(t *testing.T, u underTest) *tested {
 		t.Fatal(err)
 	}
 	o := conn.Options{
-		Answered: func(time.Duration) {},
-		System:   sys, MailboxLimit: 1024, MaxAsync: 128,
+		Answered: func(time.Duration) {}, Overflowed: func(*conn.Conn) {},
+		System: sys, MailboxLimit: 1024, MaxAsync: 128,
 		IdleTimeout: time.Minute, PingInterval: 25 * time.Second, MessageTimeout: time.Minute, HibernateAfter: 15 * time.Second,
 		WriteTimeout: 10 * time.Second, CloseTimeout: cmp.Or(u.closeTimeout, 5*time.Second), ShutdownTimeout: 5 * time.Second, AbandonAfter: time.Minute,
 		IdleClose: websock.CloseDetail{Code: 1002},

@@ -27,6 +27,7 @@ type Server struct {
 	logger    *slog.Logger // the user's
 	log       *host.Log
 	closes    *host.Calls // of Config.OnClose
+	events    *host.Calls // of Config.OnEvent
 	sys       *actor.System
 	ownSystem bool
 	shards    []serverShard
@@ -114,6 +115,7 @@ func newServer(cfg Config, r role) (*Server, error) {
 	s := &Server{
 		trips:  roundTrips{h: newHistogram(roundTripBounds)},
 		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
+		events:  host.NewCalls("Config.OnEvent", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		shards: make([]serverShard, r.shards()), opener: wire.NewOpener(cfg.wireOptions(r)),
 	}
@@ -191,6 +193,7 @@ func (s *Server) take() error {
 		s.reports = 2 * s.places
 		s.log.Room(s.reports)
 		s.closes.Room(s.reports)
+		s.events.Room(s.reports)
 	}
 	return nil
 }
@@ -236,6 +239,7 @@ func (s *Server) add(c *conn.Conn) {
 	sh.conns.Put(c.PID(), c)
 	sh.ended.opened++
 	sh.mu.Unlock()
+	s.tellOpened(c)
 	s.mu.Lock()
 	closed, d, killing := s.phase == phaseClosed, s.drain, s.killing
 	delaying, by := s.phase == phaseDraining, s.drainBy
@@ -353,6 +357,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // reported waits until OnClose and the Logger have taken what was reported, as long as they make progress.
 func (s *Server) reported(ctx context.Context) {
 	s.closes.Wait(ctx)
+	s.events.Wait(ctx)
 	s.log.Wait(ctx)
 }
 

@@ -60,6 +60,21 @@ func (r *rig) wantCounted() {
 			addCounts(&want.Written, cl.Written)
 		}
 	}
+	opened := map[actor.PID]bool{}
+	for _, e := range r.events.take() {
+		switch e := e.(type) {
+		case socket.Opened:
+			opened[e.PID] = true
+		case socket.Closed:
+			if all := r.closed[e.PID]; !opened[e.PID] || len(all) != 1 || all[0].Cause != e.Cause {
+				r.t.Errorf("event %+v after Opened: %t; OnClose got %+v", e, opened[e.PID], all)
+			}
+			delete(opened, e.PID)
+		}
+	}
+	if len(opened) > 0 {
+		r.t.Errorf("%d Opened without a Closed: %v", len(opened), opened)
+	}
 	got := r.srv.Stats()
 	if got.Opened != n || got.Open != 0 || got.Asleep != 0 || !maps.Equal(got.Closed, want.Closed) || !maps.Equal(got.CloseSent, want.CloseSent) ||
 		!maps.Equal(got.CloseReceived, want.CloseReceived) || got.Dropped != want.Dropped || got.Read != want.Read || got.Written != want.Written {

@@ -125,12 +125,14 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 	}
 	if errors.Is(err, http.ErrHijacked) { // there is nobody to answer
 		s.cfg.Logger.Error("upgrade of a request that has been upgraded before", "path", beginning(r.URL.Path))
-		s.refused.add(Refusal{RefusedServer, http.StatusSwitchingProtocols})
-		return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore, reason: RefusedServer}
+		e := &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore, reason: RefusedServer}
+		s.noteRefused(r, e)
+		return e
 	}
-	s.refused.add(Refusal{RefusedLost, http.StatusSwitchingProtocols})
 	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
-	return &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err, reason: RefusedLost}
+	e := &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err, reason: RefusedLost}
+	s.noteRefused(r, e)
+	return e
 }
 
 // accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.

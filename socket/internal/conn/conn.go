@@ -34,6 +34,9 @@ type Options struct {
 	SlowCallback time.Duration
 	Slow         func(c *Conn, handling string, d time.Duration)
 
+	// Overflowed is called when the mailbox was over its limit, on the goroutine of a sender. It must not block.
+	Overflowed func(*Conn)
+
 	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
 	Answered func(rtt time.Duration)
 

@@ -97,6 +97,9 @@ func (t *Tally) Add(cs []*Conn) {
 // Asleep is how many connections of the Group sleep.
 func (g *Group) Asleep() int { return int(g.asleep.Load()) }
 
+// Brief is Info without Label, Mailbox and Lag, for which the process has to be asked.
+func (c *Conn) Brief() Info { return c.info() }
+
 // info is Info without what only the process knows.
 func (c *Conn) info() Info {
 	a := c.wire.Activity()

@@ -72,6 +72,7 @@ func (c *Conn) Overflow() {
 	if !opened {
 		return
 	}
+	c.group.opts.Overflowed(c)
 	if d := c.group.opts.CloseTimeout; d > 0 {
 		c.wire.LimitWrites(time.Now().Add(d))
 	}
