@@ -1,0 +1,218 @@
+package promsocket
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// Collector is a prometheus.Collector. Register one for a program, with all that is to be watched; what is nil is left out.
+// The fields must not be changed once it is registered. Its methods may be called from any goroutine.
+//
+// With the label troupe_server, which is socket.Config.Name, from each Server:
+//
+//	troupe_socket_active                 gauge      troupe_socket_state: awake, asleep
+//	troupe_socket_duration_seconds       histogram  how long sockets that have ended were open; troupe_cause: normal, remote,
+//	                                                shutdown, timeout, overload, protocol, panic, error, killed;
+//	                                                troupe_close_code: as socket.End has it
+//	troupe_socket_upgrades_total         counter    http_response_status_code: 101 for those that have become sockets;
+//	                                                troupe_refused: "", malformed, origin, handler, full, draining, closed,
+//	                                                server, lost
+//	troupe_socket_io_bytes_total         counter    payload bytes; network_io_direction: receive, transmit
+//	troupe_socket_frames_total           counter    likewise, and troupe_frame: text, binary, continuation, ping, pong, close
+//	troupe_socket_rtt_seconds            histogram  how long peers took to answer pings
+//	troupe_socket_mailbox_max            gauge      messages that wait for the socket for which most of them do
+//	troupe_socket_lag_max_seconds        gauge      for how long the oldest message of all has waited
+//	troupe_socket_dropped_total          counter    messages that were lost with sockets
+//
+// From the System:
+//
+//	troupe_process_active                gauge      processes that live, sockets included
+//	troupe_process_exits_total           counter    troupe_exit_kind: normal, shutdown, abnormal
+//	troupe_process_abandoned_total       counter    goroutines that were left to themselves
+//	troupe_process_stuck                 gauge      those of them that have not returned
+//	troupe_message_undelivered_total     counter    messages that have reached nobody
+//
+// With the label troupe_supervisor, which is its Name, from each supervisor:
+//
+//	troupe_supervisor_restarts_total     counter    troupe_child: the ID of a child of New; dynamic for all others
+//	troupe_supervisor_gave_up_total      counter
+//
+// From the Registry:
+//
+//	troupe_registry_names                gauge
+//	troupe_registry_groups               gauge
+//	troupe_registry_members              gauge
+type Collector struct {
+	// Servers are the servers. Give each a Config.Name: when two have the same, the second one is NAME-2, and so on, in the
+	// order of this list.
+	Servers []*socket.Server
+	// System is that of the processes.
+	System *actor.System
+	// Supervisors are *supervisor.Supervisor and *supervisor.Dynamic. For their names the same holds as for servers.
+	Supervisors []Supervisor
+	// Registry is that of names and groups.
+	Registry *registry.Registry
+}
+
+// Supervisor is a *supervisor.Supervisor or a *supervisor.Dynamic.
+type Supervisor interface{ Stats() supervisor.Stats }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+var (
+	socketActive    = desc("troupe_socket_active", "Sockets whose TCP connection is open.", "troupe_server", "troupe_socket_state")
+	socketDuration  = desc("troupe_socket_duration_seconds", "How long sockets that have ended were open.", "troupe_server", "troupe_cause", "troupe_close_code")
+	socketUpgrades  = desc("troupe_socket_upgrades_total", "Requests for a socket, by the status of the answer.", "troupe_server", "http_response_status_code", "troupe_refused")
+	socketBytes     = desc("troupe_socket_io_bytes_total", "Payload bytes of frames, as they were on the wire.", "troupe_server", "network_io_direction")
+	socketFrames    = desc("troupe_socket_frames_total", "Frames, as they were on the wire.", "troupe_server", "network_io_direction", "troupe_frame")
+	socketRTT       = desc("troupe_socket_rtt_seconds", "How long peers took to answer pings.", "troupe_server")
+	socketMailbox   = desc("troupe_socket_mailbox_max", "Messages that wait for the socket for which most of them do.", "troupe_server")
+	socketLag       = desc("troupe_socket_lag_max_seconds", "For how long the oldest message that waits for a socket has waited.", "troupe_server")
+	socketDropped   = desc("troupe_socket_dropped_total", "Messages that were lost with sockets that ended.", "troupe_server")
+	processActive   = desc("troupe_process_active", "Processes that live, sockets included.")
+	processExits    = desc("troupe_process_exits_total", "Processes that have ended.", "troupe_exit_kind")
+	processLeft     = desc("troupe_process_abandoned_total", "Goroutines that were left to themselves because their callback did not return.")
+	processStuck    = desc("troupe_process_stuck", "Abandoned goroutines that have not returned.")
+	undelivered     = desc("troupe_message_undelivered_total", "Messages that have reached nobody.")
+	restarts        = desc("troupe_supervisor_restarts_total", "Restarts of children.", "troupe_supervisor", "troupe_child")
+	gaveUp          = desc("troupe_supervisor_gave_up_total", "How often a supervisor has given up, or a Dynamic a child.", "troupe_supervisor")
+	registryNames   = desc("troupe_registry_names", "Names that are held.")
+	registryGroups  = desc("troupe_registry_groups", "Groups that have members.")
+	registryMembers = desc("troupe_registry_members", "Members of all groups together.")
+)
+
+// Describe implements prometheus.Collector.
+func (c *Collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		socketActive, socketDuration, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox, socketLag,
+		socketDropped, processActive, processExits, processLeft, processStuck, undelivered, restarts, gaveUp,
+		registryNames, registryGroups, registryMembers,
+	} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *Collector) Collect(to chan<- prometheus.Metric) {
+	used := names{}
+	for _, s := range c.Servers {
+		st := s.Stats()
+		server(to, used.unique(st.Name), &st)
+	}
+	if c.System != nil {
+		system(to, c.System.Stats())
+	}
+	used = names{}
+	for _, s := range c.Supervisors {
+		st := s.Stats()
+		supervised(to, used.unique(st.Name), &st)
+	}
+	if c.Registry != nil {
+		st := c.Registry.Stats()
+		gauge(to, registryNames, float64(st.Names))
+		gauge(to, registryGroups, float64(st.Groups))
+		gauge(to, registryMembers, float64(st.Members))
+	}
+}
+
+func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
+	gauge(to, socketActive, float64(st.Open-st.Asleep), name, "awake")
+	gauge(to, socketActive, float64(st.Asleep), name, "asleep")
+	for end, h := range st.Lifetimes {
+		histogram(to, socketDuration, &h, name, end.Cause.String(), strconv.Itoa(int(end.Code)))
+	}
+	counter(to, socketUpgrades, float64(st.Opened), name, "101", "")
+	for r, n := range st.Refused {
+		counter(to, socketUpgrades, float64(n), name, strconv.Itoa(r.Status), r.Reason.String())
+	}
+	direction(to, name, "receive", &st.Read)
+	direction(to, name, "transmit", &st.Written)
+	histogram(to, socketRTT, &st.RoundTrips, name)
+	gauge(to, socketMailbox, float64(st.MailboxMax), name)
+	gauge(to, socketLag, st.LagMax.Seconds(), name)
+	counter(to, socketDropped, float64(st.Dropped), name)
+}
+
+func direction(to chan<- prometheus.Metric, name, direction string, c *socket.Counts) {
+	bytes := int64(0)
+	for _, f := range []struct {
+		frame string
+		n     socket.FrameCount
+	}{
+		{"text", c.Text}, {"binary", c.Binary}, {"continuation", c.Continuation}, {"ping", c.Ping}, {"pong", c.Pong}, {"close", c.Close},
+	} {
+		bytes += f.n.Bytes
+		counter(to, socketFrames, float64(f.n.Frames), name, direction, f.frame)
+	}
+	counter(to, socketBytes, float64(bytes), name, direction)
+}
+
+func system(to chan<- prometheus.Metric, st actor.Stats) {
+	gauge(to, processActive, float64(st.Processes))
+	for kind, n := range st.Ended {
+		counter(to, processExits, float64(n), kind.String())
+	}
+	counter(to, processLeft, float64(st.Abandoned))
+	gauge(to, processStuck, float64(st.Stuck))
+	counter(to, undelivered, float64(st.Undelivered))
+}
+
+func supervised(to chan<- prometheus.Metric, name string, st *supervisor.Stats) {
+	byChild := map[string]uint64{}
+	for child, n := range st.Restarts {
+		if child == "" {
+			child = "dynamic"
+		}
+		byChild[valid(child)] += n
+	}
+	for child, n := range byChild {
+		counter(to, restarts, float64(n), name, child)
+	}
+	counter(to, gaveUp, float64(st.GaveUp), name)
+}
+
+func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func counter(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+}
+
+// histogram adds the buckets up: those of Prometheus hold what is at most their bound, whatever is below it.
+func histogram(to chan<- prometheus.Metric, d *prometheus.Desc, h *socket.Histogram, labels ...string) {
+	buckets := make(map[float64]uint64, len(h.Bounds))
+	n := uint64(0)
+	for i, bound := range h.Bounds {
+		n += h.Counts[i]
+		buckets[bound.Seconds()] = n
+	}
+	to <- prometheus.MustNewConstHistogram(d, h.Count(), h.Sum, buckets, labels...)
+}
+
+// names are those in use.
+type names map[string]bool
+
+// unique is name, or another when it is in use: Prometheus refuses a scrape in which a series is there twice.
+func (n names) unique(name string) string {
+	name = valid(name)
+	unique := name
+	for i := 2; n[unique]; i++ {
+		unique = fmt.Sprintf("%s-%d", name, i)
+	}
+	n[unique] = true
+	return unique
+}
+
+// valid is what a label may be.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
