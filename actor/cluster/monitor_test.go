@@ -3,17 +3,12 @@ package cluster_test
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
-	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // No Monitor is forgotten, at whatever moment of it the network is cut, both ways or one way: it has one Down, for what has ended
@@ -59,49 +54,5 @@ func TestMonitor_cutAtEveryMoment(t *testing.T) {
 				})
 			}
 		}
-	}
-}
-
-// Whatever begins while a session ends is told: a Monitor by its Down, a Call by its answer. Here goroutines begin both all the
-// time, on a scheduler that is not ours, while the other node breaks the protocol, which ends the session at once.
-func TestSession_endsWhileMuchBegins(t *testing.T) {
-	rounds := 100
-	if raceEnabled {
-		rounds = 20
-	}
-	for range rounds {
-		synctest.Test(t, func(t *testing.T) {
-			n, _, s := one(t, cluster.Config{})
-			s.peer.Load().Control(rec(hello, 0))
-			synctest.Wait()
-			to, err := n.System().ParsePID(fmt.Sprintf("1.%016x@stranger", uint64(strangerBoot)))
-			if err != nil || !to.Alive() {
-				t.Fatalf("%v of the stranger: %v, alive %t", to, err, to.Alive())
-			}
-			var begun, told atomic.Int64
-			var asked atomic.Bool
-			var all sync.WaitGroup
-			for g := range 4 {
-				all.Go(func() {
-					for to.Alive() {
-						begun.Add(1)
-						if g%2 == 0 {
-							host.Watch(to, func(error) { told.Add(1) })
-						} else {
-							host.Ask(to, actor.PID{}, 1, time.Time{}, func(any, error) { told.Add(1) })
-						}
-						if begun.Load() >= 100 && !asked.Swap(true) {
-							s.peer.Load().Control(nil)
-						}
-						runtime.Gosched()
-					}
-				})
-			}
-			all.Wait()
-			synctest.Wait()
-			if begun.Load() != told.Load() {
-				t.Errorf("%d Monitors and Calls were begun, %d were told of the end of the session", begun.Load(), told.Load())
-			}
-		})
 	}
 }
