@@ -8,6 +8,8 @@
 //	pid, err := sys.ParsePID(text) // of a process of any node
 //	pid.Send(websock.Text("hello"))
 //
+// Package registry shares names, groups and presence with the other nodes by a [Channel]; [Survey] asks all nodes.
+//
 // # What runs
 //
 // An [Engine] carries datagrams, such as NATS. Between each two nodes this package makes a link of them: a stream in which

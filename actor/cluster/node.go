@@ -40,6 +40,7 @@ type Node struct {
 
 	engineErr  atomic.Pointer[error] // of the last Publish
 	running    atomic.Bool           // the engine is open
+	answers    answers               // see Answer
 	unsendable seen
 	unreadable seen
 }
@@ -132,6 +133,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	cancel()
 	stop()
 	<-ended // all sessions are down, and nothing publishes any more
+	n.answers.group.Wait()
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("cluster: the engine does not close: %w", err)
 	}

@@ -50,6 +50,8 @@ func (s *session) handle(k kind, f *fields) error {
 		return s.receiveAnswer(k, f)
 	case recCancel, recDemonitor:
 		return s.receiveCancel(k, f)
+	case recSurvey:
+		return s.receiveSurvey(f)
 	case recMonitor:
 		return s.receiveMonitor(f)
 	case recDown:
@@ -110,20 +112,9 @@ func (s *session) receiveCall(f *fields) error {
 	if f.bad {
 		return errBroken
 	}
-	a := &asked{}
-	s.mu.Lock()
-	_, twice := s.asked.m[id]
-	full := len(s.asked.m) >= maxCalls
-	if !twice && !full {
-		s.asked.put(id, a)
-	}
-	s.mu.Unlock()
-	switch {
-	case twice:
-		return errors.New("the id of a call is used twice")
-	case full:
-		s.fail(id, actor.ErrMailboxFull)
-		return nil
+	a, err := s.beginAsked(id)
+	if a == nil {
+		return err
 	}
 	req, err := s.types.Value(f.b)
 	if err != nil {
@@ -138,6 +129,26 @@ func (s *session) receiveCall(f *fields) error {
 	cancel := host.Ask(s.here(num), from, req, deadline, func(v any, err error) { s.answer(id, a, v, err) })
 	s.begun(&s.asked, id, a, cancel)
 	return nil
+}
+
+// beginAsked adds a Call of the other node to those that wait for an answer from here; nil: it is refused.
+func (s *session) beginAsked(id uint64) (*asked, error) {
+	a := &asked{}
+	s.mu.Lock()
+	_, twice := s.asked.m[id]
+	full := len(s.asked.m) >= maxCalls
+	if !twice && !full {
+		s.asked.put(id, a)
+	}
+	s.mu.Unlock()
+	switch {
+	case twice:
+		return nil, errors.New("the id of a call is used twice")
+	case full:
+		s.fail(id, actor.ErrMailboxFull)
+		return nil, nil
+	}
+	return a, nil
 }
 
 // longest is as long as a Call may last.

@@ -26,6 +26,7 @@ const (
 	recDown                      // id of a monitor, error
 	recChannel                   // number of a channel, bytes
 	recUnhandled                 // id: the call has reached no callback
+	recSurvey                    // id, time left, topic, value; answered as a call
 
 	hasHeaders kind = 0x80
 )

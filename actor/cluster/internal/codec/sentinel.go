@@ -2,6 +2,7 @@ package codec
 
 import (
 	"context"
+	"errors"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/exit"
@@ -12,6 +13,9 @@ type sentinel struct {
 	name string
 	err  error
 }
+
+// ErrNoAnswer is cluster.ErrNoAnswer.
+var ErrNoAnswer = errors.New("cluster: nobody answers this topic")
 
 // native are the sentinels that every node knows. Those of package websock are the same values as in package exit. The
 // names are part of the protocol.
@@ -30,4 +34,5 @@ var native = []sentinel{
 	{"actor.ErrNoReply", actor.ErrNoReply},
 	{"context.Canceled", context.Canceled},
 	{"context.DeadlineExceeded", context.DeadlineExceeded},
+	{"cluster.ErrNoAnswer", ErrNoAnswer},
 }
