@@ -14,6 +14,10 @@ import (
 // that leaves before it has come to handle msg does not get it, although it was counted. msg is shared, and read-only
 // from then on. A [websock.Message], which sockets write to their clients without passing it to HandleInfo, is prepared,
 // so that it is encoded and compressed once for all of them; see [websock.Prepare].
+//
+// In a cluster, msg also goes to every node that has told this one of members of the group, encoded once, and is broadcast there in
+// its turn among all that comes from here. A node whose window is full, and a msg that cannot be encoded, are as when
+// [actor.PID.Send] returns false. What is returned counts the mailboxes of this node.
 func (r *Registry) Broadcast(group string, msg any) int {
 	if r.others != nil {
 		r.others.cast(group, msg, actor.PID{})

@@ -63,6 +63,12 @@
 // A watcher is told what has changed since it was told last, however much that is, in at most two messages. They do not
 // count against MailboxLimit. A change costs one message for each watcher that has been told everything before it.
 //
+// # In a cluster
+//
+// [NewCluster] makes a Registry that shares what it knows with those of the other nodes; its methods are the same. Each node
+// tells the others what its own processes have, and forgets what a node has told when the link to it ends. So names, presence
+// and broadcasts are about all nodes that are connected. Lists of members stay on their node. [Registry.Close] ends a group on all.
+//
 // # Limits
 //
 // It is about the processes of one System, unless it is made with [NewCluster]; [Registry.OnGroup] is for relays of your own.

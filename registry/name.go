@@ -193,7 +193,8 @@ func (r *Registry) Unregister(name string, pid actor.PID) {
 // Whereis returns who holds the name, and the meta of its Register; false when nobody does, or when the holder is
 // ending and takes no more messages (see [actor.PID.Alive]). Such a holder keeps the name until its Terminate has
 // returned: [Registry.Register] returns who it is, [Registry.Ensure] waits for its end, [Registry.Replace] takes the name
-// from it. Whereis does not wait. As with every PID, the process may have ended by the time the caller uses it.
+// from it. Whereis does not wait. As with every PID, the process may have ended by the time the caller uses it. In a cluster it may
+// be one of another node; what other nodes have told is known here, so nobody is asked.
 func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	s := r.nameShard(name)
 	s.mu.RLock()

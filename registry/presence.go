@@ -70,7 +70,8 @@ func (ps *persons) get(key string) *person {
 
 // Present yields the keys that are present under the topic, each with the metas of all its processes, in no order. Each
 // range over it looks anew, and sees a small topic as it was at one moment, a large one part by part. The slices are
-// shared and read-only. The loop body may use the registry. [Registry.PresentOf] looks at one key.
+// shared and read-only. The loop body may use the registry. [Registry.PresentOf] looks at one key. In a cluster it yields who is
+// present on this node and on all that are connected, as far as this one has heard.
 func (r *Registry) Present(topic string) iter.Seq2[string, []Meta] {
 	return func(yield func(string, []Meta) bool) { r.everybody(topic, yield) }
 }
