@@ -211,8 +211,8 @@ func (o *others) snapshotNames(p *peer, yield func([]byte) bool) bool {
 	return true
 }
 
-// receiveClaim notes a claim of p, in place of its older one of that name. If it is better than that of a process here, that has
-// lost. If there is one of a third node, the worse one's node is told: it may not be linked to the other.
+// receiveClaim notes a claim of p, in place of its older one of that name. A process here that it has replaced is out. If it is
+// better than another one, p is asked whether it still stands, before anybody acts on it.
 func (o *others) receiveClaim(p *peer, f *fields) {
 	name := f.text()
 	c := f.claim(o)
@@ -225,18 +225,18 @@ func (o *others) receiveClaim(p *peer, f *fields) {
 	s := o.r.nameShard(name)
 	s.mu.Lock()
 	s.putAway(name, append(s.awayBut(name, p), c))
-	for worse := s.away.Get(name).next; worse != nil; worse = worse.next {
-		if best := s.away.Get(name); worse == c || best == c {
-			o.sender.Send(worse.from.Peer, appendBeaten(name, worse, best))
-		}
-	}
-	lost, tell := o.yields(s, name, c, s.m.Get(name))
-	if lost == nil && s.m.Get(name) == nil {
+	var lost *holding
+	var tell []*nameWatcher
+	switch own := s.m.Get(name); {
+	case own == nil:
 		tell = o.r.changed(s, name, s.away.Get(name).pid)
+	case c.over == own.who.pid && !c.late:
+		lost, tell = o.yields(s, name, c)
 	}
+	o.confirm(s, name)
 	s.mu.Unlock()
 	o.r.deliver(news{names: tell})
-	o.beaten(lost, c)
+	o.left(lost)
 }
 
 // awayBut is the claims of others, without that of p; putAway notes them, the best first.
@@ -284,13 +284,18 @@ func (o *others) withdraw(s *nameShard, name string, p *peer) []*nameWatcher {
 	before := s.away.Get(name)
 	s.putAway(name, s.awayBut(name, p))
 	best := s.away.Get(name)
-	switch {
-	case best == before || s.m.Get(name) != nil:
+	if best == before {
 		return nil
-	case best == nil:
-		return o.r.changed(s, name, actor.PID{})
 	}
-	return o.r.changed(s, name, best.pid)
+	holder := actor.PID{}
+	if best != nil {
+		holder = best.pid
+		o.confirm(s, name) // the one that has gone was asked before
+	}
+	if s.m.Get(name) != nil {
+		return nil
+	}
+	return o.r.changed(s, name, holder)
 }
 
 // receiveEnding notes that the end of a holder is decided: Whereis does not find it any more, and Ensure waits for its end.

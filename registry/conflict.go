@@ -22,25 +22,74 @@ func (e *ConflictError) Error() string {
 // Unwrap returns actor.ErrShutdown.
 func (e *ConflictError) Unwrap() error { return actor.ErrShutdown }
 
-// yields takes own, what is held here under the name, out if c is better; the shard is locked. lost is own then, and nil
-// otherwise. It stays in the entries of its process until beaten is called.
-func (o *others) yields(s *nameShard, name string, c *claim, own *holding) (lost *holding, tell []*nameWatcher) {
+// A claim that is better than another one may be over already, while the word of that is still on its way, on another link than
+// what has led to the other one. So whoever sees two asks the node of the better one whether it still stands. The answer comes
+// after all that this node has to say of it. Then the loser's node acts, or is told, if it is a third one: it may not be
+// linked to the other. A Replace of just the process that has the name needs no such question: it has taken it, whatever has
+// become of the new holder since.
+
+// confirm asks the node of the best claim of others, if that is better than another one; the shard is locked.
+func (o *others) confirm(s *nameShard, name string) {
+	best, own := s.away.Get(name), s.m.Get(name)
+	if own != nil && best.beats(o.mine(name).stamp, best.pid, own.who.pid) || own == nil && best.next != nil {
+		o.sender.Send(best.from.Peer, appendConfirm(recConfirm, name, best.stamp))
+	}
+}
+
+func appendConfirm(k kind, name string, s stamp) []byte {
+	b := appendText([]byte{byte(k)}, name)
+	return binary.AppendUvarint(binary.AppendUvarint(b, s.gen), uint64(s.at))
+}
+
+// receiveConfirm says that a claim of this node stands, if it does. One that is ending gives way.
+func (o *others) receiveConfirm(p *peer, f *fields) {
+	name, gen, at := f.text(), f.number(), int64(f.number())
+	s := o.r.nameShard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.m.Get(name)
+	if mine := o.mine(name); h != nil && h.who.ref.Alive() && mine.gen == gen && mine.at == at {
+		o.sender.Send(p.Peer, appendConfirm(recConfirmed, name, mine.stamp))
+	}
+}
+
+// receiveConfirmed acts on a claim of p that is better than others.
+func (o *others) receiveConfirmed(p *peer, f *fields) {
+	name, gen, at := f.text(), f.number(), int64(f.number())
+	s := o.r.nameShard(name)
+	s.mu.Lock()
+	c := s.away.Get(name)
+	if c == nil || c.from != p || c.gen != gen || c.at != at { // there is a better one now, or none of p
+		s.mu.Unlock()
+		return
+	}
+	for worse := c.next; worse != nil; worse = worse.next {
+		o.sender.Send(worse.from.Peer, appendBeaten(name, worse, c))
+	}
+	lost, tell := o.yields(s, name, c)
+	s.mu.Unlock()
+	o.r.deliver(news{names: tell})
+	o.beaten(lost, c)
+}
+
+// yields takes out what is held here under the name, if c is better; the shard is locked. It stays in the entries of its process
+// until left is called.
+func (o *others) yields(s *nameShard, name string, c *claim) (lost *holding, tell []*nameWatcher) {
+	own := s.m.Get(name)
 	if own == nil || !c.beats(o.mine(name).stamp, c.pid, own.who.pid) {
 		return nil, nil
 	}
 	s.m.Delete(name)
 	o.unclaim(name)
 	holder := c.pid
-	if best := s.away.Get(name); best == nil {
+	if s.away.Get(name) == nil {
 		holder = actor.PID{} // a third node has told of c, which is not linked to this one
 	}
 	return own, o.r.changed(s, name, holder)
 }
 
-// beaten is the end of a holding that has lost to c. When c was made by a Replace of just that process, whoever has called that
-// has got its PID, and ends it as it likes; unless c comes late, by a later link: then that may not have got through. No lock
-// is held.
-func (o *others) beaten(lost *holding, c *claim) {
+// left takes what has lost out of the entries of its process. No lock is held.
+func (o *others) left(lost *holding) {
 	if lost == nil {
 		return
 	}
@@ -48,7 +97,12 @@ func (o *others) beaten(lost *holding, c *claim) {
 		e.remove(lost)
 		e.mu.Unlock()
 	}
-	if c.over != lost.who.pid || c.late {
+}
+
+// beaten is left of what has lost to c without having been replaced by it: its process ends, or the user decides.
+func (o *others) beaten(lost *holding, c *claim) {
+	if lost != nil {
+		o.left(lost)
 		o.conflict(lost.name, lost.who.pid, c.pid)
 	}
 }
@@ -70,7 +124,7 @@ func appendBeaten(name string, worse, best *claim) []byte {
 }
 
 // receiveBeaten is told of a claim that is better than one that this node has made. If that is over, a later one is another
-// matter. If the node of the better one is linked to this one, the claim itself comes, or has come.
+// matter. If the node of the better one is linked to this one, this one asks it itself.
 func (o *others) receiveBeaten(f *fields) {
 	name, gen, at := f.text(), f.number(), int64(f.number())
 	c := f.claim(o)
@@ -78,13 +132,12 @@ func (o *others) receiveBeaten(f *fields) {
 		return
 	}
 	o.saw(c.at)
-	c.late = true
 	s := o.r.nameShard(name)
 	s.mu.Lock()
 	var lost *holding
 	var tell []*nameWatcher
 	if mine := o.mine(name); mine.gen == gen && mine.at == at && !c.pid.Alive() {
-		lost, tell = o.yields(s, name, c, s.m.Get(name))
+		lost, tell = o.yields(s, name, c)
 	}
 	s.mu.Unlock()
 	o.r.deliver(news{names: tell})

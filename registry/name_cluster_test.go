@@ -510,3 +510,41 @@ func TestAsk_cluster_triesAgain(t *testing.T) {
 		}
 	})
 }
+
+// What is told of a holder that has ended since, by a link that was slow, ends nobody: the name was free when the next one got it.
+func TestNames_cluster_lateClaim(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		give func(reg *registry.Registry, pid actor.PID) error
+	}{
+		{"Register", func(reg *registry.Registry, pid actor.PID) error { return reg.Register("room", pid, nil) }},
+		{"Replace", func(reg *registry.Registry, pid actor.PID) error {
+			_, err := reg.Replace("room", pid, nil)
+			return err
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conflicts journalOf
+				c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, conflicts.config)
+				first, next := c.spawn(t, 0), c.spawn(t, 1)
+				c.Cut(0, 1) // shorter than DownAfter
+				if err := tt.give(c.regs[0], first.pid); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(100 * time.Millisecond)
+				c.wantHolder(t, "room", first, 2)
+				end(t, first.pid, actor.ErrNormal)
+				time.Sleep(100 * time.Millisecond)
+				c.wantHolder(t, "room", nil, 2)
+				if err := c.regs[1].Register("room", next.pid, nil); err != nil {
+					t.Fatal(err)
+				}
+				c.Heal(0, 1)
+				settle()
+				c.wantHolder(t, "room", next, 0, 1, 2)
+				conflicts.want(t)
+			})
+		})
+	}
+}

@@ -127,7 +127,7 @@ func simulateNames(t *testing.T, seed uint64) (conflicts int) {
 	d := newDeeds()
 	c := newCluster(t, faults(seed, rnd), func(int) registry.Config { return registry.Config{OnConflict: d.conflict} })
 	names := []string{"user:1", "user:2", "user:3", "user:4"}
-	for range 150 {
+	for range 100 {
 		if rnd.IntN(2) == 0 {
 			time.Sleep(time.Duration(rnd.IntN(50)) * time.Millisecond)
 		}
@@ -239,7 +239,7 @@ func TestEnsure_simulation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { started += simulateEnsure(t, seed) })
 		})
 	}
-	if want := 10 * int(seeds()); started < want {
+	if want := 6 * int(seeds()); started < want {
 		t.Errorf("%d processes were started in all, want %d at least", started, want)
 	}
 }
@@ -261,7 +261,7 @@ func simulateEnsure(t *testing.T, seed uint64) int {
 	var wg sync.WaitGroup
 	started := 0
 	names := []string{"room 1", "room 2", "room 3"}
-	for range 60 {
+	for range 40 {
 		i, name := rnd.IntN(3), names[rnd.IntN(3)]
 		time.Sleep(time.Duration(rnd.IntN(30)) * time.Millisecond)
 		if rnd.IntN(3) == 0 {

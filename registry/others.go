@@ -104,6 +104,10 @@ func (o *others) Receive(cp *cluster.Peer, rec []byte) {
 		o.receiveUnclaim(p, f)
 	case recEnding:
 		o.receiveEnding(p, f)
+	case recConfirm:
+		o.receiveConfirm(p, f)
+	case recConfirmed:
+		o.receiveConfirmed(p, f)
 	case recBeaten:
 		o.receiveBeaten(f)
 	case recAsk:

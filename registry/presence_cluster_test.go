@@ -301,7 +301,7 @@ func simulatePresence(t *testing.T, seed uint64) {
 	for i := range 3 {
 		look(i)
 	}
-	for n := range 150 {
+	for n := range 100 {
 		if rnd.IntN(3) == 0 {
 			time.Sleep(time.Duration(rnd.IntN(60)) * time.Millisecond)
 		}

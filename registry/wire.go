@@ -15,19 +15,21 @@ import (
 type kind byte
 
 const (
-	recOpened  kind = 1 + iota // hashes of groups, 8 bytes each, little endian: they have members now
-	recEmptied                 // the same: they have none any more
-	recCast                    // group, PID that does not get it, value
-	recClose                   // group, value: the exit reason
-	recTrack                   // Ref, 8 bytes; topic, key, value: the meta. Another one of that Ref has new meta
-	recUntrack                 // Ref
-	recClaim                   // name, stamp, value: the meta. Another one of that name takes its place
-	recUnclaim                 // name
-	recEnding                  // name: its holder is ending
-	recBeaten                  // name, gen and at of the receiver's claim, stamp of one that is better
-	recAsk                     // id, name: who may start its process?
-	recLease                   // id, PID: the holder; nobody: you
-	recRelease                 // id, name: the ask is over
+	recOpened    kind = 1 + iota // hashes of groups, 8 bytes each, little endian: they have members now
+	recEmptied                   // the same: they have none any more
+	recCast                      // group, PID that does not get it, value
+	recClose                     // group, value: the exit reason
+	recTrack                     // Ref, 8 bytes; topic, key, value: the meta. Another one of that Ref has new meta
+	recUntrack                   // Ref
+	recClaim                     // name, stamp, value: the meta. Another one of that name takes its place
+	recUnclaim                   // name
+	recEnding                    // name: its holder is ending
+	recConfirm                   // name, gen and at of the receiver's claim: does it stand?
+	recConfirmed                 // the same: it does
+	recBeaten                    // name, gen and at of the receiver's claim, stamp of one that is better
+	recAsk                       // id, name: who may start its process?
+	recLease                     // id, PID: the holder; nobody: you
+	recRelease                   // id, name: the ask is over
 )
 
 const (
