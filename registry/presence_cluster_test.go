@@ -312,6 +312,7 @@ func simulatePresence(t *testing.T, seed uint64) {
 		case 1, 2:
 			c.Heal(i, (i+1)%3)
 		case 3:
+			synctest.Wait() // it may have been started a moment ago
 			c.Kill(i)
 			c.Restart(i)
 			lose(i)
