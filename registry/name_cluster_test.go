@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // wantHolder says who holds a name, as each of these nodes sees it; nil: nobody.
@@ -547,4 +548,84 @@ func TestNames_cluster_lateClaim(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A Replace on another node ends nothing by itself, by whatever way it is heard of, as long as the link to that node lasts: the Exit of
+// its caller is on its way.
+func TestReplace_cluster_slowLink(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conflicts journalOf
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, conflicts.config)
+		a, b := c.spawn(t, 0), c.spawn(t, 1)
+		var reason error
+		a.pid.OnExit(func(err error) { reason = err })
+		c.regs[0].Register("user:42", a.pid, nil)
+		settle()
+		c.Cut(0, 1) // shorter than DownAfter; node 2 hears of both
+		old, err := c.regs[1].Replace("user:42", b.pid, nil)
+		if err != nil || old != c.At(1, a.pid) {
+			t.Fatalf("Replace = %v, %v", old, err)
+		}
+		old.Exit(&websock.CloseError{Code: 4001})
+		settle()
+		if !a.pid.Alive() {
+			t.Error("the old holder has ended before it was told to")
+		}
+		c.Heal(0, 1)
+		settle()
+		c.wantHolder(t, "user:42", b, 0, 1, 2)
+		if closed := (*websock.CloseError)(nil); !errors.As(reason, &closed) || closed.Code != 4001 {
+			t.Errorf("the old holder has ended with %v, want what the caller of Replace has said", reason)
+		}
+		conflicts.want(t)
+	})
+}
+
+// When the link ends before a Replace and the Exit have got through, the old holder has lost once there is another link.
+func TestReplace_cluster_lostExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conflicts journalOf
+		c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, Delay: time.Millisecond}, conflicts.config)
+		a, b := c.spawn(t, 0), c.spawn(t, 1)
+		c.regs[0].Register("user:42", a.pid, nil)
+		settle()
+		c.Cut(0, 1)
+		old, err := c.regs[1].Replace("user:42", b.pid, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old.Exit(actor.ErrNormal)
+		time.Sleep(10 * time.Second)
+		c.Heal(0, 1)
+		c.Connect()
+		settle()
+		c.wantHolder(t, "user:42", b, 0, 1)
+		conflicts.want(t, fmt.Sprintf("on node 0: user:42 lost %v won %v", a.pid, b.pid))
+	})
+}
+
+// What a third node says of a claim is about that one, and not about one that was made since.
+func TestNames_cluster_lateWordOfAThirdNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conflicts journalOf
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, conflicts.config)
+		a, b, next := c.spawn(t, 0), c.spawn(t, 1), c.spawn(t, 1)
+		c.Cut(0, 1)
+		time.Sleep(10 * time.Second)
+		c.regs[1].Register("room", b.pid, nil)
+		settle()
+		c.Cut(1, 2) // shorter than DownAfter: what node 2 says is on its way
+		c.regs[0].Replace("room", a.pid, nil)
+		time.Sleep(100 * time.Millisecond)
+		end(t, a.pid, actor.ErrNormal)
+		time.Sleep(100 * time.Millisecond)
+		end(t, b.pid, actor.ErrNormal)
+		if err := c.regs[1].Register("room", next.pid, nil); err != nil {
+			t.Fatal(err)
+		}
+		c.Heal(1, 2)
+		settle()
+		c.wantHolder(t, "room", next, 1, 2)
+		conflicts.want(t)
+	})
 }
