@@ -21,7 +21,7 @@ type Config struct {
 	Nodes int
 	// Seed decides all that is random in the network. A test that fails prints it.
 	Seed uint64
-	// Loss is how likely a datagram is lost, Dup how likely it comes twice.
+	// Loss is how likely a datagram is lost, Dup how likely it comes twice: soon after, or up to 3 s later.
 	Loss, Dup float64
 	// Delay is how long a datagram takes at most. It keeps the order between two nodes.
 	Delay time.Duration

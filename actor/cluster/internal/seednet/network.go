@@ -19,7 +19,7 @@ var (
 // Config says what a Network does to datagrams. The zero value delivers all of them at once.
 type Config struct {
 	Seed               uint64
-	Loss, Dup, Reorder float64       // probabilities of each datagram to each receiver; Reorder: it comes late, after others
+	Loss, Dup, Reorder float64       // probabilities of each datagram to each receiver; Dup: again soon, or up to 3 s later; Reorder: it comes late, after others
 	Delay              time.Duration // each takes up to this; the order between two nodes is kept
 	MaxDatagram        int           // bytes; 0: 1 MiB. Publish of more is an error
 	Limit              int           // when more bytes wait for one node, all of them are lost, as at a NATS server that cuts a slow client off; 0: 64 MiB
@@ -223,8 +223,19 @@ func (n *Network) send(e *edge, b []byte) {
 	n.put(e, b, at)
 	if dup && !n.quiet {
 		n.stats.Duplicated++
-		n.put(e, b, at.Add(n.after(again)))
+		n.put(e, b, at.Add(n.again(again)))
 	}
+}
+
+// lateness is how late a repetition may come: after the end of the session that it belongs to.
+const lateness = 3 * time.Second
+
+// again is how much later a repetition comes: soon, or one in four long after.
+func (n *Network) again(share float64) time.Duration {
+	if share < 0.75 {
+		return n.after(share)
+	}
+	return time.Duration((share - 0.75) * 4 * float64(lateness))
 }
 
 func (n *Network) after(share float64) time.Duration {
