@@ -153,18 +153,18 @@ func TestExit_killed(t *testing.T) {
 	})
 }
 
-// quota is an error whose type is registered, full a sentinel that is.
+// quota is an error whose type is registered, errRoomFull a sentinel that is.
 type quota struct{ User string }
 
 func (q *quota) Error() string       { return "quota of " + q.User }
 func (q *quota) ExitKind() exit.Kind { return exit.Normal }
 
-var full = errors.New("the room is full")
+var errRoomFull = errors.New("the room is full")
 
 func errorTypes(_ int, _ *actor.System) cluster.Config {
 	t := &cluster.Types{}
 	cluster.Register[*quota](t, "quota")
-	cluster.RegisterError(t, "full", full)
+	cluster.RegisterError(t, "full", errRoomFull)
 	return cluster.Config{Types: t}
 }
 
@@ -174,8 +174,8 @@ func TestErrors_across(t *testing.T) {
 		c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Node: errorTypes})
 		watcher := newInbox(t, c.System(0))
 		for _, sent := range []error{
-			actor.ErrNormal, actor.ErrShutdown, actor.ErrOverload, context.Canceled, full, &quota{"ann"},
-			fmt.Errorf("wrapped: %w", full), fmt.Errorf("wrapped: %w", &quota{"ann"}),
+			actor.ErrNormal, actor.ErrShutdown, actor.ErrOverload, context.Canceled, errRoomFull, &quota{"ann"},
+			fmt.Errorf("wrapped: %w", errRoomFull), fmt.Errorf("wrapped: %w", &quota{"ann"}),
 			&websock.CloseError{Code: 4000, Reason: "why"}, fmt.Errorf("wrapped: %w", &websock.RemoteCloseError{Code: 1001}),
 			&actor.PanicError{Value: "boom", Stack: []byte("stack")}, errors.New("foreign"),
 		} {
@@ -191,7 +191,7 @@ func TestErrors_across(t *testing.T) {
 					t.Errorf("%s %v came as nil", what, sent)
 					continue
 				}
-				for _, is := range []error{actor.ErrNormal, actor.ErrShutdown, actor.ErrOverload, context.Canceled, full} {
+				for _, is := range []error{actor.ErrNormal, actor.ErrShutdown, actor.ErrOverload, context.Canceled, errRoomFull} {
 					if errors.Is(got, is) != errors.Is(sent, is) {
 						t.Errorf("%s %v: errors.Is(%v) = %t, want %t", what, sent, is, errors.Is(got, is), errors.Is(sent, is))
 					}
