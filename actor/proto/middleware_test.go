@@ -16,6 +16,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/proto"
+	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
@@ -138,7 +139,7 @@ func TestWithReceiverMiddleware_sender(t *testing.T) {
 	})
 }
 
-// A Down that is no longer wanted is seen by nobody.
+// What is no longer due when its turn comes is seen by nobody: a Down that was stopped, a broadcast after Leave.
 func TestWithReceiverMiddleware_notDue(t *testing.T) {
 	bubble(t, "not due", func(t *testing.T, h *house) {
 		var seen journal
@@ -146,18 +147,25 @@ func TestWithReceiverMiddleware_notDue(t *testing.T) {
 			func(_ protoactor.ReceiverContext, env *protoactor.MessageEnvelope) {
 				seen.add(fmt.Sprintf("%T", env.Message))
 			})))
-		other := h.member(actor.SpawnOptions{})
+		other, reg := h.member(actor.SpawnOptions{}), registry.New(h.sys)
+		reg.Join("group", m.pid, nil)
 		release := make(chan struct{})
 		m.pid.Send(run(func(ctx context.Context) {
 			ref := actor.Monitor(ctx, other.pid)
 			other.pid.Exit(actor.ErrNormal)
-			<-release // the Down waits
+			reg.Broadcast("group", "after Leave")
+			<-release // both wait
 			ref.Stop()
+			reg.Leave("group", m.pid)
 		}))
 		synctest.Wait()
 		close(release)
 		m.want(t, "the actor")
 		seen.want(t, "the middleware", "proto_test.run")
+		reg.Join("group", m.pid, nil)
+		reg.Broadcast("group", "a member again")
+		m.want(t, "the actor", "a member again")
+		seen.want(t, "the middleware", "proto_test.run", "string")
 	})
 }
 
