@@ -32,12 +32,52 @@ var stateNames = [...]string{"stopped", "waiting", "starting", "running", "resta
 // String is the state in one word.
 func (s State) String() string { return name(stateNames[:], "state", uint8(s)) }
 
+// ChildKind says what a child is.
+type ChildKind uint8
+
+const (
+	KindService    ChildKind = iota // any other Service
+	KindActor                       // of [Actor], or of [Dynamic.Spawn]
+	KindHTTP                        // of [HTTP]
+	KindSupervisor                  // a *Supervisor or a *Dynamic, which has children itself
+)
+
+var kindNames = [...]string{"service", "actor", "http", "supervisor"}
+
+// String is the kind in one word.
+func (k ChildKind) String() string { return name(kindNames[:], "kind", uint8(k)) }
+
+func kindOf(s Service) ChildKind {
+	switch s.(type) {
+	case *actorService:
+		return KindActor
+	case *httpService:
+		return KindHTTP
+	case *Supervisor, *Dynamic:
+		return KindSupervisor
+	}
+	return KindService
+}
+
 // ChildInfo is what a supervisor knows of a child, at one moment.
 type ChildInfo struct {
 	ID       string
 	PID      actor.PID // of an actor that runs; zero otherwise
 	State    State
 	Restarts int
+
+	// Service is that of the ChildSpec, or of Dynamic.Start; nil for what Dynamic.Spawn has started. One of [KindSupervisor]
+	// is a *Supervisor or a *Dynamic, whose children are the next level of the tree.
+	Service  Service
+	Kind     ChildKind
+	Restart  Restart       // which it has, never Default
+	Shutdown time.Duration // which it has; Infinity, Kill
+
+	Since time.Time // when its present run began; zero: it does not run
+	// Last is how its last run has ended, nil: none has, and LastAt is when that was. It is an exit reason: ErrNormal for a
+	// Service that has returned nil.
+	Last   error
+	LastAt time.Time
 }
 
 // child is the record of a child in a tree, guarded by the tree's mu.
@@ -62,6 +102,9 @@ type child struct {
 
 	starts   int
 	restarts int
+	began    time.Time // the life
+	last     error     // how the last life has ended
+	lastAt   time.Time
 	readyAt  time.Time
 	upFor    time.Duration // how long it was ready last time
 	backoffs int
@@ -71,7 +114,17 @@ type child struct {
 }
 
 func (c *child) info() ChildInfo {
-	return ChildInfo{ID: c.spec.ID, PID: c.life.currentPID(), State: c.state(), Restarts: c.restarts}
+	i := c.spec.info()
+	i.PID, i.State, i.Restarts, i.Last, i.LastAt = c.life.currentPID(), c.state(), c.restarts, c.last, c.lastAt
+	if c.life != nil {
+		i.Since = c.began
+	}
+	return i
+}
+
+// info is what the spec says; it has been normalized.
+func (s *ChildSpec) info() ChildInfo {
+	return ChildInfo{ID: s.ID, Service: s.Service, Kind: kindOf(s.Service), Restart: s.Restart, Shutdown: s.Shutdown}
 }
 
 func (c *child) state() State {
@@ -104,6 +157,7 @@ func (t *tree) start(c *child, now time.Time) {
 		kind = EventRestarted
 		c.restarts++
 	}
+	c.began = now
 	c.life = newLife(t.base, c.spec.ID, t, c.spec.Shutdown, t.rep.log)
 	c.course, c.failed = courseOf(c.spec.Service, c.spec.Shutdown), nil
 	c.again, c.alone, c.swept, c.terminated = false, false, false, false
@@ -171,6 +225,7 @@ func (t *tree) exited(c *child, reason error, kind exit.Kind, now time.Time) {
 func (t *tree) over(c *child, reason error, kind exit.Kind, incomplete error, now time.Time) {
 	c.kept, c.concluding = c.stage != abandoned && keeps(c.spec.Service, c.life), false
 	c.life = nil
+	c.last, c.lastAt = reason, now
 	if c.ready {
 		c.upFor = now.Sub(c.readyAt)
 	}

@@ -134,6 +134,14 @@ func (c *dynActor) process() actor.PID { return c.pid }
 
 func (c *dynActor) title() string { return cmp.Or(c.o.Label, "actor") }
 
+// describe implements member.
+func (c *dynActor) describe(i *ChildInfo) {
+	i.Kind = KindActor
+	if p, err := actor.Inspect(i.PID); err == nil {
+		i.Since = p.Since
+	}
+}
+
 // conclude implements member: a process keeps nothing.
 func (c *dynActor) conclude() bool { return false }
 

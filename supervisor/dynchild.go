@@ -30,8 +30,15 @@ type dynChild struct {
 	over       bool           // it is removed
 	timer      *time.Timer    // of the deadline, or until the next life
 	waits      chan<- started // for the first start; nil once that is answered
+	past       *past          // nil: no life has ended
 	done       chan struct{}  // closed when it is removed; nil: nobody waits for that
 	incomplete error          // the error of Stop
+}
+
+// past is how the last life has ended. Most children have none.
+type past struct {
+	reason error
+	at     time.Time
 }
 
 // member is the part that a dynActor and a dynService do differently.
@@ -44,6 +51,8 @@ type member interface {
 	tell(reason error)
 	// process returns the PID of the present life, if that is an actor; mu is held.
 	process() actor.PID
+	// describe adds what a ChildInfo says of what it is and since when it runs; mu is not held.
+	describe(i *ChildInfo)
 	// title names a child that has no id yet.
 	title() string
 	// conclude begins a life that ends what was kept; false: nothing was. See concludeLife.
@@ -174,6 +183,13 @@ func (c *dynChild) end(ctx context.Context) error {
 }
 
 func (c *dynChild) info() ChildInfo {
+	i := c.standing()
+	c.self.describe(&i)
+	return i
+}
+
+// standing is info without what describe adds.
+func (c *dynChild) standing() ChildInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state, pid := StateStarting, c.self.process()
@@ -185,5 +201,9 @@ func (c *dynChild) info() ChildInfo {
 	case c.ready:
 		state = StateRunning
 	}
-	return ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts}
+	i := ChildInfo{ID: c.id, PID: pid, State: state, Restarts: c.restarts, Restart: c.run.d.cfg.Restart, Shutdown: c.shutdown}
+	if c.past != nil {
+		i.Last, i.LastAt = c.past.reason, c.past.at
+	}
+	return i
 }

@@ -20,7 +20,7 @@ type lifeEnd struct {
 
 // lifeEnded decides what comes after a life, in the exit hook of an actor or on the goroutine of a service.
 func (c *dynChild) lifeEnded(e lifeEnd) {
-	was, first, restarts := c.lifeOver()
+	was, first, restarts := c.lifeOver(e.reason)
 	if was.stage == abandoned {
 		c.remove()
 		return
@@ -55,10 +55,13 @@ func (c *dynChild) lifeEnded(e lifeEnd) {
 
 // lifeOver notes the end of a life. It returns the course of that life, whether the first start is still to be answered,
 // and how many restarts there were.
-func (c *dynChild) lifeOver() (was course, first bool, restarts int) {
+func (c *dynChild) lifeOver(reason error) (was course, first bool, restarts int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was, first = c.course, c.waits != nil
+	if c.run.d.cfg.Restart != Temporary { // else it is removed now
+		c.past = &past{reason, time.Now()}
+	}
 	switch was.stage {
 	case alive:
 		c.course, c.idle = c.next(), true

@@ -73,6 +73,16 @@ func (c *dynService) ended(l *life, reason error, kind exit.Kind) {
 		unseen: concluded && exit.KindOf(reason) != exit.Abnormal, service: true})
 }
 
+// describe implements member.
+func (c *dynService) describe(i *ChildInfo) {
+	i.Service, i.Kind = c.service, kindOf(c.service)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.life != nil && !c.idle {
+		i.Since = c.life.began
+	}
+}
+
 // conclude implements member; see concludeLife.
 func (c *dynService) conclude() bool {
 	c.mu.Lock()

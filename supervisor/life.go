@@ -25,6 +25,7 @@ type life struct {
 	killed   context.Context
 	noTime   context.CancelFunc // ends killed
 	shutdown time.Duration
+	began    time.Time
 	log      *host.Log                 // the supervisor's
 	pid      atomic.Pointer[actor.PID] // of an Actor
 }
@@ -45,7 +46,7 @@ func lifeOf(ctx context.Context) *life {
 
 // newLife makes a life whose ctx has the values of base, and not its end.
 func newLife(base context.Context, id string, o owner, shutdown time.Duration, log *host.Log) *life {
-	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown, log: log}
+	l := &life{id: id, owner: o, parent: lifeOf(base), shutdown: shutdown, began: time.Now(), log: log}
 	l.ctx, l.end = context.WithCancelCause(context.WithValue(context.WithoutCancel(base), lifeKey{}, l))
 	l.killed, l.noTime = context.WithCancel(context.Background())
 	return l

@@ -177,7 +177,7 @@ func (s *Supervisor) Children() []ChildInfo {
 	if t == nil {
 		infos := make([]ChildInfo, 0, len(s.specs))
 		for _, spec := range s.specs {
-			infos = append(infos, ChildInfo{ID: spec.ID})
+			infos = append(infos, spec.info())
 		}
 		return infos
 	}
@@ -189,6 +189,9 @@ func (s *Supervisor) Children() []ChildInfo {
 	}
 	return slices.Clip(infos)
 }
+
+// Strategy is Config.Strategy.
+func (s *Supervisor) Strategy() Strategy { return s.cfg.Strategy }
 
 func (s *Supervisor) running() *tree {
 	s.mu.Lock()
