@@ -362,3 +362,19 @@ func ExampleSystem_Stats() {
 	fmt.Println(st.Spawned, "spawned,", st.Processes, "live,", st.Ended[exit.Abnormal], "failed")
 	// Output: 2 spawned, 0 live, 1 failed
 }
+
+// What has failed is kept for a while, for whoever looks later.
+func ExampleSystem_LastExits() {
+	sys, err := actor.NewSystem(actor.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(context.Background())
+	pid, _ := sys.Spawn(context.Background(), &room{}, actor.SpawnOptions{Label: "room 7"})
+	pid.Exit(errors.New("disk full"))
+	actor.Wait(context.Background(), pid)
+	for _, e := range sys.LastExits() {
+		fmt.Println(e.Label, e.Actor, e.Reason)
+	}
+	// Output: room 7 *actor_test.room disk full
+}

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"reflect"
 	"time"
 )
 
@@ -8,6 +9,7 @@ import (
 type ProcessInfo struct {
 	PID     PID
 	Label   string
+	Actor   string    // its Go type, as %T says it; of a socket that of the Handler
 	Since   time.Time // when it was spawned
 	Mailbox int       // messages that wait
 	// Oldest is how long the oldest of them has waited. It is never less than that, and more by at most as long as the
@@ -46,6 +48,7 @@ func (p *process) info() (ProcessInfo, bool) {
 	info := ProcessInfo{
 		PID:     p.pid(),
 		Label:   p.label,
+		Actor:   p.actorType(),
 		Since:   p.sys.time(p.since),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
@@ -62,6 +65,20 @@ func (p *process) info() (ProcessInfo, bool) {
 	}
 	info.Handling, info.For = p.handling()
 	return info, true
+}
+
+// wrapper is what stands in the place of an actor: that of a supervisor, or the connection of a socket's handler.
+type wrapper interface{ Wrapped() any }
+
+func (p *process) actorType() string {
+	a := any(p.actor)
+	if w, ok := a.(wrapper); ok {
+		a = w.Wrapped()
+	}
+	if a == nil {
+		return ""
+	}
+	return reflect.TypeOf(a).String()
 }
 
 // handling is what runs, and for how long; p.mu is held.

@@ -38,7 +38,7 @@ func (p *process) dieAndUnlock(reason error) {
 	was := p.sys.remove(p)
 	defer p.tellEnd(r, reason, spawner, dead) // also when a method of reason ends the goroutine
 	if was {
-		p.sys.ended(reason)
+		p.sys.ended(p, reason)
 	}
 }
 

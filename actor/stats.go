@@ -81,11 +81,15 @@ func sum(counts [exit.Abnormal + 1]uint64) (total uint64) {
 }
 
 // ended counts the end of a process. The methods of reason are anybody's: they may panic, and they may end the goroutine.
-func (s *System) ended(reason error) {
+func (s *System) ended(p *process, reason error) {
 	kind := exit.Abnormal
 	defer func() {
 		_ = recover() // then it counts as abnormal
-		s.counts.ended[min(kind, exit.Abnormal)].Add(1)
+		kind = min(kind, exit.Abnormal)
+		s.counts.ended[kind].Add(1)
+		if kind == exit.Abnormal && !p.hosted {
+			s.exits.add(p, reason)
+		}
 	}()
 	kind = exit.KindOf(reason)
 }

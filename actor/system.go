@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -26,6 +27,8 @@ type Config struct {
 	CallTimeout time.Duration
 	// ShutdownTimeout is the shutdown time of processes that do not choose their own. 0: 5 s; negative: no limit.
 	ShutdownTimeout time.Duration
+	// LastExits is how many abnormal ends [System.LastExits] keeps, the exit reasons included. 0: 256; negative: none.
+	LastExits int
 	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not
 	// returned a moment after its process was killed is an Error too. The line has its stack where that can be had
 	// without stopping a large program: among at most 1,000 goroutines, once a second. nil: slog.Default(). Nothing
@@ -35,6 +38,7 @@ type Config struct {
 }
 
 const (
+	defaultLastExits       = 256
 	defaultCallTimeout     = 5 * time.Second
 	defaultShutdownTimeout = 5 * time.Second
 )
@@ -67,6 +71,7 @@ type System struct {
 	quiet      chan struct{} // a token, when live or goroutines has come to 0 after closed
 	dropped    atomic.Int64  // messages that reached nobody
 	counts     counts
+	exits      exits
 	trespasses atomic.Int64 // uses of the engine's own paths; stays 0
 	reporter   reporter
 }
@@ -93,6 +98,7 @@ func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)
 		quiet:           make(chan struct{}, 1),
 		opening:         opening{tryAgain: make(chan struct{}, 1)},
 		epoch:           time.Now(),
+		exits:           exits{most: max(cmp.Or(cfg.LastExits, defaultLastExits), 0)},
 	}
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
 	var err error

@@ -57,6 +57,7 @@ func causeOf(reason error) (cause Cause) {
 // ended is the rest of closed, when the cause is known.
 func (s *Server) ended(c *conn.Conn, cl *Closed, end *conn.End) {
 	s.remove(c, cl, end.Counts)
+	s.last.add(cl)
 	_, attrs := c.Scope()
 	if f := s.cfg.OnClose; f != nil {
 		defer s.callOnClose(f, *cl, attrs)

@@ -153,6 +153,10 @@ type Config struct {
 	// All others from 3000 to 3999, and from 4000 to 4999, are counted as one. At most 32.
 	CloseCodes []websock.CloseCode
 
+	// LastClosed is how many ends of sockets [Server.LastClosed] keeps, the exit reasons included. 0: 256, some 150 KB;
+	// negative: none.
+	LastClosed int
+
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
 	// time, in the order in which the sockets have ended, on a goroutine that exists only while there are calls. It
 	// should not take long. Only Shutdown, Drain and Serve wait for it, at their end: for 5 s at most, only while no call
@@ -206,6 +210,7 @@ const (
 	defaultThreshold       = 512
 	defaultLevel           = 1
 	defaultMaxRatio        = 200
+	defaultLastClosed      = 256
 )
 
 // withDefaults checks cfg and replaces zeros; what is off stays negative.

@@ -56,3 +56,15 @@ func ExampleCauseOf() {
 	// error
 	// killed
 }
+
+// What has ended is kept for a while, for whoever looks later.
+func ExampleServer_LastClosed() {
+	sockets, err := socket.New(socket.Config{LastClosed: 1000, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		panic(err)
+	}
+	for _, cl := range sockets.LastClosed() {
+		fmt.Println(cl.Subject, "was there for", cl.Lifetime, "and left:", cl.Cause, cl.Reason)
+	}
+	// Output:
+}

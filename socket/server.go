@@ -36,6 +36,7 @@ type Server struct {
 	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
 	refused   refusedCounts
 	trips     roundTrips
+	last      lastClosed
 	misuse    sync.Once
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
@@ -114,6 +115,7 @@ func newServer(cfg Config, r role) (*Server, error) {
 	log := host.NewLog(cfg.Logger)
 	s := &Server{
 		trips:  roundTrips{h: newHistogram(roundTripBounds)},
+		last:   lastClosed{most: max(cmp.Or(cfg.LastClosed, defaultLastClosed), 0)},
 		logger: cfg.Logger, log: log, closes: host.NewCalls("Config.OnClose", log),
 		events:  host.NewCalls("Config.OnEvent", log),
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),

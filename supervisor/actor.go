@@ -245,6 +245,9 @@ func (p *incarnation) exited(pid actor.PID, reason error) {
 	p.owner.ended(pid, sound(reason), taken)
 }
 
+// Wrapped is what actor.Inspect names the type of.
+func (p *incarnation) Wrapped() any { return p.Actor }
+
 // terminating is an incarnation of an actor with a Terminate.
 type terminating struct {
 	*incarnation

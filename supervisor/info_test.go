@@ -58,6 +58,9 @@ func TestSupervisor_Children(t *testing.T) {
 		if nested, ok := all["below"].Service.(*supervisor.Supervisor); !ok || nested != below {
 			t.Errorf("the Service of a supervisor is %v", all["below"].Service)
 		}
+		if info, err := actor.Inspect(all["room"].PID); err != nil || info.Actor != "*supervisor_test.worker" {
+			t.Errorf("the actor is a %q, %v", info.Actor, err)
+		}
 		time.Sleep(time.Minute)
 		a.end(errCrash)
 		all = children()
