@@ -359,15 +359,19 @@ func TestBroadcast_cluster_frozenNode(t *testing.T) {
 			c.regs[0].Broadcast("room", strings.Repeat("x", 1000))
 			time.Sleep(10 * time.Millisecond)
 		}
+		const small = 5000 // fill what the large ones have left of the window
+		for range small {
+			c.regs[0].Broadcast("room", "x")
+		}
 		c.regs[0].Close("room", &websock.CloseError{Code: 4001})
-		synctest.Wait()
-		if got := len(b.take()); got != n || b.pid.Alive() {
-			t.Errorf("the other node's member got %d of %d, alive: %t", got, n, b.pid.Alive())
+		settle()
+		if got := len(b.take()); got < n || b.pid.Alive() {
+			t.Errorf("the other node's member got %d messages, want %d at least, alive: %t", got, n, b.pid.Alive())
 		}
 		c.Thaw(1)
 		settle()
-		if got := len(a.take()); got == 0 || got >= n || a.pid.Alive() {
-			t.Errorf("the member of the node that stood still got %d of %d messages, alive: %t; want those that its window took", got, n, a.pid.Alive())
+		if got := len(a.take()); got == 0 || got >= n+small || a.pid.Alive() {
+			t.Errorf("the member of the node that stood still got %d of %d messages, alive: %t; want those that its window took", got, n+small, a.pid.Alive())
 		}
 	})
 }

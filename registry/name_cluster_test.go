@@ -629,3 +629,34 @@ func TestNames_cluster_lateWordOfAThirdNode(t *testing.T) {
 		conflicts.want(t)
 	})
 }
+
+// Of three holders the best one ends before anybody has acted: then the next one keeps the name, and the third has lost.
+func TestNames_cluster_theBestEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, nil)
+		for i := range 3 {
+			c.Cut(i, (i+1)%3)
+		}
+		time.Sleep(10 * time.Second)
+		best := spawnWith(t, c.System(2), &member{terminate: func(context.Context) { time.Sleep(time.Minute) }}, actor.SpawnOptions{Shutdown: 2 * time.Minute})
+		next, last := c.spawn(t, 1), c.spawn(t, 0)
+		for k, m := range []*member{best, next, last} {
+			if err := c.regs[2-k].Register("room", m.pid, nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		best.pid.Exit(actor.ErrNormal) // it holds the name for a minute more, and does not insist on it
+		for i := range 3 {
+			c.Heal(i, (i+1)%3)
+		}
+		c.Connect()
+		settle()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if !next.pid.Alive() || last.pid.Alive() {
+			t.Errorf("the second lives: %t, the third: %t; want only the second", next.pid.Alive(), last.pid.Alive())
+		}
+		c.wantHolder(t, "room", next, 0, 1, 2)
+	})
+}
