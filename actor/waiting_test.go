@@ -126,6 +126,24 @@ func TestInspect_oldestWhenItIsWoken(t *testing.T) {
 	})
 }
 
+// Several messages that come to a process at rest have waited since they came, not since it did something last.
+func TestInspect_oldestOfSeveralThatWakeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		pid := spawn(t, sys, &behaviour{receive: func(context.Context, any) error { time.Sleep(time.Second); return nil }}, actor.SpawnOptions{})
+		for range 50 {
+			time.Sleep(time.Hour)
+			for range 4 {
+				pid.Send("after")
+			}
+			time.Sleep(1500 * time.Millisecond) // the second one is being handled
+			if info, _ := actor.Inspect(pid); info.Mailbox != 2 || info.Oldest != 1500*time.Millisecond {
+				t.Fatalf("%d messages wait, the oldest for %v; want 2 for 1.5 s", info.Mailbox, info.Oldest)
+			}
+		}
+	})
+}
+
 func TestPort_WaitingBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys, _ := newSystem(t, actor.Config{})

@@ -242,6 +242,32 @@ func TestServer_Stats(t *testing.T) {
 	})
 }
 
+func TestServer_Stats_asleep(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{HibernateAfter: 10 * time.Second})
+		a, b := r.dial(puppet()), r.dial(puppet())
+		for _, step := range []struct {
+			do   func()
+			want int
+		}{
+			{func() { time.Sleep(12 * time.Second) }, 2},
+			{func() { a.must(a.Text("hello")); a.want(textFrame("hello")) }, 1},
+			{func() { time.Sleep(12 * time.Second) }, 2},
+		} {
+			step.do()
+			synctest.Wait()
+			if st := r.srv.Stats(); st.Asleep != step.want || st.Open != 2 {
+				t.Errorf("%d of %d sleep, want %d of 2", st.Asleep, st.Open, step.want)
+			}
+		}
+		for _, c := range []*client{a, b} {
+			c.must(c.Close(1000, ""))
+			c.conn.Close()
+			c.end()
+		}
+	})
+}
+
 // TestServer_Stats_keys: whatever peers do, there are only so many series.
 func TestServer_Stats_keys(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
