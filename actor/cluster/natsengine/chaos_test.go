@@ -246,26 +246,28 @@ func unaccounted(all map[string]account) string {
 	return ""
 }
 
-// noDowns fails when a session has ended.
-func (ns nodes) noDowns(t testing.TB) {
+// noDowns fails when a session has ended since before, when all were connected: until they are, a Monitor is a Down at once.
+func (ns nodes) noDowns(t testing.TB, before map[string]account) {
 	t.Helper()
 	all := ns.accounts()
 	for from, a := range all {
 		for to, downs := range a.Downs {
-			sent := a.Sent[to].count()
-			if got := all[to].Received[from].count(); len(downs) > 0 && downs[len(downs)-1] > 0 || got != sent {
-				t.Errorf("%s was told of Downs of %s at %v; received %d of %d", from, to, downs, got, sent)
+			if n := len(before[from].Downs[to]); len(downs) > n {
+				t.Errorf("%s was told of Downs of %s at %v", from, to, downs[n:])
+			}
+			if sent, got := a.Sent[to].count(), all[to].Received[from].count(); got != sent {
+				t.Errorf("%s has received %d of %d of %s", to, got, sent, from)
 			}
 		}
 	}
 }
 
-// down waits until all others are told that one is down, after they have sent something to it.
-func (ns nodes) down(t testing.TB, of string) {
+// down waits until all others are told that one is down, more often than before.
+func (ns nodes) down(t testing.TB, of string, before map[string]account) {
 	t.Helper()
 	ns.wait(t, of+" is down for all others", func(all map[string]account) string {
 		for who, a := range all {
-			if who != of && (len(a.Downs[of]) == 0 || a.Downs[of][len(a.Downs[of])-1] == 0) {
+			if who != of && len(a.Downs[of]) <= len(before[who].Downs[of]) {
 				return who + " is not told"
 			}
 		}
@@ -317,30 +319,46 @@ func urlNodes(t testing.TB, downAfter time.Duration, url string) nodes {
 	return ns
 }
 
+// overBoth runs a test over three processes with a server each, and over three at the server of a fourth process.
+func overBoth(t *testing.T, downAfter time.Duration, test func(t *testing.T, ns nodes)) {
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		test(t, embeddedNodes(t, downAfter))
+	})
+	t.Run("a server", func(t *testing.T) {
+		t.Parallel()
+		port := freePort(t)
+		startChild(t, childConfig{Name: "server", Port: port})
+		test(t, urlNodes(t, downAfter, fmt.Sprint("nats://127.0.0.1:", port)))
+	})
+}
+
 // TestProcesses_stoppedForLess: a process that stands still for less than DownAfter is not missed.
-func TestProcesses_stoppedForLess(t *testing.T) {
-	t.Parallel()
-	ns := embeddedNodes(t, long)
+func TestProcesses_stoppedForLess(t *testing.T) { overBoth(t, long, stoppedForLess) }
+
+func stoppedForLess(t *testing.T, ns nodes) {
 	ns.speed(5)
 	ns.flows(t)
+	connected := ns.accounts()
 	ns[2].signal(syscall.SIGSTOP)
 	time.Sleep(3 * time.Second) // what is sent meanwhile waits
 	ns[2].signal(syscall.SIGCONT)
 	ns.flows(t)
 	ns.settle(t)
-	ns.noDowns(t)
+	ns.noDowns(t, connected)
 	ns.leave()
 }
 
 // TestProcesses_stoppedForMoreAndKilled: after DownAfter it is down, and up again when it goes on; then one is killed, and another
 // comes in its place.
-func TestProcesses_stoppedForMoreAndKilled(t *testing.T) {
-	t.Parallel()
-	ns := embeddedNodes(t, short)
+func TestProcesses_stoppedForMoreAndKilled(t *testing.T) { overBoth(t, short, stoppedForMoreAndKilled) }
+
+func stoppedForMoreAndKilled(t *testing.T, ns nodes) {
 	ns.speed(5)
 	ns.flows(t)
+	connected := ns.accounts()
 	ns[2].signal(syscall.SIGSTOP)
-	ns.without(ns[2]).down(t, ns[2].pid)
+	ns.without(ns[2]).down(t, ns[2].pid, connected)
 	ns[2].signal(syscall.SIGCONT)
 	ns.flows(t)
 
@@ -355,7 +373,11 @@ func TestProcesses_stoppedForMoreAndKilled(t *testing.T) {
 		return ""
 	})
 	rest.flows(t)
-	next := startChild(t, childConfig{Name: killed.cfg.Name, DownAfter: short, Listen: "127.0.0.1:0", Routes: []string{ns[0].addr}})
+	cfg := killed.cfg
+	if cfg.URL == "" {
+		cfg.Routes = []string{ns[0].addr}
+	}
+	next := startChild(t, cfg)
 	ns = append(rest, next)
 	ns.meet(next)
 	next.say("speed 5")
@@ -373,6 +395,7 @@ func TestProcesses_theServerIsKilled(t *testing.T) {
 	ns := urlNodes(t, long, fmt.Sprint("nats://127.0.0.1:", port))
 	ns.speed(5)
 	ns.flows(t)
+	connected := ns.accounts()
 	for range 2 {
 		s.kill()
 		time.Sleep(time.Second)
@@ -380,7 +403,7 @@ func TestProcesses_theServerIsKilled(t *testing.T) {
 		ns.flows(t)
 	}
 	ns.settle(t)
-	ns.noDowns(t)
+	ns.noDowns(t, connected)
 	ns.leave()
 }
 
@@ -392,9 +415,10 @@ func TestProcesses_cutAndHealed(t *testing.T) {
 	ns := urlNodes(t, short, "nats://"+w.addr)
 	ns.speed(5)
 	ns.flows(t)
+	connected := ns.accounts()
 	w.cut(true)
 	for _, n := range ns {
-		ns.down(t, n.pid)
+		ns.down(t, n.pid, connected)
 	}
 	w.cut(false)
 	ns.flows(t)
