@@ -22,7 +22,6 @@ import (
 type registries struct {
 	*clustertest.Cluster
 	regs []*registry.Registry // in the present boot of each node
-	cfg  func(i int) registry.Config
 }
 
 // probe is a message that crosses nodes.

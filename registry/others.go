@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/host"
 )
@@ -45,11 +44,6 @@ type peer struct {
 	*cluster.Peer
 	boot   uint64
 	tracks host.Map[uint64, *track] // who is present there, by Ref; the goroutine's of the link
-}
-
-// pid is a process of the peer.
-func (o *others) pid(p *peer, num uint64) actor.PID {
-	return host.PIDOf(o.r.sys, p.Node(), p.boot, num)
 }
 
 // channelName is that of the channel.

@@ -190,11 +190,9 @@ func (s *session) receiveSurvey(f *fields) error {
 		s.answer(id, a, nil, actor.ErrOverload)
 		return nil
 	}
-	ctx, cancel := context.Background(), context.CancelFunc(nothing)
+	ctx, cancel := context.WithCancel(context.Background())
 	if left > 0 {
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(min(left, uint64(longest))))
-	} else {
-		ctx, cancel = context.WithCancel(ctx)
+		ctx, cancel = context.WithTimeout(context.Background(), time.Duration(min(left, uint64(longest))))
 	}
 	s.begun(&s.asked, id, a, cancel)
 	s.n.answers.group.Add(1)
