@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -273,6 +274,16 @@ func (a *agent) dismiss(ctx context.Context, to string, kill bool) {
 	a.did(s, pid.Exit(&dismissal{to, a.text, seq, kill}))
 }
 
+// overwhelm sends a node more than it must take: Exits of a process that there is not.
+func (a *agent) overwhelm(to string) {
+	node, boot, _ := host.Parts(a.parse(to))
+	nobody := host.PIDOf(a.sys, node, boot, 1<<40)
+	long := errors.New(strings.Repeat("long", 1<<10))
+	for range 40 {
+		nobody.Exit(long)
+	}
+}
+
 func (a *agent) monitor(ctx context.Context, to string) *watch {
 	wa := &watch{to: to, at: a.w.now()}
 	a.w.mu.Lock()
@@ -286,14 +297,15 @@ func (a *agent) monitor(ctx context.Context, to string) *watch {
 	return wa
 }
 
-// demonitor stops one of the Monitors, none of those that accompany a speech.
-func (a *agent) demonitor(seed uint64) {
+// demonitor stops one of the Monitors, old or new, whether or not it has brought a Down; none of those that accompany a
+// speech.
+func (a *agent) demonitor(old bool) {
 	a.w.mu.Lock()
 	var ref actor.MonitorRef
 	var chosen *watch
 	for r, wa := range a.refs {
 		sp := a.out[wa.to]
-		if wa.stopped == 0 && (sp == nil || sp.attend != wa) && (chosen == nil || (wa.tick^int(seed))&0xff < (chosen.tick^int(seed))&0xff) {
+		if wa.stopped == 0 && (sp == nil || sp.attend != wa) && (chosen == nil || old == (wa.tick < chosen.tick)) {
 			ref, chosen = r, wa
 		}
 	}
@@ -420,7 +432,6 @@ func (a *agent) wait(to string, limit time.Duration) {
 	w.waiters.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), limit)
 		defer cancel()
-		defer context.AfterFunc(ctx, func() {})()
 		go func() {
 			select {
 			case <-w.endWaits:

@@ -89,7 +89,7 @@ func (s *said) may() bool {
 }
 
 func (s *said) must() bool {
-	return s.kind != aKill && s.call == nil && s.ok || s.call != nil && s.call.ends > 0 && s.call.err == nil
+	return s.call == nil && s.ok || s.call != nil && s.call.ends > 0 && s.call.err == nil
 }
 
 // checkSpeech: what a has sent to b arrives at most once, in order, without a gap within a session; what was refused never;
@@ -185,7 +185,7 @@ func (w *world) checkEnd(a *agent, all *totals) {
 		if d.To != a.text {
 			w.problem("%s was ended by an Exit for %s", a.text, d.To)
 		}
-		if by := w.byPID[d.From]; by == nil || !by.out[a.text].said[d.Seq-1].ok {
+		if by := w.byPID[d.From]; by == nil || by.out[a.text] == nil || !by.out[a.text].said[d.Seq-1].ok {
 			w.problem("%s was ended by the Exit %d of %s, which was refused", a.text, d.Seq, d.From)
 		}
 		if d.Kill {
@@ -266,21 +266,26 @@ func (w *world) checkWatch(a *agent, wa *watch, all *totals) {
 	w.checkLastWords(a, b, d)
 }
 
-// checkLastWords: a Down of the end of b comes after all that b has sent to a in that session.
+// checkLastWords: a Down of the end of b comes after all that b has sent to a in that session. A callback of a b that was
+// killed may go on sending for a moment.
 func (w *world) checkLastWords(a, b *agent, d downNote) {
+	if b.out[a.text] == nil {
+		return
+	}
+	posthumous := func(s *said) bool { return errors.Is(b.reason, actor.ErrKilled) && s.at >= b.endedAt }
 	came := make(map[uint64]bool)
 	for _, h := range a.in[b.text] {
-		if h.tick > d.tick {
+		if h.tick > d.tick && h.seq <= uint64(len(b.out[a.text].said)) && !posthumous(b.out[a.text].said[h.seq-1]) {
 			w.problem("%s got %s %d of %s after its Down", a.text, h.kind, h.seq, b.text)
 		}
 		came[h.seq] = true
 	}
 	link, sure := b.link(a, b.endedAt)
-	if !sure || link == nil || b.out[a.text] == nil {
+	if !sure || link == nil {
 		return
 	}
 	for i, s := range b.out[a.text].said {
-		if s.kind == aLetter && s.ok && s.at > link.up && !came[uint64(i+1)] {
+		if s.kind == aLetter && s.ok && s.at > link.up && !posthumous(s) && !came[uint64(i+1)] {
 			w.problem("%s got the Down of %s at %v, and not its letter %d of %v before", a.text, b.text, d.at, i+1, s.at)
 		}
 	}
@@ -355,6 +360,9 @@ func (w *world) checkCall(c *callNote, all *totals) {
 	}
 	if late := c.endedAt - c.at - c.deadline; late > 0 {
 		w.problem("Call %d of %s to %s has ended %v after its deadline with %v", c.id, c.by.text, c.to, late, c.err)
+	}
+	if link, sure := c.by.link(b, c.at); sure && link != nil && link.down < c.endedAt {
+		w.problem("Call %d of %s to %s of %v has ended at %v, the session at %v", c.id, c.by.text, c.to, c.at, c.endedAt, link.down)
 	}
 	var answer *leaving
 	switch {

@@ -37,10 +37,12 @@ func TestSimulation(t *testing.T) {
 	for seed := range seeds() {
 		ok := t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			cryptotest.SetGlobalRandom(t, seed) // the boots of nodes
+			t.Cleanup(func() {
+				if t.Failed() {
+					t.Logf("this one alone: TROUPE_STRESS=1 go test ./actor/cluster -run 'TestSimulation/^seed=%d$'", seed)
+				}
+			})
 			synctest.Test(t, func(t *testing.T) { simulate(t, seed, &all) })
-			if t.Failed() {
-				t.Logf("this one alone: TROUPE_STRESS=1 go test ./actor/cluster -run 'TestSimulation/^seed=%d$'", seed)
-			}
 		})
 		if !ok {
 			failed++
@@ -94,6 +96,9 @@ func (w *world) talk(moments int) {
 				a.pid.Send(w.deed())
 			}
 		}
+		w.replicate()
+		synctest.Wait()
+		w.bounded()
 		time.Sleep(time.Duration(1+w.rnd.IntN(60)) * time.Millisecond)
 		w.populate()
 	}
@@ -103,6 +108,8 @@ func (w *world) talk(moments int) {
 func (w *world) deed() do {
 	to, n, seed := w.somebody(), w.rnd.IntN(6), w.rnd.Uint64()
 	switch k := w.rnd.IntN(40); {
+	case k == 0 && n == 0: // more than must be taken: the session ends
+		return func(ctx context.Context, a *agent) error { a.overwhelm(to); return nil }
 	case k < 16:
 		return func(ctx context.Context, a *agent) error {
 			for i := range n + 1 {
@@ -110,10 +117,17 @@ func (w *world) deed() do {
 			}
 			return nil
 		}
-	case k < 18: // more than a window, now and then
+	case k < 18: // more than the window, now and then, and then what it must not refuse
 		return func(ctx context.Context, a *agent) error {
-			for range 4 * n {
+			for range 6 * n {
 				a.send(ctx, to, int(seed%6000))
+			}
+			a.monitor(ctx, to)
+			switch seed % 5 {
+			case 0:
+				a.dismiss(ctx, to, seed%2 == 0)
+			case 1:
+				return &leaving{Who: a.text, Why: seed}
 			}
 			return nil
 		}
@@ -140,7 +154,7 @@ func (w *world) deed() do {
 			return nil
 		}
 	case k < 35:
-		return func(_ context.Context, a *agent) error { a.demonitor(seed); return nil }
+		return func(_ context.Context, a *agent) error { a.demonitor(n > 3); return nil }
 	case k < 37:
 		return func(_ context.Context, a *agent) error {
 			a.wait(to, time.Duration(seed%uint64(3*time.Second)))
@@ -177,7 +191,6 @@ func (w *world) fault() {
 	default:
 		w.restart()
 	}
-	w.bounded()
 }
 
 // mend repairs everything and waits until all nodes are connected.
@@ -198,11 +211,12 @@ func (w *world) mend() {
 
 // finish lets everything come to its end that must.
 func (w *world) finish() {
+	w.c.Connect()
 	time.Sleep(3 * time.Second) // Calls and Waits
 	synctest.Wait()
 	w.quietFrom = w.now()
-	w.bounded()
 	w.atRest()
+	w.checkChannels()
 	for _, a := range w.living() { // now nothing may go wrong
 		for _, b := range w.living() {
 			a.pid.Send(do(func(ctx context.Context, a *agent) error {

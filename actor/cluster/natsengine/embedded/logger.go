@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -23,6 +24,9 @@ func (l *logger) Warnf(format string, v ...any)  { l.warn(format, v) }
 func (l *logger) Errorf(format string, v ...any) { l.warn(format, v) }
 
 func (l *logger) warn(format string, v []any) {
+	if strings.HasPrefix(format, "Plaintext passwords") { // meant for files: here they are in the memory of the process
+		return
+	}
 	l.slog.Warn("embedded NATS server", "text", fmt.Sprintf(format, v...))
 }
 
