@@ -132,6 +132,7 @@ func TestBuildBase_anotherAPI(t *testing.T) {
 	}
 	program := filepath.Join(dir, "base")
 	rename(t, filepath.Join(tree, "registry", "registry.go"), "func New(", "func Make(")
+	rename(t, filepath.Join(tree, "registry", "cluster.go"), "r := New(", "r := Make(")
 	_, err := buildBase(t.Context(), "abc123", tree, program)
 	if err == nil || !strings.Contains(err.Error(), "Name a younger commit with -base") || strings.Count(err.Error(), "undefined: registry.New") < 2 {
 		t.Errorf("when no server compiles: got error %v, want it to say so of both servers, and to ask for a younger commit", err)
