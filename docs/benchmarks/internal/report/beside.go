@@ -1,10 +1,7 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -75,19 +72,3 @@ func (b Beside) section(p *strings.Builder) {
 
 // Write writes it as JSON.
 func (b Beside) Write(name string) error { return writeJSON(name, b) }
-
-// readBeside returns nil when there is no such file.
-func readBeside(name string) (*Beside, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	b := new(Beside)
-	if err := json.Unmarshal(text, b); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return b, nil
-}

@@ -1,10 +1,7 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 )
@@ -75,19 +72,3 @@ func (n Nodes) section(p *strings.Builder) {
 
 // Write writes it as JSON.
 func (n Nodes) Write(name string) error { return writeJSON(name, n) }
-
-// readNodes returns nil when there is no such file.
-func readNodes(name string) (*Nodes, error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	n := new(Nodes)
-	if err := json.Unmarshal(text, n); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return n, nil
-}

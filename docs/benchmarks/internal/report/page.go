@@ -36,21 +36,21 @@ func Render(dir string, runs []Run, servers []string) error {
 		fmt.Fprintf(&page, "\n## %s\n\n%s\n\n![%s: %s](%s)\n\n", s.title, s.note, s.title, s.axis, chart)
 		s.table(&page, runs, servers)
 	}
-	beside, err := readBeside(filepath.Join(dir, BesideFile))
+	beside, err := readJSON[Beside](filepath.Join(dir, BesideFile))
 	if err != nil {
 		return err
 	}
 	if beside != nil {
 		beside.section(&page)
 	}
-	nodes, err := readNodes(filepath.Join(dir, NodesFile))
+	nodes, err := readJSON[Nodes](filepath.Join(dir, NodesFile))
 	if err != nil {
 		return err
 	}
 	if nodes != nil {
 		nodes.section(&page)
 	}
-	soak, err := readSoak(filepath.Join(dir, SoakFile))
+	soak, err := readJSON[Soak](filepath.Join(dir, SoakFile))
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -94,6 +95,22 @@ func writeJSON(name string, v any) error {
 		return err
 	}
 	return os.WriteFile(name, append(b, '\n'), 0o666)
+}
+
+// readJSON reads what writeJSON wrote; nil when there is no such file.
+func readJSON[T any](name string) (*T, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := new(T)
+	if err := json.Unmarshal(text, v); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return v, nil
 }
 
 // Read reads what [Run.Write] wrote.

@@ -1,10 +1,7 @@
 package report
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -120,22 +117,6 @@ func middle(samples []SoakSample, f func(SoakSample) float64) float64 {
 
 // Write writes the soak as JSON.
 func (s Soak) Write(name string) error { return writeJSON(name, s) }
-
-// readSoak returns nil when there is no such file.
-func readSoak(name string) (*Soak, error) {
-	b, err := os.ReadFile(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s := new(Soak)
-	if err := json.Unmarshal(b, s); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return s, nil
-}
 
 // section is the soak's part of the page.
 func (s Soak) section(p *strings.Builder) {
