@@ -11,7 +11,7 @@ import (
 type Stats struct {
 	Processes int    // that live, those that start or end included
 	Spawned   uint64 // processes that have been made; as many as live and have ended
-	// Ended is how many processes have ended, by the kind of their exit reason. A kind of which there was none is missing.
+	// Ended is how many processes have ended, by the kind of their exit reason. It has each kind from the start.
 	Ended map[exit.Kind]uint64
 	// Undelivered is how many messages have reached nobody: their process was gone, its mailbox was full, or it ended
 	// before it came to them. Each is logged at Debug.
@@ -45,9 +45,7 @@ func (s *System) Stats() Stats {
 	var ended [exit.Abnormal + 1]uint64
 	ended, st.Spawned, st.Processes = s.counts.processes()
 	for kind, n := range ended {
-		if n > 0 {
-			st.Ended[exit.Kind(kind)] = n
-		}
+		st.Ended[exit.Kind(kind)] = n
 	}
 	return st
 }

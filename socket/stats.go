@@ -23,7 +23,8 @@ type Stats struct {
 
 	// Refused counts the requests that have become no socket.
 	Refused map[Refusal]uint64
-	// Closed counts the sockets that have ended.
+	// Closed counts the sockets that have ended. It has each cause from the start, so the first end of a kind is a change of a
+	// number that was there before.
 	Closed map[Cause]uint64
 	// Lifetimes are how long those were open. The counts of all of them are those of Closed.
 	Lifetimes map[End]Histogram
@@ -132,7 +133,7 @@ func (s *Server) codeClass(c websock.CloseCode) websock.CloseCode {
 func (s *Server) Stats() Stats {
 	st := Stats{
 		Name: s.cfg.Name, Asleep: s.group.Asleep(), Refused: s.refused.all(),
-		Closed: make(map[Cause]uint64), Lifetimes: make(map[End]Histogram),
+		Closed: make(map[Cause]uint64, causes), Lifetimes: make(map[End]Histogram),
 		CloseSent: make(map[websock.CloseCode]uint64), CloseReceived: make(map[websock.CloseCode]uint64),
 	}
 	var sum conn.Tally
@@ -146,6 +147,9 @@ func (s *Server) Stats() Stats {
 		sh.mu.Unlock()
 		st.Open += len(cs)
 		sum.Add(cs)
+	}
+	for cause := range causes {
+		st.Closed[cause] = 0
 	}
 	for end, h := range lifetimes {
 		st.Lifetimes[end] = *h

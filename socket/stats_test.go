@@ -29,7 +29,7 @@ import (
 // the end of each test with a rig; r.mu is held.
 func (r *rig) wantCounted() {
 	r.t.Helper()
-	want := socket.Stats{Closed: map[socket.Cause]uint64{}, CloseSent: map[websock.CloseCode]uint64{}, CloseReceived: map[websock.CloseCode]uint64{}}
+	want := socket.Stats{Closed: noneClosed(), CloseSent: map[websock.CloseCode]uint64{}, CloseReceived: map[websock.CloseCode]uint64{}}
 	class := func(c websock.CloseCode) websock.CloseCode {
 		if c >= 3000 && !slices.Contains(r.codes, c) {
 			c = c / 1000 * 1000
@@ -83,6 +83,15 @@ func (r *rig) wantCounted() {
 	wantLifetimes(r.t, got)
 }
 
+// noneClosed is Stats.Closed before anything has ended: each of the nine causes is there.
+func noneClosed() map[socket.Cause]uint64 {
+	closed := map[socket.Cause]uint64{}
+	for cause := socket.CauseNormal; cause <= socket.CauseKilled; cause++ {
+		closed[cause] = 0
+	}
+	return closed
+}
+
 // soundReason is reason, or an error instead whose methods do nothing odd.
 func soundReason(reason error) (sound error) {
 	defer func() {
@@ -107,7 +116,7 @@ func addCounts(sum *socket.Counts, c socket.Counts) {
 // wantLifetimes fails the test unless the numbers of a Stats agree with each other.
 func wantLifetimes(t testing.TB, st socket.Stats) {
 	t.Helper()
-	byCause := map[socket.Cause]uint64{}
+	byCause := noneClosed()
 	closed := uint64(0)
 	for end, h := range st.Lifetimes {
 		if len(h.Counts) != len(h.Bounds)+1 {
@@ -171,7 +180,7 @@ func TestServer_Stats(t *testing.T) {
 	bubble(t, "one after the other", func(t *testing.T) {
 		r := serve(t, socket.Config{Name: "chat", HibernateAfter: 10 * time.Second, PingInterval: 20 * time.Second, CloseCodes: []websock.CloseCode{4001}})
 		st := r.srv.Stats()
-		if st.Name != "chat" || st.Opened != 0 || st.Open != 0 || len(st.Closed)+len(st.Lifetimes)+len(st.Refused)+len(st.CloseSent) != 0 {
+		if st.Name != "chat" || st.Opened != 0 || st.Open != 0 || !maps.Equal(st.Closed, noneClosed()) || len(st.Lifetimes)+len(st.Refused)+len(st.CloseSent) != 0 {
 			t.Errorf("before all: %+v", st)
 		}
 		a, b := r.dial(puppet()), r.dial(puppet())

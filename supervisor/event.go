@@ -68,7 +68,7 @@ func newReporter(name, fallback, callback string, log *slog.Logger, onEvent func
 		name = fallback
 	}
 	l := host.NewLog(log)
-	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent, counts: new(counts)}
+	return reporter{name: name, log: l, calls: host.NewCalls(callback, l), onEvent: onEvent, counts: &counts{restarts: map[string]uint64{"": 0}}}
 }
 
 // wait waits until OnEvent and the Logger have taken what was reported, as long as they make progress; for ctx see

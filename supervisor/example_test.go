@@ -482,6 +482,6 @@ func ExampleSupervisor_Stats() {
 		}
 	})
 	st := tree.Stats()
-	fmt.Println(st.Name, st.Children, st.Restarts, st.GaveUp)
-	// Output: shop 2 map[queue:1] 0
+	fmt.Println(st.Name, st.Children, st.Restarts["queue"], st.Restarts["last"], st.GaveUp)
+	// Output: shop 2 1 0 0
 }

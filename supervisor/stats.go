@@ -11,7 +11,7 @@ type Stats struct {
 	Name     string // Config.Name
 	Children int    // that there are, those that wait for a start or have stopped included
 	// Restarts counts the restarts by the ID of the child. Only children of New have a key of their own: those of StartChild,
-	// and all of a Dynamic, come and go, and are counted together, under "".
+	// and all of a Dynamic, come and go, and are counted together, under "". It has each of these keys from the start.
 	Restarts map[string]uint64
 	// GaveUp is how often the supervisor itself has given up, or a Dynamic a child of its.
 	GaveUp uint64
@@ -23,7 +23,7 @@ type Stats struct {
 // Dynamic, which may, do not take it.
 type counts struct {
 	mu        sync.Mutex
-	restarts  map[string]uint64
+	restarts  map[string]uint64 // by each key that there will ever be
 	gaveUp    uint64
 	abandoned uint64
 }
@@ -39,9 +39,6 @@ func (c *counts) note(kind EventKind, id string) {
 	defer c.mu.Unlock()
 	switch kind {
 	case EventRestarted:
-		if c.restarts == nil {
-			c.restarts = make(map[string]uint64)
-		}
 		c.restarts[id]++
 	case EventGaveUp:
 		c.gaveUp++
@@ -53,11 +50,7 @@ func (c *counts) note(kind EventKind, id string) {
 func (c *counts) stats(name string, children int) Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	restarts := maps.Clone(c.restarts)
-	if restarts == nil {
-		restarts = make(map[string]uint64)
-	}
-	return Stats{Name: name, Children: children, Restarts: restarts, GaveUp: c.gaveUp, Abandoned: c.abandoned}
+	return Stats{Name: name, Children: children, Restarts: maps.Clone(c.restarts), GaveUp: c.gaveUp, Abandoned: c.abandoned}
 }
 
 // Stats returns the numbers of the Supervisor. It does not wait for what its children do.

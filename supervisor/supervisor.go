@@ -82,6 +82,7 @@ func New(cfg Config, children ...ChildSpec) (*Supervisor, error) {
 			warnings = append(warnings, Event{Kind: EventWarning, Child: spec.ID, Reason: errors.New(warning)})
 		}
 		s.specs = append(s.specs, spec)
+		s.rep.counts.restarts[spec.ID] = 0
 	}
 	if err != nil {
 		return nil, fmt.Errorf("supervisor %s: %w", s.rep.name, err)

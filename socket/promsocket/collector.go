@@ -22,6 +22,7 @@ import (
 //	troupe_socket_duration_seconds       histogram  how long sockets that have ended were open; troupe_cause: normal, remote,
 //	                                                shutdown, timeout, overload, protocol, panic, error, killed;
 //	                                                troupe_close_code: as socket.End has it
+//	troupe_socket_ends_total             counter    sockets that have ended; troupe_cause: likewise, each from the start
 //	troupe_socket_upgrades_total         counter    http_response_status_code: 101 for those that have become sockets;
 //	                                                troupe_refused: "", malformed, origin, handler, full, draining, closed,
 //	                                                server, lost
@@ -35,14 +36,15 @@ import (
 // From the System:
 //
 //	troupe_process_active                gauge      processes that live, sockets included
-//	troupe_process_exits_total           counter    troupe_exit_kind: normal, shutdown, abnormal
+//	troupe_process_exits_total           counter    troupe_exit_kind: normal, shutdown, abnormal, each from the start
 //	troupe_process_abandoned_total       counter    goroutines that were left to themselves
 //	troupe_process_stuck                 gauge      those of them that have not returned
 //	troupe_message_undelivered_total     counter    messages that have reached nobody
 //
 // With the label troupe_supervisor, which is its Name, from each supervisor:
 //
-//	troupe_supervisor_restarts_total     counter    troupe_child: the ID of a child of New; dynamic for all others
+//	troupe_supervisor_restarts_total     counter    troupe_child: the ID of a child of New; dynamic for all others; each
+//	                                                from the start
 //	troupe_supervisor_gave_up_total      counter
 //
 // From the Registry:
@@ -72,6 +74,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	socketActive    = desc("troupe_socket_active", "Sockets whose TCP connection is open.", "troupe_server", "troupe_socket_state")
 	socketDuration  = desc("troupe_socket_duration_seconds", "How long sockets that have ended were open.", "troupe_server", "troupe_cause", "troupe_close_code")
+	socketEnds      = desc("troupe_socket_ends_total", "Sockets that have ended.", "troupe_server", "troupe_cause")
 	socketUpgrades  = desc("troupe_socket_upgrades_total", "Requests for a socket, by the status of the answer.", "troupe_server", "http_response_status_code", "troupe_refused")
 	socketBytes     = desc("troupe_socket_io_bytes_total", "Payload bytes of frames, as they were on the wire.", "troupe_server", "network_io_direction")
 	socketFrames    = desc("troupe_socket_frames_total", "Frames, as they were on the wire.", "troupe_server", "network_io_direction", "troupe_frame")
@@ -94,8 +97,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		socketActive, socketDuration, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox, socketLag,
-		socketDropped, processActive, processExits, processLeft, processStuck, undelivered, restarts, gaveUp,
+		socketActive, socketDuration, socketEnds, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox,
+		socketLag, socketDropped, processActive, processExits, processLeft, processStuck, undelivered, restarts, gaveUp,
 		registryNames, registryGroups, registryMembers,
 	} {
 		to <- d
@@ -130,6 +133,9 @@ func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
 	gauge(to, socketActive, float64(st.Asleep), name, "asleep")
 	for end, h := range st.Lifetimes {
 		histogram(to, socketDuration, &h, name, end.Cause.String(), strconv.Itoa(int(end.Code)))
+	}
+	for cause, n := range st.Closed {
+		counter(to, socketEnds, float64(n), name, cause.String())
 	}
 	counter(to, socketUpgrades, float64(st.Opened), name, "101", "")
 	for r, n := range st.Refused {
