@@ -327,11 +327,13 @@ func (m *Mesh) sayHello() {
 	m.publish(0, m.hello.append(b))
 }
 
-func (m *Mesh) publish(to uint64, b []byte) {
+func (m *Mesh) publish(to uint64, b []byte) error {
 	m.published.Add(1)
-	if m.o.Publish(to, b) != nil {
+	err := m.o.Publish(to, b)
+	if err != nil {
 		m.publishErrors.Add(1)
 	}
+	return err
 }
 
 // nextNumber is a session number above after and above all that this Mesh has proposed: the wall clock, unless that was

@@ -62,6 +62,7 @@ type Peer struct {
 
 	// Life.
 	heard     time.Time // any datagram of the session
+	forgiven  bool      // a pause of this process was taken off its silence since
 	spoke     time.Time
 	suspectAt time.Time // the engine suspects that the node is gone, and nothing was heard since; zero: it does not
 	ask       bool      // ask for an ACK

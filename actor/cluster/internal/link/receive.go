@@ -75,7 +75,7 @@ func (p *Peer) accept(h head, body []byte, now time.Time) (deliver bool, err err
 	if !p.acked(h.ack, now) {
 		return false, fmt.Errorf("link: frame %d is wanted, %d is the next", h.ack, p.next)
 	}
-	p.heard, p.suspectAt = now, time.Time{}
+	p.heard, p.forgiven, p.suspectAt = now, false, time.Time{}
 	if h.ack == p.first {
 		p.setGrant(h.grant)
 	}

@@ -77,18 +77,25 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// publish gives a datagram to the engine; mu is held and released.
+// publish gives a datagram to the engine; mu is held and released. An engine that fails may have held it for long: that
+// was no pause of this process.
 func (pr *pair) publish(b []byte, now time.Time) {
 	pr.expect = now
 	pr.mu.Unlock()
-	pr.mesh.publish(pr.boot, b)
+	if pr.mesh.publish(pr.boot, b) != nil {
+		pr.mu.Lock()
+		pr.expect = time.Now()
+		pr.mu.Unlock()
+	}
 }
 
 // forgivePause does not count as the other's silence the time in which this process stood still: what it said
-// meanwhile still waits to be received. mu is held.
+// meanwhile still waits to be received. It forgives once until something is heard, since what looks like a pause may be
+// an engine that is slow each time. mu is held.
 func (pr *pair) forgivePause(now time.Time) {
-	if late := now.Sub(pr.expect); late > pr.mesh.o.Heartbeat && pr.phase == up {
+	if late := now.Sub(pr.expect); late > pr.mesh.o.Heartbeat && pr.phase == up && !pr.peer.forgiven {
 		p := pr.peer
+		p.forgiven = true
 		p.heard = earlier(p.heard.Add(late), now)
 		if !p.suspectAt.IsZero() {
 			p.suspectAt = earlier(p.suspectAt.Add(late), now)
