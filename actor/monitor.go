@@ -34,7 +34,7 @@ type monitor struct {
 //
 // When p is of another node, the Down also comes, with ErrNodeDown, when the link to that node ends, or when there is none.
 // Down{ErrNodeDown} does not mean that the process is dead: it may live behind a broken network; after a heal Monitor it
-// anew, its PID is still good.
+// anew, its PID is still good. The exit reason of a process of another node is never an ErrNodeDown.
 func Monitor(ctx context.Context, p PID) MonitorRef {
 	watcher := mustProcess(ctx, "Monitor")
 	m := &monitor{watcher: watcher, target: p.find()}
@@ -125,7 +125,7 @@ func waitAway(ctx context.Context, r remote, p PID) (reason, err error) {
 	cancel := r.Monitor(p, func(reason error) { ended <- reason })
 	select {
 	case reason = <-ended:
-		if reason == ErrNodeDown || reason == ErrNoProcess { // r says so, and they are no exit reasons of p
+		if reason == ErrNodeDown || reason == ErrNoProcess { // r says so itself; if p has ended with ErrNoProcess, it says no more
 			return nil, fmt.Errorf("%w: %v", reason, p)
 		}
 		return reason, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,8 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // These are the words of docs/explanation/across-nodes.md that no guarantee of the simulations covers.
@@ -104,6 +107,76 @@ func TestAcross_followsThroughAPartition(t *testing.T) {
 }
 
 var errWork = errors.New("no work left")
+
+// A process passes on that a third node is down, as its exit reason. That does not look like the end of the link to its own
+// node: whoever follows it ends, Wait returns the reason, and no monitor sees ErrNodeDown.
+func TestAcross_passesNodeDownOn(t *testing.T) {
+	wrapped := fmt.Errorf("ask the store: %w", actor.ErrNodeDown)
+	for name, reason := range map[string]error{
+		"itself":                         actor.ErrNodeDown,
+		"wrapped":                        wrapped,
+		"joined":                         errors.Join(errWork, wrapped),
+		"in a CloseError":                &websock.CloseError{Code: websock.CloseGoingAway, Reason: "store", Err: wrapped},
+		"in a ProtocolError":             &websock.ProtocolError{Code: websock.CloseInternalError, Rule: "store", Err: wrapped},
+		"wrapped in an error in another": fmt.Errorf("twice: %w", &websock.CloseError{Code: websock.CloseGoingAway, Err: errors.Join(wrapped, errWork)}),
+		"in a registered error":          storeError{Node: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				types := &cluster.Types{}
+				cluster.RegisterError(types, "work", errWork)
+				cluster.Register[storeError](types, "store")
+				c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Node: func(int, *actor.System) cluster.Config {
+					return cluster.Config{Types: types}
+				}})
+				leader := spawn(t, c.System(1), &behaviour{receive: func(context.Context, any) error { return reason }}, actor.SpawnOptions{})
+				f := spawn(t, c.System(0), &follower{node: c.Node(0), leader: c.At(0, leader)}, actor.SpawnOptions{})
+				in := newInbox(t, c.System(0))
+				actor.Monitor(in.ctx, c.At(0, leader))
+				type waited struct{ reason, err error }
+				ended := make(chan waited, 1)
+				go func() {
+					reason, err := actor.Wait(t.Context(), c.At(0, leader))
+					ended <- waited{reason, err}
+				}()
+				wait(time.Second)
+				leader.Send("end")
+				wait(20 * time.Second)
+				if f.Alive() {
+					t.Error("the follower waits for a leader that has ended")
+				}
+				f.Exit(actor.ErrShutdown)
+				var got error
+				for _, msg := range in.all() {
+					got = msg.(actor.Down).Reason
+				}
+				if got == nil || errors.Is(got, actor.ErrNodeDown) || !errors.Is(got, actor.ErrNoProcess) {
+					t.Errorf("Down of a process that ended with %v: %v, want a reason that is ErrNoProcess and no ErrNodeDown", reason, got)
+				}
+				if exit.KindOf(got) != exit.KindOf(reason) || !strings.Contains(fmt.Sprint(got), "node down") {
+					t.Errorf("it is %v with kind %v, want the text and the kind %v", got, exit.KindOf(got), exit.KindOf(reason))
+				}
+				if errors.Is(got, errWork) != errors.Is(reason, errWork) {
+					t.Errorf("errors.Is(%v, %v) = %t, want %t", got, errWork, errors.Is(got, errWork), errors.Is(reason, errWork))
+				}
+				if closed, ok := errors.AsType[*websock.CloseError](reason); ok {
+					if got, ok := errors.AsType[*websock.CloseError](got); !ok || got.Code != closed.Code || got.Reason != closed.Reason {
+						t.Errorf("errors.As a CloseError = %v, want %v", got, closed)
+					}
+				}
+				if w := <-ended; w.err != nil || fmt.Sprint(w.reason) != fmt.Sprint(got) {
+					t.Errorf("Wait = %v, %v; want %v, nil", w.reason, w.err, got)
+				}
+			})
+		})
+	}
+}
+
+// storeError is a registered error that wraps ErrNodeDown.
+type storeError struct{ Node bool }
+
+func (e storeError) Error() string { return "no store: " + e.Unwrap().Error() }
+func (e storeError) Unwrap() error { return actor.ErrNodeDown }
 
 // Partitions overlap: who is linked to both sides passes nothing on.
 func TestAcross_nobodyPassesOn(t *testing.T) {

@@ -1,12 +1,17 @@
 package cluster
 
 import (
+	"errors"
+
+	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster/internal/codec"
 	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // RemoteError stands for an error of another node whose type cannot cross. errors.Is finds the sentinels, and errors.As the
-// typed errors of websock and actor, that the original is or wraps, and exit.KindOf says what it says of the original.
+// typed errors of websock and actor, that the original is or wraps, and exit.KindOf says what it says of the original. In
+// the Down of a process ErrNodeDown is not among them, as that says that the link has ended.
 type RemoteError struct {
 	// Node is where the error was made.
 	Node string
@@ -38,4 +43,32 @@ func origin(err error) (codec.Foreign, bool) {
 		return codec.Foreign{}, false
 	}
 	return codec.Foreign{Node: e.Node, Text: e.Text, Kind: e.kind, Is: e.is}, true
+}
+
+// passedOn is the exit reason of a process of node, to which the link lasts, without what would say that it has ended: a
+// process that passes on an error about a third node has ErrNodeDown in its exit reason. Nothing else is taken from it.
+func passedOn(reason error, node string) error {
+	if !errors.Is(reason, actor.ErrNodeDown) {
+		return reason
+	}
+	switch e := reason.(type) {
+	case *websock.CloseError:
+		c := *e
+		c.Err = passedOn(e.Err, node)
+		return &c
+	case *websock.ProtocolError:
+		c := *e
+		c.Err = passedOn(e.Err, node)
+		return &c
+	case *RemoteError:
+		c := *e
+		c.is = nil
+		for _, is := range e.is {
+			if is != actor.ErrNodeDown { // that it is ErrNoProcess is said beside it
+				c.is = append(c.is, passedOn(is, node))
+			}
+		}
+		return &c
+	}
+	return &RemoteError{Node: node, Text: reason.Error(), kind: exit.KindOf(reason), is: []error{actor.ErrNoProcess}}
 }

@@ -306,7 +306,7 @@ func (s *session) receiveMonitor(f *fields) error {
 	return nil
 }
 
-// receiveDown tells a monitor here of the end of its process.
+// receiveDown tells a monitor here of the end of its process. ErrNodeDown would tell it of the end of the session.
 func (s *session) receiveDown(f *fields) error {
 	id := f.number()
 	if f.bad {
@@ -324,6 +324,6 @@ func (s *session) receiveDown(f *fields) error {
 	if reason == nil {
 		reason = errBroken
 	}
-	down(reason)
+	down(passedOn(reason, s.node))
 	return nil
 }

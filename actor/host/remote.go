@@ -23,7 +23,7 @@ type Remote interface {
 	Call(to, from actor.PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func())
 	// Monitor runs down once, after all that to has sent to this node, perhaps before it returns, unless it was cancelled
 	// before. The reason is ErrNoProcess itself when there is no such process, and ErrNodeDown itself when its node is
-	// not connected, or is lost. cancel may be called more than once, and in down.
+	// not connected, or is lost; an exit reason is never an ErrNodeDown by errors.Is. cancel may be called more than once, and in down.
 	Monitor(to actor.PID, down func(reason error)) (cancel func())
 }
 
