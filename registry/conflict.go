@@ -7,8 +7,10 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// ConflictError is the exit reason of a process that has lost its name to one of another node, when Config.OnConflict is nil. Its
-// kind is that of a shutdown, so nobody restarts what would only lose again; a socket closes with 1001.
+// ConflictError is the exit reason of a process that has lost its name to one of another node, when Config.OnConflict is nil. It
+// is actor.ErrShutdown, and so is its kind: a socket closes with 1001. It is actor.ErrIgnore, too, as told by errors.Is: the process is
+// not needed on this node. So no supervisor restarts it, whatever the Restart of the child is: a child of supervisor.New stays where
+// it is, stopped, and a Dynamic forgets it. Whoever is to take over when the winner ends watches the name ([Registry.WatchName]).
 type ConflictError struct {
 	Name   string
 	Winner actor.PID
@@ -21,6 +23,9 @@ func (e *ConflictError) Error() string {
 
 // Unwrap returns actor.ErrShutdown.
 func (e *ConflictError) Unwrap() error { return actor.ErrShutdown }
+
+// Is tells that target is actor.ErrIgnore.
+func (e *ConflictError) Is(target error) bool { return target == actor.ErrIgnore }
 
 // A claim that is better than another one may be over already, while the word of that is still on its way, on another link than
 // what has led to the other one. So whoever sees two asks the node of the better one whether it still stands. The answer comes

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
+	"github.com/troupe-dev/troupe/actor/exit"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -261,8 +262,9 @@ func TestNames_cluster_loserEnds(t *testing.T) {
 				}
 				var conflict *registry.ConflictError
 				if !tt.alive && (!errors.As(reason, &conflict) || conflict.Name != "room" || conflict.Winner != c.At(1, a.pid) ||
-					!errors.Is(reason, actor.ErrShutdown)) {
-					t.Errorf("the loser has ended with %v, want a ConflictError with the winner", reason)
+					!errors.Is(reason, actor.ErrShutdown) || !errors.Is(reason, actor.ErrIgnore) || exit.KindOf(reason) != exit.Shutdown) {
+					t.Errorf("the loser has ended with %v, of kind %v; want a ConflictError with the winner, ErrShutdown, ErrIgnore, of kind shutdown",
+						reason, exit.KindOf(reason))
 				}
 				c.wantHolder(t, "room", a, 0, 1)
 			})
