@@ -37,7 +37,7 @@ type Refused struct {
 	Server string // Config.Name
 	Refusal
 	Err        *UpgradeError
-	RemoteAddr string
+	RemoteAddr string // the first KiB
 	Host, Path string // of the request, the first KiB of each; the query is left out, as it may carry tokens
 	Origin     string // likewise
 }
@@ -91,7 +91,7 @@ func (s *Server) noteRefused(r *http.Request, e *UpgradeError) {
 		return
 	}
 	s.tell(Refused{
-		Server: s.cfg.Name, Refusal: refusal, Err: e, RemoteAddr: r.RemoteAddr,
+		Server: s.cfg.Name, Refusal: refusal, Err: e, RemoteAddr: beginning(r.RemoteAddr),
 		Host: beginning(r.Host), Path: beginning(r.URL.Path), Origin: beginning(r.Header.Get("Origin")),
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -142,7 +143,7 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 		slog.String("error", beginning(errorText(e))),
 		slog.String("path", beginning(r.URL.Path)),
 		slog.String("host", beginning(r.Host)),
-		slog.String("remote_addr", r.RemoteAddr),
+		slog.String("remote_addr", beginning(r.RemoteAddr)), // middleware may have taken it from a header
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		attrs = append(attrs, slog.String("origin", beginning(origin)))
@@ -169,13 +170,14 @@ func errorText(e *UpgradeError) (text string) {
 	return e.Err.Error()
 }
 
-// beginning shortens text that a stranger has written.
+// beginning shortens text that a stranger has written. It is a copy: what net/http gives out lies in the memory of the request
+// line, which may be a megabyte and would be kept with it.
 func beginning(s string) string {
 	const most = 1024
 	if len(s) > most {
 		return s[:most] + "..."
 	}
-	return s
+	return strings.Clone(s)
 }
 
 // lineLimit bounds how many lines strangers can cause: lineBurst in each second. The next line then says how many were

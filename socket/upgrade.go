@@ -19,7 +19,9 @@ import (
 // belongs in Init.
 //
 // The request's context ends when the upgrade returns, before the first HandleIn, so a handler must not keep
-// r.Context(). Callbacks get a ctx of their own; Config.Context gives it values of the request.
+// r.Context(). Callbacks get a ctx of their own; Config.Context gives it values of the request. Nor should it keep a string of the
+// request as it is: that lies in the memory of the whole request line, or of a header, which may be a megabyte (see
+// http.Server.MaxHeaderBytes); strings.Clone has memory of its own.
 func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := s.check(r); err != nil {
@@ -43,7 +45,7 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 	if errors.As(err, &ue) && ue != nil && ue.Status >= 300 && ue.Status <= 599 {
 		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}, reason: RefusedHandler}
 	}
-	s.cfg.Logger.Error("newHandler failed", "remote_addr", r.RemoteAddr, "path", beginning(r.URL.Path), "error", err)
+	s.cfg.Logger.Error("newHandler failed", "remote_addr", beginning(r.RemoteAddr), "path", beginning(r.URL.Path), "error", err)
 	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, reason: RefusedHandler, logged: true}
 }
 
@@ -129,7 +131,7 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 		s.noteRefused(r, e)
 		return e
 	}
-	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", r.RemoteAddr, "error", err)
+	s.cfg.Logger.Debug("connection lost at the upgrade", "remote_addr", beginning(r.RemoteAddr), "error", err)
 	e := &UpgradeError{Status: http.StatusSwitchingProtocols, Err: err, reason: RefusedLost}
 	s.noteRefused(r, e)
 	return e
