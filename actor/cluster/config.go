@@ -28,8 +28,9 @@ type Config struct {
 	// beyond which its Send says false. It bounds what this node costs the others while it stands still. 0: 32 MiB, well
 	// below the 64 MiB at which a NATS server gives a client up.
 	Window int
-	// MaxMessage is the length of one encoded message, in bytes; longer ones are refused and logged. 0: 1 MiB; at most
-	// 512 MiB. What a node with a smaller one does not take is refused, too.
+	// MaxMessage is the length of one encoded message that this node sends, in bytes; longer ones are refused and logged. 0:
+	// 1 MiB; at most 512 MiB. It says what this node takes, too, but for small ones: every node takes 68 KiB. What the other node
+	// does not take is refused here, and logged, so nothing is lost when two nodes have different ones.
 	MaxMessage int
 	// Logger gets nodes that come and go at Info, and messages that cannot be encoded or decoded at Warn, once per type.
 	// Nothing waits for it. nil: slog.Default().

@@ -181,10 +181,10 @@ func (e *entry) appendTo(dst []byte, v any) (b []byte, err error) {
 
 // Value decodes what [Codec.AppendValue] has written at the peer. b is only read, and only during the call. The error is a
 // [*DecodeError]. Code of a registered type runs on the caller's goroutine; a panic in it becomes the error.
+//
+// The length of b is not compared with MaxMessage: the peer knows how long a record may be, and not that, so it would not know
+// of what is refused here.
 func (p *Peer) Value(b []byte) (any, error) {
-	if len(b) > p.codec.cfg.MaxMessage {
-		return nil, &DecodeError{"a value", tooLong(len(b), p.codec.cfg.MaxMessage)}
-	}
 	r := reader{b: b}
 	switch tag := r.byte(); tag {
 	case tagMessage:
