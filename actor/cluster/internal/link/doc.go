@@ -5,9 +5,9 @@
 // # Membership
 //
 // A node says HELLO to all at its start and every 5 seconds: its name, the versions of the protocol that it speaks, its
-// settings. Of two nodes the one with the lower boot proposes a session (OPEN with a number), the other answers with the same
-// number, and the first ACK or DATA of the first one confirms. So neither side believes in a session before it has seen
-// that datagrams pass in both directions. A session never resumes: after its end there is a new one, with a new number and a
+// settings. The first ones may be lost, so they come sooner; and again when the engine is back. Of two nodes the one with the
+// lower boot proposes a session (OPEN with a number), the other answers with the same number, and the first ACK or DATA of the
+// first one confirms. So neither side believes in a session before it has seen that datagrams pass in both directions. A session never resumes: after its end there is a new one, with a new number and a
 // new [Peer].
 //
 // # Stream

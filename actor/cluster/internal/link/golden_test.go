@@ -76,7 +76,7 @@ func talk(t *testing.T, change func(*link.Options)) string {
 			o.Publish = func(to uint64, b []byte) error {
 				mu.Lock()
 				defer mu.Unlock()
-				if said == confirmation && b[0]&15 == kindAck {
+				if said == confirmation && b[0]&15 == kindAck || to == 0 && text.Len() > 0 { // how often HELLO is said is no matter of bytes
 					return nil
 				}
 				fmt.Fprintf(&text, "> %d %s\n", to, hex.EncodeToString(b))

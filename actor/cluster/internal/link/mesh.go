@@ -33,8 +33,11 @@ type Mesh struct {
 
 	leaving  atomic.Bool // Goodbye was called: no new sessions
 	sessions atomic.Int64
-	wake     chan struct{} // strangers wait, or grants have changed
+	wake     chan struct{} // strangers wait, grants have changed, or the engine is back
 	regrant  atomic.Bool
+
+	engineLost atomic.Bool // Publish failed the last time
+	engineBack atomic.Bool // it has succeeded after that: tell all others anew
 
 	strayMu   sync.Mutex
 	strangers []stranger
@@ -77,21 +80,38 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	m.running = true
 	m.mu.Unlock()
-	ticker := time.NewTicker(helloEvery)
-	defer ticker.Stop()
+	wait := openAfter
+	next := time.NewTimer(wait)
+	defer next.Stop()
 	m.sayHello()
 	for {
 		select {
 		case <-ctx.Done():
 			m.close()
 			return nil
-		case <-ticker.C:
+		case <-next.C:
 			m.sayHello()
+			wait = m.helloWait(wait)
+			next.Reset(wait)
 		case <-m.wake:
 			m.answerStrangers()
 			m.tellGrants()
+			if m.engineBack.Swap(false) {
+				wait = openAfter
+				next.Reset(wait)
+			}
 		}
 	}
+}
+
+// helloWait is the time to the next HELLO after one that waited so long. The first ones are often lost, as those of an engine
+// that is back: it may not have told the other nodes yet that somebody listens here. So they come after 100, 200, 400 ms and so
+// on, up to helloEvery. An engine that fails is tried each second.
+func (m *Mesh) helloWait(last time.Duration) time.Duration {
+	if m.engineLost.Load() {
+		return min(2*last, engineEvery)
+	}
+	return min(2*last, helloEvery)
 }
 
 // Goodbye ends every session in order: what has gathered is sent, then BYE, which the other node acknowledges. New sessions
@@ -330,8 +350,13 @@ func (m *Mesh) sayHello() {
 func (m *Mesh) publish(to uint64, b []byte) error {
 	m.published.Add(1)
 	err := m.o.Publish(to, b)
-	if err != nil {
+	switch {
+	case err != nil:
 		m.publishErrors.Add(1)
+		m.engineLost.Store(true)
+	case m.engineLost.Load() && m.engineLost.Swap(false):
+		m.engineBack.Store(true)
+		m.poke()
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 
 const (
 	helloEvery  = 5 * time.Second        // a node tells all others of itself
+	engineEvery = time.Second            // or so often while the engine fails
 	forgetAfter = 3 * helloEvery         // a node that said nothing for so long, and has no session, is forgotten
 	suspectFor  = time.Second            // a suspected node has so long to answer
 	ackAfter    = 10 * time.Millisecond  // a frame is acknowledged after so long,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,23 +40,69 @@ func TestMesh_membership(t *testing.T) {
 	})
 }
 
-// The first datagrams to a new node are often lost: NATS has not told the others of its subscription yet. The session
-// must not have to wait for the next HELLO.
+// The first datagrams to and from a new node are often lost: NATS has not told the others of its subscription yet, or the
+// servers are not connected yet. The session must not have to wait for the next regular HELLO.
 func TestMesh_opensAfterLostStart(t *testing.T) {
-	for _, first := range []uint64{1, 2} {
-		t.Run(fmt.Sprint("the late one is ", first), func(t *testing.T) {
+	for _, late := range []uint64{1, 2} {
+		other := 3 - late
+		for name, cut := range map[string]func(*seednet.Network){
+			"to it":   func(n *seednet.Network) { n.CutOneWay(other, late) },
+			"from it": func(n *seednet.Network) { n.CutOneWay(late, other) },
+			"both":    func(n *seednet.Network) { n.Cut(late, other) },
+		} {
+			t.Run(fmt.Sprint("the late one is ", late, ", lost ", name), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					net := network(t, seednet.Config{})
+					a := start(t, net, other, nil)
+					wait(time.Minute)
+					cut(net)
+					start(t, net, late, nil)
+					wait(300 * time.Millisecond)
+					net.Heal(1, 2)
+					wait(500 * time.Millisecond)
+					a.peer(late)
+				})
+			})
+		}
+	}
+}
+
+// An engine without a network at the start, or for longer than nodes are known: when it is back, the nodes find each other at once.
+func TestMesh_opensWhenTheEngineIsBack(t *testing.T) {
+	for name, before := range map[string]time.Duration{"at the start": 0, "later": time.Minute} {
+		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				net := network(t, seednet.Config{})
-				late := first
-				other := 3 - late
-				a := start(t, net, other, nil)
-				wait(time.Second)
-				net.CutOneWay(other, late)
-				start(t, net, late, nil)
-				wait(300 * time.Millisecond)
-				net.Heal(1, 2)
-				wait(500 * time.Millisecond)
-				a.peer(late)
+				var lost atomic.Bool
+				lost.Store(before == 0)
+				var nodes [2]*node
+				for i := range nodes {
+					nodes[i] = prepare(t, net, uint64(1+i), func(o *link.Options) {
+						o.Publish = func(to uint64, b []byte) error {
+							if lost.Load() {
+								return errBad
+							}
+							return nodes[i].conn.Publish(to, b)
+						}
+					})
+					nodes[i].run()
+				}
+				wait(before)
+				lost.Store(true)
+				wait(time.Minute)
+				since := nodes[0].mesh.Stats().Published
+				wait(time.Minute)
+				if n := nodes[0].mesh.Stats().Published - since; n > 70 {
+					t.Errorf("%d datagrams in a minute without a network, want about one a second", n)
+				}
+				lost.Store(false)
+				wait(1500 * time.Millisecond)
+				nodes[0].peer(2)
+				since = nodes[0].mesh.Stats().Published
+				wait(time.Minute)
+				if n := nodes[0].mesh.Stats().Published - since; n > 60+12+7 {
+					t.Errorf("%d datagrams in a minute of silence, want a heartbeat a second and a HELLO in 5", n)
+				}
 			})
 		})
 	}
