@@ -43,6 +43,7 @@ type claimed struct {
 	over   actor.PID // whom it has replaced knowingly
 	ending bool      // the end of the process is decided
 	h      *holding
+	beaten uint64 // the boot of a node that has a better one, as a third node says: see receiveBeaten; 0: nobody says so
 }
 
 // claim is a name that a process of another node holds. Only ending changes.
@@ -332,4 +333,5 @@ func (o *others) unnamed(p *peer) {
 		s.mu.Unlock()
 		o.r.deliver(news{names: tell})
 	}
+	o.beatenBy(p)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // ConflictError is the exit reason of a process that has lost its name to one of another node, when Config.OnConflict is nil. It
@@ -36,6 +37,9 @@ func (e *ConflictError) Is(target error) bool { return target == actor.ErrIgnore
 // confirm asks the node of the best claim of others, if that is better than another one; the shard is locked.
 func (o *others) confirm(s *nameShard, name string) {
 	best, own := s.away.Get(name), s.m.Get(name)
+	if best == nil {
+		return
+	}
 	if own != nil && best.beats(o.mine(name).stamp, best.pid, own.who.pid) || own == nil && best.next != nil {
 		o.sender.Send(best.from.Peer, appendConfirm(recConfirm, name, best.stamp))
 	}
@@ -129,7 +133,8 @@ func appendBeaten(name string, worse, best *claim) []byte {
 }
 
 // receiveBeaten is told of a claim that is better than one that this node has made. If that is over, a later one is another
-// matter. If the node of the better one is linked to this one, this one asks it itself.
+// matter. If the node of the better one is linked to this one, this one asks it itself. The link may be about to end, so that
+// this never gets an answer: then beatenBy asks the third node to say it again.
 func (o *others) receiveBeaten(f *fields) {
 	name, gen, at := f.text(), f.number(), int64(f.number())
 	c := f.claim(o)
@@ -141,10 +146,53 @@ func (o *others) receiveBeaten(f *fields) {
 	s.mu.Lock()
 	var lost *holding
 	var tell []*nameWatcher
-	if mine := o.mine(name); mine.gen == gen && mine.at == at && !c.pid.Alive() {
+	mine := o.mine(name)
+	switch {
+	case mine.h == nil || mine.gen != gen || mine.at != at:
+	case c.pid.Alive():
+		_, boot, _ := host.Parts(c.pid)
+		o.mark(name, boot)
+	default:
 		lost, tell = o.yields(s, name, c)
 	}
 	s.mu.Unlock()
 	o.r.deliver(news{names: tell})
 	o.beaten(lost, c)
+}
+
+// mark notes whose claim is better than that of this node; the name's shard is locked. A node that is lost is out of the
+// sessions, by which Alive goes, before unnamed is called for it: so beatenBy sees the mark, or Alive was false.
+func (o *others) mark(name string, boot uint64) {
+	s := o.claims.at(o.r.hash(name))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.m.Get(name)
+	c.beaten = boot
+	s.m.Put(name, c)
+}
+
+// beatenBy has the other nodes say again which claims of p, whose link has ended, are better than those of this node.
+func (o *others) beatenBy(p *peer) {
+	for i := range shards {
+		s := &o.claims.shards[i]
+		s.mu.Lock()
+		for name, c := range s.m.All() {
+			if c.beaten == p.boot {
+				o.tell(s.to, appendText([]byte{byte(recAgain)}, name))
+			}
+		}
+		s.mu.Unlock()
+	}
+}
+
+// receiveAgain asks anew, for a node that has lost the link to the one with the best claim.
+func (o *others) receiveAgain(f *fields) {
+	name := f.text()
+	if f.bad {
+		return
+	}
+	s := o.r.nameShard(name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.confirm(s, name)
 }

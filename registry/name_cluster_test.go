@@ -231,6 +231,51 @@ func TestNames_cluster_conflict(t *testing.T) {
 	}
 }
 
+// Two nodes give a name away while the link between them is cut but has not ended yet. A third node tells the loser's node, which
+// believes that it is linked to the other one, and so waits for its word. That never comes.
+func TestNames_cluster_conflictWhileTheLinkEnds(t *testing.T) {
+	for _, replace := range []bool{false, true} {
+		t.Run(fmt.Sprintf("replace %t", replace), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conflicts journalOf
+				c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, conflicts.config)
+				first, second := c.spawn(t, 0), c.spawn(t, 1)
+				if replace { // what there is on node 0 when the link is cut
+					c.regs[0].Register("room", first.pid, nil)
+					settle()
+				}
+				c.Cut(0, 1)
+				won, lost := first, second
+				if replace {
+					won, lost = second, first
+					if old, err := c.regs[1].Replace("room", second.pid, nil); err != nil || old != c.At(1, first.pid) {
+						t.Fatalf("Replace = %v, %v", old, err)
+					}
+				} else {
+					c.regs[0].Register("room", first.pid, nil)
+					time.Sleep(time.Microsecond)
+					c.regs[1].Register("room", second.pid, nil)
+				}
+				settle()
+				conflicts.want(t)
+				time.Sleep(10 * time.Second)
+				node := 1
+				if replace {
+					node = 0
+				}
+				conflicts.want(t, fmt.Sprintf("on node %d: room lost %v won %v", node, lost.pid, won.pid))
+				c.wantHolder(t, "room", won, 2, 1-node)
+				c.wantHolder(t, "room", nil, node)
+				c.Heal(0, 1)
+				c.Connect()
+				settle()
+				c.wantHolder(t, "room", won, 0, 1, 2)
+				conflicts.want(t)
+			})
+		})
+	}
+}
+
 // What happens to the loser: it ends, unless OnConflict has returned.
 func TestNames_cluster_loserEnds(t *testing.T) {
 	for _, tt := range []struct {

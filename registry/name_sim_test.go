@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/registry"
 )
 
@@ -108,8 +110,8 @@ func (d *deeds) ends(k tenant) error {
 	return fmt.Errorf("%v has lost %q to itself, in %d steps", k.pid, k.name, len(seen))
 }
 
-// Whatever the network does: when the nodes are connected again each name has one holder, on which all agree, and it is one of
-// those who had it before. So never do two live on with one name, and never do both end.
+// Whatever the network does: when one node is linked to the two others each name has one holder, and when all are connected again
+// all agree on it, and it is one of those who had it before. So never do two live on with one name, and never do both end.
 func TestNames_simulation(t *testing.T) {
 	conflicts := 0
 	for seed := range seeds() {
@@ -127,13 +129,23 @@ func simulateNames(t *testing.T, seed uint64) (conflicts int) {
 	d := newDeeds()
 	c := newCluster(t, faults(seed, rnd), func(int) registry.Config { return registry.Config{OnConflict: d.conflict} })
 	names := []string{"user:1", "user:2", "user:3", "user:4"}
-	for range 100 {
+	apart := rnd.IntN(3) // the node that at last is not linked to the next one, both of which the third is linked to
+	for n := range 110 {
 		if rnd.IntN(2) == 0 {
 			time.Sleep(time.Duration(rnd.IntN(50)) * time.Millisecond)
 		}
 		i, name := rnd.IntN(3), names[rnd.IntN(4)]
 		reg, sys := c.regs[i], c.System(i)
-		switch rnd.IntN(60) {
+		if n == 100 {
+			c.Cut(apart, (apart+1)%3)
+			c.Heal(apart, (apart+2)%3)
+			c.Heal((apart+1)%3, (apart+2)%3)
+		}
+		fault := rnd.IntN(60)
+		if n >= 100 {
+			fault = 60
+		}
+		switch fault {
 		case 0, 1:
 			c.Cut(i, (i+1)%3)
 		case 2, 3:
@@ -191,11 +203,13 @@ func simulateNames(t *testing.T, seed uint64) (conflicts int) {
 			}
 		}
 	}
-	time.Sleep(10 * time.Second)
-	synctest.Wait()
+	c.waitForLinks(t, apart, (apart+2)%3, (apart+1)%3)
 	before := make(map[string][]actor.PID)
 	for _, name := range names {
 		before[name] = d.holders(c, name)
+		if len(before[name]) > 1 {
+			t.Errorf("seed %d: %q has the holders %v, and node %d is linked to all", seed, name, before[name], (apart+2)%3)
+		}
 	}
 	for i := range 3 {
 		c.Heal(i, (i+1)%3)
@@ -228,6 +242,23 @@ func simulateNames(t *testing.T, seed uint64) (conflicts int) {
 		}
 	}
 	return len(d.lost)
+}
+
+// waitForLinks waits until middle is linked to both ends, and these are not linked to each other.
+func (c *registries) waitForLinks(t testing.TB, end, middle, otherEnd int) {
+	t.Helper()
+	linked := func(i, j int) bool {
+		return slices.ContainsFunc(slices.Collect(c.Node(i).Peers()), func(p cluster.PeerInfo) bool { return p.Node == fmt.Sprint("n", j) })
+	}
+	for range 60 {
+		time.Sleep(10 * time.Second) // a link that was lost again and again waits for up to 30 s
+		synctest.Wait()
+		if linked(end, middle) && linked(middle, otherEnd) && !linked(end, otherEnd) {
+			return
+		}
+	}
+	t.Fatalf("after ten minutes: the nodes %d and %d are linked: %t; %d and %d: %t; %d and %d: %t, and should not be",
+		end, middle, linked(end, middle), middle, otherEnd, linked(middle, otherEnd), end, otherEnd, linked(end, otherEnd))
 }
 
 // While the nodes are linked, Ensure starts one process at a time for each name, whoever wants it, whichever crashes, and whatever

@@ -110,6 +110,8 @@ func (o *others) Receive(cp *cluster.Peer, rec []byte) {
 		o.receiveLease(p, f)
 	case recRelease:
 		o.receiveRelease(p, f)
+	case recAgain:
+		o.receiveAgain(f)
 	}
 	if f.bad {
 		cp.Reset(errBroken)

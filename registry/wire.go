@@ -30,6 +30,7 @@ const (
 	recAsk                       // id, name: who may start its process?
 	recLease                     // id, PID: the holder; nobody: you
 	recRelease                   // id, name: the ask is over
+	recAgain                     // name: which of its claims is the best?
 )
 
 const (
