@@ -167,8 +167,9 @@ type Config struct {
 
 	// OnEvent is called for each [Event]: what the log says of sockets, for code that is to act on it or to count it. What is
 	// said of OnClose holds: one call at a time, in order, on a goroutine of its own; nothing waits for it but the ends of
-	// Shutdown, Drain and Serve; as many may wait, and when there are more, they are dropped and the log says how many. OnClose
-	// is the short form for those who want [Closed] alone; when both are set, both are called. nil: none.
+	// Shutdown, Drain and Serve; as many may wait, and 1,024 of [Refused] beside them; when there are more, they are dropped and
+	// the log says how many. OnClose is the short form for those who want [Closed] alone; when both are set, both are called.
+	// nil: none.
 	OnEvent func(Event)
 
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the

@@ -20,7 +20,8 @@ func (Overflowed) event()   {}
 func (SlowCallback) event() {}
 func (Draining) event()     {}
 
-// Opened says that a request has become a socket, or that a Dialer is connected. Each Opened is followed by a [Closed].
+// Opened says that a request has become a socket, or that a Dialer is connected. Each Opened is followed by a [Closed],
+// unless calls of OnEvent were dropped.
 type Opened struct {
 	Server      string // Config.Name
 	PID         actor.PID
@@ -32,7 +33,8 @@ type Opened struct {
 }
 
 // Refused says that a request has become no socket. Everything in it but Reason and Status is what a stranger has sent, or
-// what your newHandler has returned.
+// what your newHandler has returned. Strangers may cause any number of them, so only 1,024 wait for OnEvent, and take no room from
+// other events; more are dropped. [Stats] counts them all.
 type Refused struct {
 	Server string // Config.Name
 	Refusal
@@ -72,6 +74,13 @@ func (s *Server) tell(e Event) {
 	}
 }
 
+// tellMinor is tell for what strangers cause at any rate: such calls take no room from the others.
+func (s *Server) tellMinor(e Event) {
+	if f := s.cfg.OnEvent; f != nil {
+		s.events.DoMinor(func() { f(e) })
+	}
+}
+
 func (s *Server) tellOpened(c *conn.Conn) {
 	if s.cfg.OnEvent == nil {
 		return
@@ -90,7 +99,7 @@ func (s *Server) noteRefused(r *http.Request, e *UpgradeError) {
 	if s.cfg.OnEvent == nil {
 		return
 	}
-	s.tell(Refused{
+	s.tellMinor(Refused{
 		Server: s.cfg.Name, Refusal: refusal, Err: e, RemoteAddr: beginning(r.RemoteAddr),
 		Host: beginning(r.Host), Path: beginning(r.URL.Path), Origin: beginning(r.Header.Get("Origin")),
 	})

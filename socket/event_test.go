@@ -217,3 +217,46 @@ func TestConfig_OnEvent_thatDoesAnything(t *testing.T) {
 		}
 	})
 }
+
+// Refused is what strangers cause, at any rate. However many come while a call of OnEvent takes long, they push no Opened and no
+// Closed out.
+func TestConfig_OnEvent_floodOfRefusals(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var j eventList
+		h := newSite(t, socket.Config{Name: "chat", OnEvent: func(e socket.Event) {
+			if _, ok := e.(socket.Opened); ok {
+				time.Sleep(time.Hour) // a database that does not answer
+			}
+			j.add(e)
+		}})
+		h.overMemory(h.sockets(func() websock.Handler { return puppet() }))
+		before := h.connect(rawclient.HandshakeOptions{})
+		synctest.Wait()
+		time.Sleep(time.Second)
+		const flood = 3000
+		for range flood {
+			h.refused(rawclient.HandshakeOptions{Header: http.Header{"Origin": {"https://evil.example"}}})
+		}
+		after := h.connect(rawclient.HandshakeOptions{})
+		for _, c := range []*rawclient.Client{before, after} {
+			c.Close(1000, "")
+			c.ReadMessage()
+			c.Conn().Close()
+		}
+		h.wantEnds(2)
+		time.Sleep(3 * time.Hour)
+		got := map[string]int{}
+		for word := range strings.FieldsSeq(j.words()) {
+			got[word]++
+		}
+		if got["Opened"] != 2 || got["Closed:remote"] != 2 {
+			t.Errorf("%d refusals while a call of OnEvent took an hour: it got %v; want 2 of Opened and of Closed:remote", flood, got)
+		}
+		if n := got["Refused:origin"]; n != 1024 {
+			t.Errorf("it got %d Refused, want 1,024, as many as may wait", n)
+		}
+		if n := h.srv.Stats().Refused[socket.Refusal{Reason: socket.RefusedOrigin, Status: 403}]; n != flood {
+			t.Errorf("Stats has counted %d, want all %d", n, flood)
+		}
+	})
+}

@@ -22,6 +22,8 @@ const (
 	// roomStuck is how many reports may wait for code that is stuck, and room how many for code that is not.
 	roomStuck = 1 << 10
 	room      = 1 << 16
+	// roomMinor is how many of the minor ones may wait.
+	roomMinor = 1 << 10
 )
 
 // Queue runs the user's functions in order, one at a time, on a goroutine of its own. Its owner calls Wait at its end.
@@ -34,9 +36,11 @@ type Queue struct {
 	mu      sync.Mutex
 	waiting []func()
 	room    int       // how many may wait
+	minor   int       // how many of waiting came by DoMinor
 	running bool      // the goroutine exists
 	began   time.Time // the report that runs, or the wait for the goroutine's first
 	dropped int       // reports whose loss has not been told yet
+	trifles int       // likewise, those of DoMinor
 	mute    bool      // telling the loss has failed, so it waits for the next Do
 	put     uint64    // how many have come in
 	done    uint64    // how many of them are done
@@ -61,7 +65,7 @@ func (q *Queue) Room(n int) {
 func (q *Queue) Do(f func()) {
 	q.mu.Lock()
 	q.mute = false
-	if n := len(q.waiting); n >= max(room, q.room) || n >= roomStuck && q.stuck() {
+	if n := len(q.waiting) - q.minor; n >= max(room, q.room) || n >= roomStuck && q.stuck() {
 		q.dropped++
 		first := q.dropped == 1
 		q.mu.Unlock()
@@ -71,10 +75,30 @@ func (q *Queue) Do(f func()) {
 		return
 	}
 	defer q.mu.Unlock()
-	if q.dropped > 0 {
+	if q.dropped+q.trifles > 0 {
 		q.push(q.lossReport())
 	}
 	q.push(f)
+}
+
+// DoMinor is Do for a report of what a stranger can cause at any rate: 1,024 of them may wait, and they take no room from those
+// of Do. When some were dropped, the loss is told before the next report of Do, or when none wait any more: strangers cause no
+// report about it for each of theirs.
+func (q *Queue) DoMinor(f func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.mute = false
+	if q.minor >= roomMinor {
+		q.trifles++
+		return
+	}
+	q.minor++
+	q.push(func() {
+		q.mu.Lock()
+		q.minor--
+		q.mu.Unlock()
+		f()
+	})
 }
 
 // push puts f last; q.mu is held.
@@ -92,8 +116,8 @@ func (q *Queue) stuck() bool { return q.running && time.Since(q.began) >= patien
 
 // lossReport is the report about what was dropped; q.mu is held.
 func (q *Queue) lossReport() func() {
-	n := q.dropped
-	q.dropped = 0
+	n := q.dropped + q.trifles
+	q.dropped, q.trifles = 0, 0
 	return func() {
 		said := false
 		defer func() {
@@ -135,7 +159,7 @@ func (q *Queue) next() func() {
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
 		q.waiting = nil // gives the memory of its peak back
-		if q.dropped == 0 || q.mute {
+		if q.dropped+q.trifles == 0 || q.mute {
 			q.running = false
 			return nil
 		}

@@ -305,6 +305,53 @@ func TestCalls_room(t *testing.T) {
 	})
 }
 
+// Minor ones take no room from the others, whether the callback is stuck or not; and however many are dropped, one line says so.
+func TestCalls_minor(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stuck                  time.Duration
+		minor, others, others2 int // that are reported, and how many of the others get through
+		says                   []string
+	}{
+		"stuck": {time.Second, 5000, 1000, 1000, []string{"calls of a callback were dropped callback=OnEvent dropped=3976"}},
+		"stuck, too many of all": {time.Second, 5000, 2000, 1023, []string{ // one place is that of the line about the minor ones
+			"a callback does not return, or is too slow; calls of it are dropped callback=OnEvent",
+			"calls of a callback were dropped callback=OnEvent dropped=3976",
+			"calls of a callback were dropped callback=OnEvent dropped=977"}},
+		"slow": {0, 100_000, 65_000, 65_000, []string{"calls of a callback were dropped callback=OnEvent dropped=98976"}},
+		"few":  {0, 1024, 10, 10, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, free := &sink{}, make(chan struct{})
+				calls := report.NewCalls("OnEvent", report.NewLog(slog.New(s)))
+				calls.Do(func() { <-free })
+				synctest.Wait()
+				time.Sleep(tt.stuck)
+				minor, others := 0, 0
+				for range tt.minor {
+					calls.DoMinor(func() { minor++ })
+				}
+				for range tt.others {
+					calls.Do(func() { others++ })
+				}
+				close(free)
+				synctest.Wait()
+				if minor != 1024 || others != tt.others2 {
+					t.Errorf("%d minor and %d other calls of %d and %d; want 1024 and %d", minor, others, tt.minor, tt.others, tt.others2)
+				}
+				s.says(t, "in the end", tt.says...)
+				for range 1024 { // there is room again
+					calls.DoMinor(func() { minor++ })
+				}
+				synctest.Wait()
+				if minor != 2048 {
+					t.Errorf("%d minor calls afterwards, want 1024", minor-1024)
+				}
+			})
+		})
+	}
+}
+
 // What several goroutines report at once is written once each, the lines of one in order.
 func TestLog_race(t *testing.T) {
 	s := &sink{}
