@@ -373,6 +373,10 @@ func TestServer_Stats_refused(t *testing.T) {
 			if got := h.srv.Stats().Refused; len(got) != 1 || got[tt.want] != 1 {
 				t.Errorf("Refused is %v, want %v once", got, tt.want)
 			}
+			want := map[exit.Kind]uint64{exit.Normal: 0, exit.Shutdown: 1, exit.Abnormal: 0} // a process that never ran has not failed
+			if st := h.sys.Stats(); st.Processes != 0 || !maps.Equal(st.Ended, want) {
+				t.Errorf("%d processes live, and have ended: %v; want 0 and %v", st.Processes, st.Ended, want)
+			}
 		})
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/exit"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
@@ -141,7 +143,7 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn.Conn) (wc *wire.Conn, err error) {
 	defer func() {
 		if wc == nil {
-			c.PID().Exit(actor.ErrKilled)
+			host.Kill(c.PID(), exit.ErrRemote) // it has never run, so nothing has failed: it must not count as abnormal
 			s.release()
 		}
 	}()
