@@ -18,7 +18,8 @@ type Channel interface {
 	Up(p *Peer) iter.Seq[[]byte]
 	// Receive gets what p has sent, in order, with nothing missing since Up. rec is valid during the call.
 	Receive(p *Peer, rec []byte)
-	// Down says that p is gone, with all that it has said. Nothing can be sent to it any more.
+	// Down says that p is gone, with all that it has said. Nothing can be sent to it any more. It comes before whoever monitors
+	// a process of p gets its Down, and before Calls to p fail.
 	Down(p *Peer)
 }
 

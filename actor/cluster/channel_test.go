@@ -1,6 +1,8 @@
 package cluster_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -22,6 +24,7 @@ type replica struct {
 	sender   *cluster.Sender
 	snapshot func(p *cluster.Peer) iter.Seq[[]byte]
 	receive  func(p *cluster.Peer, rec []byte)
+	down     func(p *cluster.Peer)
 }
 
 func (r *replica) Up(p *cluster.Peer) iter.Seq[[]byte] {
@@ -45,7 +48,12 @@ func (r *replica) Receive(p *cluster.Peer, rec []byte) {
 	r.add(p.Node() + ": " + string(rec))
 }
 
-func (r *replica) Down(p *cluster.Peer) { r.add("down " + p.Node()) }
+func (r *replica) Down(p *cluster.Peer) {
+	if r.down != nil {
+		r.down(p)
+	}
+	r.add("down " + p.Node())
+}
 
 // peer is that of a node in its last session.
 func (r *replica) peer(node string) *cluster.Peer {
@@ -177,6 +185,53 @@ func TestChannel_nextSession(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever is told that a node is lost finds it forgotten by the channels: whoever gets the Down of a process may take its name.
+func TestChannel_forgetsBeforeAnybodyIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order journal[string]
+		c, _ := replicas(t, clustertest.Config{Seed: 1}, func(i int, r *replica) {
+			if i == 1 {
+				return
+			}
+			r.down = func(*cluster.Peer) {
+				time.Sleep(time.Second) // whatever is told before this is in the journal by then
+				order.add("channel")
+			}
+		})
+		leave := make(chan struct{})
+		defer close(leave)
+		there := spawn(t, c.System(1), &behaviour{receive: func(context.Context, any) error { <-leave; return nil }}, actor.SpawnOptions{})
+		pid := spawn(t, c.System(0), &behaviour{
+			init: func(ctx context.Context) error {
+				c.Node(0).Watch(actor.Self(ctx))
+				actor.Monitor(ctx, c.At(0, there))
+				return nil
+			},
+			receive: func(_ context.Context, msg any) error {
+				if _, ok := msg.(cluster.NodeUp); !ok {
+					order.add(fmt.Sprintf("%T", msg))
+				}
+				return nil
+			},
+		}, actor.SpawnOptions{})
+		go func() {
+			_, err := ask(c.At(0, there), "x")
+			order.add(fmt.Sprint("Call: ", errors.Is(err, actor.ErrNodeDown)))
+		}()
+		wait(time.Second)
+		c.Kill(1)
+		wait(20 * time.Second)
+		got := order.all()
+		if i := slices.Index(got, "Call: true"); i > 1 { // a Call and a monitor have no order
+			got = slices.Insert(slices.Delete(got, i, i+1), 1, "Call: true")
+		}
+		if want := []string{"channel", "Call: true", "actor.Down", "cluster.NodeDown"}; !slices.Equal(got, want) {
+			t.Errorf("told in the order %q, want %q", got, want)
+		}
+		pid.Exit(actor.ErrShutdown)
+	})
 }
 
 // A snapshot that is much longer than what a node may have on its way arrives, and ends no session.

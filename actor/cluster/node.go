@@ -225,8 +225,8 @@ func (n *Node) begun(s *session) {
 	n.event(Event{Kind: EventNodeUp, Node: s.node, Boot: s.bootText})
 }
 
-// down is link.Options.Down. In this order: nothing is sent to the node any more; Calls fail; monitors fire; the channels
-// forget it; whoever watches nodes is told.
+// down is link.Options.Down. In this order: nothing is sent to the node any more; the channels forget it; Calls fail and
+// monitors fire; whoever watches nodes is told.
 func (n *Node) down(s *session, reason error) {
 	n.mu.Lock()
 	next := maps.Clone(*n.sessions.Load())

@@ -95,8 +95,12 @@ func (s *session) attrs() []slog.Attr {
 		slog.Uint64("session", s.peer.Session())}
 }
 
-// end ends all that waits for the other node, once nothing is received from it any more.
+// end ends all that waits for the other node, once nothing is received from it any more. The channels are first: whoever is
+// told by a Down finds that they have forgotten the node, and can take a name that one of its processes had.
 func (s *session) end() {
+	for _, c := range s.channels {
+		c.down()
+	}
 	s.mu.Lock()
 	s.over = true
 	calls, monitors, here, watched := s.calls.take(), s.monitors.take(), s.asked.take(), s.watched.take()
@@ -112,9 +116,6 @@ func (s *session) end() {
 	}
 	for _, down := range monitors {
 		down(actor.ErrNodeDown)
-	}
-	for _, c := range s.channels {
-		c.down()
 	}
 }
 
