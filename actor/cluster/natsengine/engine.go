@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
@@ -78,8 +79,11 @@ func (e *Engine) Open(ctx context.Context, name string, self uint64, recv func(d
 		return nil, err
 	}
 	nc, err := nats.Connect(e.url, e.options...)
-	if err != nil {
-		return nil, fmt.Errorf("natsengine: connect to %s: %w", redacted(e.url), err)
+	switch _, broken := errors.AsType[*url.Error](err); {
+	case broken: // it quotes the URL, or what of a password is wrong in one
+		return nil, errors.New("natsengine: Config.URL is no list of URLs; in a user and a password all but letters and digits must be escaped with %")
+	case err != nil:
+		return nil, fmt.Errorf("natsengine: connect: %w", err)
 	}
 	c := &conn{nc: nc, base: e.prefix + "." + name + "."}
 	for _, subject := range []string{c.base + everybody, c.subject(self)} {
@@ -94,16 +98,4 @@ func (e *Engine) Open(ctx context.Context, name string, self uint64, recv func(d
 		_ = nc.FlushTimeout(flusherTimeout)
 	}
 	return c, nil
-}
-
-// redacted is a list of URLs without passwords and tokens.
-func redacted(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, u := range list {
-		if at := strings.LastIndex(u, "@"); at >= 0 {
-			scheme, _, _ := strings.Cut(u, "://")
-			list[i] = scheme + "://" + u[at+1:]
-		}
-	}
-	return strings.Join(list, ",")
 }

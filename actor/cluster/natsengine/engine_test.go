@@ -3,6 +3,7 @@ package natsengine_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -35,6 +36,39 @@ func TestOpen_refusesWhatNoSubjectCanHave(t *testing.T) {
 	cancel()
 	if _, err := e.Open(ctx, "x", 1, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Open with a ctx that is done: %v", err)
+	}
+}
+
+// What Open says is logged by a supervisor: no part of a password or token of the URL is in it, whatever is wrong.
+func TestOpen_saysNoPassword(t *testing.T) {
+	for _, url := range []string{ // nobody listens at port 1
+		"nats://node:pa55word@127.0.0.1:1",
+		"node:pa55word@127.0.0.1:1",
+		"pa55word@127.0.0.1:1",
+		"nats://127.0.0.1:1, node:pa55word@127.0.0.1:1",
+		"nats://node:pa55word%off@127.0.0.1:1",
+		"nats://node:%paw@127.0.0.1:1",
+		"nats://node:pa55word#1@127.0.0.1:1",
+		"nats://node:pa55word/1@127.0.0.1:1",
+		"nats://node:pa55word?@127.0.0.1:1",
+		"nats://node:pa55word,x@127.0.0.1:1",
+		"nats://node:x pa55word@127.0.0.1:1",
+		"nats://node:pa55word@127.0.0.1:port",
+	} {
+		for name, option := range map[string]nats.Option{
+			"a file that is missing": nats.RootCAs("/no/such/ca.pem"), "one try": nats.RetryOnFailedConnect(false),
+		} {
+			_, err := newEngine(t, natsengine.Config{URL: url, Options: []nats.Option{option}}).Open(context.Background(), "x", 1, nil)
+			if err == nil || !strings.HasPrefix(err.Error(), "natsengine: ") {
+				t.Errorf("Open of %q with %s: %v, want an error", url, name, err)
+				continue
+			}
+			for _, secret := range []string{"pa55", "5word", "%pa", "%of", "node"} {
+				if text := fmt.Sprintf("%v %#v", err, errors.Unwrap(err)); strings.Contains(text, secret) {
+					t.Errorf("Open of %q with %s: %q has %q in it", url, name, text, secret)
+				}
+			}
+		}
 	}
 }
 

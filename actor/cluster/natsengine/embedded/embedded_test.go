@@ -48,6 +48,22 @@ func TestStart_refuses(t *testing.T) {
 	}
 }
 
+// A password in an address, where none belongs, is not in the error.
+func TestStart_saysNoPassword(t *testing.T) {
+	for _, address := range []string{
+		"nats-route://node:pa55word@10.0.0.2:6222", "node:pa55word@10.0.0.2:6222", "pa55word@10.0.0.2:6222", "pa55word@10.0.0.2", "h:pa55word@x",
+	} {
+		for name, cfg := range map[string]embedded.Config{
+			"Config.Listen": {Listen: address}, "Config.ClientListen": {ClientListen: address},
+			"Config.Routes": {Listen: "127.0.0.1:0", Routes: []string{address}},
+		} {
+			if _, err := embedded.Start(cfg); err == nil || strings.Contains(err.Error(), "pa55") || !strings.Contains(err.Error(), name) {
+				t.Errorf("Start with %s %q: %v, want an error that names the field and has no password", name, address, err)
+			}
+		}
+	}
+}
+
 func TestStart_aPortThatIsTaken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

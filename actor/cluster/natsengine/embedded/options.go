@@ -90,6 +90,9 @@ func (cfg Config) clients(opts *server.Options) error {
 
 // address takes an address apart, and refuses one that others can reach while something is missing.
 func (cfg Config) address(field, address string) (host string, port int, err error) {
+	if strings.Contains(address, "@") { // a password may stand before it, so what it is must not be said
+		return "", 0, fmt.Errorf("embedded: Config.%s has an @ in it: it is a host and a port; Config.User and Config.Password are for all servers", field)
+	}
 	host, digits, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", 0, fmt.Errorf("embedded: Config.%s %q is no host and port: %w", field, address, err)
