@@ -13,8 +13,9 @@ import (
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
-// Collector is a prometheus.Collector. Register one for a program, with all that is to be watched; what is nil is left out.
-// The fields must not be changed once it is registered. Its methods may be called from any goroutine.
+// Collector is a prometheus.Collector. Register one for a program, with all that is to be watched; what is nil is left out,
+// elements of the lists included. The fields must not be changed once it is registered. Its methods may be called from any
+// goroutine.
 //
 // With the label troupe_server, which is socket.Config.Name, from each Server:
 //
@@ -47,7 +48,7 @@ import (
 //	                                                from the start
 //	troupe_supervisor_gave_up_total      counter
 //
-// From the Registry:
+// From the Registry, of this node alone:
 //
 //	troupe_registry_names                gauge
 //	troupe_registry_groups               gauge
@@ -89,9 +90,9 @@ var (
 	undelivered     = desc("troupe_message_undelivered_total", "Messages that have reached nobody.")
 	restarts        = desc("troupe_supervisor_restarts_total", "Restarts of children.", "troupe_supervisor", "troupe_child")
 	gaveUp          = desc("troupe_supervisor_gave_up_total", "How often a supervisor has given up, or a Dynamic a child.", "troupe_supervisor")
-	registryNames   = desc("troupe_registry_names", "Names that are held.")
-	registryGroups  = desc("troupe_registry_groups", "Groups that have members.")
-	registryMembers = desc("troupe_registry_members", "Members of all groups together.")
+	registryNames   = desc("troupe_registry_names", "Names that are held by processes of this node.")
+	registryGroups  = desc("troupe_registry_groups", "Groups that have members on this node.")
+	registryMembers = desc("troupe_registry_members", "Members of all groups together, on this node.")
 )
 
 // Describe implements prometheus.Collector.
@@ -109,6 +110,9 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	used := names{}
 	for _, s := range c.Servers {
+		if s == nil {
+			continue
+		}
 		st := s.Stats()
 		server(to, used.unique(st.Name), &st)
 	}
@@ -117,6 +121,9 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 	}
 	used = names{}
 	for _, s := range c.Supervisors {
+		if absent(s) {
+			continue
+		}
 		st := s.Stats()
 		supervised(to, used.unique(st.Name), &st)
 	}
@@ -126,6 +133,19 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		gauge(to, registryGroups, float64(st.Groups))
 		gauge(to, registryMembers, float64(st.Members))
 	}
+}
+
+// absent reports whether s is nil, or a nil pointer of the types that it may be.
+func absent(s Supervisor) bool {
+	switch s := s.(type) {
+	case nil:
+		return true
+	case *supervisor.Supervisor:
+		return s == nil
+	case *supervisor.Dynamic:
+		return s == nil
+	}
+	return false
 }
 
 func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {

@@ -205,6 +205,26 @@ func TestCollector_sameNames(t *testing.T) {
 	}
 }
 
+// What a program has not switched on is nil, also in the lists.
+func TestCollector_nil(t *testing.T) {
+	srv, err := socket.New(socket.Config{Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Shutdown(context.Background())
+	tree, err := supervisor.New(supervisor.Config{Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &promsocket.Collector{
+		Servers:     []*socket.Server{nil, srv, nil},
+		Supervisors: []promsocket.Supervisor{nil, (*supervisor.Supervisor)(nil), (*supervisor.Dynamic)(nil), tree},
+	}
+	want(t, scrape(t, c),
+		`troupe_socket_dropped_total{troupe_server="sockets"} 0`,
+		`troupe_supervisor_gave_up_total{troupe_supervisor="supervisor"} 0`)
+}
+
 // TestCollector_listed: the comment of Collector lists each metric, with its kind and its labels, and no other.
 func TestCollector_listed(t *testing.T) {
 	comment, err := commentOf("Collector")
