@@ -12,8 +12,9 @@ import (
 type Config struct {
 	// OnConflict is told, on the node of the loser only, that two processes have had one name, and which of them keeps it: two
 	// nodes that did not know of each other's have given it away. lost does not hold the name any more, and is a process
-	// of this node; what becomes of it is up to OnConflict. It runs on a goroutine of its own, for which the link to a node
-	// waits, so it must not block. When it panics, that is logged and lost ends as without it. nil: lost gets
+	// of this node; what becomes of it is up to OnConflict. It runs in a process of its own, one call at a time in the order in
+	// which the conflicts were found, so it may call processes, of other nodes too. Up to 65,536 conflicts wait for it. When it
+	// panics, that is logged. Then, and for a conflict for which there is no room, lost ends as without it. nil: lost gets
 	// Exit(&ConflictError{...}).
 	OnConflict func(name string, lost, won actor.PID)
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 
@@ -27,6 +28,9 @@ func (e *ConflictError) Unwrap() error { return actor.ErrShutdown }
 
 // Is tells that target is actor.ErrIgnore.
 func (e *ConflictError) Is(target error) bool { return target == actor.ErrIgnore }
+
+// maxConflicts is how many conflicts may wait for OnConflict.
+const maxConflicts = 1 << 16
 
 // A claim that is better than another one may be over already, while the word of that is still on its way, on another link than
 // what has led to the other one. So whoever sees two asks the node of the better one whether it still stands. The answer comes
@@ -118,11 +122,41 @@ func (o *others) beaten(lost *holding, c *claim) {
 
 // conflict has the loser end, or the user decide.
 func (o *others) conflict(name string, lost, won actor.PID) {
-	f := o.cfg.OnConflict
-	if f != nil && guard(o.r.log, "registry.Config.OnConflict", func() { f(name, lost, won) }) {
-		return
+	if c := (conflict{name, lost, won}); !o.judge.Send(c) { // the zero PID takes nothing
+		c.end()
 	}
-	lost.Exit(&ConflictError{Name: name, Winner: won})
+}
+
+// conflict is what a judge is told.
+type conflict struct {
+	name      string
+	lost, won actor.PID
+}
+
+func (c conflict) end() { c.lost.Exit(&ConflictError{Name: c.name, Winner: c.won}) }
+
+// judge is the process that calls Config.OnConflict, so that it may take its time and wait for other nodes: all that they send
+// comes by the goroutine that has found the conflict. The System ends it, with all its processes.
+type judge struct {
+	log        *host.Log
+	onConflict func(name string, lost, won actor.PID)
+}
+
+// newJudge spawns the judge; it is the zero PID when there is no OnConflict.
+func newJudge(sys *actor.System, log *host.Log, f func(name string, lost, won actor.PID)) (actor.PID, error) {
+	if f == nil {
+		return actor.PID{}, nil
+	}
+	return sys.Spawn(context.Background(), &judge{log, f}, actor.SpawnOptions{Label: "registry.Config.OnConflict", MailboxLimit: maxConflicts})
+}
+
+// Receive implements actor.Actor.
+func (j *judge) Receive(_ context.Context, msg any) error {
+	c, ok := msg.(conflict)
+	if ok && !guard(j.log, "registry.Config.OnConflict", func() { j.onConflict(c.name, c.lost, c.won) }) {
+		c.end()
+	}
+	return nil
 }
 
 // appendBeaten tells the node of worse that best, of a third node, is better.

@@ -317,6 +317,47 @@ func TestNames_cluster_loserEnds(t *testing.T) {
 	}
 }
 
+// OnConflict may ask processes of other nodes: what comes from these goes on coming meanwhile. This is in real time, since locks
+// that stand still, as they did when it held them up, stop the clock of a bubble.
+func TestConfig_onConflictMayCall(t *testing.T) {
+	got := make(chan string, 2)
+	c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1}, func(int) registry.Config {
+		return registry.Config{OnConflict: func(name string, lost, won actor.PID) {
+			text, err := actor.Call[string](context.Background(), won, name)
+			got <- fmt.Sprint(text, " ", err)
+			lost.Exit(actor.ErrNormal)
+		}}
+	})
+	c.Freeze(1) // nothing comes and goes
+	names := []string{"first", "second"}
+	var rooms [2][]actor.PID
+	for i := range 2 {
+		for _, name := range names {
+			pid, err := c.System(i).Spawn(context.Background(), &roomOf{c.regs[i], name}, actor.SpawnOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			rooms[i] = append(rooms[i], pid)
+		}
+	}
+	c.Thaw(1)
+	for k, name := range names {
+		select {
+		case text := <-got:
+			if want := fmt.Sprintf("%s on %v <nil>", name, rooms[0][k]); text != want {
+				t.Errorf("OnConflict number %d got %q from the winner, want %q", k, text, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("OnConflict for %q has no answer after 30 s", name)
+		}
+	}
+	for _, pid := range rooms[1] { // OnConflict has ended them
+		if reason, err := actor.Wait(context.Background(), pid); !errors.Is(err, actor.ErrNoProcess) && (err != nil || !errors.Is(reason, actor.ErrNormal)) {
+			t.Errorf("Wait for the loser: %v, %v", reason, err)
+		}
+	}
+}
+
 // roomOf is a process that registers itself in its Init.
 type roomOf struct {
 	reg  *registry.Registry

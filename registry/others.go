@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/host"
 )
@@ -23,7 +24,7 @@ type others struct {
 	node   string
 	boot   uint64
 	sender *cluster.Sender
-	cfg    Config
+	judge  actor.PID
 
 	mu    sync.Mutex                              // of whoever replaces peers
 	peers atomic.Pointer[map[*cluster.Peer]*peer] // the nodes that are up
@@ -50,14 +51,18 @@ type peer struct {
 const channelName = "troupe.registry"
 
 func newOthers(r *Registry, n *cluster.Node, cfg Config) error {
-	o := &others{r: r, cfg: cfg}
+	o := &others{r: r}
 	o.node, o.boot = host.Identity(r.sys)
 	o.peers.Store(&map[*cluster.Peer]*peer{})
-	sender, err := n.Channel(channelName, o)
-	if err != nil {
+	var err error
+	if o.judge, err = newJudge(r.sys, r.log, cfg.OnConflict); err != nil {
 		return err
 	}
-	o.sender, r.others = sender, o
+	if o.sender, err = n.Channel(channelName, o); err != nil {
+		o.judge.Exit(actor.ErrNormal)
+		return err
+	}
+	r.others = o
 	host.OnEnding(r.sys, o.ends)
 	return nil
 }
