@@ -144,7 +144,12 @@ func TestConfig_OnEvent(t *testing.T) {
 			c.end()
 		}, "Opened Closed:killed"},
 		"a drain": {socket.Config{}, func(t *testing.T, r *rig, c *client) {
-			go func() { c.ReadMessage(); c.Close(1001, ""); c.conn.Close() }()
+			go func() {
+				c.ReadMessage()
+				time.Sleep(time.Second) // so that the drain waits for it
+				c.Close(1001, "")
+				c.conn.Close()
+			}()
 			if err := r.srv.Drain(t.Context(), socket.Drain{Delay: time.Second}); err != nil {
 				t.Error(err)
 			}
