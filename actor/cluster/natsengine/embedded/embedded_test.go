@@ -256,6 +256,41 @@ func TestServer_routes(t *testing.T) {
 	}
 }
 
+// A server that is gone for good, as after each deploy, is tried each second for an hour. The log says so once.
+func TestServer_saysOnceThatARouteIsGone(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	gone, stop := start(t, embedded.Config{Listen: "127.0.0.1:0"})
+	s, _ := start(t, embedded.Config{
+		Listen: "127.0.0.1:0", Routes: []string{gone.Addr()}, Logger: slog.New(slog.NewTextHandler(locked{&mu, &log}, nil)),
+	})
+	a, _ := join(t, s.Engine(), 1)
+	b, atB := join(t, gone.Engine(), 2)
+	reaches(t, a, 2, atB)
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	stop()
+	told := func(of string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Count(log.String(), "trying to connect to route ("+of)
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); told("attempt 1)") == 0; <-tick.C {
+		if time.Now().After(end) {
+			t.Fatal("a route that is gone is not told of")
+		}
+	}
+	for range 4 { // as many tries and more; a machine that is slow makes fewer, which does not fail
+		<-tick.C
+	}
+	if n := told("attempt") - told("attempt 1)"); n != 0 {
+		t.Errorf("%d lines of further tries, want none:\n%s", n, &log)
+	}
+}
+
 type locked struct {
 	mu *sync.Mutex
 	b  *bytes.Buffer

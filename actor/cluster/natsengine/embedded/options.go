@@ -44,6 +44,7 @@ func options(cfg Config) (*server.Options, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts.ReconnectErrorReports = routeRetries // the first failure is logged, and not each
 	opts.Cluster = server.ClusterOpts{
 		Name: clusterName, Host: host, Port: port, Username: cfg.User, Password: cfg.Password,
 		NoAdvertise:    true, // nobody is to connect to the client port of another node's server
