@@ -130,7 +130,9 @@ func (n *Node) survey(ctx context.Context, topic string, question any) map[strin
 	for range 1 + len(sessions) {
 		select {
 		case r := <-replies:
-			all[r.node] = r
+			if before := all[r.node]; r.err == nil || before.err != nil { // of two boots of one name one may have answered
+				all[r.node] = r
+			}
 		case <-ctx.Done():
 			for node, r := range all {
 				if r.err == context.DeadlineExceeded {

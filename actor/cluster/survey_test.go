@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
+	"github.com/troupe-dev/troupe/actor/cluster/internal/seednet"
 )
 
 func TestSurvey(t *testing.T) {
@@ -103,6 +104,35 @@ func TestSurvey(t *testing.T) {
 		}
 		got, missing, err = cluster.Survey[string](context.Background(), c.Node(0), "name", "hello")
 		want("the others are asked", got, missing, err, map[string]string{"n0": "hello 0", "n1": "hello 1"}, nil)
+	})
+}
+
+// A node that was killed and is back before its end is known is asked in both of its boots: the answer counts, and not
+// that the old one gives none. So it is when another node has this node's name.
+func TestSurvey_ofOneName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := network(t, seednet.Config{})
+		start := func(name string) *cluster.Node {
+			n := newNode(t, name, cluster.Config{Engine: onNet{net: net}, Heartbeat: 10 * time.Second})
+			cluster.Answer(n, "who", func(context.Context, any) (string, error) { return name, nil })
+			serve(t, n)
+			wait(500 * time.Millisecond)
+			return n
+		}
+		n := start("a")
+		for _, name := range []string{"b", "a"} {
+			old := start(name)
+			net.Cut(boot(n.System()), boot(old.System()))
+			if name != "a" {
+				start(name)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			got, missing, err := cluster.Survey[string](ctx, n, "who", nil)
+			cancel()
+			if got[name] != name || len(missing) != 0 || err != nil {
+				t.Errorf("two boots of %s, one of them lost: %v, missing %v, %v; want its answer", name, got, missing, err)
+			}
+		}
 	})
 }
 
