@@ -22,7 +22,7 @@ type Kind uint8
 const (
 	BadDatagram  Kind = 1 + iota // datagrams that made no sense; at most one Event a second, with Count
 	Incompatible                 // a node speaks none of our versions; once per node
-	SameName                     // two boots have one name: a node was restarted a moment ago, or two nodes are configured alike; once per boot
+	SameName                     // two boots of one name live: two nodes are configured alike; once per boot
 	Settings                     // a node's Heartbeat is too long for our DownAfter; once per node
 	TooManyPeers                 // a node is not taken, because MaxPeers are known; at most one Event a second, with Count
 	Slow                         // a node's window is full: the first refusal since it was at most half full

@@ -277,10 +277,10 @@ func (m *Mesh) meet(boot uint64, hl hello) *pair {
 	m.wg.Go(pr.run)
 	m.mu.Unlock()
 	for _, twin := range twins { // most likely it is gone, and this is what was started in its place
-		twin.suspect()
+		twin.replaced()
 	}
-	if len(twins) > 0 || hl.name == m.o.Name {
-		m.o.Event(Event{Kind: SameName, Node: hl.name, Boot: boot, Count: 1})
+	if hl.name == m.o.Name {
+		m.o.Event(Event{Kind: SameName, Node: hl.name, Boot: boot, Count: 1, Err: errors.New("link: it has the name of this node")})
 	}
 	return pr
 }

@@ -49,6 +49,7 @@ type pair struct {
 	hello   hello
 	version uint8     // the highest common one; 0: none
 	helloAt time.Time // when it last told of itself
+	twin    bool      // another boot of its name has told of itself since
 	phase   phase
 	peer    *Peer // up, ended
 
@@ -99,6 +100,7 @@ func (pr *pair) meet(hl hello) error {
 		return fmt.Errorf("link: boot %016x is %q now, it was %q", pr.boot, hl.name, pr.name)
 	}
 	pr.hello, pr.helloAt = hl, time.Now()
+	pr.lives()
 	v, ok := pr.mesh.hello.common(hl)
 	if !ok {
 		pr.version = 0
@@ -292,6 +294,21 @@ func (pr *pair) close() {
 	pr.gone = true
 	pr.end(ErrClosed)
 	pr.poke()
+}
+
+// replaced notes that there is another boot of this name. If this one is heard again, both live.
+func (pr *pair) replaced() {
+	pr.mu.Lock()
+	pr.twin = true
+	pr.mu.Unlock()
+	pr.suspect()
+}
+
+// lives takes a sign of life; mu is held.
+func (pr *pair) lives() {
+	if pr.twin {
+		pr.once(SameName)
+	}
 }
 
 // suspect gives the node a second to answer.

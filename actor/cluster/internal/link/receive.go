@@ -76,6 +76,7 @@ func (p *Peer) accept(h head, body []byte, now time.Time) (deliver bool, err err
 		return false, fmt.Errorf("link: frame %d is wanted, %d is the next", h.ack, p.next)
 	}
 	p.heard, p.forgiven, p.suspectAt = now, false, time.Time{}
+	p.pair.lives()
 	if h.ack == p.first {
 		p.setGrant(h.grant)
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -121,6 +122,8 @@ func (pr *pair) event() (Event, bool) {
 				pr.hello.min, pr.hello.max, pr.mesh.hello.min, pr.mesh.hello.max)
 		case Settings:
 			e.Err = fmt.Errorf("link: its heartbeat is %v, our DownAfter %v", pr.hello.heartbeat, pr.mesh.o.DownAfter)
+		case SameName:
+			e.Err = errors.New("link: two nodes of this name live")
 		case Flapping:
 			e.Err = fmt.Errorf("link: session %d in a row that did not last, the next one waits %v", pr.flaps, pr.flapDelay)
 		}

@@ -245,6 +245,41 @@ func TestMesh_sameName(t *testing.T) {
 	})
 }
 
+// A node that was killed and is started anew has the name of one that is known. That is no trouble: the old one is gone.
+func TestMesh_sameName_restarted(t *testing.T) {
+	for _, version := range []uint8{1, 2} { // 2: no session, only its HELLOs are known
+		for _, after := range []time.Duration{50 * time.Millisecond, time.Second, 4 * time.Second, 8 * time.Second, 14 * time.Second} {
+			t.Run(fmt.Sprintf("version %d, after %v", version, after), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					net := network(t, seednet.Config{Delay: time.Millisecond})
+					change := func(o *link.Options) { o.Name, o.VersionMin, o.VersionMax = "b", version, version }
+					a, c := start(t, net, 1, nil), start(t, net, 9, nil)
+					start(t, net, 2, change)
+					wait(10 * time.Second)
+					for boot := range uint64(3) {
+						net.Kill(2 + boot)
+						wait(after)
+						start(t, net, 3+boot, change)
+						wait(10 * time.Second)
+					}
+					for _, n := range []*node{a, c} {
+						if e := n.kinds(link.SameName); len(e) != 0 {
+							t.Errorf("node %d: Events SameName = %v, want none", n.boot, e)
+						}
+					}
+					twin := start(t, net, 6, change) // now two of them live
+					wait(10 * time.Second)
+					for _, n := range []*node{a, c, twin} {
+						if e := n.kinds(link.SameName); len(e) != 1 || e[0].Node != "b" || e[0].Err == nil {
+							t.Errorf("node %d: Events SameName = %v, want one of b", n.boot, e)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
 // SIGSTOP for less than DownAfter is noticed by nobody; for longer, both sides know, and have a new session soon after SIGCONT.
 func TestMesh_stopped(t *testing.T) {
 	for _, stopped := range []uint64{1, 2} {
