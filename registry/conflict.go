@@ -188,6 +188,7 @@ func (o *others) receiveBeaten(f *fields) {
 		o.mark(name, boot)
 	default:
 		lost, tell = o.yields(s, name, c)
+		o.confirm(s, name)
 	}
 	s.mu.Unlock()
 	o.r.deliver(news{names: tell})

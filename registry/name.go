@@ -46,6 +46,7 @@ func (h *holding) vacate(r *Registry) news {
 		r.others.unclaim(h.name)
 		if c := s.away.Get(h.name); c != nil { // its node has not heard yet that it has lost
 			holder = c.pid
+			r.others.confirm(s, h.name) // nor has the one of a worse one, which may know of h only by this node
 		}
 	}
 	return news{names: r.changed(s, h.name, holder)}

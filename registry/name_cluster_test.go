@@ -718,6 +718,37 @@ func TestNames_cluster_lateWordOfAThirdNode(t *testing.T) {
 	})
 }
 
+// Of three holders the best one, on the node that is linked to both others, ends before it has heard of them: they are told by that
+// node, which has no other reason to ask.
+func TestNames_cluster_theBestEndsInTheMiddle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conflicts journalOf
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: time.Millisecond}, conflicts.config)
+		for i := range 3 {
+			c.Cut(i, (i+1)%3)
+		}
+		time.Sleep(10 * time.Second)
+		best := spawnWith(t, c.System(2), &member{terminate: func(context.Context) { time.Sleep(time.Minute) }}, actor.SpawnOptions{Shutdown: 2 * time.Minute})
+		next, last := c.spawn(t, 1), c.spawn(t, 0)
+		for k, m := range []*member{best, next, last} {
+			if err := c.regs[2-k].Register("room", m.pid, nil); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		best.pid.Exit(actor.ErrNormal) // it holds the name for a minute more, and does not insist on it
+		c.Heal(0, 2)
+		c.Heal(1, 2)
+		c.waitForLinks(t, 0, 2, 1)
+		conflicts.want(t)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		conflicts.want(t, fmt.Sprintf("on node 0: room lost %v won %v", last.pid, next.pid))
+		c.wantHolder(t, "room", next, 1, 2)
+		c.wantHolder(t, "room", nil, 0)
+	})
+}
+
 // Of three holders the best one ends before anybody has acted: then the next one keeps the name, and the third has lost.
 func TestNames_cluster_theBestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
