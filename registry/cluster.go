@@ -30,8 +30,8 @@ type Config struct {
 //   - [Registry.Register], [Registry.Replace], [Registry.Whereis], [Registry.WatchName], [Registry.Ensure], [Ask] and Names are
 //     about all nodes. Whereis reads what is known here and asks nobody. Two nodes that Register one name at the same
 //     moment, or that are not connected, both succeed; when they hear of each other one keeps the name, by an order that all
-//     nodes share, and Config.OnConflict is told of the other. Ensure starts one process at a time in the whole cluster, if the
-//     nodes agree on who is connected. A name is free again when its node is lost.
+//     nodes share, and Config.OnConflict is told of the other. Ensure starts one process at a time in the whole cluster, also
+//     while one node comes or goes, but not on the two sides of a partition. A name is free again when its node is lost.
 //   - Members, Count, Groups, Of, OnGroup, Joined and Left are about the processes of this node, and so is
 //     [Registry.BroadcastWhere]: a function cannot cross. A process can be added on its own node only; elsewhere it is no
 //     process, and the error is [ErrNoProcess].

@@ -45,9 +45,10 @@ type attemptKey struct {
 // supervisor.ErrAlreadyPresent, as a Spawn does under an id whose child is being restarted. When start panics, its caller
 // does, and the others get an error.
 //
-// In a cluster, one node at a time runs its start for a name. They agree on that by asking the name's owner, which is one of the
-// nodes that are connected; while that is lost, or nodes do not agree on who is connected, two may start one, and one of
-// these loses the name; see [NewCluster]. start returns a process of its own node, or one that registers itself.
+// In a cluster, one node at a time runs its start for a name. They agree on that by asking two of the nodes that are connected, one
+// after the other. That holds also while one node comes, goes or is lost. When several do during one start, or two nodes see
+// nodes of which more than one differs, two may start one, and one of these loses the name; see [NewCluster]. start returns a
+// process of its own node, or one that registers itself.
 //
 // A caller that would wait for itself gets an error at once: a start that calls Ensure for its own name, with the ctx that
 // it got, and the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its

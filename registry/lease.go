@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -8,10 +9,14 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 )
 
-// A name has an owner: one of the nodes that are connected, by a hash on which all agree that see the same nodes. Whoever wants to
-// start the process of a name asks it first. The owner answers with the holder that it knows of or, if it knows of none, grants a
-// lease, to one after the other. A lease lasts until it is released, or the node that has it is down. By then the claim of
-// what was started has come to the owner, on the same link.
+// A name has two owners: of the nodes that are connected the two that come first for it, in an order on which all nodes agree, by a
+// hash. Whoever wants to start the process of a name asks them, one after the other. An owner answers with the holder that it knows of
+// or, if it knows of none, grants a lease, to one after the other. A lease lasts until it is released, or the node that has it is down.
+// By then the claim of what was started has come to the owner, on the same link.
+//
+// There are two because nodes come and go. A node that comes or goes takes the place of at most one of the two. So when each of two
+// nodes sees at most one that the other one does not see, itself included, both have to ask the first one of those that both see. It
+// knows whose start is running, so nobody else gets both leases. All ask in the order of the hash, so no two wait for each other.
 
 // lease is what the owner of a name knows of those who want to start its process. The lock of the name's shard guards it.
 type lease struct {
@@ -34,16 +39,21 @@ type answer struct {
 	lost bool
 }
 
-// owner is the node that decides who starts the process of a name; nil: this one.
-func (o *others) owner(name string) (owner *peer) {
+// owners are the nodes that decide who starts the process of a name, the first one first; nil: this one.
+func (o *others) owners(name string) []*peer {
 	h := hashOf(name)
-	best := mix(h ^ o.boot)
-	for _, p := range *o.peers.Load() {
-		if w := mix(h ^ p.boot); w > best {
-			owner, best = p, w
+	weight := func(p *peer) uint64 {
+		if p == nil {
+			return mix(h ^ o.boot)
 		}
+		return mix(h ^ p.boot)
 	}
-	return owner
+	list := []*peer{nil}
+	for _, p := range *o.peers.Load() {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(p, q *peer) int { return cmp.Compare(weight(q), weight(p)) })
+	return list[:min(len(list), 2)]
 }
 
 // mix is the end of SplitMix64.
@@ -53,29 +63,50 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// lease waits for the lease of a name, or for somebody who holds it. release gives the lease back.
+// lease waits for the leases of a name, or for somebody who holds it. release gives them back.
 func (o *others) lease(ctx context.Context, name string) (holder actor.PID, release func(), err error) {
 	for {
-		a := &ask{name: name, owner: o.owner(name), answer: make(chan answer, 1)}
-		o.ask(a)
-		select {
-		case got := <-a.answer:
-			switch {
-			case got.lost: // there is another owner now
-				continue
-			case got.pid != actor.PID{}:
+		owners := o.owners(name)
+		asks, got, err := o.askAll(ctx, name, owners)
+		release := func() {
+			for _, a := range asks {
 				o.release(a)
-				return got.pid, nil, nil
 			}
-			return actor.PID{}, func() { o.release(a) }, nil
-		case <-ctx.Done():
-			o.release(a)
-			return actor.PID{}, nil, ensureError(name, ctx.Err())
+		}
+		switch {
+		case err != nil:
+			release()
+			return actor.PID{}, nil, ensureError(name, err)
+		case got.pid != actor.PID{}:
+			release()
+			return got.pid, nil, nil
+		case got.lost || !slices.Equal(owners, o.owners(name)): // there are other owners now
+			release()
+		default:
+			return actor.PID{}, release, nil
 		}
 	}
 }
 
-// ask asks the owner.
+// askAll asks the owners until one of them does not grant the lease. got is what the last one has said, err that of ctx.
+func (o *others) askAll(ctx context.Context, name string, owners []*peer) (asks []*ask, got answer, err error) {
+	for _, p := range owners {
+		a := &ask{name: name, owner: p, answer: make(chan answer, 1)}
+		asks = append(asks, a)
+		o.ask(a)
+		select {
+		case got = <-a.answer:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil || got != (answer{}) {
+			break
+		}
+	}
+	return asks, got, err
+}
+
+// ask asks its owner.
 func (o *others) ask(a *ask) {
 	if a.owner == nil {
 		o.wish(a)
@@ -237,14 +268,14 @@ func (o *others) answer(a *ask, holder actor.PID) {
 	o.sender.Send(a.from.Peer, appendPID(binary.AppendUvarint([]byte{byte(recLease)}, a.id), holder))
 }
 
-// begin is Registry.begin, with the lease of the name.
+// begin is Registry.begin, with the leases of the name.
 func (o *others) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
 	holder, release, err := o.lease(ctx, name)
 	if release == nil {
 		return holder, false, err
 	}
 	defer release()
-	if pid, _, ok := o.r.Whereis(name); ok { // it has come from a node that the owner does not know
+	if pid, _, ok := o.r.Whereis(name); ok { // it has come from a node that the owners do not know
 		return pid, false, nil
 	}
 	return o.r.begin(ctx, name, a, start)
