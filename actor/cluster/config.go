@@ -33,10 +33,10 @@ type Config struct {
 	// does not take is refused here, and logged, so nothing is lost when two nodes have different ones.
 	MaxMessage int
 	// Logger gets nodes that come and go at Info, and messages that cannot be encoded or decoded at Warn, once per type.
-	// Nothing waits for it. nil: slog.Default().
+	// Nothing waits for it but the end of Serve, for 5 s at most. nil: slog.Default().
 	Logger *slog.Logger
-	// OnEvent is told what happens, one call at a time, on a goroutine of its own; nothing waits for it. Events are dropped
-	// and logged when it is too slow. nil: nobody is told.
+	// OnEvent is told what happens, one call at a time, on a goroutine of its own; nothing waits for it but the end of Serve,
+	// for 5 s at most. Events are dropped and logged when it is too slow. nil: nobody is told.
 	OnEvent func(Event)
 }
 

@@ -45,8 +45,13 @@ type Node struct {
 	unreadable seen
 }
 
-// goodbyeTime is how long Serve waits for the others to acknowledge its goodbye.
-const goodbyeTime = 2 * time.Second
+const (
+	// goodbyeTime is how long Serve waits for the others to acknowledge its goodbye.
+	goodbyeTime = 2 * time.Second
+	// engineTime is how long an engine that does not answer may hold Serve after that: one Publish and Close, 4 s each with
+	// natsengine.
+	engineTime = 8 * time.Second
+)
 
 // New makes the Node of a System, which from then on reaches other nodes by it: there can be one for each System. It runs
 // nothing yet: see [Node.Serve]. The System must have a Node name that no other node of the cluster has. The error says what
@@ -86,8 +91,9 @@ func New(sys *actor.System, cfg Config) (*Node, error) {
 func (n *Node) System() *actor.System { return n.sys }
 
 // Serve opens the engine and connects with all other nodes of the cluster until ctx is done. Then it says goodbye, so that the
-// others know in milliseconds, and waits for their acknowledgement, 2 s at most, which is ShutdownTime. It returns nil
-// then, and an error when the engine cannot be opened.
+// others know in milliseconds, and waits for their acknowledgement, 2 s at most. It returns nil then, and an error when
+// the engine cannot be opened. An engine that does not answer may hold it longer, up to ShutdownTime, and so may a Logger and an
+// OnEvent that are slow, for 5 s each.
 //
 // Start it before sockets and other processes that nodes reach, so that it ends after them: then their ends reach the other
 // nodes as what they are.
@@ -140,8 +146,9 @@ func (n *Node) Serve(ctx context.Context) error {
 	return nil
 }
 
-// ShutdownTime is how long Serve may take to end, for the supervisor.
-func (n *Node) ShutdownTime() time.Duration { return goodbyeTime + time.Second }
+// ShutdownTime is how long Serve may take to end, for the supervisor: 10 s, of an engine that does not answer. Usually it takes
+// milliseconds.
+func (n *Node) ShutdownTime() time.Duration { return goodbyeTime + engineTime }
 
 // begin takes the right to serve.
 func (n *Node) begin() bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -135,6 +136,57 @@ func TestNode_Serve_engineFails(t *testing.T) {
 	})
 }
 
+// held is a Conn of an engine whose network does not answer: it holds whoever calls, as nats.go does while it connects.
+type held struct {
+	cluster.Conn
+	on                atomic.Bool
+	publishes, closes time.Duration
+}
+
+func (c *held) Publish(to uint64, b []byte) error {
+	if !c.on.Load() {
+		return c.Conn.Publish(to, b)
+	}
+	time.Sleep(c.publishes)
+	return errors.New("no network")
+}
+
+func (c *held) Close() error {
+	if c.on.Load() {
+		time.Sleep(c.closes)
+	}
+	return c.Conn.Close()
+}
+
+// Serve ends within its ShutdownTime, whatever the engine does: else a supervisor would abandon it, as an error.
+func TestNode_Serve_endsInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := network(t, seednet.Config{})
+		var conn *held
+		n := newNode(t, "a", cluster.Config{Engine: onNet{net: net, open: func(c cluster.Conn) cluster.Conn {
+			conn = &held{Conn: c, publishes: 4 * time.Second, closes: 4 * time.Second} // natsengine's most: dial, handshake
+			return conn
+		}}})
+		serve(t, newNode(t, "b", cluster.Config{Engine: onNet{net: net}}))
+		for i := range 40 {
+			conn = nil
+			stop := serve(t, n)
+			wait(10 * time.Second)
+			if n := len(slices.Collect(n.Peers())); n != 1 {
+				t.Fatalf("%d nodes are up, want 1", n)
+			}
+			conn.on.Store(true)
+			wait(time.Duration(i) * 100 * time.Millisecond)
+			start := time.Now()
+			stop()
+			if took := time.Since(start); took > n.ShutdownTime() {
+				t.Errorf("%d: Serve has taken %v to end, ShutdownTime is %v", i, took, n.ShutdownTime())
+			}
+			wait(time.Minute)
+		}
+	})
+}
+
 // A Node can be served again, and is another session then. Two at a time it cannot.
 func TestNode_Serve_again(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -171,8 +223,8 @@ func TestNode_Serve_again(t *testing.T) {
 		if got := in.all(); fmt.Sprint(got) != "[0 1 2]" {
 			t.Errorf("received %v, want one message in each session", got)
 		}
-		if d := b.ShutdownTime(); d != 3*time.Second {
-			t.Errorf("ShutdownTime = %v, want 3s", d)
+		if d := b.ShutdownTime(); d != 10*time.Second {
+			t.Errorf("ShutdownTime = %v, want 10s", d)
 		}
 	})
 }

@@ -29,15 +29,15 @@ type Mesh struct {
 	pairs   map[uint64]*pair
 	running bool
 	closed  bool
-	wg      sync.WaitGroup // the goroutines of pairs
+	wg      sync.WaitGroup // the goroutines of pairs, and announce
 
 	leaving  atomic.Bool // Goodbye was called: no new sessions
 	sessions atomic.Int64
-	wake     chan struct{} // strangers wait, grants have changed, or the engine is back
+	wake     chan struct{} // strangers wait, or grants have changed
 	regrant  atomic.Bool
 
-	engineLost atomic.Bool // Publish failed the last time
-	engineBack atomic.Bool // it has succeeded after that: tell all others anew
+	engineLost atomic.Bool   // Publish failed the last time
+	engineBack chan struct{} // it has succeeded after that: tell all others anew
 
 	strayMu   sync.Mutex
 	strangers []stranger
@@ -61,7 +61,8 @@ func New(o Options) (*Mesh, error) {
 	}
 	m := &Mesh{
 		o: o, start: time.Now(), pairs: make(map[uint64]*pair), wake: make(chan struct{}, 1),
-		frameMax: min(frameLen, o.MaxDatagram),
+		engineBack: make(chan struct{}, 1),
+		frameMax:   min(frameLen, o.MaxDatagram),
 		hello: hello{
 			name: o.Name, min: o.VersionMin, max: o.VersionMax,
 			heartbeat: o.Heartbeat, downAfter: o.DownAfter, maxRecord: uint32(o.MaxRecord),
@@ -80,6 +81,22 @@ func (m *Mesh) Run(ctx context.Context) error {
 	}
 	m.running = true
 	m.mu.Unlock()
+	m.wg.Go(func() { m.announce(ctx) })
+	for {
+		select {
+		case <-ctx.Done():
+			m.close()
+			return nil
+		case <-m.wake:
+			m.answerStrangers()
+			m.tellGrants()
+		}
+	}
+}
+
+// announce tells all others of this node until ctx is done. It has a goroutine of its own, so that an engine that holds it does
+// not hold the end of the sessions.
+func (m *Mesh) announce(ctx context.Context) {
 	wait := openAfter
 	next := time.NewTimer(wait)
 	defer next.Stop()
@@ -87,19 +104,14 @@ func (m *Mesh) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			m.close()
-			return nil
+			return
 		case <-next.C:
 			m.sayHello()
 			wait = m.helloWait(wait)
 			next.Reset(wait)
-		case <-m.wake:
-			m.answerStrangers()
-			m.tellGrants()
-			if m.engineBack.Swap(false) {
-				wait = openAfter
-				next.Reset(wait)
-			}
+		case <-m.engineBack:
+			wait = openAfter
+			next.Reset(wait)
 		}
 	}
 }
@@ -355,8 +367,10 @@ func (m *Mesh) publish(to uint64, b []byte) error {
 		m.publishErrors.Add(1)
 		m.engineLost.Store(true)
 	case m.engineLost.Load() && m.engineLost.Swap(false):
-		m.engineBack.Store(true)
-		m.poke()
+		select {
+		case m.engineBack <- struct{}{}:
+		default:
+		}
 	}
 	return err
 }
