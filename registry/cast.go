@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"errors"
+
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -56,11 +59,15 @@ func (r *Registry) Close(group string, reason *websock.CloseError) int {
 	return r.exit(group, reason)
 }
 
-// exit ends the members on this node.
+// exit ends the members on this node. A reason that kills does not make it wait for their functions of OnExit.
 func (r *Registry) exit(group string, reason error) (n int) {
+	exit := actor.PID.Exit
+	if errors.Is(reason, actor.ErrKilled) {
+		exit = host.Kill
+	}
 	r.everyMember(group, func(list []*member) bool {
 		for _, m := range list {
-			if m.who.pid.Exit(reason) {
+			if exit(m.who.pid, reason) {
 				n++
 			}
 		}

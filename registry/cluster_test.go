@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -428,3 +429,39 @@ func TestJoin_cluster_longName(t *testing.T) {
 type receive func(ctx context.Context, msg any) error
 
 func (f receive) Receive(ctx context.Context, msg any) error { return f(ctx, msg) }
+
+// A reason that kills does not make Close wait for functions of OnExit, nor the goroutine that receives a Close of another node.
+func TestRegistry_Close_kill(t *testing.T) {
+	for from := range 2 {
+		t.Run(fmt.Sprint("from node ", from), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1}, nil)
+				m, other := c.join(t, 1, "user:42"), c.spawn(t, 1)
+				settle()
+				returns, closed, entered := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+				m.pid.OnExit(func(reason error) { entered <- reason; <-returns })
+				go func() {
+					defer close(closed)
+					c.regs[from].Close("user:42", &websock.CloseError{Code: 4001, Err: actor.ErrKilled})
+					c.At(from, other.pid).Send("after it")
+				}()
+				reason := <-entered
+				settle()
+				select {
+				case <-closed:
+				default:
+					t.Error("Close waits for a function of OnExit")
+				}
+				if got := other.take(); len(got) != 1 {
+					t.Error("what was sent after the Close has not come")
+				}
+				close(returns)
+				<-closed
+				settle()
+				if !errors.Is(reason, actor.ErrKilled) || m.pid.Alive() {
+					t.Errorf("the member has ended with %v, alive: %t", reason, m.pid.Alive())
+				}
+			})
+		})
+	}
+}
