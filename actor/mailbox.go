@@ -69,7 +69,7 @@ var segments fifo.Segments[item]
 
 func (q *queue) len() int { return q.items.Len() }
 
-// push is for process.push, which marks the segment that the item begins.
+// push returns true when the item begins a segment, which process.mark has to mark then.
 func (q *queue) push(it item) (begins bool) {
 	if it.kind.counts() {
 		q.counted++

@@ -58,7 +58,9 @@ func (p *process) Hand(msg any) hook.Delivery {
 	if p.state == stateRunning && !p.running { // at rest: nothing waits
 		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
 	}
-	p.push(item{kind: kindHanded, msg: msg})
+	if p.queue.push(item{kind: kindHanded, msg: msg}) { // p.push, compiled in
+		p.mark()
+	}
 	p.mu.Unlock()
 	return hook.Queued
 }

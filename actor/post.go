@@ -27,7 +27,9 @@ func (p *process) post(it item) postResult {
 	if it.kind.counts() && p.queue.limit >= 0 && p.queue.counted >= p.queue.limit {
 		return p.refuse() // unlocks
 	}
-	p.push(it)
+	if p.queue.push(it) { // p.push, compiled in
+		p.mark()
+	}
 	p.wakeAndUnlock()
 	return posted
 }

@@ -45,13 +45,14 @@ func (q *Queue[T]) Push(s *Segments[T], v T) (begins bool) {
 		q.one, q.alone = v, true
 		return false
 	}
-	begins = q.tail == nil || q.last == segmentLen
 	if q.tail == nil {
 		q.head = s.get()
 		q.tail, q.first, q.last = q.head, 0, 0
+		begins = true
 	} else if q.last == segmentLen {
 		seg := s.get()
 		q.tail.next, q.tail, q.last = seg, seg, 0
+		begins = true
 	}
 	q.tail.items[q.last] = v
 	q.last++
