@@ -14,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
+	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/sockettest"
@@ -31,8 +33,8 @@ type line struct {
 }
 
 type (
-	say   struct{ text string }
-	since struct{ id int } // a Call, answered with a past
+	say   struct{ Text string }
+	since struct{ ID int } // a Call, answered with a past
 	past  struct {
 		Life  string `json:"life"`
 		Lines []line `json:"lines"`
@@ -60,14 +62,14 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case say:
 		r.last++
-		said := line{r.life, r.last, m.text}
+		said := line{r.life, r.last, m.Text}
 		r.lines = append(r.lines, said)
 		if len(r.lines) > 200 {
 			r.lines = slices.Delete(r.lines, 0, 1)
 		}
 		r.reg.Broadcast(roomName(r.name), websock.JSON(said))
 	case since:
-		first, _ := slices.BinarySearchFunc(r.lines, m.id+1, func(l line, id int) int { return l.ID - id })
+		first, _ := slices.BinarySearchFunc(r.lines, m.ID+1, func(l line, id int) int { return l.ID - id })
 		actor.Reply(ctx, past{r.life, append([]line{}, r.lines[first:]...)})
 	case idle:
 		if r.reg.Count(roomName(r.name)) == 0 {
@@ -227,6 +229,58 @@ func TestRooms(t *testing.T) {
 		if n := all.Count(); n != 0 {
 			t.Errorf("an hour after the last member has left: got %d rooms, want none", n)
 		}
+	})
+}
+
+func roomTypes(types *cluster.Types) {
+	cluster.Register[say](types, "room.say")
+	cluster.Register[since](types, "room.since")
+	cluster.Register[past](types, "room.past")
+}
+
+// On two nodes there is one room, which both talk to, and another one when its node is lost.
+func TestRooms_twoNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		regs := make([]*registry.Registry, 2)
+		c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Delay: time.Millisecond,
+			Node: func(int, *actor.System) cluster.Config {
+				types := &cluster.Types{}
+				roomTypes(types)
+				return cluster.Config{Types: types}
+			},
+			Start: func(i int, n *cluster.Node) {
+				var err error
+				if regs[i], err = registry.NewCluster(n, registry.Config{}); err != nil {
+					t.Fatal(err)
+				}
+			},
+		})
+		enter := func(i int) *sockettest.Conn {
+			all, err := supervisor.NewDynamic(supervisor.DynamicConfig{Name: "rooms"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			sockettest.Run(t, all)
+			rs := &rooms{c.System(i), regs[i], all}
+			return sockettest.Serve(t, socket.Config{System: c.System(i)}, &member{rooms: rs, room: "attic"})
+		}
+		ann := enter(0)
+		life := wantPast(t, ann).Life
+		time.Sleep(time.Second)
+		bob := enter(1)
+		if p := wantPast(t, bob); p.Life != life {
+			t.Errorf("Bob is in life %s, Ann in %s; want one room", p.Life, life)
+		}
+		bob.Send(websock.Text("one"))
+		wantLine(t, ann, line{life, 1, "one"})
+		wantLine(t, bob, line{life, 1, "one"})
+		c.Kill(0)
+		next := wantPast(t, bob).Life
+		if next == life {
+			t.Errorf("after the room's node was lost: Bob is in its life %s", next)
+		}
+		bob.Send(websock.Text("two"))
+		wantLine(t, bob, line{next, 1, "two"})
 	})
 }
 
