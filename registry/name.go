@@ -146,7 +146,8 @@ func (e *entries) hold(h *holding) {
 //	old, err := reg.Replace("user:42", actor.Self(ctx), nil)
 //	old.Exit(&websock.CloseError{Code: 4001, Reason: "signed in elsewhere"}) // does nothing for the zero PID
 //
-// In a cluster old may be a process of another node, which hears of it in a moment. Until then there it still has the name.
+// In a cluster old may be a process of another node, which hears of it in a moment. Until then there it still has the name. If the
+// link to that node ends, the Exit may be lost although the Replace is not; docs/explanation/across-nodes.md says what to do.
 //
 // The error is [ErrNoProcess]; nothing has changed then.
 func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID, err error) {

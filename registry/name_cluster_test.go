@@ -692,6 +692,45 @@ func TestReplace_cluster_lostExit(t *testing.T) {
 	})
 }
 
+// When the link ends after a Replace and before its Exit has got through, the old holder has no name any more and nobody ends it: a Down
+// says that nothing is known of it, and a second Exit ends it.
+func TestReplace_cluster_lostExitOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var conflicts journalOf
+		c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, Delay: time.Millisecond}, conflicts.config)
+		a, b := c.spawn(t, 0), c.spawn(t, 1)
+		c.regs[0].Register("user:42", a.pid, nil)
+		settle()
+		old, err := c.regs[1].Replace("user:42", b.pid, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var down actor.Down
+		b.down = func(d actor.Down) { down = d }
+		b.pid.Send(func(ctx context.Context) { actor.Monitor(ctx, old) })
+		settle()
+		c.Cut(0, 1)
+		old.Exit(actor.ErrNormal)
+		time.Sleep(10 * time.Second)
+		if down.PID != old || !errors.Is(down.Reason, actor.ErrNodeDown) {
+			t.Errorf("whoever monitors the old holder got %+v, want a Down with ErrNodeDown", down)
+		}
+		c.Heal(0, 1)
+		c.Connect()
+		settle()
+		c.wantHolder(t, "user:42", b, 0, 1)
+		conflicts.want(t)
+		if !a.pid.Alive() {
+			t.Error("the old holder has ended: the Exit has got through, or somebody else ends it; the docs say otherwise")
+		}
+		old.Exit(actor.ErrNormal)
+		settle()
+		if a.pid.Alive() {
+			t.Error("the old holder lives on after a second Exit")
+		}
+	})
+}
+
 // What a third node says of a claim is about that one, and not about one that was made since.
 func TestNames_cluster_lateWordOfAThirdNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

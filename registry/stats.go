@@ -1,8 +1,10 @@
 package registry
 
-// Stats are the numbers of a [Registry]: how much there is now.
+// Stats are the numbers of a [Registry]: how much there is now. In a cluster Names, Groups and Members are about the processes of this
+// node, so the sums of Names and of Members over all nodes are those of the cluster; a group with members on two nodes counts on
+// both. Topics and Present are about all nodes, as far as this one has heard, and must not be added up.
 type Stats struct {
-	Names   int // that are held
+	Names   int // that are held; [Registry.Names] yields those of all nodes
 	Groups  int // that have members
 	Members int // of all groups together; a process counts in each of its groups
 	Topics  int // under which somebody is present
