@@ -275,11 +275,22 @@ func (p *Peer) registeredError(r *reader, depth int) error {
 	}
 	if e := p.types[n].entry; e != nil {
 		v, err := e.decodeFrom(p, own)
-		if reason, ok := v.(error); ok && err == nil && !isNilPointer(v) {
+		if reason, ok := v.(error); ok && err == nil && !isNilPointer(v) && p.bears(reason) {
 			return reason
 		}
 	}
 	return foreign
+}
+
+// bears tells whether a decoded error bears what is asked of an exit reason. That is asked on goroutines of the engine and of the
+// runtime, where a panic would end the program: of a method that needs a field that does not cross, for example.
+func (p *Peer) bears(reason error) (ok bool) {
+	defer func() { ok = recover() == nil && ok }()
+	_, _ = reason.Error(), exit.KindOf(reason)
+	for _, s := range p.codec.sentinels {
+		_ = errors.Is(reason, s.err)
+	}
+	return true
 }
 
 func (p *Peer) foreign(r *reader, depth int) error {

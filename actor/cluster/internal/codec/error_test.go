@@ -174,6 +174,54 @@ func TestAppendError_methodsThatPanic(t *testing.T) {
 	}
 }
 
+// fragile is a registered error one of whose methods needs what does not cross.
+type fragile struct {
+	Method string
+	Cause  error `json:"-"`
+}
+
+func (e fragile) at(method string) {
+	if e.Method == method {
+		_ = e.Cause.Error()
+	}
+}
+
+func (e fragile) Error() string       { e.at("Error"); return "fragile " + e.Method }
+func (e fragile) Unwrap() error       { e.at("Unwrap"); return e.Cause }
+func (e fragile) Is(_ error) bool     { e.at("Is"); return false }
+func (e fragile) ExitKind() exit.Kind { e.at("ExitKind"); return exit.Shutdown }
+
+// A registered error is looked at where it arrives, on a goroutine of the engine: a panic there would end the program. One that does
+// not bear it is an error of which the text has come.
+func TestPeer_Error_methodsThatPanic(t *testing.T) {
+	register := func(t *codec.Types) { codec.Register[fragile](t, "fragile") }
+	p := connect(t, register, register)
+	look := func(err error) (text string, panicked any) {
+		defer func() { panicked = recover() }()
+		_ = errors.Is(err, exit.ErrKilled)
+		_ = exit.KindOf(err)
+		return err.Error(), nil
+	}
+	for _, method := range []string{"Error", "Unwrap", "Is", "ExitKind"} {
+		for name, wrap := range map[string]func(error) error{
+			"itself":  func(err error) error { return err },
+			"wrapped": func(err error) error { return fmt.Errorf("outside: %w", err) },
+		} {
+			got := p.reason(t, wrap(fragile{method, io.EOF}))
+			text, panicked := look(got)
+			if panicked != nil || !strings.Contains(text, "fragile "+method) {
+				t.Errorf("%s, %s panics: got %T %q, which panics with %v; want the text", name, method, got, text, panicked)
+			}
+			if _, ok := errors.AsType[fragile](got); ok {
+				t.Errorf("%s, %s panics: the error is a fragile one", name, method)
+			}
+		}
+	}
+	if got, ok := p.reason(t, fragile{"none", io.EOF}).(fragile); !ok || got.Method != "none" {
+		t.Errorf("an error that needs nothing: got %#v, want itself", got)
+	}
+}
+
 func TestAppendError_isBounded(t *testing.T) {
 	p := connect(t, registerErrors, registerErrors)
 	long := strings.Repeat("ü", 10<<10)
