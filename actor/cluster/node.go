@@ -38,6 +38,7 @@ type Node struct {
 	channels []*channel
 	watchers map[actor.PID]*watcher
 
+	engineMu   sync.Mutex            // held while engineErr changes and that is told
 	engineErr  atomic.Pointer[error] // of the last Publish
 	running    atomic.Bool           // the engine is open
 	answers    answers               // see Answer
@@ -169,19 +170,24 @@ func (n *Node) end() {
 	n.log.Wait(context.Background())
 }
 
-// published notes what the engine says, and tells of what changes.
+// published notes what the engine says, and tells of what changes, in the order in which it changes. The lock is for that: any
+// goroutine publishes.
 func (n *Node) published(err error) error {
-	if before := n.engineErr.Load(); (before == nil) == (err == nil) {
+	same := func() bool { return (n.engineErr.Load() == nil) == (err == nil) }
+	if same() {
 		return err
 	}
-	if err == nil {
-		if n.engineErr.Swap(nil) != nil {
-			n.log.Info("the engine is back", "node", n.name)
-			n.event(Event{Kind: EventEngineBack})
-		}
-		return nil
-	}
-	if n.engineErr.Swap(&err) == nil {
+	n.engineMu.Lock()
+	defer n.engineMu.Unlock()
+	switch {
+	case same():
+	case err == nil:
+		n.engineErr.Store(nil)
+		n.log.Info("the engine is back", "node", n.name)
+		n.event(Event{Kind: EventEngineBack})
+	default:
+		lost := err // err itself would be on the heap, at each Publish
+		n.engineErr.Store(&lost)
 		n.log.Warn("the engine is lost", "node", n.name, "error", err)
 		n.event(Event{Kind: EventEngineLost, Err: err})
 	}
