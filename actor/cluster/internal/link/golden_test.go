@@ -217,6 +217,18 @@ func TestMesh_versions(t *testing.T) {
 				wait(time.Second)
 				b.wantRecords(1, "there")
 				a.wantRecords(2, "back")
+				start := time.Now()
+				if err := a.goodbye(time.Second); err != nil || time.Since(start) > 20*time.Millisecond {
+					t.Errorf("the goodbye took %v: %v, want it acknowledged at once", time.Since(start), err)
+				}
+				a.wantDown(2, link.ErrClosed)
+				synctest.Wait()
+				b.wantDown(1, link.ErrGoodbye)
+				for _, n := range []*node{a, b} {
+					if bad := n.mesh.Stats().Bad; bad != 0 {
+						t.Errorf("node %d: %d datagrams made no sense: %v", n.boot, bad, n.kinds(link.BadDatagram))
+					}
+				}
 				mu.Lock()
 				defer mu.Unlock()
 				if !bytes.Equal(versions, []byte{tt.want}) {

@@ -64,6 +64,7 @@ type pair struct {
 	sayHello, sayOpen bool
 	resetOf           uint64 // session; 0: none
 	byeOf, byeAck     uint64 // session to acknowledge the goodbye of; 0: none
+	byeVersion        uint8  // of it
 
 	tell      [Flapping + 1]bool // Events that the goroutine is to tell
 	told      [Flapping + 1]bool // of them those that are told once

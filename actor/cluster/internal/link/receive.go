@@ -94,7 +94,7 @@ func (p *Peer) accept(h head, body []byte, now time.Time) (deliver bool, err err
 		}
 	case h.kind == kindBye:
 		p.want++
-		p.pair.byeOf, p.pair.byeAck = p.session, p.want
+		p.pair.byeOf, p.pair.byeAck, p.pair.byeVersion = p.session, p.want, p.version
 		p.pair.end(ErrGoodbye)
 	default:
 		p.want++

@@ -152,7 +152,7 @@ func (pr *pair) word() []byte {
 	h := head{version: max(pr.version, versionMin), from: m.o.Boot}
 	switch {
 	case pr.byeOf != 0:
-		h.kind, h.session, h.ack = kindBye, pr.byeOf, pr.byeAck
+		h.kind, h.version, h.session, h.ack = kindBye, pr.byeVersion, pr.byeOf, pr.byeAck
 		pr.byeOf = 0
 	case pr.resetOf != 0:
 		h.kind, h.session, h.seq = kindReset, pr.resetOf, pr.last
