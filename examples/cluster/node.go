@@ -78,12 +78,12 @@ func runNode(ctx context.Context, o options, out io.Writer) error {
 		return l, err
 	}
 
-	// Stopped from bottom to top: the sockets end first, so that other nodes hear how each has ended; then the node says
-	// goodbye, and only then the server ends that carries all of it.
+	// Stopped from bottom to top: the sockets and all other processes end first, so that other nodes hear how each has ended;
+	// then the node says goodbye, and only then the server ends that carries all of it.
 	return supervisor.Run(ctx, supervisor.Config{Name: o.node, Logger: log},
-		supervisor.ChildSpec{ID: "actors", Service: sys},
 		supervisor.ChildSpec{ID: "nats", Service: nats},
 		supervisor.ChildSpec{ID: "node", Service: node},
+		supervisor.ChildSpec{ID: "actors", Service: sys},
 		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: 10 * time.Second},
 		supervisor.ChildSpec{ID: "sockets", Service: sockets},
 	)
