@@ -12,8 +12,9 @@
 //
 // A node publishes and subscribes below Prefix.NAME, where NAME is the cluster.Config.Name: "troupe.troupe.>" if nothing is
 // configured. It needs no other permission. Whoever may publish there may send to every process and end it, so give the
-// cluster an account or a user of its own. NATS tells a node without permission nothing but an error in its log: a node that
-// stays alone has often no permission to subscribe.
+// cluster an account or a user of its own. Open fails when the user may not subscribe. When the server is not there yet, NATS tells
+// of it later, to nobody but a nats.ErrorHandler of Config.Options and the server's log: a node that stays alone has often no
+// permission.
 //
 // # Settings
 //

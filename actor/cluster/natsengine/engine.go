@@ -67,7 +67,8 @@ func New(cfg Config) (*Engine, error) {
 func validToken(s string) bool { return s != "" && !strings.ContainsAny(s, ".*> \t\r\n\x00") }
 
 // Open implements [cluster.Engine]. It tries to connect once, for 2 s for each server of the URL unless Options say
-// otherwise, and goes on trying in the background when that fails.
+// otherwise, and goes on trying in the background when that fails. The error is that of the Options, or that the user may not
+// subscribe, if the server has said so by then.
 func (e *Engine) Open(ctx context.Context, name string, self uint64, recv func(datagram []byte)) (cluster.Conn, error) {
 	if !validToken(name) {
 		return nil, fmt.Errorf("natsengine: the cluster's name %q cannot stand in a subject", name)
@@ -96,6 +97,10 @@ func (e *Engine) Open(ctx context.Context, name string, self uint64, recv func(d
 		// So that what another node sends to self because of what self sends next finds the subscription. A failure is
 		// a connection that is lost, and is mended like one.
 		_ = nc.FlushTimeout(flusherTimeout)
+		if err := nc.LastError(); errors.Is(err, nats.ErrPermissionViolation) { // has come before the answer to the flush
+			_ = c.Close()
+			return nil, fmt.Errorf("natsengine: subscribe: %w", err)
+		}
 	}
 	return c, nil
 }

@@ -182,7 +182,10 @@ func TestConn_credentials(t *testing.T) {
 				Publish: &server.SubjectPermission{Allow: []string{"troupe.x.>"}}, Subscribe: &server.SubjectPermission{Allow: []string{"troupe.x.>"}},
 			}},
 			{Username: "guest", Password: "guest", Permissions: &server.Permissions{
-				Publish: &server.SubjectPermission{Deny: []string{"troupe.>"}}, Subscribe: &server.SubjectPermission{Deny: []string{"troupe.>"}},
+				Publish: &server.SubjectPermission{Deny: []string{"troupe.>"}},
+			}},
+			{Username: "deaf", Password: "deaf", Permissions: &server.Permissions{
+				Subscribe: &server.SubjectPermission{Deny: []string{"troupe.>"}},
 			}},
 		}
 	})
@@ -193,6 +196,14 @@ func TestConn_credentials(t *testing.T) {
 	a, b := join(t, e, "x", 1), join(t, e, "x", 2)
 	a.until(t, b, 2, "with the permission that the docs name")
 
+	// A node that hears nobody would take itself for one that is alone.
+	if c, err := newEngine(t, as("deaf", "deaf")).Open(context.Background(), "x", 5, func([]byte) {}); !errors.Is(err, nats.ErrPermissionViolation) ||
+		!strings.Contains(err.Error(), "Subscription to \"troupe.x.") {
+		t.Errorf("Open of a user that may not subscribe = %v, %v; want the server's word", c, err)
+		if c != nil {
+			_ = c.Close()
+		}
+	}
 	guest := join(t, newEngine(t, as("guest", "guest")), "x", 3)
 	if err := guest.Publish(2, []byte("from a guest")); err != nil {
 		t.Logf("the guest is told: %v", err)
