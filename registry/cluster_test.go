@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -92,9 +93,12 @@ func settle() {
 	synctest.Wait()
 }
 
-// seeds is how many scenarios a simulation runs: 200, or 20,000 with TROUPE_STRESS=1. The race detector makes each ten times as
-// long.
+// seeds is how many scenarios a simulation runs: 200, as many as TROUPE_SEEDS says, or 20,000 with TROUPE_STRESS=1. The race
+// detector makes each ten times as long.
 func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEEDS"), 10, 32); err == nil {
+		return n
+	}
 	switch {
 	case os.Getenv("TROUPE_STRESS") == "1":
 		return 20_000

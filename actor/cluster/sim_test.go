@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -20,8 +21,12 @@ import (
 // off, frozen, killed, stopped and restarted, and what their processes say to each other. These note what they do and what
 // they get (sim_agent_test.go); afterwards the notes are checked, guarantee by guarantee (sim_check_test.go).
 
-// seeds is how many scenarios run: 200, or 20,000 with TROUPE_STRESS=1. The race detector makes each ten times as long.
+// seeds is how many scenarios run: 200, as many as TROUPE_SEEDS says, or 20,000 with TROUPE_STRESS=1. The race
+// detector makes each ten times as long.
 func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEEDS"), 10, 32); err == nil {
+		return n
+	}
 	switch {
 	case os.Getenv("TROUPE_STRESS") == "1":
 		return 20_000

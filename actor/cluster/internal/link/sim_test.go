@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,8 +15,12 @@ import (
 	"github.com/troupe-dev/troupe/actor/cluster/internal/seednet"
 )
 
-// seeds is how many scenarios run: 200, or 20,000 with TROUPE_STRESS=1. The race detector makes each ten times as long.
+// seeds is how many scenarios run: 200, as many as TROUPE_SEEDS says, or 20,000 with TROUPE_STRESS=1. The race
+// detector makes each ten times as long.
 func seeds() uint64 {
+	if n, err := strconv.ParseUint(os.Getenv("TROUPE_SEEDS"), 10, 32); err == nil {
+		return n
+	}
 	switch {
 	case os.Getenv("TROUPE_STRESS") == "1":
 		return 20_000
