@@ -712,6 +712,7 @@ func TestReplace_cluster_lostExitOnly(t *testing.T) {
 		c.Cut(0, 1)
 		old.Exit(actor.ErrNormal)
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if down.PID != old || !errors.Is(down.Reason, actor.ErrNodeDown) {
 			t.Errorf("whoever monitors the old holder got %+v, want a Down with ErrNodeDown", down)
 		}
