@@ -139,9 +139,9 @@ func ExampleNode_Peers() {
 	a, _, stop := twoNodes(cluster.Config{Window: 8 << 20})
 	defer stop()
 	for p := range a.Peers() {
-		fmt.Printf("%s: %d of %d bytes in use, %d refused\n", p.Node, p.InUse, p.Window, p.Refused)
+		fmt.Printf("%s: at most %d bytes on their way, %d refused\n", p.Node, p.Window, p.Refused)
 	}
-	// Output: b: 0 of 8388608 bytes in use, 0 refused
+	// Output: b: at most 8388608 bytes on their way, 0 refused
 }
 
 // Ready is for the readiness probe: no traffic for a node whose engine is lost.
