@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"socket/internal/handshake": {coder},
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
+	"examples/chat":             {"actor/...", "examples/chat/chat", "registry", "supervisor", "socket"},
 }
 
 // topLevel is what there is to find at the top: a reader chooses a folder by its name, so there is no room for another one.

@@ -50,7 +50,7 @@ const maxDays = 5
 func TestDay_findsFaults(t *testing.T) {
 	const (
 		all       = "\tr.chat.reg.Broadcast(members(r.name), websock.JSON(said))\n"
-		newClient = "func newClient(c *chat) *client {"
+		newClient = "func newClient(c *Chat) *client {"
 	)
 	for _, tt := range []struct {
 		name  string
@@ -59,7 +59,7 @@ func TestDay_findsFaults(t *testing.T) {
 	}{
 		{
 			"messages come twice, to others, changed, and after later ones",
-			[]edit{{"room.go", all, `
+			[]edit{{"chat/room.go", all, `
 	switch r.last % 40 {
 	case 5:
 		` + all + `
@@ -80,7 +80,7 @@ func TestDay_findsFaults(t *testing.T) {
 		{
 			"a goroutine and a buffer for each socket, no hint when to come back, unchecked text",
 			[]edit{
-				{"client.go", newClient, `
+				{"chat/client.go", newClient, `
 var kept [][]byte
 
 ` + newClient + `
@@ -96,17 +96,17 @@ var kept [][]byte
 			},
 			[]day.Promise{day.GoroutinesBack, day.MemoryBack, day.RestartOrderly, day.GarbageAnswered},
 		},
-		{"a message is dropped", []edit{{"room.go", all, "\tif r.last%20 == 0 {\n\t\treturn\n\t}\n" + all}}, []day.Promise{day.NothingLost}},
-		{"whoever comes back misses a message", []edit{{"room.go", "first = m.after + 1", "first = m.after + 2"}}, []day.Promise{day.NothingLost}},
+		{"a message is dropped", []edit{{"chat/room.go", all, "\tif r.last%20 == 0 {\n\t\treturn\n\t}\n" + all}}, []day.Promise{day.NothingLost}},
+		{"whoever comes back misses a message", []edit{{"chat/room.go", "first = m.after + 1", "first = m.after + 2"}}, []day.Promise{day.NothingLost}},
 		{
 			"whoever goes to another room stays in the first",
-			[]edit{{"client.go", "c.chat.reg.Untrack(present(room), me, c.name)", "_ = 0"}}, []day.Promise{day.PresenceRight},
+			[]edit{{"chat/client.go", "c.chat.reg.Untrack(present(room), me, c.name)", "_ = 0"}}, []day.Promise{day.PresenceRight},
 		},
 		{
 			"the list of rooms forgets those that have become empty",
-			[]edit{{"directory.go", "people > 0 || !d.all", "people > 0"}}, []day.Promise{day.RoomsRight},
+			[]edit{{"chat/directory.go", "people > 0 || !d.all", "people > 0"}}, []day.Promise{day.RoomsRight},
 		},
-		{"a callback panics", []edit{{"room.go", all, all + "\tif r.last == 30 {\n\t\tpanic(\"at the thirtieth\")\n\t}\n"}}, []day.Promise{day.NobodyClosed, day.NoCrash}},
+		{"a callback panics", []edit{{"chat/room.go", all, all + "\tif r.last == 30 {\n\t\tpanic(\"at the thirtieth\")\n\t}\n"}}, []day.Promise{day.NobodyClosed, day.NoCrash}},
 		{"there are few places", []edit{{"main.go", "MaxSockets:     10_000", "MaxSockets:     15"}}, []day.Promise{day.NobodyRefused, day.NobodyStuck}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func broken(t *testing.T, edits []edit) string {
 		if strings.Count(string(source), e.old) != 1 {
 			t.Fatalf("%s has changed: want this in it, once: %s", e.file, e.old)
 		}
-		replace[path] = filepath.Join(dir, fmt.Sprint(i, e.file))
+		replace[path] = filepath.Join(dir, fmt.Sprint(i, filepath.Base(e.file)))
 		if err := os.WriteFile(replace[path], []byte(strings.Replace(string(source), e.old, e.new, 1)), 0o666); err != nil {
 			t.Fatal(err)
 		}

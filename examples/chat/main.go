@@ -7,12 +7,10 @@ package main
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,9 +18,10 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/examples/chat/chat"
+	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/supervisor"
-	"github.com/troupe-dev/troupe/websock"
 )
 
 func main() {
@@ -45,9 +44,6 @@ const (
 	comeBackIn   = 10 * time.Second
 )
 
-//go:embed page
-var files embed.FS
-
 // run serves until ctx is done or a signal comes, then says goodbye to every client, with a hint when to come back.
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
@@ -65,7 +61,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c, err := newChat(sys, logger)
+	c, err := chat.New(chat.Config{System: sys, Registry: registry.New(sys), Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -80,7 +76,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	handler, err := routes(c, sockets)
+	handler, err := c.Handler(sockets)
 	if err != nil {
 		return err
 	}
@@ -99,30 +95,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 
 	// They start in this order and stop in reverse: first the sockets say goodbye, while HTTP still answers the probe.
-	return supervisor.Run(ctx, supervisor.Config{Name: "chat", Logger: logger},
-		supervisor.ChildSpec{ID: "system", Service: sys},
-		supervisor.ChildSpec{ID: "users", Service: c.users},
-		supervisor.ChildSpec{ID: "rooms", Service: c.rooms},
-		supervisor.ChildSpec{ID: "directory", Service: c.directory},
+	children := []supervisor.ChildSpec{{ID: "system", Service: sys}}
+	children = append(children, c.Children()...)
+	children = append(children,
 		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: httpShutdown},
 		supervisor.ChildSpec{ID: "sockets", Service: sockets},
 	)
-}
-
-func routes(c *chat, sockets *socket.Server) (http.Handler, error) {
-	page, err := fs.Sub(files, "page")
-	if err != nil {
-		return nil, err
-	}
-	pages := http.FileServerFS(page)
-	mux := http.NewServeMux()
-	mux.Handle("GET /ws", sockets.Handler(func(*http.Request) (websock.Handler, error) { return newClient(c), nil }))
-	mux.Handle("GET /ready", socket.Probe(sockets.Ready))
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		pages.ServeHTTP(w, r)
-	})
-	return mux, nil
+	return supervisor.Run(ctx, supervisor.Config{Name: "chat", Logger: logger}, children...)
 }

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 )
@@ -61,6 +60,9 @@ func address(t *testing.T, out io.Reader) string {
 	}
 }
 
+// message has what these tests look at of all that the server says.
+type message struct{ Type, Name, Text string }
+
 // visit connects as a page does and enters the lobby.
 func visit(t *testing.T, addr, name string) *websocket.Conn {
 	t.Helper()
@@ -69,15 +71,22 @@ func visit(t *testing.T, addr, name string) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.CloseNow() })
-	key := strings.Repeat(name, minToken)
-	for _, in := range []request{{Type: "hello", Name: name, Key: key, Session: key}, {Type: "join", Room: "lobby"}} {
-		data, _ := json.Marshal(in)
-		if err := c.Write(context.Background(), websocket.MessageText, data); err != nil {
-			t.Fatal(err)
-		}
-	}
+	key := strings.Repeat(name, 16)
+	send(t, c, map[string]string{"type": "hello", "name": name, "key": key, "session": key})
+	send(t, c, map[string]string{"type": "join", "room": "lobby"})
 	read(t, c, "joined")
 	return c
+}
+
+func send(t *testing.T, c *websocket.Conn, request map[string]string) {
+	t.Helper()
+	data, err := json.Marshal(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Write(context.Background(), websocket.MessageText, data); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // read is the next message of that type.
@@ -100,10 +109,7 @@ func TestChat_overTCP(t *testing.T) {
 	addr, stop := start(t, "-come-back", "7s")
 	ann, bob := visit(t, addr, "Ann"), visit(t, addr, "Bob")
 	text := strings.Repeat("a long one ", 80) // so long that it is compressed
-	data, _ := json.Marshal(request{Type: "say", Text: text})
-	if err := ann.Write(context.Background(), websocket.MessageText, data); err != nil {
-		t.Fatal(err)
-	}
+	send(t, ann, map[string]string{"type": "say", "text": text})
 	for _, c := range []*websocket.Conn{ann, bob} {
 		if m := read(t, c, "message"); m.Name != "Ann" || m.Text != strings.TrimSpace(text) {
 			t.Errorf("got %+v, want Ann's long message", m)
@@ -185,27 +191,5 @@ func TestChat_sigterm(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("exit after SIGTERM: %v, want 0", err)
-	}
-}
-
-func TestLimit(t *testing.T) {
-	var l limit
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	take := func(n int) (taken int) {
-		for range n {
-			if l.take(now) {
-				taken++
-			}
-		}
-		return taken
-	}
-	for _, tt := range []struct {
-		pause time.Duration
-		want  int
-	}{{0, burst}, {0, 0}, {refill, 1}, {3 * refill, 3}, {time.Hour, burst}, {-time.Hour, 0}} {
-		now = now.Add(tt.pause)
-		if got := take(burst + 5); got != tt.want {
-			t.Errorf("%v later: %d of %d requests, want %d", tt.pause, got, burst+5, tt.want)
-		}
 	}
 }

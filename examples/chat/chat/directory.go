@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"context"
@@ -16,10 +16,10 @@ const (
 	peopleEvery = 500 * time.Millisecond // to the members of a room, who is there
 )
 
-// directory tells everyone how many people are in the rooms that have changed. A room whose number has changed back is
-// told, too: a client may have been welcomed in between.
+// directory tells everyone on its node how many people are in the rooms that have changed. A room whose number has changed
+// back is told, too: a client may have been welcomed in between.
 type directory struct {
-	chat    *chat
+	chat    *Chat
 	now     map[string][]registry.Meta // a room's number of people is the meta of its name
 	changed map[string]bool            // rooms, since the last news
 	all     bool                       // what clients knew before no longer counts
@@ -64,10 +64,13 @@ func (d *directory) tell(ctx context.Context) {
 	if len(news.Rooms) == 0 && !d.all {
 		return
 	}
-	d.chat.reg.Broadcast(everyone, websock.JSON(news))
+	d.chat.reg.BroadcastWhere(everyone, onThisNode, websock.JSON(news))
 	d.all, d.resting = false, true
 	actor.SendAfter(ctx, roomsEvery, directoryRested{})
 }
+
+// onThisNode is for BroadcastWhere, which stays on its node: each node has a directory.
+func onThisNode(actor.PID, any) bool { return true }
 
 func peopleIn(metas []registry.Meta) int {
 	people := 0

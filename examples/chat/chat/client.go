@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"cmp"
@@ -23,9 +23,10 @@ const (
 
 // client is the handler of one socket.
 type client struct {
-	chat    *chat
-	name    string // empty before hello
-	room    string // empty before the first join
+	chat    *Chat
+	name    string    // empty before hello
+	userPID actor.PID // who holds the name
+	room    string    // empty before the first join
 	roomPID actor.PID
 	watch   actor.MonitorRef
 	limit   limit
@@ -34,7 +35,7 @@ type client struct {
 
 type helloExpired struct{}
 
-func newClient(c *chat) *client { return &client{chat: c} }
+func newClient(c *Chat) *client { return &client{chat: c} }
 
 func (c *client) Init(ctx context.Context) websock.Result {
 	actor.SendAfter(ctx, helloTimeout, helloExpired{})
@@ -106,11 +107,16 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 		return nil, err
 	}
 	start := func() actor.Actor { return &user{chat: c.chat, name: name, key: in.Key} }
-	name, err = ask[string](ctx, c.chat, c.chat.users, userName(name), start, claim{in.Key})
+	mine, err := ask[claimed](ctx, c.chat, c.chat.users, userName(name), start, claim{in.Key})
 	if err != nil {
 		return nil, err
 	}
-	c.name = name
+	name = mine.Name
+	if !mine.Granted {
+		return nil, refuse("name", "Somebody else is called %s just now.", name)
+	}
+	c.name, c.userPID = name, mine.User
+	actor.Monitor(ctx, mine.User)
 	me := actor.Self(ctx)
 	actor.SetLabel(ctx, name)
 	if old, err := c.chat.reg.Replace("session:"+userName(name)+"/"+in.Session, me, nil); err == nil {
@@ -118,7 +124,7 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	}
 
 	c.chat.reg.Join(everyone, me, nil)
-	out := welcome{Type: "welcome", Name: name, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
+	out := welcome{Type: "welcome", Name: name, Node: c.chat.node, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
 	for room, metas := range c.chat.reg.Present(roomList) {
 		out.Rooms = append(out.Rooms, roomInfo{room, peopleIn(metas)})
 	}
@@ -151,8 +157,8 @@ func (c *client) join(ctx context.Context, in request) (any, error) {
 	if moves && c.room != "" {
 		c.leave(me, c.room)
 	}
-	c.room, c.roomPID, c.watch = in.Room, out.room, actor.Monitor(ctx, out.room)
-	return out.joined, nil
+	c.room, c.roomPID, c.watch = in.Room, out.Room, actor.Monitor(ctx, out.Room)
+	return out.Joined, nil
 }
 
 // enter makes the socket a member of a room, and present in it. It fails only when the socket is ending.
@@ -189,8 +195,10 @@ func (c *client) HandleInfo(_ context.Context, msg any) websock.Result {
 			return websock.Close(websock.ClosePolicyViolation, "no hello")
 		}
 	case actor.Down:
-		if m.PID == c.roomPID {
-			return websock.Stop(websock.ErrRestart) // the room has crashed: the client comes back to a new one
+		// The room or the user has crashed, or its node is lost: the client comes back to a new one. Without its user the
+		// socket would have a name that somebody else can get.
+		if m.PID == c.roomPID || m.PID == c.userPID {
+			return websock.Stop(websock.ErrRestart)
 		}
 	}
 	return websock.OK()

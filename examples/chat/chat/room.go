@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"context"
@@ -17,7 +17,7 @@ const roomKept = 10 * time.Minute
 // room gives each message its number, keeps the last ones, and tells the members. All that members hear of a room comes
 // from this one process, so all of them hear it in the same order.
 type room struct {
-	chat    *chat
+	chat    *Chat
 	name    string
 	life    string // numbers of different lives have nothing to do with each other
 	last    int64
@@ -31,17 +31,17 @@ type room struct {
 type (
 	// enter asks for what a socket that has just become a member has not seen: a Call, answered with an entered.
 	enter struct {
-		life  string
-		after int64
+		Life  string
+		After int64
 	}
 	// entered is what the client gets, and which process of that name has answered.
 	entered struct {
-		joined
-		room actor.PID
+		Joined joined
+		Room   actor.PID
 	}
 	// say is a message for all. It has no answer but the message itself.
 	say struct {
-		name, text, ref string
+		Name, Text, Ref string
 	}
 	roomExpired struct{}
 	roomRested  struct{}
@@ -82,11 +82,20 @@ func (r *room) Receive(ctx context.Context, msg any) error {
 		r.resting = false
 		r.changed(ctx)
 	case roomExpired:
-		if r.chat.reg.Count(members(r.name)) == 0 {
+		if r.empty() {
 			return actor.ErrNormal
 		}
 	}
 	return nil
+}
+
+// empty asks the registry, which knows of people that the room has not been told of yet. It asks who is present, on
+// whatever node, since what it knows of members is about this one.
+func (r *room) empty() bool {
+	for range r.chat.reg.Present(present(r.name)) {
+		return false
+	}
+	return true
 }
 
 // enter answers with the past. The caller is a member already, and what is said since then waits in its mailbox until the
@@ -96,28 +105,28 @@ func (r *room) enter(ctx context.Context, from actor.From, m enter) {
 	answer.People = slices.AppendSeq(answer.People, maps.Keys(r.here))
 	first := int64(0) // the first id that the client does not have
 	switch {
-	case m.life == r.life:
-		first = m.after + 1
-	case m.life != "":
+	case m.Life == r.life:
+		first = m.After + 1
+	case m.Life != "":
 		answer.Gap = true // it knows another life, whose messages are gone
 	}
 	for i, said := range r.history {
-		if i == 0 && m.life == r.life && said.ID > first {
+		if i == 0 && m.Life == r.life && said.ID > first {
 			answer.Gap = true
 		}
 		if said.ID >= first {
 			answer.Messages = append(answer.Messages, said)
 		}
 	}
-	from.Reply(entered{answer, actor.Self(ctx)}) // if the caller has given up, there is nothing to undo
+	from.Reply(entered{Joined: answer, Room: actor.Self(ctx)}) // if the caller has given up, there is nothing to undo
 }
 
 func (r *room) say(m say) {
-	if m.ref != "" && slices.ContainsFunc(r.history, func(old message) bool { return old.Name == m.name && old.Ref == m.ref }) {
+	if m.Ref != "" && slices.ContainsFunc(r.history, func(old message) bool { return old.Name == m.Name && old.Ref == m.Ref }) {
 		return // sent again after a reconnect, because the client did not see it
 	}
 	r.last++
-	said := message{"message", r.name, r.last, m.name, m.text, time.Now().UnixMilli(), m.ref}
+	said := message{"message", r.name, r.last, m.Name, m.Text, time.Now().UnixMilli(), m.Ref}
 	r.history = append(r.history, said)
 	if len(r.history) > maxHistory {
 		r.history = slices.Delete(r.history, 0, 1)

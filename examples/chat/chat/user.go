@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"context"
@@ -12,19 +12,26 @@ import (
 // nameKept is how long a name belongs to its user when the last socket is gone.
 const nameKept = 30 * time.Second
 
-// user holds a name for as long as that user has sockets, in however many tabs.
+// user holds a name for as long as that user has sockets, in however many tabs, on whatever nodes.
 type user struct {
-	chat    *chat
+	chat    *Chat
 	name    string // as first written
 	key     string
 	sockets int
 	expiry  actor.Timer
 }
 
-// claim asks a user for its name: a Call from a socket, answered with the name as it is written.
-type claim struct{ key string }
-
-type nameExpired struct{}
+type (
+	// claim asks a user for its name: a Call from a socket, answered with a claimed.
+	claim struct{ Key string }
+	// claimed has the name as it is written, and whose it is: the caller's, or that of somebody else with another key.
+	claimed struct {
+		Name    string
+		Granted bool
+		User    actor.PID
+	}
+	nameExpired struct{}
+)
 
 func userName(name string) string { return "user:" + strings.ToLower(name) }
 
@@ -36,8 +43,8 @@ func (u *user) Init(ctx context.Context) error {
 func (u *user) Receive(ctx context.Context, msg any) error {
 	switch m := msg.(type) {
 	case claim:
-		if subtle.ConstantTimeCompare([]byte(m.key), []byte(u.key)) == 0 {
-			actor.Reply(ctx, refuse("name", "Somebody else is called %s just now.", u.name))
+		if subtle.ConstantTimeCompare([]byte(m.Key), []byte(u.key)) == 0 {
+			actor.Reply(ctx, claimed{Name: u.name})
 			return nil
 		}
 		from, ok := actor.Caller(ctx)
@@ -45,7 +52,7 @@ func (u *user) Receive(ctx context.Context, msg any) error {
 			return nil
 		}
 		watch := actor.Monitor(ctx, from.PID())
-		if !from.Reply(u.name) { // the caller has given up, and does not know that it has the name
+		if !from.Reply(claimed{Name: u.name, Granted: true, User: actor.Self(ctx)}) { // the caller has given up, and does not know that it has the name
 			watch.Stop()
 			return nil
 		}

@@ -1,9 +1,8 @@
-package main
+package chat
 
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/sockettest"
 	"github.com/troupe-dev/troupe/supervisor"
@@ -21,21 +21,17 @@ import (
 // world is a chat with its supervisors running, in the bubble of t.
 type world struct {
 	t *testing.T
-	*chat
+	*Chat
 }
 
 func inBubble(t *testing.T, f func(w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := sockettest.NewSystem(t)
-		c, err := newChat(sys, slog.New(slog.NewTextHandler(io.Discard, nil)))
+		c, err := New(Config{System: sys, Registry: registry.New(sys), Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		tree, err := supervisor.New(supervisor.Config{Name: "chat", Logger: c.logger},
-			supervisor.ChildSpec{ID: "users", Service: c.users},
-			supervisor.ChildSpec{ID: "rooms", Service: c.rooms},
-			supervisor.ChildSpec{ID: "directory", Service: c.directory},
-		)
+		tree, err := supervisor.New(supervisor.Config{Name: "chat", Logger: c.logger}, c.Children()...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +49,7 @@ type page struct {
 
 func (w *world) connect() *page {
 	w.t.Helper()
-	return &page{w.t, sockettest.Serve(w.t, socket.Config{System: w.sys}, newClient(w.chat))}
+	return &page{w.t, sockettest.Serve(w.t, socket.Config{System: w.sys}, newClient(w.Chat))}
 }
 
 // in is connect, hello and join, with every answer read.

@@ -1,4 +1,4 @@
-package main
+package chat
 
 import (
 	"fmt"
@@ -42,7 +42,8 @@ type (
 	welcome struct {
 		Type  string     `json:"type"` // welcome
 		Name  string     `json:"name"`
-		Time  int64      `json:"time"` // of the server: milliseconds since 1970
+		Node  string     `json:"node,omitempty"` // the one that the socket is on, if there are several
+		Time  int64      `json:"time"`           // of the server: milliseconds since 1970
 		Rooms []roomInfo `json:"rooms"`
 	}
 	roomInfo struct {
