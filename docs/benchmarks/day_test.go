@@ -97,7 +97,7 @@ var kept [][]byte
 			[]day.Promise{day.GoroutinesBack, day.MemoryBack, day.RestartOrderly, day.GarbageAnswered},
 		},
 		{"a message is dropped", []edit{{"chat/room.go", all, "\tif r.last%20 == 0 {\n\t\treturn\n\t}\n" + all}}, []day.Promise{day.NothingLost}},
-		{"whoever comes back misses a message", []edit{{"chat/room.go", "first = m.after + 1", "first = m.after + 2"}}, []day.Promise{day.NothingLost}},
+		{"whoever comes back misses a message", []edit{{"chat/room.go", "first = m.After + 1", "first = m.After + 2"}}, []day.Promise{day.NothingLost}},
 		{
 			"whoever goes to another room stays in the first",
 			[]edit{{"chat/client.go", "c.chat.reg.Untrack(present(room), me, c.name)", "_ = 0"}}, []day.Promise{day.PresenceRight},

@@ -78,6 +78,8 @@ function welcome(m) {
   skew = m.time - Date.now();
   name = m.name;
   localStorage.setItem("name", name);
+  $("node").textContent = m.node ? `on ${m.node}` : "";
+  $("node").hidden = !m.node;
   rooms.clear();
   for (const r of m.rooms) rooms.set(r.room, r.people);
   showDoor(false);
