@@ -76,13 +76,13 @@ func (p *page) ask(format string, args ...any) {
 
 // answer has all fields of everything that the server says.
 type answer struct {
-	Type, Name, Room, Life, Code, Text, Ref string
-	ID                                      int64
-	Gap                                     bool
-	Messages                                []message
-	Joined, Left                            []string
-	People                                  json.RawMessage
-	Rooms                                   []roomInfo
+	Type, Name, Room, Life, Code, Text, Ref, Node string
+	ID                                            int64
+	Gap                                           bool
+	Messages                                      []message
+	Joined, Left                                  []string
+	People                                        json.RawMessage
+	Rooms                                         []roomInfo
 }
 
 // next is the next answer that is not about the list of rooms.
@@ -553,5 +553,24 @@ func TestClient_roomCrash(t *testing.T) {
 		again := w.in("Ann", "lobby")
 		again.ask(`{"type":"say","text":"back"}`)
 		again.wantText("back")
+	})
+}
+
+// A user whose process has crashed keeps the name: its sockets come back and claim it anew, before it is free for others.
+func TestClient_userCrash(t *testing.T) {
+	inBubble(t, func(w *world) {
+		p := w.in("Ann", "lobby")
+		p.wantPresence("Ann", "")
+		p.wantRooms(roomInfo{"lobby", 1}) // the next news is a second away
+		pid, _, _ := w.reg.Whereis(userName("Ann"))
+		pid.Exit(actor.ErrKilled)
+		p.WantClose(websock.CloseServiceRestart, "")
+		w.in("Ann", "lobby")
+		time.Sleep(nameKept + time.Second)
+		other := w.connect()
+		other.hello("Ann", "not her key", "another page")
+		if a := other.want("error"); a.Code != "name" {
+			t.Errorf("%v after a crash of Ann's process somebody with another key got %+v, want an error about the name", nameKept, a)
+		}
 	})
 }
