@@ -18,6 +18,8 @@ import (
 const (
 	probeEvery   = 250 * time.Millisecond
 	probeTimeout = time.Second
+	// startTimeout is how long serve waits for nodes that are not ready yet.
+	startTimeout = 5 * time.Second
 	dialTimeout  = 2 * time.Second
 	// answerTimeout is how long a node may take to begin its answer. One that stands still is found by its probe before.
 	answerTimeout = 5 * time.Second
@@ -37,9 +39,9 @@ type balancer struct {
 
 // backend is a node. The balancer's mu guards ready and busy.
 type backend struct {
-	name, addr string
-	ready      bool // so it was at its last probe
-	busy       int  // requests in progress
+	addr  string
+	ready bool // so it was at its last probe
+	busy  int  // requests in progress
 }
 
 var errNoNode = errors.New("no node is ready")
@@ -68,14 +70,15 @@ func newBalancer() *balancer {
 }
 
 // add adds a node. It is not ready before serve has asked it.
-func (b *balancer) add(name, addr string) {
+func (b *balancer) add(addr string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.nodes = append(b.nodes, &backend{name: name, addr: addr})
+	b.nodes = append(b.nodes, &backend{addr: addr})
 }
 
-// serve balances what comes to l until ctx is done. It closes l. When it returns, all connections are closed and nothing runs.
-func (b *balancer) serve(ctx context.Context, l net.Listener) error {
+// serve balances what comes to l until ctx is done. It calls serving when all nodes are ready, or startTimeout is over. It closes
+// l. When it returns, all connections are closed and nothing runs.
+func (b *balancer) serve(ctx context.Context, l net.Listener, serving func()) error {
 	open, closeAll := context.WithCancel(context.Background())
 	defer b.requests.Wait()
 	defer closeAll() // of each WebSocket, the connection to its node, and with that the one to the client
@@ -93,8 +96,31 @@ func (b *balancer) serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       time.Minute,
 		BaseContext:       func(net.Listener) context.Context { return open },
 	}
+	b.awaitReady(ctx)
+	serving()
 	listen := func(context.Context) (net.Listener, error) { return l, nil }
 	return supervisor.HTTP(server, listen).Serve(ctx)
+}
+
+// awaitReady waits until all nodes are ready, so that the first clients spread over all of them; for startTimeout at most.
+func (b *balancer) awaitReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(probeEvery / 10)
+	defer tick.Stop()
+	for !b.allReady() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (b *balancer) allReady() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return !slices.ContainsFunc(b.nodes, func(n *backend) bool { return !n.ready })
 }
 
 // probe asks a node again and again whether it is ready, until ctx is done.

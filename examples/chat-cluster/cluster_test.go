@@ -17,16 +17,6 @@ var (
 	gone    = regexp.MustCompile(`EOF|reset`)
 )
 
-// onNode is the first of these on that node.
-func onNode(people []*person, node string) *person {
-	for _, p := range people {
-		if p.at() == node {
-			return p
-		}
-	}
-	return nil
-}
-
 // TestChatCluster goes through what README.md says to try: three people at one address are on three nodes.
 func TestChatCluster(t *testing.T) {
 	p := startProgram(t, "-addr", "127.0.0.1:0", "-restart-after", "1s", "-down-after", "5s")

@@ -48,13 +48,13 @@ func runParent(ctx context.Context, o options, out io.Writer) error {
 
 	b := newBalancer()
 	for _, c := range all {
-		b.add(c.name, c.addr)
+		b.add(c.addr)
 	}
-	fmt.Fprintf(out, chatLine+"\n", l.Addr().String()+"/", nodes)
+	serving := func() { fmt.Fprintf(out, chatLine+"\n", l.Addr().String()+"/", nodes) }
 	balancing, end := context.WithCancel(context.WithoutCancel(ctx))
 	balanced := make(chan error, 1)
 	go func() {
-		balanced <- b.serve(balancing, l)
+		balanced <- b.serve(balancing, l, serving)
 		cancel() // without it there is no chat
 	}()
 	kept.Wait()
