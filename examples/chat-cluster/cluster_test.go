@@ -21,9 +21,9 @@ var (
 func TestChatCluster(t *testing.T) {
 	p := startProgram(t, "-addr", "127.0.0.1:0", "-restart-after", "1s", "-down-after", "5s")
 	addr := p.serves()
-	wantPage(t, addr)
 	people := []*person{come(t, addr, "Ann"), come(t, addr, "Bob"), come(t, addr, "Carl")}
 	ann, bob, carl := people[0], people[1], people[2]
+	wantPage(t, addr)
 	var on []string
 	for _, x := range people {
 		on = append(on, x.at())
