@@ -111,20 +111,19 @@ func (c *client) hello(ctx context.Context, in request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	name = mine.Name
 	if !mine.Granted {
-		return nil, refuse("name", "Somebody else is called %s just now.", name)
+		return nil, refuse("name", "Somebody else is called %s just now.", mine.Name)
 	}
-	c.name, c.userPID = name, mine.User
+	c.name, c.userPID = mine.Name, mine.User
 	actor.Monitor(ctx, mine.User)
 	me := actor.Self(ctx)
-	actor.SetLabel(ctx, name)
+	actor.SetLabel(ctx, c.name)
 	if old, err := c.chat.reg.Replace("session:"+userName(name)+"/"+in.Session, me, nil); err == nil {
 		old.Exit(&websock.CloseError{Code: closeReplaced, Reason: "this page has connected again"}) // nothing for the zero PID
 	}
 
 	c.chat.reg.Join(everyone, me, nil)
-	out := welcome{Type: "welcome", Name: name, Node: c.chat.node, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
+	out := welcome{Type: "welcome", Name: c.name, Node: c.chat.node, Time: time.Now().UnixMilli(), Rooms: []roomInfo{}}
 	for room, metas := range c.chat.reg.Present(roomList) {
 		out.Rooms = append(out.Rooms, roomInfo{room, peopleIn(metas)})
 	}
