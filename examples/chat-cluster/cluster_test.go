@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/troupe-dev/troupe/actor/cluster/natsengine/embedded"
 )
 
 // How connections end that are lost with a node, or because of one.
@@ -100,6 +104,32 @@ func wantPage(t *testing.T, addr string) {
 			t.Errorf("GET %s: status %d, %v, body %.80q; want 200 and %q in it", path, resp.StatusCode, err, body, want)
 		}
 	}
+}
+
+// TestChatCluster_nats: the nodes have no NATS servers in them, and use one of their own.
+func TestChatCluster_nats(t *testing.T) {
+	server, err := embedded.Start(embedded.Config{ClientListen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("the NATS server: %v", err)
+		}
+	})
+	p := startProgram(t, "-addr", "127.0.0.1:0", "-nats", "nats://"+server.ClientAddr())
+	addr := p.serves()
+	ann, bob := come(t, addr, "Ann"), come(t, addr, "Bob")
+	if ann.at() == bob.at() {
+		t.Fatalf("both are on node %s, want two nodes", ann.at())
+	}
+	ann.say("hello")
+	bob.hears("Ann: hello")
+	bob.sees("Ann", "Bob")
 }
 
 // TestChatCluster_allKilled: when no node is left and none comes back, the parent ends, and nobody waits for it.
