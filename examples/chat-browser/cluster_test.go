@@ -126,6 +126,13 @@ func (b *tab) node() string {
 	return node
 }
 
+// moved waits until the page is on another node.
+func (b *tab) moved(from string) {
+	b.t.Helper()
+	b.until("a connection to another node than "+from,
+		fmt.Sprintf(`document.querySelector("#state").innerText === "connected" && document.querySelector("#node").innerText !== %q`, "on "+from))
+}
+
 // both waits until just these two are shown as being here.
 func (b *tab) both() {
 	b.t.Helper()
@@ -156,7 +163,7 @@ func TestCluster(t *testing.T) {
 	killed := ann.node()
 	again := c.end(killed, syscall.SIGKILL)
 	ann.shows("#state", "reconnecting")
-	ann.until("Ann is on another node", fmt.Sprintf(`document.querySelector("#state").innerText === "connected" && document.querySelector("#node").innerText !== "on %s"`, killed))
+	ann.moved(killed)
 	for _, b := range []*tab{ann, bob} {
 		b.until("a line says that there may have been more", `document.querySelectorAll("#lines .gap").length === 1`)
 		b.shows("#state", "connected")
@@ -170,7 +177,7 @@ func TestCluster(t *testing.T) {
 	// The node of Bob ends in order.
 	ended := bob.node()
 	again = c.end(ended, syscall.SIGTERM)
-	bob.until("Bob is on another node", fmt.Sprintf(`document.querySelector("#state").innerText === "connected" && document.querySelector("#node").innerText !== "on %s"`, ended))
+	bob.moved(ended)
 	for _, b := range []*tab{ann, bob} {
 		b.shows("#state", "connected")
 		b.both()

@@ -296,7 +296,8 @@ func TestBalancer_bodyIsSentOnce(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != http.StatusServiceUnavailable || got.Load() != 1 || a.asked.Load() != 0 {
-		t.Errorf("status %d, asked %d and %d times; want 503, and the first node asked once, the second never", resp.StatusCode, got.Load(), a.asked.Load())
+		t.Errorf("status %d, asked %d and %d times; want 503, and the first node asked once, the second never", resp.StatusCode,
+			got.Load(), a.asked.Load())
 	}
 }
 

@@ -230,7 +230,8 @@ func (p *person) until(what string, done func() bool) {
 	for end := time.Now().Add(patience); ; <-tick.C {
 		p.mu.Lock()
 		ok := done()
-		state := fmt.Sprintf("on %s, connected: %v, sees %v, has heard %q, lost connections: %q", p.node, p.conn != nil, slices.Sorted(maps.Keys(p.here)), p.heard, p.closes)
+		state := fmt.Sprintf("on %s, connected: %v, sees %v, has heard %q, lost connections: %q", p.node, p.conn != nil,
+			slices.Sorted(maps.Keys(p.here)), p.heard, p.closes)
 		p.mu.Unlock()
 		if ok {
 			return

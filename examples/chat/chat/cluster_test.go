@@ -397,3 +397,42 @@ func TestCluster_partition(t *testing.T) {
 		}
 	})
 }
+
+// Two people have taken one name while their nodes did not know of each other. After the heal one of them keeps it. The other one's
+// page comes back, as it does, and is told.
+func TestCluster_oneNameTwice(t *testing.T) {
+	inCluster(t, func(c *nodes) {
+		c.Cut(0, 1)
+		c.Cut(0, 2)
+		time.Sleep(downAfter)
+		keys := []string{"one key", "another key"} // of those on nodes 0 and 1
+		var restarts []func()
+		for i, key := range keys {
+			p := c.worlds[i].connect()
+			p.hello("Ann", key, "page with "+key)
+			p.want("welcome")
+			restarts = append(restarts, c.worlds[i].ending(p))
+		}
+		c.Heal(0, 1)
+		c.Heal(0, 2)
+		c.Connect()
+		time.Sleep(2 * time.Second)
+		winner, _, ok := c.worlds[2].reg.Whereis(userName("Ann"))
+		if !ok {
+			t.Fatal("after the heal nobody has the name")
+		}
+		loser := 0
+		if winner.Node() == "n0" {
+			loser = 1
+		}
+		restarts[loser]()
+		p := c.worlds[loser].connect()
+		p.hello("Ann", keys[loser], "page with "+keys[loser])
+		if a := p.want("error"); a.Code != "name" {
+			t.Errorf("whoever has lost the name got %+v, want an error about it", a)
+		}
+		p = c.worlds[2].connect()
+		p.hello("Ann", keys[1-loser], "another tab")
+		p.want("welcome")
+	})
+}
