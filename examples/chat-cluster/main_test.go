@@ -27,7 +27,7 @@ func TestRun_refusesBadArguments(t *testing.T) {
 		{"-nonsense", "flag provided but not defined"},
 		{"surplus", `unexpected argument "surplus"`},
 		{"-restart-after soon", "invalid value"},
-		{"-addr nowhere:-1", "nowhere:-1"},
+		{"-addr 127.0.0.1:port", "unknown port"},
 		{"-node a/b -addr 127.0.0.1:0", "node name"},
 		{"-node chat-1 -addr 127.0.0.1:0 -listen 0.0.0.0:0", "no loopback address"},
 		{"-node chat-1 -addr 127.0.0.1:0 -routes nowhere", "Routes"},
