@@ -121,10 +121,22 @@ func (p *process) logAbandoned(n note) {
 		return
 	}
 	handling, since := p.handling()
+	label := p.label
 	p.mu.Unlock()
+	stack := p.sys.stackOf(p, "Receive", "receive", "conclude", "initialize", "run")
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a callback does not return; its goroutine is abandoned",
 		append(p.attrs(), slog.Any("exit_reason", n.reason), slog.String("handling", handling), slog.String("for", since.String()),
-			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", p.sys.stackOf(p, "Receive", "receive", "conclude", "initialize", "run")))...)
+			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", stack))...)
+	if !p.hosted {
+		p.sys.tell(Abandoned{PID: p.pid(), Label: label, Actor: p.actorType(), Handling: handling, For: since, Reason: n.reason, Stack: stack})
+	} else if h, ok := p.host.(abandoner); ok {
+		h.Abandoned(handling, since, stack)
+	}
+}
+
+// abandoner is host.Abandoner.
+type abandoner interface {
+	Abandoned(handling string, d time.Duration, stack string)
 }
 
 // stackOf is the stack of the goroutine that is in one of these methods of p, or why it was not taken.

@@ -37,13 +37,13 @@ type Done[T any] struct {
 // comes.
 func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskRef {
 	p := mustProcess(ctx, "Async")
-	ref := TaskRef{&task{}}
+	ref, with := TaskRef{&task{}}, p.sys.carryOf(ctx)
 	switch p.asyncBegins() {
 	case asyncDead:
 		return ref
 	case asyncFull:
 		err := fmt.Errorf("actor: async: %d are running, which is SpawnOptions.MaxAsync: %w", p.maxAsync, ErrOverload)
-		p.post(item{kind: kindTask, msg: Done[T]{Ref: ref, Err: err}})
+		p.asyncDone(Done[T]{Ref: ref, Err: err}, with)
 		return ref
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -57,7 +57,7 @@ func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskR
 				done.Err = &PanicError{Value: r, Stack: debug.Stack()}
 			}
 			p.asyncEnds() // before Done arrives, since that may start the next
-			p.post(item{kind: kindTask, msg: done})
+			p.asyncDone(done, with)
 		}()
 		done.Value, done.Err = f(ctx)
 	}()
@@ -87,6 +87,14 @@ func (p *process) asyncBegins() asyncResult {
 	r.asyncs++
 	p.sys.goroutines.Add(1)
 	return asyncRuns
+}
+
+// asyncDone puts a Done into the mailbox, with what its Async carries; nil: nothing.
+func (p *process) asyncDone(done, with any) {
+	if with != nil {
+		done = &carried{done, with}
+	}
+	p.post(item{kind: kindTask, msg: done})
 }
 
 // asyncEnds counts one Async less. A dead process has no count.

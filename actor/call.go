@@ -122,12 +122,12 @@ func doCall(ctx context.Context, to PID, req any) (any, error) {
 	p := to.find()
 	if p == nil {
 		if r := to.elsewhere(); r != nil {
-			return to.sys.callAway(ctx, r, to, req)
+			return to.sys.callAway(ctx, r, to, to.sys.wrapAway(ctx, req))
 		}
 		return nil, fmt.Errorf("%w: %v", errUnhandled, to)
 	}
 	w := p.sys.waiter()
-	c := &call{req: req, from: self, callee: p, waiter: w}
+	c := &call{req: p.sys.wrap(ctx, req), from: self, callee: p, waiter: w}
 	switch p.post(item{kind: kindCall, msg: c}) {
 	case postDead:
 		p.sys.waiters.Put(w)

@@ -128,6 +128,9 @@ func (p *process) Handle(msg any) error {
 	if it := p.current; it.kind == kindCall {
 		ctx = it.msg.(*call)
 	}
+	if p.sys.carry != nil {
+		ctx, _ = p.fetched(ctx, p.current.raw())
+	}
 	return p.receive(ctx, msg)
 }
 

@@ -23,14 +23,19 @@ type exits struct {
 	next int // where the next one goes, once there are most of them
 }
 
-func (e *exits) add(p *process, reason error) {
-	if e.most == 0 {
-		return
-	}
+// exitOf is the end of p.
+func exitOf(p *process, reason error) Exit {
 	x := Exit{PID: p.pid(), Actor: p.actorType(), Reason: reason, At: time.Now()}
 	p.mu.Lock()
 	x.Label = p.label
 	p.mu.Unlock()
+	return x
+}
+
+func (e *exits) add(x Exit) {
+	if e.most == 0 {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.list) < e.most {

@@ -112,6 +112,14 @@ func (inside) Ask(to, from PID, req any, deadline time.Time, answer func(v any, 
 	return to.ask(from, req, deadline, answer)
 }
 
+// SendCarried is host.SendCarried.
+func (inside) SendCarried(p PID, msg any, with string) bool {
+	if p.sys == nil || p.sys.carry == nil {
+		return p.Send(msg)
+	}
+	return p.sendCarried(msg, with)
+}
+
 // Kill is host.Kill.
 func (inside) Kill(p PID, reason error) bool {
 	pr := p.find()

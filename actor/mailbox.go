@@ -38,7 +38,10 @@ type deferred interface {
 }
 
 // content is the message as the actor sees it; for a deferred one, what can be said of it before its turn.
-func (it item) content() any {
+func (it item) content() any { return bare(it.raw()) }
+
+// raw is content with what it carries.
+func (it item) raw() any {
 	switch it.kind {
 	case kindCall:
 		return it.msg.(*call).req

@@ -17,7 +17,7 @@ func (p *process) Start() hook.Delivery {
 	}
 	turn := p.take()
 	p.mu.Unlock()
-	if p.initialize() == nil {
+	if p.initialize(nil) == nil {
 		p.run(true, 0)
 	}
 	return p.back(turn)

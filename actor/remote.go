@@ -123,7 +123,7 @@ func askAway(r remote, p, from PID, req any, deadline time.Time, answer func(v a
 // come before it is stored, and that one need not stop it.
 func (p *process) ask(from PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func()) {
 	w := &waiter{}
-	c := &call{req: req, from: from, callee: p, waiter: w}
+	c := &call{req: p.sys.arrived(req), from: from, callee: p, waiter: w}
 	w.reply = func(v any) {
 		f, failed := v.(failure)
 		switch {

@@ -10,7 +10,7 @@ import (
 // Shutdown ends all processes with ErrShutdown, children before their parents, and waits until they are dead and the
 // goroutines of their callbacks and Asyncs have returned. Spawn returns ErrShutdown from the call on. When ctx is done,
 // what still lives is killed and the error says how much that was. A later call waits likewise. Shutdown returns after
-// the Logger has got what there was to log, but does not wait for one that takes longer than 300 ms for a line.
+// OnEvent and the Logger have got what there was for them, but does not wait for one that takes longer than 300 ms for it.
 //
 // Do not call it from a callback: it would wait for itself, until that process's shutdown time is over. When ctx is
 // that of a process of this System, it returns an error at once, and nothing is shut down.
@@ -31,6 +31,8 @@ func (s *System) Shutdown(ctx context.Context) error {
 	cause := s.waitQuiet(ctx)
 	s.pool.Close()
 	defer s.log.Wait(ctx)
+	defer s.events.Wait(ctx)
+	defer s.losses.flush(s)
 	defer s.reportNow()
 	if cause == nil {
 		return nil

@@ -157,7 +157,7 @@ func (p *process) addChild(c *process) bool {
 
 // launch runs a process that has no host, and waits for its Init, or until ctx is done.
 func (p *process) launch(ctx context.Context) (PID, error) {
-	slot := p.sys.slot()
+	with, slot := p.sys.carryOf(ctx), p.sys.slot()
 	p.mu.Lock()
 	if p.state == stateDead {
 		defer p.mu.Unlock()
@@ -166,7 +166,11 @@ func (p *process) launch(ctx context.Context) (PID, error) {
 	p.slot = slot // where either initTask says true or leave says false
 	p.hire()
 	p.mu.Unlock()
-	p.sys.pool.Go((*initTask)(p))
+	if with == nil {
+		p.sys.pool.Go((*initTask)(p))
+	} else {
+		p.sys.pool.Go(&carriedInit{p, with})
+	}
 	var started bool
 	select {
 	case started = <-slot:

@@ -86,8 +86,18 @@ func (s *System) ended(p *process, reason error) {
 		kind = min(kind, exit.Abnormal)
 		s.counts.ended[kind].Add(1)
 		if kind == exit.Abnormal && !p.hosted {
-			s.exits.add(p, reason)
+			s.endedAbnormally(p, reason)
 		}
 	}()
 	kind = exit.KindOf(reason)
+}
+
+// endedAbnormally keeps the end of a process for LastExits, and tells of it.
+func (s *System) endedAbnormally(p *process, reason error) {
+	if s.exits.most == 0 && s.onEvent == nil {
+		return
+	}
+	x := exitOf(p, reason)
+	s.exits.add(x)
+	s.tell(Ended{x})
 }

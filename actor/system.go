@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -29,6 +30,29 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// LastExits is how many abnormal ends [System.LastExits] keeps, the exit reasons included. 0: 256; negative: none.
 	LastExits int
+	// OnEvent is called for each [Event]: what the log says of processes, for code that is to act on it or to count it. It is
+	// called by one goroutine at a time, in order, on a goroutine that exists only while there are calls. Nothing waits for
+	// it but Shutdown, at its end: for 5 s at most, and only while no call takes longer than 300 ms. When too many calls
+	// wait, more are dropped, and the log says how many: 65,536 may wait, but only 1,024 while one call has been taking
+	// longer than 300 ms. A panic in it is logged. nil: none.
+	OnEvent func(Event)
+	// Carry and Fetch take something along with messages, such as the context of a trace, from the ctx of whoever sends to
+	// that of the callback that handles it. Carry says what of ctx is to be taken along; nil: nothing. It is called on the
+	// goroutine of the sender by [Call], [Send], [SendAfter], [Spawn] and [Async]. [PID.Send] has no ctx and carries
+	// nothing, and neither do [SendEvery] and what a broadcast sends.
+	//
+	// Fetch returns the ctx for the callback that gets such a message, derived from the ctx that it would have otherwise:
+	// that of Init for Spawn, and that of the callback that gets the [Done] for Async. (The function of an Async has a ctx
+	// that is derived from the caller's anyway.) It is called in the process, right before the callback.
+	//
+	// To another node goes what is a string, or an encoding.TextMarshaler of which the text is sent, of 1 to 1,024 bytes;
+	// anything else stays behind. The Fetch of that node gets a string. One that does not know what it gets should return
+	// ctx as it is.
+	//
+	// Both are called by many goroutines at a time and must not block. A panic in one of them is logged, and the message
+	// goes on without what was to be carried. Each carried message costs a small allocation. Both are nil, or neither is.
+	Carry func(ctx context.Context) any
+	Fetch func(ctx context.Context, carried any) context.Context
 	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not
 	// returned a moment after its process was killed is an Error too. The line has its stack where that can be had
 	// without stopping a large program: among at most 1,000 goroutines, once a second. nil: slog.Default(). Nothing
@@ -59,6 +83,8 @@ type System struct {
 	pool            pool.Pool // of the goroutines that run turns
 	numbers         atomic.Uint64
 	epoch           time.Time
+	carry           func(ctx context.Context) any // nil: nothing is carried. It stands beside epoch, which each message reads
+	fetch           func(ctx context.Context, carried any) context.Context
 	remote          atomic.Pointer[remote]      // nil: this System knows no other node
 	ending          atomic.Pointer[func(p PID)] // host.OnEnding; nil: nobody is told
 	slots, waiters  sync.Pool                   // of chan bool and *waiter
@@ -72,11 +98,15 @@ type System struct {
 	dropped    atomic.Int64  // messages that reached nobody
 	counts     counts
 	exits      exits
+	onEvent    func(Event)   // nil: none
+	events     *report.Queue // of onEvent
+	losses     losses        // that onEvent has not been told of
 	trespasses atomic.Int64 // uses of the engine's own paths; stays 0
 	reporter   reporter
 }
 
-// NewSystem makes a System. The only error is a Node that cannot stand in a PID.
+// NewSystem makes a System. The only errors are a Node that cannot stand in a PID, and a Carry without a Fetch or a Fetch
+// without a Carry.
 func NewSystem(cfg Config) (*System, error) {
 	return newSystem(cfg, func(c engine.Config) (*engine.System, error) { return engine.New(c), nil })
 }
@@ -87,6 +117,9 @@ func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)
 	}
 	if err := checkNode(cfg.Node); err != nil {
 		return nil, fmt.Errorf("actor: Config.Node %q: %w", cfg.Node, err)
+	}
+	if (cfg.Carry == nil) != (cfg.Fetch == nil) {
+		return nil, errors.New("actor: Config.Carry and Config.Fetch: one is set without the other")
 	}
 	var boot [8]byte
 	rand.Read(boot[:]) // never fails
@@ -99,7 +132,11 @@ func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)
 		opening:         opening{tryAgain: make(chan struct{}, 1)},
 		epoch:           time.Now(),
 		exits:           exits{most: max(cmp.Or(cfg.LastExits, defaultLastExits), 0)},
+		onEvent:         cfg.OnEvent,
+		carry:           cfg.Carry,
+		fetch:           cfg.Fetch,
 	}
+	s.events = report.NewCalls("Config.OnEvent", s.log)
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
 	var err error
 	s.engine, err = newEngine(engine.Config{
@@ -153,6 +190,9 @@ func (s *System) remove(p *process) (was bool) {
 
 func (s *System) undelivered(p PID, msg any) {
 	s.dropped.Add(1)
+	if s.onEvent != nil {
+		s.losses.note(s, p, msg)
+	}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug("message reached nobody", "pid", p.String(), "type", fmt.Sprintf("%T", msg), "dropped", s.dropped.Load())
 	}

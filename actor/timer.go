@@ -22,7 +22,8 @@ type timer struct {
 // SendAfter sends msg to the process of ctx after d. No limit refuses msg, and the timer ends with the process. SendAfter
 // panics when ctx belongs to no process and does nothing when that process has ended.
 func SendAfter(ctx context.Context, d time.Duration, msg any) Timer {
-	return mustProcess(ctx, "SendAfter").startTimer(d, 0, msg)
+	p := mustProcess(ctx, "SendAfter")
+	return p.startTimer(d, 0, p.sys.wrap(ctx, msg))
 }
 
 // SendEvery is SendAfter again and again. The ticks are due d, 2d, 3d and so on from now, however long each of them

@@ -41,10 +41,12 @@ func (t *leaveTask) Run() {
 	p.leave(p.reason, 0) // after a kill nobody writes p.reason
 }
 
-func (t *initTask) Run() {
-	p := (*process)(t)
+func (t *initTask) Run() { (*process)(t).firstTurn(nil) }
+
+// firstTurn is the turn that begins with Init. with is what the Spawn carries; nil: nothing.
+func (p *process) firstTurn(with any) {
 	defer p.workerDone(p.turn)
-	if p.initialize() == nil {
+	if p.initialize(with) == nil {
 		p.slot <- true
 		p.run(false, 0)
 	}
@@ -103,8 +105,8 @@ const (
 )
 
 // initialize runs Init, on the goroutine that holds the turn. When the error is nil, messages may be handled, and the caller
-// must call run.
-func (p *process) initialize() error {
+// must call run. with is what the Spawn carries; nil: nothing.
+func (p *process) initialize(with any) error {
 	p.mu.Lock()
 	if p.state != stateNew {
 		defer p.mu.Unlock()
@@ -113,7 +115,11 @@ func (p *process) initialize() error {
 	p.phase, p.began = phaseInit, p.sys.now()
 	p.mu.Unlock()
 	if i, ok := p.actor.(Initializer); ok {
-		if err := p.protect(func() error { return i.Init((*processContext)(p)) }); err != nil {
+		ctx := context.Context((*processContext)(p))
+		if with != nil {
+			ctx, _ = p.fetched(ctx, &carried{with: with})
+		}
+		if err := p.protect(func() error { return i.Init(ctx) }); err != nil {
 			err = p.overloaded(err)
 			p.end(err)
 			return err
@@ -248,7 +254,10 @@ func (p *process) Receive() error {
 			return nil
 		}
 	default:
-		msg = it.content()
+		msg = it.raw()
+	}
+	if p.sys.carry != nil {
+		ctx, msg = p.fetched(ctx, msg)
 	}
 	return p.receive(ctx, msg)
 }

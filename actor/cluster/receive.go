@@ -66,7 +66,7 @@ func (s *session) handle(k kind, f *fields) error {
 func (s *session) here(num uint64) actor.PID { return host.PIDOf(s.n.sys, s.n.name, s.n.boot, num) }
 
 func (s *session) receiveSend(f *fields) error {
-	num := f.number()
+	num, with := f.number(), f.carried()
 	if f.bad {
 		return errBroken
 	}
@@ -75,7 +75,13 @@ func (s *session) receiveSend(f *fields) error {
 		s.undecodable(err)
 		return nil
 	}
-	if !s.here(num).Send(msg) {
+	to, sent := s.here(num), false
+	if with == "" {
+		sent = to.Send(msg)
+	} else {
+		sent = host.SendCarried(to, msg, with)
+	}
+	if !sent {
 		s.undelivered.Add(1)
 	}
 	return nil
@@ -107,7 +113,7 @@ func (s *session) receiveExit(f *fields) error {
 
 // receiveCall asks a process here. It is in the table before the process can answer.
 func (s *session) receiveCall(f *fields) error {
-	id, num, left := f.number(), f.number(), f.number()
+	id, num, left, with := f.number(), f.number(), f.number(), f.carried()
 	from := s.caller(f)
 	if f.bad {
 		return errBroken
@@ -121,6 +127,9 @@ func (s *session) receiveCall(f *fields) error {
 		s.undecodable(err)
 		s.answer(id, a, nil, err)
 		return nil
+	}
+	if with != "" {
+		req = host.Carried{Msg: req, With: with}
 	}
 	deadline := time.Time{}
 	if left > 0 {

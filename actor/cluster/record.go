@@ -3,14 +3,15 @@ package cluster
 import (
 	"encoding/binary"
 	"errors"
+
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // A record is one item of the stream between two nodes: a byte that says its kind, tagged headers if that byte has the bit
 // hasHeaders, the fields of the kind, and at last a value, an error or bytes up to its end. Numbers are unsigned varints.
 //
-// Headers are their length in bytes all together, and then for each its tag, the length of its data, and the data. None
-// is written yet. A receiver skips those it does not know, and records of a kind that it does not know, so that a later
-// version can add to both.
+// Headers are their length in bytes all together, and then for each its tag, the length of its data, and the data. A receiver
+// skips those it does not know, and records of a kind that it does not know, so that a later version can add to both.
 type kind byte
 
 const (
@@ -31,6 +32,12 @@ const (
 	hasHeaders kind = 0x80
 )
 
+// The tags of headers.
+const tagCarried = 1 // of recSend and recCall: what Config.Carry has made of the sender's ctx, 1 to mostCarried bytes
+
+// mostCarried is how long that may be; package actor sends no more.
+const mostCarried = 1 << 10
+
 // Who the caller of a recCall is: the first byte of that field.
 const (
 	callerNobody byte = iota // a goroutine that is no process
@@ -42,8 +49,9 @@ var errBroken = errors.New("broken record")
 
 // fields reads a record. The first thing that is missing makes it bad, and everything after that zero.
 type fields struct {
-	b   []byte
-	bad bool
+	b       []byte
+	headers []byte
+	bad     bool
 }
 
 // parse splits the kind and the headers off a record.
@@ -53,7 +61,7 @@ func parse(rec []byte) (kind, fields) {
 	}
 	k, f := kind(rec[0]), fields{b: rec[1:]}
 	if k&hasHeaders != 0 {
-		f.bytes()
+		f.headers = f.bytes()
 		k &^= hasHeaders
 	}
 	return k, f
@@ -82,6 +90,21 @@ func (f *fields) bytes() []byte {
 	return b
 }
 
+// carried is the header with tagCarried; "" if there is none. Headers that make no sense make the record bad.
+func (f *fields) carried() (with string) {
+	for h := (fields{b: f.headers}); len(h.b) > 0; {
+		tag, data := h.number(), h.bytes()
+		if h.bad {
+			f.bad = true
+			return ""
+		}
+		if tag == tagCarried && len(data) <= mostCarried {
+			with = string(data)
+		}
+	}
+	return with
+}
+
 func (f *fields) byte() byte {
 	if len(f.b) == 0 {
 		f.bad = true
@@ -106,6 +129,28 @@ func record(b []byte, k kind, numbers ...uint64) []byte {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
+}
+
+// recordWith is record with a header for what is carried, if there is something.
+func recordWith(b []byte, k kind, with string, numbers ...uint64) []byte {
+	if with == "" {
+		return record(b, k, numbers...)
+	}
+	b = append(b, byte(k|hasHeaders))
+	b = binary.AppendUvarint(b, uint64(1+len(binary.AppendUvarint(nil, uint64(len(with))))+len(with)))
+	b = appendBytes(append(b, tagCarried), with)
+	for _, v := range numbers {
+		b = binary.AppendUvarint(b, v)
+	}
+	return b
+}
+
+// bare takes apart what is sent: the message, and what is carried with it, "" if nothing is.
+func bare(msg any) (content any, with string) {
+	if c, ok := msg.(host.Carried); ok {
+		return c.Msg, c.With
+	}
+	return msg, ""
 }
 
 func appendBytes[S ~string | ~[]byte](b []byte, s S) []byte {

@@ -38,8 +38,9 @@ func (r *remote) Send(to actor.PID, msg any) bool {
 	if s == nil {
 		return false
 	}
+	msg, with := bare(msg)
 	p := buffers.Get().(*[]byte)
-	b, err := r.n.codec.AppendValue(record(*p, recSend, num), msg)
+	b, err := r.n.codec.AppendValue(recordWith(*p, recSend, with, num), msg)
 	if err == nil {
 		err = s.offer(b, msg)
 	}
@@ -83,8 +84,9 @@ func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer fu
 		answer(nil, err)
 		return nothing
 	}
+	req, with := bare(req)
 	p := buffers.Get().(*[]byte)
-	b := r.n.appendCaller(record(*p, recCall, id, num, left), from)
+	b := r.n.appendCaller(recordWith(*p, recCall, with, id, num, left), from)
 	b, err = r.n.codec.AppendValue(b, req)
 	if err == nil {
 		err = s.offer(b, req)

@@ -41,6 +41,13 @@ type Host interface {
 	Scope() (values context.Context, attrs []slog.Attr)
 }
 
+// Abandoner is a [Host] that is told when a callback of its process does not return, a moment after the process was killed or its
+// time was over: when the Logger gets the line about it. Abandoned runs on a goroutine of the System's, after Exited, and must
+// not block. stack is that of the goroutine, or says why it was not taken.
+type Abandoner interface {
+	Abandoned(handling string, d time.Duration, stack string)
+}
+
 // Options are what all processes of one kind of Host have in common. They must not change.
 type Options struct {
 	// FlushesItself says that the Host flushes what its turns have buffered itself, before the goroutine of Start or Hand

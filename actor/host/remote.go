@@ -8,7 +8,8 @@ import (
 )
 
 // Remote carries what is sent to processes of other nodes, and of other boots of them. Package cluster is the one there is.
-// No method blocks, any goroutine may call them, and none is called for a PID of the System's own node name.
+// No method blocks, any goroutine may call them, and none is called for a PID of the System's own node name. What Send and Call
+// get as the message is a [Carried] when Config.Carry of the System has something for it.
 type Remote interface {
 	// Send is [actor.PID.Send]. False: nothing is delivered.
 	Send(to actor.PID, msg any) bool
@@ -53,6 +54,15 @@ func Parts(p actor.PID) (node string, boot, num uint64) {
 // the callee. The zero deadline is none: then answer may never run while the callee lives. Ask never blocks.
 func Ask(to, from actor.PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func()) {
 	return anySystem.Inside(hook.Key{}).Ask(to, from, req, deadline, answer)
+}
+
+// Carried is a message with what Config.Carry of the sender's System has made of a ctx. A Remote takes both to the other node,
+// and gives them to [SendCarried] or, in the place of the req, to [Ask] there.
+type Carried = hook.Carried
+
+// SendCarried is [actor.PID.Send] of a message with what it carries; see [Carried]. Without a Config.Fetch here, with is dropped.
+func SendCarried(p actor.PID, msg any, with string) bool {
+	return anySystem.Inside(hook.Key{}).SendCarried(p, msg, with)
 }
 
 // Kill is [actor.PID.Exit] with a reason that is ErrKilled, of a process of this System: but the functions of OnExit may

@@ -37,3 +37,9 @@ type Unhandled struct{ Err error }
 
 func (e Unhandled) Error() string { return e.Err.Error() }
 func (e Unhandled) Unwrap() error { return e.Err }
+
+// Carried is host.Carried.
+type Carried struct {
+	Msg  any
+	With string
+}
