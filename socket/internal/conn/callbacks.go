@@ -49,6 +49,8 @@ func (c *Conn) Receive(ctx context.Context, msg any) error {
 		if !c.port.Calling() {
 			return c.forward(m)
 		}
+	case *Description:
+		return c.receiveDescribe(m)
 	}
 	return c.receiveInfo(ctx, msg)
 }

@@ -37,6 +37,13 @@ type Options struct {
 	// Overflowed is called when the mailbox was over its limit, on the goroutine of a sender. It must not block.
 	Overflowed func(*Conn)
 
+	// Abandoned is called when a callback has not returned a moment after the process was killed; see host.Abandoner. It must
+	// not block.
+	Abandoned func(c *Conn, handling string, d time.Duration, stack string)
+
+	// Record is which connections have a recorder: one in so many; 0: none.
+	Record int
+
 	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
 	Answered func(rtt time.Duration)
 
@@ -83,6 +90,8 @@ type Scope struct {
 	Values  context.Context // nil: none
 	Subject string          // who it is
 	Attrs   []slog.Attr     // for every log line
+
+	recorder *recorder // nil: the connection is not recorded
 }
 
 // Conn is one connection: the actor and host of its process, and the reader. Its exported methods are for its owner, except
@@ -105,6 +114,7 @@ type Conn struct {
 	draining    bool          // HandleDrain was called; owned by the turn
 	queued      bool          // a message may wait in the mailbox; owned by the reader
 	watch       uint8         // which of Group.watches is that of this connection
+	taps        atomic.Int32  // how many there are
 	since       time.Duration // when the process was made; by Group.at, like all times below
 
 	// mu guards all that follows.
@@ -133,9 +143,14 @@ type Conn struct {
 // be nil.
 func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 	c := &Conn{group: g, handler: h, scope: scope, since: g.at(time.Now()), holders: 2} // the process, and the reader
-	c.watch = uint8(g.spawned.Add(1) % watches)
+	n := g.spawned.Add(1)
+	c.watch = uint8(n % watches)
 	c.silence.noMessage = c.since
-	port, err := host.Spawn(g.opts.System, c, actor.SpawnOptions{
+	actorAndHost := host.Host(c)
+	if g.records(n) {
+		actorAndHost = c.recorded()
+	}
+	port, err := host.Spawn(g.opts.System, actorAndHost, actor.SpawnOptions{
 		MailboxLimit: g.opts.MailboxLimit,
 		MaxAsync:     g.opts.MaxAsync,
 		Overflow:     actor.OverflowExit,
@@ -152,6 +167,9 @@ func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 func (c *Conn) Open(w *wire.Conn) {
 	c.wire = w
 	w.SetHooks(c)
+	if r := c.recorder(); r != nil {
+		w.Watch(r, 1)
+	}
 	c.mu.Lock()
 	if c.group.opts.HibernateAfter < 0 || !notify.Supported(w.Transport()) {
 		c.reads(always)

@@ -37,8 +37,13 @@ type End struct {
 
 // Of is the connection whose callback runs with ctx, or a context derived from it; nil when there is none.
 func Of(ctx context.Context) *Conn {
-	c, _ := host.ActorOf(ctx).(*Conn)
-	return c
+	switch a := host.ActorOf(ctx).(type) {
+	case *Conn:
+		return a
+	case *recorded:
+		return a.Conn
+	}
+	return nil
 }
 
 // Since is when the process was made. It is for comparing connections of one Group.

@@ -94,6 +94,7 @@ func (c *Conn) read() {
 
 // deliver hands over a message. False: this goroutine reads no more.
 func (c *Conn) deliver(m *websock.Message) bool {
+	c.show(m)
 	if c.queued && !c.awaitRoom(false) {
 		return false
 	}
@@ -118,6 +119,7 @@ func (c *Conn) deliver(m *websock.Message) bool {
 // OnControl implements wire.Hooks: it gets pings and pongs from the wire, on the reader's goroutine. A ping is answered at
 // once. No callback runs here, since a reader that is inside Next cannot be relieved.
 func (c *Conn) OnControl(m websock.Message) bool {
+	c.show(&m)
 	switch {
 	case m.Opcode == websock.OpPing:
 		if err := c.wire.Append(websock.Pong(m.Data)); err != nil && err != wire.ErrCloseSent { //nolint:errorlint // never wrapped
@@ -145,7 +147,10 @@ func (c *Conn) BeforeWait() { c.flush() }
 // readingEnded tells the process why reading has ended. The peer's Close, a breach of the protocol and a timeout come after
 // what waits in the mailbox; loseInRead deals with a lost transport.
 func (c *Conn) readingEnded(err error) {
-	_, remote := errors.AsType[*websock.RemoteCloseError](err)
+	closed, remote := errors.AsType[*websock.RemoteCloseError](err)
+	if remote {
+		c.showClose(closed)
+	}
 	_, broken := errors.AsType[*websock.ProtocolError](err)
 	switch {
 	case remote || broken || errors.Is(err, websock.ErrTimeout):

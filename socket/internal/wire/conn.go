@@ -20,8 +20,7 @@ import (
 // everything else that is done with a message.
 type Conn struct {
 	subprotocol string
-	_           [8]byte // what a message needs of t and writer is the second line and the third
-	t           transport
+	t           transport // after its first field, what a message needs of it and writer is the second line and the third
 	writer
 	reader
 }

@@ -9,6 +9,7 @@ import (
 
 // transport is the connection below, and what its two directions know of each other.
 type transport struct {
+	watchers *watchers // nil: none; guarded by writer.mu. No message needs it while nobody watches
 	rawio.Conn
 	opts    *Options
 	pending atomic.Bool // frames wait for a Flush; the writer's

@@ -27,6 +27,7 @@ type writer struct {
 	writing bool       // a batch is being written, or the stream is being half closed
 	failed  bool       // err is that of a write
 	shut    bool       // err is set
+	watched bool       // t.watchers has some
 	flight  uint32     // bytes of the batch that is being written, saturated
 	batch   *batch     // what waits; nil: nothing
 
@@ -74,6 +75,9 @@ func (w *writer) Append(m websock.Message) error {
 	b.add(op, compressed, payload, w.t.client())
 	full := b.full()
 	w.count(op, len(payload))
+	if w.watched {
+		w.show(false, m.Opcode, m.Data)
+	}
 	w.mu.Unlock()
 	if full {
 		return w.Flush()
@@ -133,6 +137,9 @@ func (w *writer) AppendClose(d websock.CloseDetail) error {
 	}
 	w.waiting().close(d, w.t.client())
 	w.count(frame.Close, frame.CloseLength(d))
+	if w.watched {
+		w.show(false, OpClose, closePayload(d))
+	}
 	w.close(ErrCloseSent)
 	return nil
 }

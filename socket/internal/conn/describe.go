@@ -1,0 +1,85 @@
+package conn
+
+import (
+	"fmt"
+	"runtime/debug"
+	"sync"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// Description is the request to a process to describe its handler, and the answer. It is a host.Deferred, so that Notify can
+// send it: even a full mailbox takes it, and whoever looks at a busy socket does not end it with an overload. Whoever makes
+// one sees to it that at most one waits for each connection.
+type Description struct {
+	done chan struct{} // closed when the fields below are set
+	once sync.Once
+	over func() // called before done is closed
+
+	value any
+	err   error
+}
+
+// NewDescription makes one. over is called once, when it has its answer, before those who wait are told. It must not block.
+func NewDescription(over func()) *Description {
+	return &Description{done: make(chan struct{}), over: over}
+}
+
+// Done is closed when there is an Answer.
+func (d *Description) Done() <-chan struct{} { return d.done }
+
+// Answer is what Describe has returned, or why it has not been called or has not returned. It is for after Done.
+func (d *Description) Answer() (any, error) { return d.value, d.err }
+
+func (d *Description) answer(v any, err error) {
+	d.once.Do(func() {
+		d.value, d.err = v, err
+		d.over()
+		close(d.done)
+	})
+}
+
+// Content implements host.Deferred.
+func (d *Description) Content() any { return d }
+
+// Due implements host.Deferred.
+func (d *Description) Due(actor.PID) (any, bool) { return d, true }
+
+// Describes tells whether the handler is a Describer.
+func (c *Conn) Describes() bool {
+	_, ok := c.handler.(websock.Describer)
+	return ok
+}
+
+// Ask has the process of c answer d. It does not wait for that. When the process ends before, its end is the answer. The
+// caller must call the cancel that it returns when d has its answer.
+func (d *Description) Ask(c *Conn) (cancel func()) {
+	cancel = host.Watch(c.PID(), func(error) { d.answer(nil, actor.ErrNoProcess) })
+	if ref, ok := host.RefOf(c.PID()); !ok || !ref.Notify(d) {
+		d.answer(nil, actor.ErrNoProcess)
+	}
+	return cancel
+}
+
+// receiveDescribe calls Describe. A panic in it is the answer, and ends nothing: looking must not do harm. A Describe that
+// leaves its goroutine by runtime.Goexit ends the process as in any other callback.
+func (c *Conn) receiveDescribe(d *Description) error {
+	var v any
+	err := error(actor.ErrNoProcess)
+	defer func() { d.answer(v, err) }()
+	defer func() {
+		if r := recover(); r != nil {
+			v, err = nil, &actor.PanicError{Value: r, Stack: debug.Stack()}
+		}
+	}()
+	h, ok := c.handler.(websock.Describer)
+	if !ok {
+		err = fmt.Errorf("%T is no websock.Describer", c.handler)
+		return nil
+	}
+	c.beforeCallback()
+	v, err = h.Describe(), nil
+	return nil
+}

@@ -1,0 +1,167 @@
+package conn
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// recordLen is how many moments a recorder keeps.
+const recordLen = 64
+
+// Moment is something that has happened to a connection; see socket.Recorded.
+type Moment struct {
+	At      time.Duration // since the process was made
+	Took    time.Duration // of a callback; negative: it has not returned
+	What    string
+	Size    int32 // bytes of a message or frame
+	Waiting int32 // messages in the mailbox when a callback began
+	Sent    bool  // a frame of ours; else a callback
+}
+
+// recorder keeps what has happened to one connection last. Its mutex is below that of the writer, and no other is taken under
+// it.
+type recorder struct {
+	began time.Time
+
+	mu   sync.Mutex
+	n    uint64 // moments there have been
+	ring [recordLen]Moment
+}
+
+// records tells whether the n-th connection is recorded, the first being 1.
+func (g *Group) records(n uint32) bool { return g.opts.Record > 0 && (n-1)%uint32(g.opts.Record) == 0 }
+
+// recorder is that of the connection, or nil.
+func (c *Conn) recorder() *recorder {
+	if c.scope == nil {
+		return nil
+	}
+	return c.scope.recorder
+}
+
+// Record is what has happened last, the oldest first; nil when the connection is not recorded.
+func (c *Conn) Record() []Moment {
+	if r := c.recorder(); r != nil {
+		return r.moments()
+	}
+	return nil
+}
+
+// add keeps m, and returns its number.
+func (r *recorder) add(m Moment) uint64 {
+	m.At = time.Since(r.began)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.n
+	r.ring[n%recordLen] = m
+	r.n++
+	return n
+}
+
+// returned notes that the callback with this number has returned, if that is still kept.
+func (r *recorder) returned(n uint64) {
+	at := time.Since(r.began)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.n-n <= recordLen {
+		m := &r.ring[n%recordLen]
+		m.Took = at - m.At
+	}
+}
+
+func (r *recorder) moments() []Moment {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kept := min(r.n, recordLen)
+	all := make([]Moment, 0, kept)
+	for n := r.n - kept; n < r.n; n++ {
+		all = append(all, r.ring[n%recordLen])
+	}
+	return all
+}
+
+// Crossed implements wire.Watcher. What comes from the peer is recorded when it is handled.
+func (r *recorder) Crossed(in bool, op websock.Opcode, payload []byte) {
+	if !in {
+		r.add(Moment{What: opName(op), Size: int32(min(len(payload), 1<<30)), Sent: true})
+	}
+}
+
+func opName(op websock.Opcode) string {
+	if op == wire.OpClose {
+		return "close"
+	}
+	return op.String()
+}
+
+// Gone implements wire.Watcher.
+func (r *recorder) Gone() {}
+
+// recorded is the actor and host of the process of a connection that is recorded. Others are that themselves, and so pay
+// nothing for this.
+type recorded struct {
+	*Conn
+	r *recorder
+}
+
+// recorded gives a new connection a recorder.
+func (c *Conn) recorded() *recorded {
+	r := &recorder{began: c.group.time(c.since)}
+	scope := Scope{}
+	if c.scope != nil {
+		scope = *c.scope
+	}
+	scope.recorder = r
+	c.scope = &scope
+	return &recorded{c, r}
+}
+
+// Init implements actor.Initializer.
+func (r *recorded) Init(ctx context.Context) error {
+	defer r.r.returned(r.begins("init", 0))
+	return r.Conn.Init(ctx)
+}
+
+// Receive implements actor.Actor.
+func (r *recorded) Receive(ctx context.Context, msg any) error {
+	defer r.r.returned(r.begins(nameOf(msg)))
+	return r.Conn.Receive(ctx, msg)
+}
+
+// Terminate implements actor.Terminator.
+func (r *recorded) Terminate(ctx context.Context, reason error) {
+	defer r.r.returned(r.begins("terminate", 0))
+	r.Conn.Terminate(ctx, reason)
+}
+
+func (r *recorded) begins(what string, size int) uint64 {
+	waiting, _ := r.port.Waiting()
+	return r.r.add(Moment{What: what, Size: int32(min(size, 1<<30)), Waiting: int32(min(waiting, 1<<30)), Took: -1})
+}
+
+// nameOf says what a message is, without allocating: the kind of a frame, or a type.
+func nameOf(msg any) (what string, size int) {
+	switch m := msg.(type) {
+	case *frame:
+		return m.msg.Opcode.String(), len(m.msg.Data)
+	case *readEnd:
+		return m.String(), 0
+	case *Description:
+		return "describe", 0
+	case drainBegins:
+		return "drain", 0
+	case websock.Message:
+		return "websock.Message to the client", len(m.Data)
+	case actor.Down:
+		return "actor.Down", 0
+	case nil:
+		return "nil", 0
+	}
+	return reflect.TypeOf(msg).String(), 0
+}
