@@ -38,6 +38,9 @@ func (c Cause) String() string {
 	return fmt.Sprintf("Cause(%d)", uint8(c))
 }
 
+// bad tells whether whoever reads the log wants to know what the socket did before.
+func (c Cause) bad() bool { return c != CauseNormal && c != CauseRemote && c != CauseShutdown }
+
 // CauseOf is the cause that an exit reason stands for. It goes by [exit.KindOf], as supervisors and log levels do: what is
 // abnormal is never CauseNormal or CauseShutdown, whatever it wraps. nil is CauseNormal.
 func CauseOf(reason error) Cause {

@@ -28,6 +28,8 @@ type Closed struct {
 	// Dropped is how many messages of other processes were refused by MailboxLimit, waited when the end overtook them,
 	// or came after it.
 	Dropped uint64
+	// Record is what has happened to the socket last, the oldest first; nil without Config.Record.
+	Record []Recorded
 }
 
 // closed is the last thing that happens to a socket: TCP is closed and the process is dead. The only code of the user's that
@@ -39,7 +41,8 @@ func (s *Server) closed(c *conn.Conn) {
 	}
 	end := c.End()
 	cl := Closed{ConnInfo: s.infoOf(end.Info), Reason: end.Reason, Cause: CauseError, Sent: end.Sent, Received: end.Received,
-		Dropped: end.Dropped, Lifetime: time.Since(end.Since)}
+		Dropped: end.Dropped, Lifetime: time.Since(end.Since), Record: recordedOf(c.Record())}
+	defer c.EndTaps()
 	defer s.ended(c, &cl, &end)
 	cl.Cause = causeOf(cl.Reason)
 }
@@ -94,6 +97,9 @@ func (s *Server) logClosed(cl *Closed, lost bool, scope []slog.Attr) {
 	}
 	attrs = appendClose(attrs, "close_sent", cl.Sent)
 	attrs = appendClose(attrs, "close_received", cl.Received)
+	if len(cl.Record) > 0 && cl.Cause.bad() {
+		attrs = append(attrs, slog.Any("record", recordText(cl.Record)))
+	}
 	if panicked, ok := errors.AsType[*actor.PanicError](cl.Reason); ok {
 		attrs = append(attrs, slog.String("stack", string(panicked.Stack)))
 	}

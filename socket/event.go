@@ -10,7 +10,7 @@ import (
 )
 
 // Event is something that has happened to a Server or to one of its sockets: an [Opened], [Closed], [Refused], [Overflowed],
-// [SlowCallback] or [Draining]. There may be more kinds in later versions. See Config.OnEvent.
+// [SlowCallback], [Abandoned] or [Draining]. There may be more kinds in later versions. See Config.OnEvent.
 type Event interface{ event() }
 
 func (Opened) event()       {}
@@ -18,6 +18,7 @@ func (Closed) event()       {}
 func (Refused) event()      {}
 func (Overflowed) event()   {}
 func (SlowCallback) event() {}
+func (Abandoned) event()    {}
 func (Draining) event()     {}
 
 // Opened says that a request has become a socket, or that a Dialer is connected. Each Opened is followed by a [Closed],
@@ -59,6 +60,19 @@ type SlowCallback struct {
 	Subject  string
 	Handling string // as actor.ProcessInfo has it
 	For      time.Duration
+}
+
+// Abandoned says that a callback of a socket has not returned 0.1 s after the socket was ended without it: killed, or after its
+// ShutdownTimeout or AbandonAfter. Its goroutine is left to itself. It may come before or after [Closed], and, when System is
+// not the Server's own, after Shutdown has returned.
+type Abandoned struct {
+	Server   string // Config.Name
+	PID      actor.PID
+	Label    string
+	Subject  string
+	Handling string // as actor.ProcessInfo has it
+	For      time.Duration
+	Stack    string // of the goroutine, or why it was not taken; see actor.Config.Logger
 }
 
 // Draining is a step of a drain; see Drain.OnProgress.
@@ -103,6 +117,13 @@ func (s *Server) noteRefused(r *http.Request, e *UpgradeError) {
 		Server: s.cfg.Name, Refusal: refusal, Err: e, RemoteAddr: beginning(r.RemoteAddr),
 		Host: beginning(r.Host), Path: beginning(r.URL.Path), Origin: beginning(r.Header.Get("Origin")),
 	})
+}
+
+func (s *Server) abandoned(c *conn.Conn, handling string, d time.Duration, stack string) {
+	if s.cfg.OnEvent != nil {
+		label, subject := c.Who()
+		s.tell(Abandoned{Server: s.cfg.Name, PID: c.PID(), Label: label, Subject: subject, Handling: handling, For: d, Stack: stack})
+	}
 }
 
 func (s *Server) overflowed(c *conn.Conn) {

@@ -37,6 +37,8 @@ type Server struct {
 	refused   refusedCounts
 	trips     roundTrips
 	last      lastClosed
+	taps      taps
+	asked     descriptions
 	misuse    sync.Once
 	overHTTP2 sync.Once
 	drains    chan struct{} // a token: one Drain at a time
@@ -317,14 +319,22 @@ func (s *Server) Count() int {
 	return n
 }
 
-// Info describes one socket. The error is actor.ErrNoProcess when p is no socket of this Server.
-func (s *Server) Info(p actor.PID) (ConnInfo, error) {
+// find returns the connection of p, or an error that says that there is none.
+func (s *Server) find(p actor.PID) (*conn.Conn, error) {
 	sh := s.shard(p)
 	sh.mu.Lock()
-	c := sh.conns.Get(p)
-	sh.mu.Unlock()
-	if c == nil {
-		return ConnInfo{}, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)
+	defer sh.mu.Unlock()
+	if c := sh.conns.Get(p); c != nil {
+		return c, nil
+	}
+	return nil, fmt.Errorf("socket: %w: %v is no socket of this server", actor.ErrNoProcess, p)
+}
+
+// Info describes one socket. The error is actor.ErrNoProcess when p is no socket of this Server.
+func (s *Server) Info(p actor.PID) (ConnInfo, error) {
+	c, err := s.find(p)
+	if err != nil {
+		return ConnInfo{}, err
 	}
 	return s.infoOf(c.Info()), nil
 }
@@ -358,6 +368,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // reported waits until OnClose and the Logger have taken what was reported, as long as they make progress.
 func (s *Server) reported(ctx context.Context) {
+	s.taps.wait(ctx)
 	s.closes.Wait(ctx)
 	s.events.Wait(ctx)
 	s.log.Wait(ctx)

@@ -87,6 +87,16 @@ type Drainer interface {
 	HandleDrain(ctx context.Context, by time.Time) Result
 }
 
+// Describer is implemented by a Handler that can say what its state is, for a page or a tool that looks at a running service.
+// See socket.Server.Describe.
+type Describer interface {
+	// Describe is called in the process, between two callbacks, so it may read the fields of the handler. What it returns
+	// is read by others while the process goes on: return a copy, such as a small struct of numbers and texts, which
+	// encoding/json can write. It must not change anything and should not take long. A panic in it is what the caller gets,
+	// and does not end the socket.
+	Describe() any
+}
+
 // Terminator is implemented by a Handler that has something to clean up or to
 // record when the socket ends.
 type Terminator interface {

@@ -14,12 +14,14 @@ import (
 // send it: even a full mailbox takes it, and whoever looks at a busy socket does not end it with an overload. Whoever makes
 // one sees to it that at most one waits for each connection.
 type Description struct {
-	done chan struct{} // closed when the fields below are set
-	once sync.Once
-	over func() // called before done is closed
+	done chan struct{} // closed when there is an answer
+	over func()        // called before
 
-	value any
-	err   error
+	mu       sync.Mutex // guards all that follows, until done is closed
+	answered bool
+	cancel   func() // of the watch for the end of the process
+	value    any
+	err      error
 }
 
 // NewDescription makes one. over is called once, when it has its answer, before those who wait are told. It must not block.
@@ -33,12 +35,21 @@ func (d *Description) Done() <-chan struct{} { return d.done }
 // Answer is what Describe has returned, or why it has not been called or has not returned. It is for after Done.
 func (d *Description) Answer() (any, error) { return d.value, d.err }
 
+// answer gives the answer, if it is the first one.
 func (d *Description) answer(v any, err error) {
-	d.once.Do(func() {
-		d.value, d.err = v, err
-		d.over()
-		close(d.done)
-	})
+	d.mu.Lock()
+	if d.answered {
+		d.mu.Unlock()
+		return
+	}
+	d.answered, d.value, d.err = true, v, err
+	cancel := d.cancel
+	d.mu.Unlock()
+	d.over()
+	if cancel != nil {
+		cancel()
+	}
+	close(d.done)
 }
 
 // Content implements host.Deferred.
@@ -53,14 +64,19 @@ func (c *Conn) Describes() bool {
 	return ok
 }
 
-// Ask has the process of c answer d. It does not wait for that. When the process ends before, its end is the answer. The
-// caller must call the cancel that it returns when d has its answer.
-func (d *Description) Ask(c *Conn) (cancel func()) {
-	cancel = host.Watch(c.PID(), func(error) { d.answer(nil, actor.ErrNoProcess) })
+// Ask has the process of c answer d. It does not wait for that. When the process ends before, its end is the answer.
+func (d *Description) Ask(c *Conn) {
+	cancel := host.Watch(c.PID(), func(error) { d.answer(nil, actor.ErrNoProcess) })
+	d.mu.Lock()
+	answered := d.answered
+	d.cancel = cancel
+	d.mu.Unlock()
+	if answered {
+		cancel()
+	}
 	if ref, ok := host.RefOf(c.PID()); !ok || !ref.Notify(d) {
 		d.answer(nil, actor.ErrNoProcess)
 	}
-	return cancel
 }
 
 // receiveDescribe calls Describe. A panic in it is the answer, and ends nothing: looking must not do harm. A Describe that

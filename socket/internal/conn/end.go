@@ -155,6 +155,21 @@ func (c *Conn) exited() {
 	}
 }
 
+// Abandoned implements host.Abandoner.
+func (c *Conn) Abandoned(handling string, d time.Duration, stack string) {
+	c.group.opts.Abandoned(c, handling, d, stack)
+}
+
+// Who is the label of a process that has ended, and who its peer is.
+func (c *Conn) Who() (label, subject string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil {
+		label = c.end.label
+	}
+	return label, c.subject()
+}
+
 // Gone implements host.Host.
 func (c *Conn) Gone() {
 	if c.releaseLast() {
