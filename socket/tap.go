@@ -69,8 +69,8 @@ var ErrTapped = errors.New("socket: 16 taps look at this socket already")
 // may wait; while as many do, others are lost, and the next one that f gets says how many. When the socket ends, f gets an
 // event with Ended, and the tap is over. A panic in f is logged and ends the tap.
 //
-// stop ends the tap. It may be called more than once, from any goroutine and in f, and does not wait: one call of f may be running
-// still when it returns, and none begins. A tap that is not stopped lasts as long as its socket. Shutdown of the Server waits
+// stop ends the tap. It may be called more than once, from any goroutine and in f, and does not wait: one call of f, which has
+// its event already, may still run or be about to when it returns, and no other comes. A tap that is not stopped lasts as long as its socket. Shutdown of the Server waits
 // for a call of f that runs, for 300 ms at most.
 //
 // While nobody looks, it costs nothing. Each tap of a socket costs it a copy of what is shown. The error is actor.ErrNoProcess

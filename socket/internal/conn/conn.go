@@ -38,7 +38,7 @@ type Options struct {
 	Overflowed func(*Conn)
 
 	// Abandoned is called when a callback has not returned a moment after the process was killed; see host.Abandoner. It must
-	// not block.
+	// not block. nil: nobody wants to know.
 	Abandoned func(c *Conn, handling string, d time.Duration, stack string)
 
 	// Record is which connections have a recorder: one in so many; 0: none.

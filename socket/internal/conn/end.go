@@ -157,7 +157,9 @@ func (c *Conn) exited() {
 
 // Abandoned implements host.Abandoner.
 func (c *Conn) Abandoned(handling string, d time.Duration, stack string) {
-	c.group.opts.Abandoned(c, handling, d, stack)
+	if f := c.group.opts.Abandoned; f != nil {
+		f(c, handling, d, stack)
+	}
 }
 
 // Who is the label of a process that has ended, and who its peer is.

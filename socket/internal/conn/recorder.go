@@ -136,7 +136,9 @@ func (r *recorded) Receive(ctx context.Context, msg any) error {
 
 // Terminate implements actor.Terminator.
 func (r *recorded) Terminate(ctx context.Context, reason error) {
-	defer r.r.returned(r.begins("terminate", 0))
+	if !r.brief() {
+		defer r.r.returned(r.begins("terminate", 0))
+	}
 	r.Conn.Terminate(ctx, reason)
 }
 
