@@ -139,6 +139,13 @@ func TestConfig_OnEvent(t *testing.T) {
 			c.must(c.Close(1011, ""))
 			c.end()
 		}, "Opened Closed:panic"},
+		"abandoned": {socket.Config{AbandonAfter: time.Second}, func(t *testing.T, r *rig, c *client) {
+			release := blockUntil(c, websock.OK())
+			c.conn.Close()
+			c.end()
+			time.Sleep(time.Second)
+			release()
+		}, "Opened Closed:remote Abandoned"},
 		"killed": {socket.Config{}, func(t *testing.T, r *rig, c *client) {
 			c.pid.Exit(actor.ErrKilled)
 			c.end()
@@ -262,6 +269,32 @@ func TestConfig_OnEvent_floodOfRefusals(t *testing.T) {
 		}
 		if n := h.srv.Stats().Refused[socket.Refusal{Reason: socket.RefusedOrigin, Status: 403}]; n != flood {
 			t.Errorf("Stats has counted %d, want all %d", n, flood)
+		}
+	})
+}
+
+func TestConfig_OnEvent_abandoned(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		var j eventList
+		r := serve(t, socket.Config{Name: "chat", Subject: func(*http.Request) string { return "user:42" }, OnEvent: j.add})
+		h := puppet()
+		h.init = func(ctx context.Context) websock.Result { actor.SetLabel(ctx, "label"); return websock.OK() }
+		c := r.dial(h)
+		release := blockUntil(c, websock.OK())
+		defer release()
+		time.Sleep(time.Second)
+		c.pid.Exit(actor.ErrKilled)
+		c.end()
+		time.Sleep(time.Second)
+		events := j.take()
+		got, ok := events[len(events)-1].(socket.Abandoned)
+		if !ok || !strings.Contains(got.Stack, "socket_test.blockUntil") {
+			t.Fatalf("the last event is %+v, want Abandoned with the stack of the callback", events[len(events)-1])
+		}
+		got.Stack = ""
+		want := socket.Abandoned{Server: "chat", PID: c.pid, Label: "label", Subject: "user:42", Handling: "socket_test.do", For: 1100 * time.Millisecond}
+		if got != want {
+			t.Errorf("got  %+v\nwant %+v", got, want)
 		}
 	})
 }
