@@ -156,6 +156,7 @@ func TestCarry_isNotTheMessage(t *testing.T) {
 			t.Error("Send to a dead process, or to nobody = true")
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		total := 0
 		for _, e := range events.all() {
 			if u, ok := e.(actor.Undelivered); ok {

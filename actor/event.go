@@ -57,56 +57,63 @@ type losses struct {
 	first Undelivered // what has come since the last event
 }
 
-// note counts a message that has reached nobody.
+// note counts a message that has reached nobody. What is told is told without mu: the queue of events may have to log that it is
+// full, which asks the user's Logger whether it is enabled.
 func (l *losses) note(s *System, p PID, msg any) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.first.Count == 0 {
 		l.first.PID, l.first.Type = p, fmt.Sprintf("%T", msg)
 	}
 	l.first.Count++
 	if l.runs {
+		l.mu.Unlock()
 		return
 	}
-	l.tell(s)
+	e := l.take()
 	l.runs = true
 	if l.timer == nil {
 		l.timer = time.AfterFunc(undeliveredInterval, func() { l.next(s) })
 	} else {
 		l.timer.Reset(undeliveredInterval)
 	}
+	l.mu.Unlock()
+	s.tell(e)
 }
 
 // next is what the timer calls.
 func (l *losses) next(s *System) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if !l.runs { // flush was first
+		l.mu.Unlock()
 		return
 	}
-	if l.runs = l.first.Count > 0; l.runs {
-		l.tell(s)
+	e := l.take()
+	if l.runs = e.Count > 0; l.runs {
 		l.timer.Reset(undeliveredInterval)
+	}
+	l.mu.Unlock()
+	if e.Count > 0 {
+		s.tell(e)
 	}
 }
 
 // flush tells what has not been told yet, at the end of a Shutdown.
 func (l *losses) flush(s *System) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.runs {
-		return
+	if l.runs {
+		l.timer.Stop()
+		l.runs = false
 	}
-	l.timer.Stop()
-	l.runs = false
-	if l.first.Count > 0 {
-		l.tell(s)
+	e := l.take()
+	l.mu.Unlock()
+	if e.Count > 0 {
+		s.tell(e)
 	}
 }
 
-// tell tells what has come; l.mu is held. What it puts into the queue of events comes in the order of the losses.
-func (l *losses) tell(s *System) {
+// take takes out what has come since the last event; l.mu is held.
+func (l *losses) take() Undelivered {
 	e := l.first
 	l.first = Undelivered{}
-	s.tell(e)
+	return e
 }
