@@ -147,9 +147,9 @@ func (c *Conn) BeforeWait() { c.flush() }
 // readingEnded tells the process why reading has ended. The peer's Close, a breach of the protocol and a timeout come after
 // what waits in the mailbox; loseInRead deals with a lost transport.
 func (c *Conn) readingEnded(err error) {
-	closed, remote := errors.AsType[*websock.RemoteCloseError](err)
+	said, remote := errors.AsType[*websock.RemoteCloseError](err)
 	if remote {
-		c.showClose(closed)
+		c.showClose(said)
 	}
 	_, broken := errors.AsType[*websock.ProtocolError](err)
 	switch {
