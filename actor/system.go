@@ -101,7 +101,7 @@ type System struct {
 	onEvent    func(Event)   // nil: none
 	events     *report.Queue // of onEvent
 	losses     losses        // that onEvent has not been told of
-	trespasses atomic.Int64 // uses of the engine's own paths; stays 0
+	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
 	reporter   reporter
 }
 
