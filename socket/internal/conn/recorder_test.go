@@ -35,8 +35,8 @@ func TestGroup_records(t *testing.T) {
 	}
 }
 
-// While nobody looks, what comes in is handled without the writer's lock, which it would wait for otherwise; taps that came and
-// went leave that as it was.
+// The count of taps is what deliver goes by: while it is 0, what comes in is handled without the writer's lock. Taps that came
+// and went leave it as it was, also those that were taken off twice.
 func TestConn_taps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, _ := connected(t, Options{HibernateAfter: -1})
