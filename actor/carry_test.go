@@ -133,7 +133,6 @@ func TestCarry(t *testing.T) {
 	}
 }
 
-
 // What is carried shows nowhere but in the ctx: not as the message of Inspect, of the log, of an event.
 func TestCarry_isNotTheMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -27,7 +27,9 @@ func (t textual) MarshalText() ([]byte, error) { return []byte("text of " + t), 
 func carrying() actor.Config {
 	return actor.Config{
 		Carry: func(ctx context.Context) any { return ctx.Value(traceKey{}) },
-		Fetch: func(ctx context.Context, carried any) context.Context { return context.WithValue(ctx, traceKey{}, carried) },
+		Fetch: func(ctx context.Context, carried any) context.Context {
+			return context.WithValue(ctx, traceKey{}, carried)
+		},
 	}
 }
 
