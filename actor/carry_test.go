@@ -87,6 +87,7 @@ func TestCarry(t *testing.T) {
 				return nil
 			}))
 			time.Sleep(time.Second)
+			synctest.Wait()
 			pid.Exit(actor.ErrNormal)
 		}, got: "int ", without: "int "},
 		"PID.Send carries nothing": {do: func(_ *testing.T, _ context.Context, _ *actor.System, _ *follower, pid actor.PID) {
@@ -194,6 +195,7 @@ func TestCarry_thatPanics(t *testing.T) {
 				sys, logs := newSystem(t, cfg)
 				f := &follower{}
 				pid := spawn(t, sys, f, actor.SpawnOptions{})
+				synctest.Wait()
 				logs.mu.Lock()
 				logs.list = nil // Spawn has asked Carry, too
 				logs.mu.Unlock()

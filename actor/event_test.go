@@ -206,6 +206,7 @@ func TestConfig_OnEvent_thatDoesAnything(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		if n != 5 {
 			t.Errorf("OnEvent was called %d times, want 5", n)
 		}

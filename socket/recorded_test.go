@@ -44,6 +44,7 @@ func TestConfig_Record(t *testing.T) {
 		time.Sleep(3 * time.Second)
 		c.want(textFrame("for the client"))
 		c.pid.Send(do(func(context.Context) websock.Result { panic("boom") }))
+		synctest.Wait()
 		c.must(c.Close(1011, ""))
 		closed := c.end()
 		want := []string{
