@@ -1,0 +1,104 @@
+package otelsocket
+
+import (
+	"errors"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// The attributes. What each can be is listed at Metrics.
+const (
+	serverKey     = attribute.Key("troupe.server")
+	stateKey      = attribute.Key("troupe.socket.state")
+	causeKey      = attribute.Key("troupe.cause")
+	codeKey       = attribute.Key("troupe.close_code")
+	statusKey     = attribute.Key("http.response.status_code")
+	refusedKey    = attribute.Key("troupe.refused")
+	directionKey  = attribute.Key("network.io.direction")
+	frameKey      = attribute.Key("troupe.frame")
+	exitKindKey   = attribute.Key("troupe.exit_kind")
+	supervisorKey = attribute.Key("troupe.supervisor")
+	childKey      = attribute.Key("troupe.child")
+)
+
+// instruments are all that are observed.
+type instruments struct {
+	active                              metric.Int64ObservableUpDownCounter
+	ends, upgrades, io, frames, dropped metric.Int64ObservableCounter
+	mailboxMax                          metric.Int64ObservableGauge
+	lagMax                              metric.Float64ObservableGauge
+
+	processes                     metric.Int64ObservableUpDownCounter
+	exits, abandoned, undelivered metric.Int64ObservableCounter
+	stuck                         metric.Int64ObservableGauge
+
+	restarts, gaveUp       metric.Int64ObservableCounter
+	names, groups, members metric.Int64ObservableGauge
+
+	all []metric.Observable
+}
+
+func newInstruments(meter metric.Meter) (*instruments, error) {
+	mk := maker{meter: meter}
+	made := &instruments{
+		active:      mk.upDown("troupe.socket.active", "{connection}", "Sockets whose TCP connection is open."),
+		ends:        mk.counter("troupe.socket.ends", "{connection}", "Sockets that have ended."),
+		upgrades:    mk.counter("troupe.socket.upgrades", "{request}", "Requests for a socket, by the status of the answer."),
+		io:          mk.counter("troupe.socket.io", "By", "Payload bytes of frames, as they were on the wire."),
+		frames:      mk.counter("troupe.socket.frames", "{frame}", "Frames, as they were on the wire."),
+		mailboxMax:  mk.gauge("troupe.socket.mailbox.max", "{message}", "Messages that wait for the socket for which most of them do."),
+		lagMax:      mk.seconds("troupe.socket.lag.max", "For how long the oldest message that waits for a socket has waited."),
+		dropped:     mk.counter("troupe.socket.dropped", "{message}", "Messages that were lost with sockets that ended."),
+		processes:   mk.upDown("troupe.process.active", "{process}", "Processes that live, sockets included."),
+		exits:       mk.counter("troupe.process.exits", "{process}", "Processes that have ended."),
+		abandoned:   mk.counter("troupe.process.abandoned", "{goroutine}", "Goroutines that were left to themselves because their callback did not return."),
+		stuck:       mk.gauge("troupe.process.stuck", "{goroutine}", "Abandoned goroutines that have not returned."),
+		undelivered: mk.counter("troupe.message.undelivered", "{message}", "Messages that have reached nobody."),
+		restarts:    mk.counter("troupe.supervisor.restarts", "{restart}", "Restarts of children."),
+		gaveUp:      mk.counter("troupe.supervisor.gave_up", "{time}", "How often a supervisor has given up, or a Dynamic a child."),
+		names:       mk.gauge("troupe.registry.names", "{name}", "Names that are held by processes of this node."),
+		groups:      mk.gauge("troupe.registry.groups", "{group}", "Groups that have members on this node."),
+		members:     mk.gauge("troupe.registry.members", "{process}", "Members of all groups together, on this node."),
+	}
+	made.all = mk.all
+	return made, errors.Join(mk.errs...)
+}
+
+// maker makes instruments, and keeps them and what went wrong.
+type maker struct {
+	meter metric.Meter
+	all   []metric.Observable
+	errs  []error
+}
+
+func (mk *maker) note(i metric.Observable, err error) {
+	mk.all = append(mk.all, i)
+	if err != nil {
+		mk.errs = append(mk.errs, err)
+	}
+}
+
+func (mk *maker) counter(name, unit, description string) metric.Int64ObservableCounter {
+	i, err := mk.meter.Int64ObservableCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	mk.note(i, err)
+	return i
+}
+
+func (mk *maker) upDown(name, unit, description string) metric.Int64ObservableUpDownCounter {
+	i, err := mk.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	mk.note(i, err)
+	return i
+}
+
+func (mk *maker) gauge(name, unit, description string) metric.Int64ObservableGauge {
+	i, err := mk.meter.Int64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+	mk.note(i, err)
+	return i
+}
+
+func (mk *maker) seconds(name, description string) metric.Float64ObservableGauge {
+	i, err := mk.meter.Float64ObservableGauge(name, metric.WithUnit("s"), metric.WithDescription(description))
+	mk.note(i, err)
+	return i
+}

@@ -1,0 +1,280 @@
+package otelsocket
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/registry"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/supervisor"
+)
+
+// scope is the name of the Meter and of the Tracer.
+const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
+
+// Metrics are the numbers of a program. Make one, with all that is to be watched; what is nil is left out,
+// elements of the lists included. The fields must not be changed once it is registered. Its methods may be called from any goroutine.
+//
+// [Metrics.Register] has all but the two histograms, which no observable instrument can have: they are counted already, and
+// OpenTelemetry would count them again. The reader of an SDK takes them as they are, when Metrics is given to it as a
+// [go.opentelemetry.io/otel/sdk/metric.Producer], by sdkmetric.WithProducer or that of the exporter. They are cumulative,
+// whatever temporality the reader has.
+//
+// With the attribute troupe.server, which is socket.Config.Name, from each Server:
+//
+//	troupe.socket.active         updowncounter  {connection}  troupe.socket.state: awake, asleep
+//	troupe.socket.duration       histogram      s             how long sockets that have ended were open; troupe.cause: normal,
+//	                                                          remote, shutdown, timeout, overload, protocol, panic, error,
+//	                                                          killed; troupe.close_code: as socket.End has it
+//	troupe.socket.ends           counter        {connection}  that have ended; troupe.cause: likewise, each from the start
+//	troupe.socket.upgrades       counter        {request}     http.response.status_code: 101 for those that have become
+//	                                                          sockets; else troupe.refused: malformed, origin, handler,
+//	                                                          full, draining, closed, server, lost
+//	troupe.socket.io             counter        By            payload; network.io.direction: receive, transmit
+//	troupe.socket.frames         counter        {frame}       likewise, and troupe.frame: text, binary, continuation, ping,
+//	                                                          pong, close
+//	troupe.socket.rtt            histogram      s             how long peers took to answer pings
+//	troupe.socket.mailbox.max    gauge          {message}     that wait for the socket for which most of them do
+//	troupe.socket.lag.max        gauge          s             for how long the oldest message of all has waited
+//	troupe.socket.dropped        counter        {message}     that were lost with sockets
+//
+// From the System:
+//
+//	troupe.process.active        updowncounter  {process}     that live, sockets included
+//	troupe.process.exits         counter        {process}     troupe.exit_kind: normal, shutdown, abnormal, each from the
+//	                                                          start
+//	troupe.process.abandoned     counter        {goroutine}   that were left to themselves
+//	troupe.process.stuck         gauge          {goroutine}   those of them that have not returned
+//	troupe.message.undelivered   counter        {message}     that have reached nobody
+//
+// With the attribute troupe.supervisor, which is its Name, from each supervisor:
+//
+//	troupe.supervisor.restarts   counter        {restart}     troupe.child: the ID of a child of New; dynamic for all
+//	                                                          others; each from the start
+//	troupe.supervisor.gave_up    counter        {time}
+//
+// From the Registry, of this node alone:
+//
+//	troupe.registry.names        gauge          {name}
+//	troupe.registry.groups       gauge          {group}
+//	troupe.registry.members      gauge          {process}
+//
+// No attribute is a PID, a label, a group, an address, a subject or the text of an error, and what peers send makes no new
+// series.
+type Metrics struct {
+	// Servers are the servers. Give each a Config.Name: when two have the same, the second one is NAME-2, and so on, in the
+	// order of this list.
+	Servers []*socket.Server
+	// System is that of the processes.
+	System *actor.System
+	// Supervisors are *supervisor.Supervisor and *supervisor.Dynamic. For their names the same holds as for servers.
+	Supervisors []Supervisor
+	// Registry is that of names and groups.
+	Registry *registry.Registry
+
+	// mu is held while the Servers are asked, so what one collection has read is never older than what an earlier one had.
+	// fresh is what the last observation has left for Produce, which the same collection calls after it: the sockets that
+	// live are looked at once for both.
+	mu    sync.Mutex
+	fresh *sweep
+}
+
+// sweep is what the Servers said at one moment, in their order.
+type sweep struct {
+	at      time.Time
+	servers []socket.Stats
+}
+
+// Supervisor is a *supervisor.Supervisor or a *supervisor.Dynamic.
+type Supervisor interface{ Stats() supervisor.Stats }
+
+// Register makes the instruments at mp and has them observed at each collection, until stop is called. stop may be called
+// more than once. A second Register at the same provider would count everything twice.
+func (m *Metrics) Register(mp metric.MeterProvider) (stop func() error, err error) {
+	meter := mp.Meter(scope)
+	made, err := newInstruments(meter)
+	if err != nil {
+		return nil, fmt.Errorf("otelsocket: %w", err)
+	}
+	reg, err := meter.RegisterCallback(func(_ context.Context, to metric.Observer) error {
+		m.observe(&observation{to, made})
+		return nil
+	}, made.all...)
+	if err != nil {
+		return nil, fmt.Errorf("otelsocket: %w", err)
+	}
+	return func() error {
+		err := reg.Unregister()
+		m.drop()
+		return err
+	}, nil
+}
+
+// look asks the Servers, and leaves the answer for Produce.
+func (m *Metrics) look() []socket.Stats {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh = m.sweep()
+	return m.fresh.servers
+}
+
+// take is what the last look has left, once. Where there is none, it asks.
+func (m *Metrics) take() *sweep {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.fresh
+	m.fresh = nil
+	if s == nil {
+		s = m.sweep()
+	}
+	return s
+}
+
+// drop forgets what the last look has left: it would be old when Produce is called next.
+func (m *Metrics) drop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fresh = nil
+}
+
+// sweep asks the Servers. The caller holds m.mu.
+func (m *Metrics) sweep() *sweep {
+	all := make([]socket.Stats, 0, len(m.Servers))
+	used := names{}
+	for _, s := range m.Servers {
+		if s == nil {
+			continue
+		}
+		st := s.Stats()
+		st.Name = used.unique(st.Name)
+		all = append(all, st)
+	}
+	return &sweep{time.Now(), all}
+}
+
+func (m *Metrics) observe(o *observation) {
+	servers := m.look()
+	for i := range servers {
+		o.server(&servers[i])
+	}
+	if m.System != nil {
+		o.system(m.System.Stats())
+	}
+	used := names{}
+	for _, s := range m.Supervisors {
+		if absent(s) {
+			continue
+		}
+		st := s.Stats()
+		o.supervised(used.unique(st.Name), &st)
+	}
+	if m.Registry != nil {
+		st := m.Registry.Stats()
+		o.int(o.names, int64(st.Names))
+		o.int(o.groups, int64(st.Groups))
+		o.int(o.members, int64(st.Members))
+	}
+}
+
+// absent reports whether s is nil, or a nil pointer of the types that it may be.
+func absent(s Supervisor) bool {
+	switch s := s.(type) {
+	case nil:
+		return true
+	case *supervisor.Supervisor:
+		return s == nil
+	case *supervisor.Dynamic:
+		return s == nil
+	}
+	return false
+}
+
+// observation is one collection.
+type observation struct {
+	to metric.Observer
+	*instruments
+}
+
+func (o *observation) int(i metric.Int64Observable, v int64, attrs ...attribute.KeyValue) {
+	o.to.ObserveInt64(i, v, metric.WithAttributes(attrs...))
+}
+
+func (o *observation) server(st *socket.Stats) {
+	server := serverKey.String(st.Name)
+	o.int(o.active, int64(st.Open-st.Asleep), server, stateKey.String("awake"))
+	o.int(o.active, int64(st.Asleep), server, stateKey.String("asleep"))
+	for cause, n := range st.Closed {
+		o.int(o.ends, int64(n), server, causeKey.String(cause.String()))
+	}
+	o.int(o.upgrades, int64(st.Opened), server, statusKey.Int(101))
+	for r, n := range st.Refused {
+		o.int(o.upgrades, int64(n), server, statusKey.Int(r.Status), refusedKey.String(r.Reason.String()))
+	}
+	o.direction(server, directionKey.String("receive"), &st.Read)
+	o.direction(server, directionKey.String("transmit"), &st.Written)
+	o.int(o.mailboxMax, int64(st.MailboxMax), server)
+	o.to.ObserveFloat64(o.lagMax, st.LagMax.Seconds(), metric.WithAttributes(server))
+	o.int(o.dropped, int64(st.Dropped), server)
+}
+
+func (o *observation) direction(server, direction attribute.KeyValue, c *socket.Counts) {
+	bytes := int64(0)
+	for _, f := range []struct {
+		frame string
+		n     socket.FrameCount
+	}{
+		{"text", c.Text}, {"binary", c.Binary}, {"continuation", c.Continuation}, {"ping", c.Ping}, {"pong", c.Pong}, {"close", c.Close},
+	} {
+		bytes += f.n.Bytes
+		o.int(o.frames, f.n.Frames, server, direction, frameKey.String(f.frame))
+	}
+	o.int(o.io, bytes, server, direction)
+}
+
+func (o *observation) system(st actor.Stats) {
+	o.int(o.processes, int64(st.Processes))
+	for kind, n := range st.Ended {
+		o.int(o.exits, int64(n), exitKindKey.String(kind.String()))
+	}
+	o.int(o.abandoned, int64(st.Abandoned))
+	o.int(o.stuck, int64(st.Stuck))
+	o.int(o.undelivered, int64(st.Undelivered))
+}
+
+func (o *observation) supervised(name string, st *supervisor.Stats) {
+	byChild := map[string]uint64{}
+	for child, n := range st.Restarts {
+		if child == "" {
+			child = "dynamic"
+		}
+		byChild[valid(child)] += n
+	}
+	for child, n := range byChild {
+		o.int(o.restarts, int64(n), supervisorKey.String(name), childKey.String(child))
+	}
+	o.int(o.gaveUp, int64(st.GaveUp), supervisorKey.String(name))
+}
+
+// names are those in use.
+type names map[string]bool
+
+// unique is name, or another when it is in use: two values of one series would be added up, or one of them lost.
+func (n names) unique(name string) string {
+	name = valid(name)
+	unique := name
+	for i := 2; n[unique]; i++ {
+		unique = fmt.Sprintf("%s-%d", name, i)
+	}
+	n[unique] = true
+	return unique
+}
+
+// valid is what an attribute may be: OTLP is made of protobuf, which refuses a string that is not UTF-8.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
