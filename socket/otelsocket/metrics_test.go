@@ -229,7 +229,7 @@ func collect(t *testing.T, reader sdkmetric.Reader) map[string]metricdata.Metric
 	return all
 }
 
-// TestMetrics_units: names, units and kinds as the comment of Metrics lists them, and no others.
+// TestMetrics_listed: names, units and kinds as the comment of Metrics lists them, and no others.
 func TestMetrics_listed(t *testing.T) {
 	comment, err := commentOf("Metrics")
 	if err != nil {
