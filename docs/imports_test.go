@@ -36,8 +36,8 @@ var mayImport = map[string][]string{
 	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},
 	"socket/internal/handshake": {coder},
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
-	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "golang.org/x/sys/..."},
-	"examples/chat":             {"actor/...", "examples/chat/chat", "registry", "supervisor", "socket"},
+	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "golang.org/x/sys/..."},
+	"examples/chat":             {"actor/...", "examples/chat/chat", "examples/metrics", "registry", "supervisor", "socket"},
 }
 
 // topLevel is what there is to find at the top: a reader chooses a folder by its name, so there is no room for another one.

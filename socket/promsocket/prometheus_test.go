@@ -113,6 +113,20 @@ func serve(t *testing.T) *service {
 		server.Close()
 		http.DefaultClient.CloseIdleConnections()
 	})
+	ready := func() bool {
+		w := httptest.NewRecorder()
+		supervisor.Probe(tree).ServeHTTP(w, httptest.NewRequest("GET", "/readyz", nil))
+		return w.Code == http.StatusOK
+	}
+	for late := time.After(patience); !ready(); { // the children start one by one, on real goroutines
+		select {
+		case err := <-served:
+			t.Fatalf("the tree has ended with %v", err)
+		case <-late:
+			t.Fatal("the tree does not become ready")
+		case <-time.After(time.Millisecond):
+		}
+	}
 	return &service{ended, server.Listener.Addr().String()}
 }
 
