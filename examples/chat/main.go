@@ -2,7 +2,7 @@
 // prints in two browsers.
 //
 //	go run ./examples/chat
-//	go run ./examples/chat -addr 127.0.0.1:4000 -come-back 10s
+//	go run ./examples/chat -addr 127.0.0.1:4000 -come-back 10s -metrics-addr 127.0.0.1:9100
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/examples/chat/chat"
+	"github.com/troupe-dev/troupe/examples/metrics"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/supervisor"
@@ -48,6 +49,7 @@ const (
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:4000", "`address` to listen on")
+	metricsAddr := flags.String("metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus; port 0: a free one; empty: none")
 	comeBack := flags.Duration("come-back", comeBackIn, "clients are asked to come back within this `time` after a shutdown")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -61,11 +63,13 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c, err := chat.New(chat.Config{System: sys, Registry: registry.New(sys), Logger: logger})
+	reg := registry.New(sys)
+	c, err := chat.New(chat.Config{System: sys, Registry: reg, Logger: logger})
 	if err != nil {
 		return err
 	}
 	sockets, err := socket.New(socket.Config{
+		Name:           "chat",
 		System:         sys,
 		MaxMessageSize: 16 << 10,
 		MaxSockets:     10_000,
@@ -95,11 +99,20 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 
 	// They start in this order and stop in reverse: first the sockets say goodbye, while HTTP still answers the probe.
+	numbers := &metrics.Sources{Servers: []*socket.Server{sockets}, System: sys, Registry: reg}
 	children := []supervisor.ChildSpec{{ID: "system", Service: sys}}
 	children = append(children, c.Children()...)
+	if *metricsAddr != "" {
+		children = append(children, numbers.Child("chat", *metricsAddr, out))
+	}
 	children = append(children,
 		supervisor.ChildSpec{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: httpShutdown},
 		supervisor.ChildSpec{ID: "sockets", Service: sockets},
 	)
-	return supervisor.Run(ctx, supervisor.Config{Name: "chat", Logger: logger}, children...)
+	tree, err := supervisor.New(supervisor.Config{Name: "chat", Logger: logger}, children...)
+	if err != nil {
+		return err
+	}
+	numbers.Supervisors = append(metrics.Supervisors(children), tree)
+	return tree.Run(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -191,5 +192,40 @@ func TestChat_sigterm(t *testing.T) {
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("exit after SIGTERM: %v, want 0", err)
+	}
+}
+
+// The numbers are at an address of their own, of this machine alone.
+func TestChat_metrics(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := l.Addr().String()
+	l.Close() // free, for the program
+	addr, _ := start(t, "-metrics-addr", watch)
+	c := visit(t, addr, "ann")
+	defer c.CloseNow()
+	for url, want := range map[string]string{
+		"http://" + watch + "/metrics": "\n" + `troupe_socket_active{troupe_server="chat",troupe_socket_state="awake"} 1` + "\n",
+		"http://" + addr + "/metrics":  "404",
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Close = true
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || !strings.Contains(resp.Status+"\n"+string(body), want) {
+			t.Errorf("GET %s: %s, %v, want %q in\n%s", url, resp.Status, err, want, body)
+		}
+	}
+	if err := run(t.Context(), []string{"-addr", "127.0.0.1:0", "-metrics-addr", ":0"}, io.Discard); err == nil {
+		t.Error("it shows its numbers to everybody")
 	}
 }

@@ -6,9 +6,11 @@ package metrics
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/registry"
@@ -16,7 +18,8 @@ import (
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
-// Sources are what is watched, as in promsocket.Collector. Fields that are nil are left out. Names must differ.
+// Sources are what is watched, as in promsocket.Collector. Fields that are nil are left out. Names must differ. The fields must
+// not be changed once it runs.
 type Sources struct {
 	Servers     []*socket.Server
 	System      *actor.System
@@ -65,6 +68,30 @@ func loopback(hostport string) bool {
 	}
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Child serves Handler at addr, a loopback address, and prints on out where that is. A tree starts it before what serves users:
+// so it is stopped after that, and the drain can be watched.
+func (s *Sources) Child(program, addr string, out io.Writer) supervisor.ChildSpec {
+	server := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, IdleTimeout: time.Minute}
+	listen := func(ctx context.Context) (net.Listener, error) {
+		l, err := Listen(ctx, addr)
+		if err == nil {
+			fmt.Fprintf(out, "%s: numbers at http://%s/metrics\n", program, l.Addr())
+		}
+		return l, err
+	}
+	return supervisor.ChildSpec{ID: "metrics", Service: supervisor.HTTP(server, listen), Shutdown: 2 * time.Second}
+}
+
+// Supervisors are those among children.
+func Supervisors(children []supervisor.ChildSpec) (all []Supervisor) {
+	for _, c := range children {
+		if s, ok := c.Service.(Supervisor); ok {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 func (s *Sources) text() []byte {

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/examples/metrics"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
@@ -39,6 +40,7 @@ func main() {
 type options struct {
 	addr       string
 	probeAddr  string
+	watchAddr  string
 	maxSockets int
 	tick       time.Duration
 	crashEvery int
@@ -52,6 +54,7 @@ func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("service", flag.ContinueOnError)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:4000", "`address` to listen on")
 	flags.StringVar(&o.probeAddr, "probe-addr", "", "`address` for /healthz and /readyz alone, where they are answered without a free descriptor, too; empty: none")
+	flags.StringVar(&o.watchAddr, "metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus; port 0: a free one; empty: none")
 	flags.IntVar(&o.maxSockets, "max-sockets", 10_000, "so many sockets at once; keep it below the limit of descriptors (ulimit -n)")
 	flags.DurationVar(&o.tick, "tick", time.Second, "the counter counts once in so long")
 	flags.IntVar(&o.crashEvery, "crash-every", 0, "the counter crashes once in so many `ticks`, at random; 0: when asked to")
@@ -97,7 +100,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if !o.logSockets {
 		socketLog = slog.New(slog.DiscardHandler)
 	}
-	sockets, err := socket.New(socket.Config{System: sys, MaxSockets: o.maxSockets, Drain: o.drain, Logger: socketLog})
+	sockets, err := socket.New(socket.Config{Name: "service", System: sys, MaxSockets: o.maxSockets, Drain: o.drain, Logger: socketLog})
 	if err != nil {
 		return err
 	}
@@ -136,6 +139,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		fmt.Fprintf(out, "service: probes at http://%s/readyz\n", l.Addr())
 		return newSparing(l), nil
 	}
+	numbers := &metrics.Sources{Servers: []*socket.Server{sockets}, System: sys}
 
 	// Started from top to bottom, each when the one above is ready; stopped from bottom to top. So the sockets drain while
 	// HTTP still answers the probe and refuses upgrades, and all that handlers use is there until the last one has ended.
@@ -144,12 +148,15 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		{ID: "workers", Service: workers},
 		{ID: "jobs", Service: jobs},
 		{ID: "probes", Service: supervisor.HTTP(prober, listenProbes), Shutdown: 10 * time.Second},
+		numbers.Child("service", o.watchAddr, out),
 		// http.Server waits up to 5 s for connections that browsers have opened in advance, so it gets more than that.
 		{ID: "http", Service: supervisor.HTTP(server, listen), Shutdown: 10 * time.Second},
 		{ID: "sockets", Service: sockets},
 	}
-	if o.probeAddr == "" {
-		children = slices.DeleteFunc(children, func(c supervisor.ChildSpec) bool { return c.ID == "probes" })
+	for id, addr := range map[string]string{"probes": o.probeAddr, "metrics": o.watchAddr} {
+		if addr == "" {
+			children = slices.DeleteFunc(children, func(c supervisor.ChildSpec) bool { return c.ID == id })
+		}
 	}
 	service, err := supervisor.New(supervisor.Config{Name: "service", Logger: log}, children...)
 	if err != nil {
@@ -158,6 +165,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	// The probe looks at the tree that the servers are a part of, so they get their handlers after it is made.
 	probes := probes(service)
 	prober.Handler = probes
+	numbers.Supervisors = append(metrics.Supervisors(children), service)
 	server.Handler = routes(o, sys, sockets, jobs, workers, probes)
 	return service.Run(ctx)
 }

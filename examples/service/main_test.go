@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -372,5 +373,34 @@ func TestService_refusesBadArguments(t *testing.T) {
 		if err := run(t.Context(), slices.Concat(atOnce, args), io.Discard); err == nil {
 			t.Errorf("run(%q): no error", args)
 		}
+	}
+}
+
+// The numbers are at an address of their own; those of the supervisors are among them.
+func TestService_metrics(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := l.Addr().String()
+	l.Close() // free, for the service
+	addr, _ := start(t, "-metrics-addr", watch)
+	dial(t, addr).next("a count", lives(1, 0))
+	status, body := get("GET", "http://"+watch+"/metrics")
+	if status != 200 {
+		t.Fatalf("GET /metrics: %d %s", status, body)
+	}
+	for _, want := range []string{
+		`troupe_socket_upgrades_total{troupe_server="service",http_response_status_code="101",troupe_refused=""} 1`,
+		`troupe_supervisor_gave_up_total{troupe_supervisor="service"} 0`,
+		`troupe_supervisor_gave_up_total{troupe_supervisor="workers"} 0`,
+		`troupe_supervisor_gave_up_total{troupe_supervisor="jobs"} 0`,
+	} {
+		if !strings.Contains(body, "\n"+want+"\n") {
+			t.Errorf("no line %s in\n%s", want, body)
+		}
+	}
+	if status, _ := get("GET", "http://"+addr+"/metrics"); status == 200 {
+		t.Errorf("/metrics is at the public address, too")
 	}
 }

@@ -121,6 +121,7 @@ func serve(t *testing.T) *service {
 	for late := time.After(patience); !ready(); { // the children start one by one, on real goroutines
 		select {
 		case err := <-served:
+			served <- err
 			t.Fatalf("the tree has ended with %v", err)
 		case <-late:
 			t.Fatal("the tree does not become ready")
