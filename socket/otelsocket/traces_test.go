@@ -90,7 +90,7 @@ func (r *rig) callbacks() (spans tracetest.SpanStubs, names []string) {
 func attr(s tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if a.Key == attribute.Key(key) {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""
