@@ -133,8 +133,9 @@ func TestCollector_sockets(t *testing.T) {
 	})
 }
 
-// other is a socket of srv that is not pid.
+// other is a socket of srv that is not pid. A client has its 101 a moment before the server has its socket.
 func other(srv *socket.Server, pid actor.PID) actor.PID {
+	synctest.Wait()
 	for p := range srv.Sockets() {
 		if p != pid {
 			return p
