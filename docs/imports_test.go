@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"actor/cluster/clustertest": {"actor", "actor/cluster", "actor/cluster/internal/...", "actor/host"},
 	"supervisor":                {"actor", "actor/exit", "actor/host"},
 	"registry":                  {"actor", "actor/cluster", "actor/host", "websock"},
-	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/..."},
+	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/...", "golang.org/x/time/rate"},
 	"socket/internal/handshake": {coder},
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "golang.org/x/sys/..."},

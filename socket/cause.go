@@ -75,7 +75,7 @@ func shutdownCause(reason error) Cause {
 	return CauseShutdown
 }
 
-// RefuseReason is why a request has become no socket, in one of eight words.
+// RefuseReason is why a request has become no socket, in one of ten words.
 type RefuseReason uint8
 
 const (
@@ -87,11 +87,15 @@ const (
 	RefusedClosed                        // the Server was shut down or drained, or its System was
 	RefusedServer                        // the connection cannot be taken over where the handler is mounted
 	RefusedLost                          // the connection was lost before it was a socket
+	RefusedRate                          // more have come than Config.UpgradeRate lets in
+	RefusedAddress                       // more have come from its address than Config.PerAddress lets in
 )
 
-const refuseReasons = RefusedLost + 1
+const refuseReasons = RefusedAddress + 1
 
-var refuseNames = [refuseReasons]string{"malformed", "origin", "handler", "full", "draining", "closed", "server", "lost"}
+var refuseNames = [refuseReasons]string{
+	"malformed", "origin", "handler", "full", "draining", "closed", "server", "lost", "rate", "address",
+}
 
 // String is the reason in one word, as metrics have it.
 func (r RefuseReason) String() string {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -48,6 +49,25 @@ type Config struct {
 	// MaxSockets is how many sockets there may be at a time; beyond it upgrades get 503. 0: no limit. New logs a
 	// warning when it is not below the number of descriptors that the process may open.
 	MaxSockets int
+
+	// UpgradeRate is how many upgrades there may be in a time, from all clients together; beyond it they get 503. Set it to
+	// what the rest of the program, a database for example, takes of newHandler and Init. It is decided before newHandler
+	// runs. Retry-After sends the refused ones back one after the other, at this rate: as long as the rate needs for those
+	// that were refused before, 5 min at most, and then a random 1 s to 10 s, or up to Drain.ComeBack when that is set. Zero: no limit.
+	UpgradeRate Rate
+
+	// PerAddress is how many upgrades there may be in a time from one IPv4 address, or from one /64 of IPv6; beyond it they get
+	// 429, with a Retry-After like that of UpgradeRate. It is decided before UpgradeRate, so one address cannot use that up.
+	// Many people can have one address, behind an office's or a mobile network's router: leave room for them. Memory is
+	// fixed, at most 1.6 MB: up to some 5,000 addresses that have come lately have a bucket each, and the more there
+	// are beyond that, the more of them share one. Behind a proxy set Address. Zero: no limit.
+	PerAddress Rate
+
+	// Address says which address PerAddress counts a request under. Behind a proxy it must read the header in which that says
+	// who its client is, and take from it only what the proxy itself has written: in X-Forwarded-For that is the last
+	// element, for what stands before it came with the request and can be anything. All requests for which it returns the
+	// zero Addr have one bucket. It is called on the HTTP goroutine, before newHandler. nil: that of r.RemoteAddr.
+	Address func(r *http.Request) netip.Addr
 
 	// IdleTimeout is how long the peer may be silent before the socket ends with ErrTimeout and IdleClose. Any byte from
 	// the peer ends the silence; our own writes and messages of other processes do not. The time counts only while the
@@ -185,7 +205,7 @@ type Config struct {
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
 	// rest. It gets one line for each refused upgrade, at most ten a second at each level: Info when it is about the
 	// origin, the HTTP version, the method or the headers of the upgrade, with a hint on what to set; Debug for the
-	// rest. nil: slog.Default(). Nothing waits for it either: lines that it does not take in time are dropped, and the
+	// rest. Of those beyond UpgradeRate and PerAddress it gets one line in ten seconds, at Info. nil: slog.Default(). Nothing waits for it either: lines that it does not take in time are dropped, and the
 	// next one that gets through says how many. Only the Enabled method of its Handler is called on the sockets'
 	// goroutines.
 	Logger *slog.Logger
@@ -237,6 +257,13 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.MaxSockets < 0 {
 		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)
 	}
+	var err error
+	if cfg.UpgradeRate, err = cfg.UpgradeRate.withDefaults("UpgradeRate"); err != nil {
+		return cfg, err
+	}
+	if cfg.PerAddress, err = cfg.PerAddress.withDefaults("PerAddress"); err != nil {
+		return cfg, err
+	}
 	if l := cfg.Compression.Level; l < 0 || l > 9 {
 		return cfg, fmt.Errorf("socket: Config.Compression.Level %d: want 1 to 9, or 0 for the default", l)
 	}
@@ -271,7 +298,6 @@ func (cfg Config) withDefaults() (Config, error) {
 			*d.d = d.def
 		}
 	}
-	var err error
 	if cfg.PingInterval, err = cfg.pingInterval(ping); err != nil {
 		return cfg, err
 	}

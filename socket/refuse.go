@@ -128,7 +128,10 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 		})
 	}
 	level, limit := slog.LevelDebug, &s.refusals[0]
-	if e.hint != "" {
+	switch {
+	case e.reason == RefusedRate || e.reason == RefusedAddress:
+		level, limit = slog.LevelInfo, &s.refusals[2]
+	case e.hint != "":
 		level, limit = slog.LevelInfo, &s.refusals[1]
 	}
 	if e.logged || !s.cfg.Logger.Enabled(context.Background(), level) {
@@ -180,25 +183,33 @@ func beginning(s string) string {
 	return strings.Clone(s)
 }
 
-// lineLimit bounds how many lines strangers can cause: lineBurst in each second. The next line then says how many were
-// omitted.
+// lineLimit bounds how many lines strangers can cause: lineBurst in each second, or one in each time of every. The next line
+// then says how many were omitted.
 type lineLimit struct {
+	every   time.Duration // 0: lineBurst in a second
 	mu      sync.Mutex
 	since   time.Time // of the second that is counted
 	lines   int       // in it
 	omitted int       // since the last line
 }
 
-const lineBurst = 10
+const (
+	lineBurst     = 10
+	rateLineEvery = 10 * time.Second // of the lines about a rate: a storm is one thing to be told of
+)
 
 // allow tells whether a line may be written now, and how many were omitted since the last one.
 func (l *lineLimit) allow(now time.Time) (omitted int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now.Sub(l.since) >= time.Second {
+	most, every := lineBurst, time.Second
+	if l.every > 0 {
+		most, every = 1, l.every
+	}
+	if now.Sub(l.since) >= every {
 		l.since, l.lines = now, 0
 	}
-	if l.lines == lineBurst {
+	if l.lines == most {
 		l.omitted++
 		return 0, false
 	}

@@ -153,7 +153,10 @@ func Probe(ready ...func() error) http.Handler {
 }
 
 // retryAfter is a Retry-After for refused upgrades, spread so that they do not all come back at once.
-func (s *Server) retryAfter() string {
+func (s *Server) retryAfter() string { return strconv.FormatInt(s.spread(), 10) }
+
+// spread is a number of whole seconds, from 1 up to the ComeBack of the drain that runs, or of Config.Drain.
+func (s *Server) spread() int64 {
 	s.mu.Lock()
 	d := s.drain
 	s.mu.Unlock()
@@ -163,5 +166,5 @@ func (s *Server) retryAfter() string {
 	if d.ComeBack == 0 {
 		d = &Drain{ComeBack: defaultComeBack}
 	}
-	return strconv.FormatInt(1+rand.Int64N(d.maxComeBack()), 10)
+	return 1 + rand.Int64N(d.maxComeBack())
 }

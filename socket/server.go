@@ -33,7 +33,8 @@ type Server struct {
 	shards    []serverShard
 	seed      maphash.Seed
 	origins   *handshake.Origins
-	refusals  [2]lineLimit // lines about refused upgrades: at Debug, at Info
+	refusals  [3]lineLimit // lines about refused upgrades: at Debug, at Info, and of those for which there is a rate
+	door      door
 	refused   refusedCounts
 	trips     roundTrips
 	last      lastClosed
@@ -123,6 +124,8 @@ func newServer(cfg Config, r role) (*Server, error) {
 		origins: origins, sys: cfg.System, seed: maphash.MakeSeed(), drains: make(chan struct{}, 1),
 		shards: make([]serverShard, r.shards()), opener: wire.NewOpener(cfg.wireOptions(r)),
 	}
+	s.refusals[2].every = rateLineEvery
+	s.door.init(&cfg)
 	cfg.Logger = log.Logger
 	if named {
 		cfg.Logger = log.With("server", cfg.Name)

@@ -16,7 +16,7 @@ import (
 // Handler upgrades every request, with a handler that newHandler makes for it: the place for authentication.
 //
 // newHandler runs on the HTTP goroutine, after the request has been checked (RFC 6455 section 4.2.1, Origin, room for one
-// more socket) and before the handshake. If it returns an *UpgradeError, that chooses status and headers; any other error
+// more socket, PerAddress, UpgradeRate) and before the handshake. If it returns an *UpgradeError, that chooses status and headers; any other error
 // is logged and becomes a 500, whose body does not show it. What is subscribed to, registered or spawned for the socket
 // belongs in Init.
 //
@@ -81,7 +81,7 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 	if err := s.open(); err != nil {
 		return s.unavailable(err)
 	}
-	return nil
+	return s.knock(r)
 }
 
 // upgrade hosts a request that has been checked.
