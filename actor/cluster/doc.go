@@ -41,7 +41,7 @@
 // A node that goes in order is known to be gone in milliseconds; one that is killed, after Config.DownAfter. A PID never comes
 // to mean a process of another incarnation of its node.
 //
-// Not given: an order between what three nodes say, an acknowledgement that a message was handled (a [actor.Call] that was
+// Not given: an order between what three nodes say, an acknowledgement that a message was handled (an [actor.Call] that was
 // answered is one), delivery exactly once, and a quorum.
 //
 // # Limits
