@@ -1,8 +1,10 @@
 // Nodes measures what it costs to send to another node: package cluster over embedded NATS servers against nats.go
-// alone over the same servers, and a link on which nothing is sent. It needs Linux.
+// alone over the same servers, and a link on which nothing is sent; and what it costs nodes to share a registry: broadcasts, names,
+// groups, and a node with many sockets that comes and goes. It needs Linux.
 //
 //	go run .             # writes ../results/nodes.json, for the report
 //	go run . -rounds 1 -messages 100000 -calls 1000 -out ''
+//	go run . registry    # writes ../results/registry.json
 package main
 
 import (
@@ -31,6 +33,10 @@ func run(args []string, out io.Writer) error {
 			return node(args[1:], os.Stdin, out)
 		case "links":
 			return links(args[1:], os.Stdin, out)
+		case "member":
+			return memberProcess(args[1:], os.Stdin, out)
+		case "registry":
+			return measureRegistry(args[1:], out)
 		}
 	}
 	return measure(args, out)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 
 // TestMain is also the processes: the runner starts its own program again.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "node" || os.Args[1] == "links") {
+	if len(os.Args) > 1 && slices.Contains([]string{"node", "links", "member"}, os.Args[1]) {
 		if err := run(os.Args[1:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -48,9 +49,46 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestRegistryPlan does the same for what a registry costs. What is counted, and not measured, is what it is.
+func TestRegistryPlan(t *testing.T) {
+	const n = 2000
+	p := registryPlan{rounds: 1, messages: step, names1: n, groups1: n, sockets: n, settle: time.Millisecond, out: io.Discard}
+	results, err := p.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range results {
+		got = append(got, r.Workload)
+		v := r.Values
+		switch r.Workload {
+		case report.Names, report.Groups:
+			if v[report.HolderBytes] <= 0 || v[report.OtherBytes] <= 0 || v[report.Time] <= 0 {
+				t.Errorf("%s: %v, want memory on all nodes, and time", r.Workload, v)
+			}
+		case report.Joins: // a group and a track each, and the room
+			if v[report.Records] != 2*n+1 || v[report.Wire] <= 0 || v[report.Diffs] < 1 {
+				t.Errorf("%s: %v, want %d records", r.Workload, v, 2*n+1)
+			}
+		case report.Dies:
+			if v[report.Diffs] != 1 {
+				t.Errorf("%s: %v, want one diff", r.Workload, v)
+			}
+		case report.Back: // a track each, and the groups in a few
+			if v[report.Records] < n || v[report.Records] > n+10 || v[report.Wire] <= 0 || v[report.Diffs] < 1 {
+				t.Errorf("%s: %v, want %d records and a few", r.Workload, v, n)
+			}
+		}
+	}
+	if want := []string{report.Cast, report.Cast20, report.Names, report.Groups, report.Late, report.Joins, report.Dies, report.Back}; !slices.Equal(got, want) {
+		t.Errorf("measured %q, want %q", got, want)
+	}
+}
+
 func TestRun_refusesBadArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"}, {"surplus"}, {"-rounds", "0"}, {"-messages", "1"}, {"-links", "0"}, {"-look", "0"}, {"node", "-with", "pigeons"},
+		{"registry", "-nonsense"}, {"registry", "surplus"}, {"registry", "-rounds", "0"}, {"registry", "-sockets", "0"},
 	} {
 		if err := run(args, io.Discard); err == nil {
 			t.Errorf("run(%q): no error", args)

@@ -85,10 +85,13 @@ func (p *process) cpu() (time.Duration, error) { return proc.CPU(p.cmd.Process.P
 
 // command is what a process is told.
 type command struct {
-	Do     string        // serve, flood, call, look
+	Do     string        // serve, flood, call, look, and what member.do has
 	To     string        // whom
 	N      int           // how many
 	Settle time.Duration // before a look
+	Who    []string      // the members of the group
+	Every  int           // after how many messages they say so
+	Ahead  int           // of them at most
 }
 
 // obey carries out the commands on in until its end.

@@ -50,6 +50,13 @@ func Render(dir string, runs []Run, servers []string) error {
 	if nodes != nil {
 		nodes.section(&page)
 	}
+	registry, err := readJSON[Registry](filepath.Join(dir, RegistryFile))
+	if err != nil {
+		return err
+	}
+	if registry != nil {
+		registry.section(&page)
+	}
 	soak, err := readJSON[Soak](filepath.Join(dir, SoakFile))
 	if err != nil {
 		return err

@@ -135,3 +135,28 @@ func TestNodes_table(t *testing.T) {
 		t.Errorf("the table has what was not measured:\n%s", got)
 	}
 }
+
+// TestRegistry_table: what has no target stands there all the same, and what has one is judged.
+func TestRegistry_table(t *testing.T) {
+	r := report.Registry{Names: 100_000, Groups: 10_000, Sockets: 5_000}
+	for round, node := range []float64{1, 3, 1.5} {
+		r.Results = append(r.Results, report.Result{Workload: report.Cast, Server: "troupe", Round: round, Values: report.Values{report.LocalCPU: 0.5, report.NodeCPU: node}})
+	}
+	r.Results = append(r.Results,
+		report.Result{Workload: report.Groups, Server: "troupe", Values: report.Values{report.OtherBytes: 71}},
+		report.Result{Workload: report.Dies, Server: "troupe", Values: report.Values{report.Diffs: 1}})
+	got := r.Table()
+	for _, want := range []string{
+		"| Broadcast to one member on the same node, flood, CPU | 0.500 µs |  | 3 |  |\n",
+		"| for each other node with a member, CPU beyond that | 1.50 (1.00–3.00) µs | at most 2.00 µs | 3 | median |\n",
+		"| 10,000 groups: memory for each, on each other node | 71.0 bytes |  | 1 |  |\n",
+		"| that node is killed: messages to a watcher of the room | 1.00 |  | 1 |  |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the table is\n%s\nwant the line\n%s", got, want)
+		}
+	}
+	if strings.Contains(got, "names") || strings.Contains(got, "5,000") {
+		t.Errorf("the table has what was not measured:\n%s", got)
+	}
+}
