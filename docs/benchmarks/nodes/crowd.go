@@ -89,7 +89,7 @@ func (p registryPlan) late(url string, nodes []*process) (report.Values, error) 
 }
 
 // crowds measures what a node with many sockets costs each of two others, that have a process that watches who is present: when these
-// sockets come one by one, when the node is killed, and when it is there again with all of them.
+// sockets come one by one, when the node is killed, when it is there again with all of them, and when more come now and then.
 func (p registryPlan) crowds(round int) (all []report.Result, err error) {
 	engine, url, err := startServer()
 	if err != nil {
@@ -162,8 +162,40 @@ func (p registryPlan) crowds(round int) (all []report.Result, err error) {
 	if err := tellAll(crowd, command{Do: "spawn", N: p.sockets}, command{Do: "enter"}); err != nil {
 		return nil, err
 	}
-	err = phase(report.Back, p.sockets, func() error { return tellAll(crowd, command{Do: "serve"}) })
-	return all, err
+	if err := phase(report.Back, p.sockets, func() error { return tellAll(crowd, command{Do: "serve"}) }); err != nil {
+		return nil, err
+	}
+	return p.trickle(round, all, append(nodes, crowd[0]))
+}
+
+// trickle is a few more sockets of the last of nodes, that come one in a millisecond: what is told of them leaves at once, since nothing
+// else waits.
+func (p registryPlan) trickle(round int, all []report.Result, nodes []*process) ([]report.Result, error) {
+	few := max(p.sockets/10, 1)
+	last := nodes[len(nodes)-1:]
+	if err := tellAll(last, command{Do: "spawn", N: few}); err != nil {
+		return nil, err
+	}
+	before, err := p.look(nodes)
+	if err != nil {
+		return nil, err
+	}
+	if err := tellAll(last, command{Do: "enter", Settle: time.Millisecond}); err != nil {
+		return nil, err
+	}
+	if err := tellAll(nodes[:2], command{Do: "present", N: p.sockets + few}); err != nil {
+		return nil, err
+	}
+	after, err := p.look(nodes)
+	if err != nil {
+		return nil, err
+	}
+	n := float64(few)
+	return append(all, report.Result{Workload: report.Trickle, Server: troupe, Round: round, Values: report.Values{
+		report.OtherCPU:  micro(used(before[0], after[0])+used(before[1], after[1])) / 2 / n,
+		report.HolderCPU: micro(used(before[2], after[2])) / n,
+		report.Diffs:     float64(after[0].diffs-before[0].diffs+after[1].diffs-before[1].diffs) / 2,
+	}}), nil
 }
 
 // looked is what a process holds, and has used until and since the garbage collections that show it.

@@ -80,7 +80,7 @@ func TestRegistryPlan(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{report.Cast, report.Cast20, report.Names, report.Groups, report.Late, report.Joins, report.Dies, report.Back}; !slices.Equal(got, want) {
+	if want := []string{report.Cast, report.Cast20, report.Names, report.Groups, report.Late, report.Joins, report.Dies, report.Back, report.Trickle}; !slices.Equal(got, want) {
 		t.Errorf("measured %q, want %q", got, want)
 	}
 }

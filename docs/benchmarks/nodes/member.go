@@ -38,9 +38,10 @@ type member struct {
 	reg  *registry.Registry
 	stop func() error // of the node, once it is served
 
-	crowd  []actor.PID
-	people people
-	sender *caster
+	crowd   []actor.PID
+	entered int // how many have entered
+	people  people
+	sender  *caster
 }
 
 // people watches the lobby, as whoever shows who is there does.
@@ -164,7 +165,7 @@ func (m *member) do(c command) (any, error) {
 		}
 		return true, m.reg.Watch(lobby, pid)
 	case "enter":
-		return true, m.each(m.enter)
+		return true, m.each(func(_ int, pid actor.PID) error { time.Sleep(c.Settle); return m.enter(pid) })
 	case "diffs":
 		return m.people.diffs.Load(), nil
 	case "present":
@@ -201,8 +202,9 @@ func (m *member) each(f func(i int, pid actor.PID) error) error {
 }
 
 // enter is what the Init of a socket does: a group of its user, the group and the presence of a room.
-func (m *member) enter(i int, pid actor.PID) error {
-	user := fmt.Sprint("user:", i)
+func (m *member) enter(pid actor.PID) error {
+	user := fmt.Sprint("user:", m.entered)
+	m.entered++
 	return errors.Join(m.reg.Join(user, pid, nil), m.reg.Join(lobby, pid, nil), m.reg.Track(lobby, pid, user, nil))
 }
 

@@ -88,7 +88,7 @@ type command struct {
 	Do     string        // serve, flood, call, look, and what member.do has
 	To     string        // whom
 	N      int           // how many
-	Settle time.Duration // before a look
+	Settle time.Duration // before a look, and before each of a crowd
 	Who    []string      // the members of the group
 	Every  int           // after how many messages they say so
 	Ahead  int           // of them at most

@@ -19,6 +19,8 @@ const (
 	Joins  = "joins" // sockets that come to another node, one by one
 	Dies   = "dies"  // that node
 	Back   = "back"  // and is there again, with all its sockets
+
+	Trickle = "trickle" // sockets that come to it, one in a millisecond
 )
 
 // The figures of them.
@@ -77,7 +79,10 @@ func (r Registry) targets() []Target {
 			Target{Title: w.title + "messages to a watcher of the room", Workload: w.workload, Figure: Diffs},
 			Target{Title: w.title + "until each has noticed all", Workload: w.workload, Figure: Time, unit: "ms"})
 	}
-	return append(all, Target{Title: sockets + "of another node: memory for each, on each other node", Workload: Joins, Figure: OtherBytes, unit: "bytes"})
+	return append(all,
+		Target{Title: sockets + "of another node: memory for each, on each other node", Workload: Joins, Figure: OtherBytes, unit: "bytes"},
+		Target{Title: "more sockets, one in a millisecond: CPU for each, on each other node", Workload: Trickle, Figure: OtherCPU, unit: "µs"},
+		Target{Title: "more sockets, one in a millisecond: CPU for each, on their node", Workload: Trickle, Figure: HolderCPU, unit: "µs"})
 }
 
 // Table is what it has shown, in Markdown.
