@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"socket":                    {"websock", "actor", "actor/exit", "actor/host", "supervisor", deflate + "/...", "golang.org/x/sys/...", "golang.org/x/time/rate"},
 	"socket/internal/handshake": {coder},
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
+	"socket/observer":           {"actor", "actor/cluster", "actor/exit", "actor/host", "registry", "socket", "supervisor", "websock"},
 	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "golang.org/x/sys/..."},
 	"examples/chat":             {"actor/...", "examples/chat/chat", "examples/metrics", "registry", "supervisor", "socket"},
 }

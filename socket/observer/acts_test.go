@@ -1,0 +1,138 @@
+package observer_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/observer"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+// mayAct lets ann act.
+func mayAct(cfg *observer.Config, _ *socket.Config) {
+	cfg.Authorize = func(*http.Request) (observer.Access, string) { return observer.Act, "ann" }
+}
+
+func TestActs(t *testing.T) {
+	bubble(t, "kick", func(t *testing.T) {
+		r := newRig(t, mayAct)
+		c, pid := r.dial("one", "")
+		v := r.post("process/"+pid.String()+"/kick", `{"code":4003,"reason":"be <nice>"}`)
+		if v.str("done") != "kicked" || v.str("pid") != pid.String() {
+			t.Errorf("kick: got %v", v)
+		}
+		c.WantClose(4003, "be <nice>")
+		c, pid = r.dial("two", "")
+		r.post("process/"+pid.String()+"/kick", "")
+		c.WantClose(websock.ClosePolicyViolation, "")
+		c, pid = r.dial("three", "")
+		if v := r.post("process/"+pid.String()+"/kick", `{"kill":true}`); v.str("done") != "killed" {
+			t.Errorf("kill: got %v", v)
+		}
+		c.WantDropped()
+		worker := r.spawn("worker")
+		r.post("process/"+worker.String()+"/kick", `{}`)
+		if reason, err := actor.Wait(context.Background(), worker); err == nil && reason != actor.ErrShutdown {
+			t.Errorf("worker: got %v, want ErrShutdown", reason)
+		}
+		r.wantError(404, "gone", r.ask("POST", "/api/v1/process/"+worker.String()+"/kick", "{}", nil))
+		lines := r.logs.lines("act by the observer")
+		if len(lines) != 4 || !strings.Contains(lines[0], "who=ann") || !strings.Contains(lines[0], "remote_addr=127.0.0.1:4711") ||
+			!strings.Contains(lines[0], "close_code=4003") || !strings.Contains(lines[2], "act=killed") {
+			t.Errorf("log: got %q, want 4 lines that say who has done what", lines)
+		}
+	})
+	bubble(t, "what cannot be sent", func(t *testing.T) {
+		r := newRig(t, mayAct)
+		_, pid := r.dial("one", "")
+		path := "/api/v1/process/" + pid.String()
+		for body, code := range map[string]string{
+			`{"code":1005}`: "bad_request", `{"code":0}`: "bad_request", `{"code":2999}`: "bad_request", `{"code":70000}`: "bad_request",
+			`{"reason":"` + strings.Repeat("x", 124) + `"}`: "bad_request", `{"kode":4000}`: "bad_request", `[]`: "bad_request", `{} {}`: "bad_request",
+			`{"reason":"` + strings.Repeat("x", 200<<10) + `"}`: "bad_request", `{`: "bad_request",
+		} {
+			r.wantError(400, code, r.ask("POST", path+"/kick", body, nil))
+		}
+		for body, status := range map[string]int{`{}`: 400, ``: 400, `{"text":"` + strings.Repeat("x", 64<<10+1) + `"}`: 400, `{"text":1}`: 400} {
+			r.wantError(status, "bad_request", r.ask("POST", path+"/send", body, nil))
+		}
+		r.wantError(404, "not_found", r.ask("POST", path+"/burn", "{}", nil))
+		r.wantError(404, "not_found", r.ask("POST", path, "{}", nil))
+		r.wantError(404, "not_found", r.ask("POST", "/api/v1/sockets", "{}", nil))
+		r.wantError(404, "not_found", r.ask("POST", "/api/v1/drain", `{"server":"other"}`, nil))
+		r.wantError(409, "conflict", r.ask("POST", "/api/v1/process/"+r.spawn("w").String()+"/send", `{"text":"x"}`, nil))
+		if !pid.Alive() || r.srv.Ready() != nil {
+			t.Errorf("after all that was refused: alive %v, ready %v; want true, nil", pid.Alive(), r.srv.Ready())
+		}
+		if lines := r.logs.lines("act by the observer"); len(lines) != 0 {
+			t.Errorf("log: got %q, want nothing about what was not done", lines)
+		}
+	})
+	bubble(t, "send", func(t *testing.T) {
+		r := newRig(t, mayAct)
+		c, pid := r.dial("one", "")
+		long := strings.Repeat("ä", 32<<10)
+		r.post("process/"+pid.String()+"/send", `{"text":"hello"}`)
+		r.post("process/"+pid.String()+"/send", `{"text":"`+long+`"}`)
+		c.Want(websock.Text("hello"), websock.Text(long))
+		if lines := r.logs.lines("hello"); len(lines) != 0 {
+			t.Errorf("log: got %q, want no payload in it", lines)
+		}
+	})
+	bubble(t, "drain", func(t *testing.T) {
+		var step socket.DrainStage
+		r := newRig(t, func(cfg *observer.Config, s *socket.Config) {
+			mayAct(cfg, s)
+			cfg.Drain = socket.Drain{Delay: 2 * time.Second, Close: websock.CloseDetail{Code: 1012},
+				OnProgress: func(p socket.DrainProgress) { step = p.Stage }}
+		})
+		c, _ := r.dial("one", "")
+		if d := r.get("drain").list("servers")[0]; d.str("state") != "open" || d["drain"] != nil || d["down"] != nil {
+			t.Errorf("before: got %v", d)
+		}
+		r.post("drain", `{"server":"chat"}`)
+		time.Sleep(time.Second)
+		d := r.get("drain").list("servers")[0]
+		if d.str("state") != "draining" || d.in("drain").str("stage") != "delaying" || d.in("drain").str("by") != "ann" || d.in("down").num("sockets") != 1 {
+			t.Errorf("in the delay: got %v", d)
+		}
+		r.wantError(409, "conflict", r.ask("POST", "/api/v1/drain", "", nil))
+		c.WantClose(1012, "")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		d = r.get("drain").list("servers")[0]
+		if d.str("state") != "closed" || d.in("drain").str("stage") != "done" || d.in("down").num("left") != 0 || step != socket.DrainDone {
+			t.Errorf("after: got %v, stage %v", d, step)
+		}
+		if lines := r.logs.lines("act=drain"); len(lines) != 1 {
+			t.Errorf("log: got %q, want one line", lines)
+		}
+	})
+}
+
+// TestShutdown_waitsForADrain: a drain that an act has begun is waited for, within ctx.
+func TestShutdown_waitsForADrain(t *testing.T) {
+	bubble(t, "waits", func(t *testing.T) {
+		r := newRig(t, func(cfg *observer.Config, s *socket.Config) {
+			mayAct(cfg, s)
+			cfg.Drain = socket.Drain{Delay: 3 * time.Second}
+		})
+		r.post("drain", "")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if err := r.obs.Shutdown(ctx); err == nil || !strings.Contains(err.Error(), "a drain still runs") {
+			t.Errorf("Shutdown with a ctx of 1 s: got %v, want an error about the drain", err)
+		}
+		begin := time.Now()
+		must(t, r.obs.Shutdown(context.Background()))
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("Shutdown: took %v, want the 2 s that were left", took)
+		}
+	})
+}

@@ -1,0 +1,11 @@
+package observer
+
+import "time"
+
+// Text is what is shown of a text.
+var Text = text
+
+// SetBudget changes what sweeps may cost. Call it before the first request.
+func (o *Observer) SetBudget(most int, patience time.Duration, rest, asks int) {
+	o.sweeper.budget = budget{most: most, patience: patience, rest: rest, asks: asks}
+}

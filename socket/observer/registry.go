@@ -1,0 +1,184 @@
+package observer
+
+import (
+	"cmp"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/troupe-dev/troupe/actor"
+)
+
+// named is a name with a number, or with the process that holds it.
+type named struct {
+	name string
+	n    int
+	pid  actor.PID
+}
+
+type groupJSON struct {
+	Name    string `json:"name"`
+	Members int    `json:"members"`
+}
+
+type nameJSON struct {
+	Name string    `json:"name"`
+	PID  actor.PID `json:"pid"`
+	Node string    `json:"node"`
+}
+
+type topicJSON struct {
+	Name string `json:"name"`
+	Keys int    `json:"keys"`
+}
+
+var (
+	groupSorts = []string{"members", "name"}
+	nameSorts  = []string{"name"}
+	topicSorts = []string{"keys", "name"}
+)
+
+var errNoRegistry = failed(404, "not_found", "observer.Config.Registry is not set")
+
+func (o *Observer) groups(q query, b budget) (any, error) {
+	if o.cfg.Registry == nil {
+		return nil, errNoRegistry
+	}
+	return lookAtNames(q, b, counted(o.cfg.Registry.Groups()), func() int { return o.cfg.Registry.Stats().Groups },
+		func(r *named) any { return groupJSON{text(r.name, mostName), r.n} }), nil
+}
+
+func (o *Observer) topics(q query, b budget) (any, error) {
+	if o.cfg.Registry == nil {
+		return nil, errNoRegistry
+	}
+	return lookAtNames(q, b, counted(o.cfg.Registry.Topics()), func() int { return o.cfg.Registry.Stats().Topics },
+		func(r *named) any { return topicJSON{text(r.name, mostName), r.n} }), nil
+}
+
+func (o *Observer) names(q query, b budget) (any, error) {
+	if o.cfg.Registry == nil {
+		return nil, errNoRegistry
+	}
+	held := func(yield func(named) bool) {
+		for name, pid := range o.cfg.Registry.Names() {
+			if !yield(named{name: name, pid: pid}) {
+				return
+			}
+		}
+	}
+	return lookAtNames(q, b, held, func() int { return o.cfg.Registry.Stats().Names },
+		func(r *named) any { return nameJSON{text(r.name, mostName), r.pid, r.pid.Node()} }), nil
+}
+
+func counted(all iter.Seq2[string, int]) iter.Seq[named] {
+	return func(yield func(named) bool) {
+		for name, n := range all {
+			if !yield(named{name: name, n: n}) {
+				return
+			}
+		}
+	}
+}
+
+// lookAtNames goes through names, as far as the budget goes. of says how many there are, when that is not seen.
+func lookAtNames(q query, b budget, all iter.Seq[named], of func() int, row func(*named) any) list {
+	byName := func(a, b *named) bool { return strings.Compare(a.name, b.name) > 0 }
+	better := byName
+	if q.sort != "name" {
+		better = func(a, b *named) bool { return cmp.Or(cmp.Compare(a.n, b.n), strings.Compare(b.name, a.name)) > 0 }
+	}
+	t := top[named]{limit: q.limit, better: ordered(q, better)}
+	c, matched := b.clock(), 0
+	for n := range all {
+		if c.over() {
+			break
+		}
+		if q.finds(n.name) || n.pid != (actor.PID{}) && q.findsPID(n.pid) {
+			matched++
+			t.add(&n)
+		}
+	}
+	best := t.best()
+	rows := make([]any, len(best))
+	for i := range best {
+		rows[i] = row(&best[i])
+	}
+	total := c.n
+	if c.cut {
+		total = of()
+	}
+	return c.list(total, matched, rows)
+}
+
+// membersJSON are the members of a group, or the keys of a topic.
+type membersJSON struct {
+	At   time.Time `json:"at"`
+	Name string    `json:"name"`
+	Of   int       `json:"of"`
+	Rows []any     `json:"rows"`
+}
+
+type memberJSON struct {
+	PID    actor.PID  `json:"pid"`
+	Meta   *valueJSON `json:"meta"`
+	Label  string     `json:"label"`
+	Server string     `json:"server,omitempty"`
+}
+
+type presentJSON struct {
+	Key   string       `json:"key"`
+	Metas []*valueJSON `json:"metas"`
+}
+
+func (o *Observer) group(name string, limit int) (any, error) {
+	if o.cfg.Registry == nil {
+		return nil, errNoRegistry
+	}
+	v := membersJSON{At: time.Now(), Name: text(name, mostName), Of: o.cfg.Registry.Count(name), Rows: []any{}}
+	if v.Of == 0 {
+		return nil, failed(404, "not_found", "no process is in the group %q", v.Name)
+	}
+	for pid, meta := range o.cfg.Registry.Members(name) {
+		if len(v.Rows) >= limit {
+			break
+		}
+		m := memberJSON{PID: pid, Meta: valueOf(meta, mostMeta)}
+		if info, err := actor.Inspect(pid); err == nil {
+			m.Label = text(info.Label, mostName)
+		}
+		if s, _ := o.serverOf(pid); s != nil {
+			m.Server = s.name
+		}
+		v.Rows = append(v.Rows, m)
+	}
+	return v, nil
+}
+
+// mostMetas is how many processes of one key are shown.
+const mostMetas = 16
+
+func (o *Observer) topic(name string, limit int, b budget) (any, error) {
+	if o.cfg.Registry == nil {
+		return nil, errNoRegistry
+	}
+	v := membersJSON{At: time.Now(), Name: text(name, mostName), Rows: []any{}}
+	c := b.clock()
+	for key, metas := range o.cfg.Registry.Present(name) {
+		if c.over() {
+			break
+		}
+		if len(v.Rows) >= limit {
+			continue
+		}
+		p := presentJSON{Key: text(key, mostName), Metas: []*valueJSON{}}
+		for _, m := range metas[:min(len(metas), mostMetas)] {
+			p.Metas = append(p.Metas, valueOf(m.Meta, mostMeta))
+		}
+		v.Rows = append(v.Rows, p)
+	}
+	if v.Of = c.n; v.Of == 0 {
+		return nil, failed(404, "not_found", "nobody is present under %q", v.Name)
+	}
+	return v, nil
+}
