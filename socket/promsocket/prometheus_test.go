@@ -131,8 +131,8 @@ func serve(t *testing.T) *service {
 	return &service{ended, server.Listener.Addr().String()}
 }
 
-// person counts what it has sent and got: frames and bytes of text.
-type person struct {
+// talker counts what it has sent and got: frames and bytes of text.
+type talker struct {
 	*websocket.Conn
 	sent, got, sentBytes, gotBytes int
 }
@@ -142,7 +142,7 @@ func (s *service) dial(ctx context.Context, room int, h http.Header) (*websocket
 	return c, err
 }
 
-func (p *person) say(ctx context.Context, text string) error {
+func (p *talker) say(ctx context.Context, text string) error {
 	if err := p.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (p *person) say(ctx context.Context, text string) error {
 	return nil
 }
 
-func (p *person) hear(ctx context.Context, times int) error {
+func (p *talker) hear(ctx context.Context, times int) error {
 	for range times {
 		_, data, err := p.Read(ctx)
 		if err != nil {
@@ -165,18 +165,18 @@ func (p *person) hear(ctx context.Context, times int) error {
 
 // chat is the load, and what its clients have counted: of all of them together, and how many Close frames they have sent, each
 // with a code and no more.
-func (s *service) chat(t *testing.T) (total person, closes int) {
+func (s *service) chat(t *testing.T) (total talker, closes int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	all := make([]*person, people)
+	all := make([]*talker, people)
 	for i := range all { // everybody is in the room before anybody speaks
 		c, err := s.dial(ctx, i%rooms, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.CloseNow() }) // those who stay must be there when the numbers are asked for
-		all[i] = &person{Conn: c}
+		all[i] = &talker{Conn: c}
 		if err := all[i].hear(ctx, 1); err != nil {
 			t.Fatal(err)
 		}
@@ -254,11 +254,11 @@ scrape_configs:
       - targets: [%q]
 `
 
-// scraped starts a Prometheus that scrapes s, and the alerts of the page with it. It is killed with the test.
-func (s *service) scraped(t *testing.T, path string) *scraper {
+// scrapedAt starts a Prometheus that scrapes what is at addr, with the alerts of the page. It is killed with the test.
+func scrapedAt(t *testing.T, path, addr string) *scraper {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"prometheus.yml": fmt.Sprintf(scraperConfig, s.addr), "alerts.yaml": alerts(t)} {
+	for name, text := range map[string]string{"prometheus.yml": fmt.Sprintf(scraperConfig, addr), "alerts.yaml": alerts(t)} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -267,11 +267,11 @@ func (s *service) scraped(t *testing.T, path string) *scraper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
+	own := l.Addr().String()
 	l.Close() // Prometheus does not say which port it has chosen
 	out := new(bytes.Buffer)
 	cmd := exec.Command(path, "--config.file="+filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+addr)
+		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+own)
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -286,9 +286,9 @@ func (s *service) scraped(t *testing.T, path string) *scraper {
 			t.Logf("prometheus:\n%s", out) // nobody writes to it any more
 		}
 	})
-	p := &scraper{t, addr}
+	p := &scraper{t, own}
 	p.until("it is ready", func() string {
-		resp, err := http.Get("http://" + addr + "/-/ready")
+		resp, err := http.Get("http://" + own + "/-/ready")
 		if err != nil {
 			return err.Error()
 		}
@@ -348,12 +348,35 @@ func (p *scraper) query(expr string) (value float64, ok bool) {
 	return value, true
 }
 
+// differs says that the only value of an expression is not the one that it should be.
+func (p *scraper) differs(expr string, want int) string {
+	p.t.Helper()
+	if got, ok := p.query(expr); !ok || got != float64(want) {
+		return fmt.Sprintf("it is %v (there is one: %v), want %d", got, ok, want)
+	}
+	return ""
+}
+
+// hasAll checks that each metric is there.
+func (p *scraper) hasAll() {
+	p.t.Helper()
+	for _, m := range described() {
+		name := m.name
+		if m.histogram {
+			name += "_count"
+		}
+		if _, ok := p.query("count(" + name + ")"); !ok {
+			p.t.Errorf("Prometheus has no %s", name)
+		}
+	}
+}
+
 // TestPrometheus has a real Prometheus scrape a chat under load, over real TCP, because what it reads is the point. When the load
 // is over, each sum is what the clients have counted, each metric is there, and so is each alert.
 func TestPrometheus(t *testing.T) {
 	path := program(t, "prometheus")
 	s := serve(t)
-	p := s.scraped(t, path)
+	p := scrapedAt(t, path, s.addr)
 	total, closes := s.chat(t)
 	if total.sent != people*says+1 || total.got != people*(1+heard) {
 		t.Fatalf("clients have sent %d and got %d messages, want %d and %d", total.sent, total.got, people*says+1, people*(1+heard))
@@ -382,22 +405,9 @@ func TestPrometheus(t *testing.T) {
 		{`sum(troupe_registry_groups)`, rooms},
 		{`sum(troupe_registry_members)`, people - closes},
 	} {
-		p.until(fmt.Sprintf("%s is %d", want.expr, want.value), func() string {
-			if got, ok := p.query(want.expr); !ok || got != float64(want.value) {
-				return fmt.Sprintf("it is %v (there is one: %v)", got, ok)
-			}
-			return ""
-		})
+		p.until(fmt.Sprintf("%s is %d", want.expr, want.value), func() string { return p.differs(want.expr, want.value) })
 	}
-	for _, m := range described() {
-		name := m.name
-		if m.histogram {
-			name += "_count"
-		}
-		if _, ok := p.query("count(" + name + ")"); !ok {
-			t.Errorf("Prometheus has no %s", name)
-		}
-	}
+	p.hasAll()
 	p.until("the alerts have been tried", func() string {
 		resp, err := http.Get("http://" + p.addr + "/api/v1/rules")
 		if err != nil {
