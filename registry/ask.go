@@ -10,9 +10,9 @@ import (
 )
 
 // Ask finds or starts the process of a name, like [Registry.Ensure], and calls it, like [actor.Call]. When the callee has
-// ended before it was given the request, because it was ending already or has just crashed, Ask tries again, within ctx
-// (or, if that has no deadline, within the System's CallTimeout): first at once, and then after 1 ms, 2 ms, and so on up
-// to 100 ms. A request reaches at most one callee: once a callee has begun to handle it, the result of that Call is
+// ended before it was given the request, because it was ending already or has just crashed, or when its node was lost before
+// the request was sent, Ask tries again, within ctx (or, if that has no deadline, within the System's CallTimeout): first at
+// once, and then after 1 ms, 2 ms, and so on up to 100 ms. A request reaches at most one callee: once a callee has begun to handle it, the result of that Call is
 // returned, whatever became of the callee.
 //
 // The errors are those of Ensure and Call. When ctx is done, ctx.Err() is joined with the error of the last try.

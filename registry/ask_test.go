@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 	"github.com/troupe-dev/troupe/registry"
 )
 
@@ -217,6 +220,87 @@ func TestEnsure_takenBySomebodyWhoGoes(t *testing.T) {
 		}
 		if stale.Holder() != got {
 			t.Errorf("Holder = %v, want %v", stale.Holder(), got)
+		}
+	})
+}
+
+// The nodes do not find out at the same moment that one is lost. While an owner of a name still knows the process there, a node that has
+// lost it gets that process from the owner, which its Call cannot reach. Ask tries again, and starts the next one as soon as the
+// owner knows, too.
+func TestAsk_cluster_ownerIsLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: 5 * time.Millisecond}, nil)
+		const n = 20
+		rooms := &starts{}
+		for k := range n {
+			name := fmt.Sprint("room ", k)
+			if _, err := c.regs[0].Ensure(context.Background(), name, rooms.on(c, 0, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		settle()
+		c.Cut(0, 1)
+		time.Sleep(3 * time.Second)
+		c.Kill(0)
+		time.Sleep(3 * time.Second) // node 1 knows, node 2 does not
+		if _, _, ok := c.regs[1].Whereis("room 0"); ok {
+			t.Fatal("node 1 still sees the rooms of node 0")
+		}
+		if _, _, ok := c.regs[2].Whereis("room 0"); !ok {
+			t.Fatal("node 2 sees the rooms of node 0 no more")
+		}
+		var wg sync.WaitGroup
+		for k := range n {
+			name := fmt.Sprint("room ", k)
+			wg.Go(func() {
+				got, err := registry.Ask[string](context.Background(), c.regs[1], name, rooms.on(c, 1, name), "hello")
+				if err != nil || !strings.HasPrefix(got, "hello on ") || !strings.HasSuffix(got, "@n1") {
+					t.Errorf("Ask %q on node 1 = %q, %v; want hello from a new process there", name, got, err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(rooms.started) != 2*n {
+			t.Errorf("%d rooms were started, want %d on each of two nodes", len(rooms.started), n)
+		}
+	})
+}
+
+// Node 1 is cut off from the node of a room, and the node between them is not. As long as that lasts Ensure waits: the room lives. Its
+// error says what it has waited for, also to those who have waited with it and whose own time is not over.
+func TestEnsure_cluster_holderBeyondTheOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, clustertest.Config{Seed: 1, Delay: 5 * time.Millisecond}, nil)
+		rooms := &starts{}
+		room, err := c.regs[0].Ensure(context.Background(), "room", rooms.on(c, 0, "room"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle()
+		c.Cut(0, 1)
+		time.Sleep(7 * time.Second)
+		ensure := func(d time.Duration) (actor.PID, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), d)
+			defer cancel()
+			return c.regs[1].Ensure(ctx, "room", rooms.on(c, 1, "room"))
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if pid, err := ensure(3 * time.Second); !errors.Is(err, actor.ErrNodeDown) {
+				t.Errorf("Ensure within 3 s, while the node is cut off = %v, %v; want ErrNodeDown", pid, err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if pid, err := ensure(time.Minute); err != nil || pid != c.At(1, room) {
+				t.Errorf("Ensure that lasts until after the heal = %v, %v; want %v", pid, err, room)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		c.Heal(0, 1)
+		wg.Wait()
+		if len(rooms.started) != 1 {
+			t.Errorf("%d rooms were started, want one", len(rooms.started))
 		}
 	})
 }

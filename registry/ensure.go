@@ -38,8 +38,9 @@ type attemptKey struct {
 //
 // The process registers itself in its Init, so that it has the name before anybody can reach it through this call. If it
 // has not, Ensure registers it, with nil as its meta. The error is one of these: that of ctx; that of start, unless
-// somebody holds the name by then; [ErrNoProcess] when the process has ended and never had the name; a [*TakenError] when
-// start returned one process and another holds the name. A process that has had the name and has ended meanwhile is
+// somebody holds the name by then; [ErrNoProcess] when the process has ended and never had the name; actor.ErrNodeDown when
+// ctx was done while another node knew a holder that this one cannot reach; a [*TakenError] when start returned one process
+// and another holds the name. A process that has had the name and has ended meanwhile is
 // returned without an error, as [Registry.Whereis] would have returned it a moment before. Ensure tries again when start
 // fails with a *TakenError for that name and nobody holds it any more, and when start fails with
 // supervisor.ErrAlreadyPresent, as a Spawn does under an id whose child is being restarted. When start panics, its caller
@@ -47,8 +48,9 @@ type attemptKey struct {
 //
 // In a cluster, one node at a time runs its start for a name. They agree on that by asking two of the nodes that are connected, one
 // after the other. That holds also while one node comes, goes or is lost. When several do during one start, or two nodes see
-// nodes of which more than one differs, two may start one, and one of these loses the name; see [NewCluster]. start returns a
-// process of its own node, or one that registers itself.
+// nodes of which more than one differs, two may start one, and one of these loses the name; see [NewCluster]. When one of the two
+// still knows a holder on a node that this one has lost, Ensure waits until it does not, or that node is back. start returns a process of
+// its own node, or one that registers itself.
 //
 // A caller that would wait for itself gets an error at once: a start that calls Ensure for its own name, with the ctx that
 // it got, and the holder that is ending, or a child of it. The Init of the process that start spawns must not Ensure its
@@ -129,10 +131,15 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 		s.mu.Unlock()
 		close(a.done)
 	}()
+	var last error // why the try before has failed, which says more than that the time is over
 	for pause := time.Duration(0); ; pause = min(max(2*pause, time.Millisecond), 100*time.Millisecond) {
 		held, err := r.waitFree(ctx, s, name, a)
-		if err != nil || held != (actor.PID{}) {
-			a.pid, a.err, a.gaveUp = held, err, err != nil
+		if err != nil {
+			a.err, a.gaveUp = errors.Join(err, last), true
+			return
+		}
+		if held != (actor.PID{}) {
+			a.pid, a.err = held, nil
 			return
 		}
 		again, begin := false, r.begin
@@ -140,8 +147,15 @@ func (r *Registry) attempt(ctx context.Context, name string, a *attempt, start f
 			begin = r.others.begin
 		}
 		a.pid, again, a.err = begin(ctx, name, a, start)
-		a.gaveUp = a.err != nil && ctx.Err() != nil
-		if !again || sleep(ctx, pause) != nil {
+		if a.gaveUp = a.err != nil && ctx.Err() != nil; a.gaveUp {
+			a.err = errors.Join(a.err, last)
+			return
+		}
+		if !again {
+			return
+		}
+		last = a.err
+		if a.gaveUp = sleep(ctx, pause) != nil; a.gaveUp {
 			return
 		}
 		a.err = errStartPanicked // in case the next one does

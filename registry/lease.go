@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -272,6 +273,9 @@ func (o *others) answer(a *ask, holder actor.PID) {
 func (o *others) begin(ctx context.Context, name string, a *attempt, start func(ctx context.Context) (actor.PID, error)) (pid actor.PID, again bool, err error) {
 	holder, release, err := o.lease(ctx, name)
 	if release == nil {
+		if err == nil && !o.r.sys.Owns(holder) && !holder.Alive() { // an owner hears later than this node that one is lost
+			return actor.PID{}, true, ensureError(name, fmt.Errorf("%w: %v", actor.ErrNodeDown, holder))
+		}
 		return holder, false, err
 	}
 	defer release()

@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // A PID from a database is as good as one from a message. It never comes to mean a process of another boot.
@@ -43,8 +44,8 @@ func TestPID_fromText(t *testing.T) {
 		if pid.Alive() || pid.Send("to the old boot") || pid.Exit(actor.ErrShutdown) {
 			t.Error("a PID of an earlier boot is alive")
 		}
-		if _, err := ask(pid, 1); !errors.Is(err, actor.ErrNodeDown) {
-			t.Errorf("Call of a PID of an earlier boot = %v, want ErrNodeDown", err)
+		if _, err := ask(pid, 1); !errors.Is(err, actor.ErrNodeDown) || !host.Unhandled(err) {
+			t.Errorf("Call of a PID of an earlier boot = %v, of which Unhandled is %t; want an ErrNodeDown for which nothing was sent", err, host.Unhandled(err))
 		}
 		wait(10 * time.Second)
 		if got := next.all(); len(got) > 0 || !next.pid.Alive() {

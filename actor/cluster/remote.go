@@ -72,7 +72,7 @@ func nothing() {}
 func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func()) {
 	s, num := r.find(to)
 	if s == nil {
-		answer(nil, actor.ErrNodeDown)
+		answer(nil, host.ErrUnsent)
 		return nothing
 	}
 	left := uint64(0)
@@ -112,7 +112,7 @@ func (s *session) beginCall(answer func(v any, err error)) (id uint64, err error
 	defer s.mu.Unlock()
 	switch {
 	case s.over:
-		return 0, actor.ErrNodeDown
+		return 0, host.ErrUnsent
 	case len(s.calls.m) >= maxCalls:
 		return 0, actor.ErrMailboxFull
 	}

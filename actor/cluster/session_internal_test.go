@@ -16,8 +16,8 @@ func TestSession_hasEnded(t *testing.T) {
 	if id, err := s.beginMonitor(func(error) {}); err != actor.ErrNodeDown {
 		t.Errorf("beginMonitor = %d, %v; want ErrNodeDown", id, err)
 	}
-	if id, err := s.beginCall(func(any, error) {}); err != actor.ErrNodeDown {
-		t.Errorf("beginCall = %d, %v; want ErrNodeDown", id, err)
+	if id, err := s.beginCall(func(any, error) {}); err != host.ErrUnsent {
+		t.Errorf("beginCall = %d, %v; want ErrNodeDown, of which Unhandled is true", id, err)
 	}
 }
 

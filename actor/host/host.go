@@ -244,7 +244,7 @@ func (r Ref) Defer(d Deferred) bool { return r.process != nil && r.process.Defer
 func (r Ref) Notify(d Deferred) bool { return r.process != nil && r.process.Notify(d) }
 
 // Unhandled tells whether err is that of an actor.Call that has reached no callback of the callee, because the callee was
-// gone or ended first. Then nothing has been done, and the Call can be made again without doing anything twice.
+// gone or ended first, or its node was not connected. Then nothing has been done, and the Call can be made again without doing anything twice.
 func Unhandled(err error) bool {
 	_, ok := errors.AsType[hook.Unhandled](err)
 	return ok
@@ -290,6 +290,9 @@ func OnEnding(sys *actor.System, f func(p actor.PID)) bool { return sys.Inside(h
 
 // ErrUnhandled is the error of an actor.Call for which [Unhandled] is true; it is an ErrNoProcess.
 var ErrUnhandled error = hook.Unhandled{Err: actor.ErrNoProcess}
+
+// ErrUnsent is one, too: an ErrNodeDown, for which nothing was sent, since the node was not connected.
+var ErrUnsent error = hook.Unhandled{Err: actor.ErrNodeDown}
 
 // LogOf is the Log of sys, for code that runs with it and has no Logger of its own. System.Shutdown waits for it.
 func LogOf(sys *actor.System) *Log { return sys.Inside(hook.Key{}).Log() }

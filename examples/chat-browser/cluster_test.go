@@ -22,6 +22,7 @@ type cluster struct {
 
 	mu        sync.Mutex
 	processes map[string]int // of the nodes, in their last starts
+	lines     []string       // that it has printed
 }
 
 // startCluster builds examples/chat-cluster, a module of its own, and starts it. It ends with the test.
@@ -31,7 +32,8 @@ func startCluster(t *testing.T) *cluster {
 	if out, err := exec.Command("go", "build", "-C", "../chat-cluster", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(bin, "-addr", "127.0.0.1:0", "-restart-after", "1s")
+	// A node stays away for longer than its pages do, so these come back on another one.
+	cmd := exec.Command(bin, "-addr", "127.0.0.1:0", "-restart-after", "8s")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -54,6 +56,9 @@ func startCluster(t *testing.T) *cluster {
 		if err := cmd.Wait(); err != nil {
 			t.Errorf("the program after SIGTERM: %v, want exit status 0", err)
 		}
+		if t.Failed() {
+			t.Logf("the program has printed:\n%s", strings.Join(c.lines, "\n"))
+		}
 	})
 	select {
 	case c.addr = <-serves:
@@ -65,6 +70,9 @@ func startCluster(t *testing.T) *cluster {
 
 // read takes a line of the program: that of a node, or that of them all.
 func (c *cluster) read(line string, serves chan<- string) {
+	c.mu.Lock()
+	c.lines = append(c.lines, line)
+	c.mu.Unlock()
 	var name, page string
 	var process int
 	if n, _ := fmt.Sscanf(line, "%s http://%s process %d,", &name, &page, &process); n == 3 {
@@ -176,7 +184,7 @@ func TestCluster(t *testing.T) {
 
 	// The node of Bob ends in order.
 	ended := bob.node()
-	again = c.end(ended, syscall.SIGTERM)
+	c.end(ended, syscall.SIGTERM)
 	bob.moved(ended)
 	for _, b := range []*tab{ann, bob} {
 		b.shows("#state", "connected")
@@ -184,10 +192,12 @@ func TestCluster(t *testing.T) {
 	}
 	bob.say("here I am")
 	ann.shows("#log", "here I am")
-	again()
 	for _, b := range []*tab{ann, bob} {
-		if n := b.number(`document.querySelectorAll("#lines .pending, #lines .failed").length`); n != 0 {
-			t.Errorf("%d lines are not sent, want none", n)
-		}
+		b.until("all lines are sent", `document.querySelectorAll("#lines .pending, #lines .failed").length === 0`)
 	}
+
+	// What the drawer of a phone says about the node.
+	ann.run(chromedp.EmulateViewport(390, 844), chromedp.Click("#menu"))
+	ann.until("the drawer", `getComputedStyle(document.querySelector("#side")).visibility === "visible"`)
+	ann.look("cluster-drawer")
 }

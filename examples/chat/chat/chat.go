@@ -28,7 +28,7 @@ const roomList = "rooms"
 // When the node of a user or a room is lost in the middle of a request, it is made again, so often and with such a pause
 // between.
 const (
-	askTries = 10
+	askTries = 3
 	askPause = 50 * time.Millisecond
 )
 
