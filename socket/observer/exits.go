@@ -11,22 +11,23 @@ import (
 
 // exitJSON is how a socket or a process has ended.
 type exitJSON struct {
-	PID      actor.PID  `json:"pid"`
-	Server   string     `json:"server,omitempty"`
-	Label    string     `json:"label"`
-	Subject  string     `json:"subject,omitempty"`
-	Address  string     `json:"address,omitempty"`
-	Actor    string     `json:"actor,omitempty"`
-	Cause    string     `json:"cause"`
-	Kind     string     `json:"kind"`
-	Reason   string     `json:"reason"`
-	Ended    time.Time  `json:"ended"`
-	Lifetime *float64   `json:"lifetime_ms,omitempty"`
-	Sent     *closeJSON `json:"sent"`
-	Received *closeJSON `json:"received"`
-	Dropped  uint64     `json:"dropped,omitempty"`
-	Read     *countJSON `json:"read,omitempty"`
-	Written  *countJSON `json:"written,omitempty"`
+	PID      actor.PID   `json:"pid"`
+	Server   string      `json:"server,omitempty"`
+	Label    string      `json:"label"`
+	Subject  string      `json:"subject,omitempty"`
+	Address  string      `json:"address,omitempty"`
+	Actor    string      `json:"actor,omitempty"`
+	Cause    string      `json:"cause"`
+	Kind     string      `json:"kind"`
+	Reason   string      `json:"reason"`
+	Ended    time.Time   `json:"ended"`
+	Lifetime *float64    `json:"lifetime_ms,omitempty"`
+	Sent     *closeJSON  `json:"sent"`
+	Received *closeJSON  `json:"received"`
+	Dropped  uint64      `json:"dropped,omitempty"`
+	Read     *countJSON  `json:"read,omitempty"`
+	Written  *countJSON  `json:"written,omitempty"`
+	Events   []eventJSON `json:"events"`
 }
 
 type closeJSON struct {
@@ -90,6 +91,7 @@ func (e *ended) json() exitJSON {
 	v.Label, v.Subject, v.Address = text(c.Label, mostName), text(c.Subject, mostName), text(addrText(c.RemoteAddr), mostName)
 	v.Kind, v.Reason, v.Lifetime, v.Dropped = kindText(c.Reason), errorText(c.Reason), new(ms(c.Lifetime)), c.Dropped
 	v.Sent, v.Received, v.Read, v.Written = closeOf(c.Sent), closeOf(c.Received), &read, &written
+	v.Events = eventsOf(c.Record)
 	return v
 }
 

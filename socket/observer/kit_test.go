@@ -99,9 +99,21 @@ func newRig(t testing.TB, change func(*observer.Config, *socket.Config)) *rig {
 // dial makes a socket of the Server, with the query of the request.
 func (r *rig) dial(label, query string) (*sockettest.Conn, actor.PID) {
 	r.t.Helper()
+	return r.dialWith(&handler{label: label}, query)
+}
+
+// host makes a socket with that handler.
+func (r *rig) host(h websock.Handler) actor.PID {
+	r.t.Helper()
+	_, pid := r.dialWith(h, "")
+	return pid
+}
+
+func (r *rig) dialWith(h websock.Handler, query string) (*sockettest.Conn, actor.PID) {
+	r.t.Helper()
 	pids := make(chan actor.PID, 1)
 	c, resp := sockettest.Dial(r.t, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		pid, _ := r.srv.Upgrade(w, req, &handler{label: label})
+		pid, _ := r.srv.Upgrade(w, req, h)
 		pids <- pid
 	}), httptest.NewRequest("GET", "/ws?"+query, nil))
 	if c == nil {

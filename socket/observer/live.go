@@ -34,7 +34,7 @@ type visitorKey struct{}
 
 func (o *Observer) newPage(r *http.Request) (websock.Handler, error) {
 	who, _ := r.Context().Value(visitorKey{}).(visitor)
-	return &page{o: o, who: who, watched: make(map[string]*watched)}, nil
+	return &page{o: o, who: who, watched: make(map[string]*watched), taps: make(map[actor.PID]*tap)}, nil
 }
 
 // page is a live connection. What is looked at is looked at on a goroutine of its own, one for each path and one at a time, so that
@@ -42,7 +42,9 @@ func (o *Observer) newPage(r *http.Request) (websock.Handler, error) {
 type page struct {
 	o       *Observer
 	who     visitor
+	ctx     context.Context     // of the process
 	watched map[string]*watched // by the path as it was asked for
+	taps    map[actor.PID]*tap
 }
 
 // watched is a path that the page watches.
@@ -91,6 +93,7 @@ type snapshotJSON struct {
 }
 
 func (p *page) Init(ctx context.Context) websock.Result {
+	p.ctx = ctx
 	actor.SetLabel(ctx, "observer")
 	actor.SendEvery(ctx, liveEvery, tick{})
 	actor.SendAfter(ctx, liveFor, again{})
@@ -105,6 +108,10 @@ func (p *page) HandleIn(ctx context.Context, msg websock.Message) websock.Result
 	switch ord.Op {
 	case "watch":
 		return p.watch(ctx, ord)
+	case "tap":
+		return p.tap(ctx, ord)
+	case "untap":
+		return p.untap(ord)
 	}
 	return p.refuse(ord, failed(400, "bad_request", "op: want watch, tap or untap"))
 }
@@ -173,6 +180,8 @@ func (p *page) HandleInfo(ctx context.Context, msg any) websock.Result {
 		p.look(ctx)
 	case again:
 		return websock.Close(websock.CloseServiceRestart, "come again")
+	case tapped:
+		return p.showFrames(msg.t)
 	case actor.Done[shown]:
 		return p.show(msg)
 	}

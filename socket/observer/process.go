@@ -2,9 +2,11 @@ package observer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/socket"
 )
 
 // How much of one process is shown.
@@ -35,6 +37,9 @@ type processDetailJSON struct {
 	Socket             *socketDetailJSON  `json:"socket"`
 	Registrations      []registrationJSON `json:"registrations"`
 	RegistrationsTotal int                `json:"registrations_total"`
+	State              *valueJSON         `json:"state"`
+	StateError         string             `json:"state_error"`
+	Events             []eventJSON        `json:"events"`
 }
 
 type socketDetailJSON struct {
@@ -105,8 +110,55 @@ func (o *Observer) process(ctx context.Context, of string) (any, error) {
 		row := socketRow{ConnInfo: conn, server: s.name}
 		v.Socket = &socketDetailJSON{socketJSON: row.json()}
 		v.Socket.Frames.Read, v.Socket.Frames.Written = framesOf(conn.Read), framesOf(conn.Written)
+		v.State, v.StateError = s.describe(ctx, pid)
+		record, _ := s.Recorded(pid) // nil when it has ended meanwhile
+		v.Events = eventsOf(record)
 	}
 	return v, nil
+}
+
+// describePatience is how long a socket has to say what its state is: the rest is shown without it.
+const describePatience = 500 * time.Millisecond
+
+// describe asks the handler of a socket for its state; nil and "" when it does not say.
+func (s *server) describe(ctx context.Context, pid actor.PID) (*valueJSON, string) {
+	ctx, cancel := context.WithTimeout(ctx, describePatience)
+	defer cancel()
+	state, err := s.Describe(ctx, pid)
+	switch {
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, actor.ErrNoProcess):
+		return nil, ""
+	case errors.Is(err, context.DeadlineExceeded):
+		return nil, "the process is busy: it has not answered within " + describePatience.String()
+	case err != nil:
+		return nil, errorText(err)
+	}
+	return valueOf(state, mostState), ""
+}
+
+// eventJSON is one of the last things that have happened to a socket.
+type eventJSON struct {
+	At      float64 `json:"at_ms"`
+	Sent    bool    `json:"sent"`
+	What    string  `json:"what"`
+	Size    int     `json:"size"`
+	Took    float64 `json:"took_ms"`
+	Waiting int     `json:"waiting"`
+}
+
+// eventsOf is nil when nothing is recorded.
+func eventsOf(record []socket.Recorded) []eventJSON {
+	if record == nil {
+		return nil
+	}
+	events := make([]eventJSON, len(record))
+	for i, r := range record {
+		events[i] = eventJSON{At: ms(r.At), Sent: r.Sent, What: text(r.What, mostName), Size: r.Size, Took: ms(r.Took), Waiting: r.Waiting}
+		if r.Took < 0 {
+			events[i].Took = -1
+		}
+	}
+	return events
 }
 
 func (o *Observer) registrations(pid actor.PID, v *processDetailJSON) {

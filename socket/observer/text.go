@@ -22,14 +22,7 @@ func text(s string, most int) string {
 	cut := len(s) > most
 	if cut {
 		s = s[:most]
-		for i := 1; i <= utf8.UTFMax && i <= len(s); i++ { // a character is not cut in two
-			if b := s[len(s)-i]; utf8.RuneStart(b) {
-				if !utf8.FullRuneInString(s[len(s)-i:]) {
-					s = s[:len(s)-i]
-				}
-				break
-			}
-		}
+		s = s[:whole(s)]
 	}
 	s = strings.Map(func(r rune) rune {
 		if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029') {
@@ -41,6 +34,19 @@ func text(s string, most int) string {
 		s += "…"
 	}
 	return s
+}
+
+// whole is how many bytes of s are there without a character that is cut in two at the end.
+func whole(s string) int {
+	for i := len(s) - 1; i >= 0 && i > len(s)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(s[i]) {
+			if !utf8.FullRuneInString(s[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(s)
 }
 
 // errorText is the text of an error that may be anybody's: its methods may panic.
