@@ -146,6 +146,34 @@ func TestNames_cluster_conflictWhileTheLinkEnds(t *testing.T) {
 	}
 }
 
+// While the node of the worse claim waits for the word that the better one stands, another process takes the name there, which is better
+// than both: it keeps it, whenever that was.
+func TestNames_cluster_replacedMeanwhile(t *testing.T) {
+	const delay = 20 * time.Millisecond
+	for after := time.Duration(0); after < 4*delay; after += 2 * time.Millisecond {
+		t.Run(fmt.Sprint("after ", after), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var conflicts journalOf
+				conflicts.do = func(lost actor.PID) { lost.Exit(actor.ErrShutdown) }
+				c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, Delay: delay}, conflicts.config)
+				first, second, newest := c.spawn(t, 0), c.spawn(t, 1), c.spawn(t, 1)
+				c.regs[0].Register("room", first.pid, nil)
+				time.Sleep(time.Microsecond)
+				c.regs[1].Register("room", second.pid, nil)
+				time.Sleep(after)
+				if _, err := c.regs[1].Replace("room", newest.pid, nil); err != nil {
+					t.Fatal(err)
+				}
+				settle()
+				c.wantHolder(t, "room", newest, 0, 1)
+				if !newest.pid.Alive() {
+					t.Error("the newest holder has ended")
+				}
+			})
+		})
+	}
+}
+
 // What happens to the loser: it ends, unless OnConflict has returned.
 func TestNames_cluster_loserEnds(t *testing.T) {
 	for _, tt := range []struct {
