@@ -46,7 +46,7 @@ func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskR
 		p.asyncDone(Done[T]{Ref: ref, Err: err}, with)
 		return ref
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, asyncKey{}, true))
 	ref.t.cancel = cancel
 	go func() {
 		defer p.sys.goroutineDone()

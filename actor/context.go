@@ -10,6 +10,9 @@ import (
 type processKey struct{}
 type callKey struct{}
 
+// asyncKey is found in the ctx of an Async.
+type asyncKey struct{}
+
 // processContext is a process as its own ctx. Most processes need no more of it than Value. Only when somebody asks for
 // Done, a real context of package context is made. Value asks that one for the private key by which package context knows
 // its own contexts. So contexts derived from a processContext need no goroutine, and context.Cause works.
@@ -63,7 +66,7 @@ func (c *processContext) Value(key any) any {
 		return c.actor
 	case hook.SystemKey:
 		return c.sys
-	case callKey, hook.SenderKey: // the values of Scope may come from the callback of another process, with a Call of its own
+	case callKey, asyncKey, hook.SenderKey: // the values of Scope may come from the callback of another process, with a Call of its own
 		return nil
 	case *int: // the private key by which package context finds a real context
 		if v := c.std().Value(key); v != nil {

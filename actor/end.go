@@ -32,7 +32,7 @@ func (p *process) exit(reason error) bool {
 	if p.state < stateEnding {
 		p.startDeadline()
 		if !p.shut { // the first one decides
-			p.shut = true
+			p.shuts()
 			if p.state == stateRunning && !p.running { // at rest: the mailbox is empty
 				p.overtaken, p.reason = byExit, reason
 			} else {
@@ -53,7 +53,8 @@ func (p *process) end(reason error) {
 		p.mu.Unlock()
 		return
 	}
-	p.state, p.shut, p.reason = stateEnding, true, reason
+	p.state, p.reason = stateEnding, reason
+	p.shuts()
 	p.startDeadline()
 	if p.clock != nil {
 		p.setClock() // the time of the callback, if it had one after a loss, is over: it has returned
@@ -210,7 +211,8 @@ func (p *process) killAndUnlock(reason error, elsewhere bool) bool {
 		p.mu.Unlock()
 		return alive
 	}
-	p.state, p.shut, p.reason = stateLeaving, true, reason
+	p.state, p.reason = stateLeaving, reason
+	p.shuts()
 	if p.exits != nil {
 		p.startExits()
 	}

@@ -378,3 +378,43 @@ func ExampleSystem_LastExits() {
 	}
 	// Output: room 7 *actor_test.room disk full
 }
+
+// A producer that is faster than the receiver goes on at the receiver's pace. In a socket that is the client's.
+func ExampleSendWait() {
+	ctx := context.Background()
+	sys, err := actor.NewSystem(actor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(ctx)
+
+	lines := &slowPrinter{done: make(chan struct{})}
+	pid, err := sys.Spawn(ctx, lines, actor.SpawnOptions{MailboxLimit: 2})
+	if err != nil {
+		panic(err)
+	}
+	for _, line := range []string{"one", "two", "three", "four", ""} {
+		if err := actor.SendWait(ctx, pid, line); err != nil { // Send would say false soon
+			fmt.Println(err)
+		}
+	}
+	<-lines.done
+	// Output:
+	// one
+	// two
+	// three
+	// four
+}
+
+// slowPrinter prints what it gets, slowly, until it gets nothing.
+type slowPrinter struct{ done chan struct{} }
+
+func (p *slowPrinter) Receive(_ context.Context, msg any) error {
+	time.Sleep(time.Millisecond)
+	if msg == "" {
+		close(p.done)
+	} else {
+		fmt.Println(msg)
+	}
+	return nil
+}

@@ -38,7 +38,7 @@ func (p *process) Fail(reason error) {
 // Decided is host.Port.Decided.
 func (p *process) Decided() {
 	p.mu.Lock()
-	p.shut = true
+	p.shuts()
 	p.mu.Unlock()
 }
 

@@ -113,7 +113,8 @@ var errOverloadInInit = fmt.Errorf("%w: the mailbox was full before Init returne
 // is already to end the process next. p.mu is held.
 func (p *process) urge(reason error) {
 	if p.overtaken < byExit {
-		p.overtaken, p.shut, p.reason = byLoss, true, reason
+		p.overtaken, p.reason = byLoss, reason
+		p.shuts()
 		p.startAbandon()
 	}
 }

@@ -115,6 +115,7 @@ type relations struct {
 	timers    shrink.Map[*timer, struct{}]
 	calls     shrink.Map[*call, struct{}] // taken by Caller and not answered yet
 	asyncs    int32                       // how many run
+	senders   senders
 }
 
 func (p *process) pid() PID { return PID{sys: p.sys, origin: p.sys.origin, num: p.num} }

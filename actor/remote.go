@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // remote is host.Remote.
@@ -81,6 +83,9 @@ func (s *System) callTimedOut(to PID) error {
 // ask is host.Ask.
 func (p PID) ask(from PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func()) {
 	pr := p.find()
+	if room, ok := req.(hook.Room); ok && pr != nil {
+		return pr.askRoom(room.Msg, answer)
+	}
 	if pr == nil {
 		if r := p.elsewhere(); r != nil {
 			return askAway(r, p, from, req, deadline, answer)

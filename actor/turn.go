@@ -163,6 +163,9 @@ func (p *process) run(delivering bool, n int) {
 			return
 		}
 		it, ok := p.queue.pop()
+		if p.queue.freed() {
+			p.letIn()
+		}
 		if !ok {
 			p.current, p.phase = item{}, phaseNone
 			if p.hosted && !ended && !(delivering && p.flushes) {

@@ -66,7 +66,7 @@ func (s *session) handle(k kind, f *fields) error {
 func (s *session) here(num uint64) actor.PID { return host.PIDOf(s.n.sys, s.n.name, s.n.boot, num) }
 
 func (s *session) receiveSend(f *fields) error {
-	num, with := f.number(), f.carried()
+	num, with := f.number(), f.tagged().with
 	if f.bad {
 		return errBroken
 	}
@@ -113,7 +113,7 @@ func (s *session) receiveExit(f *fields) error {
 
 // receiveCall asks a process here. It is in the table before the process can answer.
 func (s *session) receiveCall(f *fields) error {
-	id, num, left, with := f.number(), f.number(), f.number(), f.carried()
+	id, num, left, h := f.number(), f.number(), f.number(), f.tagged()
 	from := s.caller(f)
 	if f.bad {
 		return errBroken
@@ -128,8 +128,11 @@ func (s *session) receiveCall(f *fields) error {
 		s.answer(id, a, nil, err)
 		return nil
 	}
-	if with != "" {
-		req = host.Carried{Msg: req, With: with}
+	if h.with != "" {
+		req = host.Carried{Msg: req, With: h.with}
+	}
+	if h.room {
+		req = host.Room{Msg: req}
 	}
 	deadline := time.Time{}
 	if left > 0 {

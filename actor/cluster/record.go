@@ -33,7 +33,10 @@ const (
 )
 
 // The tags of headers.
-const tagCarried = 1 // of recSend and recCall: what Config.Carry has made of the sender's ctx, 1 to mostCarried bytes
+const (
+	tagCarried = 1 // of recSend and recCall: what Config.Carry has made of the sender's ctx, 1 to mostCarried bytes
+	tagRoom    = 2 // of recCall: it is a SendWait; no bytes
+)
 
 // mostCarried is how long that may be; package actor sends no more.
 const mostCarried = 1 << 10
@@ -90,19 +93,28 @@ func (f *fields) bytes() []byte {
 	return b
 }
 
-// carried is the header with tagCarried; "" if there is none. Headers that make no sense make the record bad.
-func (f *fields) carried() (with string) {
+// headers are those that a record may have.
+type headers struct {
+	with string // of tagCarried; "": there is none
+	room bool   // there is tagRoom
+}
+
+// tagged reads the headers. Those that make no sense make the record bad.
+func (f *fields) tagged() (all headers) {
 	for h := (fields{b: f.headers}); len(h.b) > 0; {
 		tag, data := h.number(), h.bytes()
 		if h.bad {
 			f.bad = true
-			return ""
+			return headers{}
 		}
-		if tag == tagCarried && len(data) <= mostCarried {
-			with = string(data)
+		switch {
+		case tag == tagCarried && len(data) <= mostCarried:
+			all.with = string(data)
+		case tag == tagRoom && len(data) == 0:
+			all.room = true
 		}
 	}
-	return with
+	return all
 }
 
 func (f *fields) byte() byte {
@@ -131,26 +143,34 @@ func record(b []byte, k kind, numbers ...uint64) []byte {
 	return b
 }
 
-// recordWith is record with a header for what is carried, if there is something.
-func recordWith(b []byte, k kind, with string, numbers ...uint64) []byte {
-	if with == "" {
+// recordWith is record with headers, if there are any.
+func recordWith(b []byte, k kind, h headers, numbers ...uint64) []byte {
+	if h == (headers{}) {
 		return record(b, k, numbers...)
 	}
-	b = append(b, byte(k|hasHeaders))
-	b = binary.AppendUvarint(b, uint64(1+len(binary.AppendUvarint(nil, uint64(len(with))))+len(with)))
-	b = appendBytes(append(b, tagCarried), with)
+	var tagged []byte
+	if h.with != "" {
+		tagged = appendBytes(append(tagged, tagCarried), h.with)
+	}
+	if h.room {
+		tagged = append(tagged, tagRoom, 0)
+	}
+	b = appendBytes(append(b, byte(k|hasHeaders)), tagged)
 	for _, v := range numbers {
 		b = binary.AppendUvarint(b, v)
 	}
 	return b
 }
 
-// bare takes apart what is sent: the message, and what is carried with it, "" if nothing is.
-func bare(msg any) (content any, with string) {
-	if c, ok := msg.(host.Carried); ok {
-		return c.Msg, c.With
+// bare takes apart what is sent: the message, and what its record says of it.
+func bare(msg any) (content any, h headers) {
+	if r, ok := msg.(host.Room); ok {
+		h.room, msg = true, r.Msg
 	}
-	return msg, ""
+	if c, ok := msg.(host.Carried); ok {
+		h.with, msg = c.With, c.Msg
+	}
+	return msg, h
 }
 
 func appendBytes[S ~string | ~[]byte](b []byte, s S) []byte {

@@ -38,9 +38,9 @@ func (r *remote) Send(to actor.PID, msg any) bool {
 	if s == nil {
 		return false
 	}
-	msg, with := bare(msg)
+	msg, h := bare(msg)
 	p := buffers.Get().(*[]byte)
-	b, err := r.n.codec.AppendValue(recordWith(*p, recSend, with, num), msg)
+	b, err := r.n.codec.AppendValue(recordWith(*p, recSend, h, num), msg)
 	if err == nil {
 		err = s.offer(b, msg)
 	}
@@ -84,9 +84,9 @@ func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer fu
 		answer(nil, err)
 		return nothing
 	}
-	req, with := bare(req)
+	req, h := bare(req)
 	p := buffers.Get().(*[]byte)
-	b := r.n.appendCaller(recordWith(*p, recCall, with, id, num, left), from)
+	b := r.n.appendCaller(recordWith(*p, recCall, h, id, num, left), from)
 	b, err = r.n.codec.AppendValue(b, req)
 	if err == nil {
 		err = s.offer(b, req)

@@ -20,7 +20,8 @@ type Remote interface {
 	// Call sends req to a process, at most once, for from, which is zero for a goroutine that is no process. It runs answer
 	// once, on any goroutine, perhaps before it returns, unless it was cancelled before: with the reply v, which may be an
 	// error, or with the err why there is none. What comes after the deadline need not be handled (zero: none); whoever
-	// calls watches the time, too.
+	// calls watches the time, too. A req that is a [Room] is no Call, but an [actor.SendWait]: its Msg is to be put into the
+	// mailbox when there is room, and the answer is nil then.
 	Call(to, from actor.PID, req any, deadline time.Time, answer func(v any, err error)) (cancel func())
 	// Monitor runs down once, after all that to has sent to this node, perhaps before it returns, unless it was cancelled
 	// before. The reason is ErrNoProcess itself when there is no such process, and ErrNodeDown itself when its node is
@@ -59,6 +60,12 @@ func Ask(to, from actor.PID, req any, deadline time.Time, answer func(v any, err
 // Carried is a message with what Config.Carry of the sender's System has made of a ctx. A Remote takes both to the other node,
 // and gives them to [SendCarried] or, in the place of the req, to [Ask] there.
 type Carried = hook.Carried
+
+// Room is what [actor.SendWait] gives to Remote.Call, and what the Remote gives to [Ask] at the other node: Msg, which may be a
+// Carried, is to be put into the mailbox as soon as there is room, and not before. Then answer runs with a nil v. Its err may be
+// ErrUnhandled, when the process takes no more messages, and on the way there what that of a Call may be; after an
+// ErrMailboxFull, Call is called again a moment later.
+type Room = hook.Room
 
 // SendCarried is [actor.PID.Send] of a message with what it carries; see [Carried]. Without a Config.Fetch here, with is dropped.
 func SendCarried(p actor.PID, msg any, with string) bool {

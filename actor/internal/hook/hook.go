@@ -43,3 +43,6 @@ type Carried struct {
 	Msg  any
 	With string
 }
+
+// Room is host.Room.
+type Room struct{ Msg any }
