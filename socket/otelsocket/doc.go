@@ -16,4 +16,8 @@
 //
 // The span of the request ends with the 101. Spans of callbacks are not its children, which would come hours after their
 // parent had ended, but linked to it. Frames get no spans unless you choose so.
+//
+// From process to process, and over nodes ([Carry]):
+//
+//	sys, err := actor.NewSystem(actor.Config{Carry: otelsocket.Carry, Fetch: otelsocket.Fetch})
 package otelsocket

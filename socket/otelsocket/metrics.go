@@ -36,7 +36,7 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.socket.ends           counter        {connection}  that have ended; troupe.cause: likewise, each from the start
 //	troupe.socket.upgrades       counter        {request}     http.response.status_code: 101 for those that have become
 //	                                                          sockets; else troupe.refused: malformed, origin, handler,
-//	                                                          full, draining, closed, server, lost
+//	                                                          full, draining, closed, server, lost, rate, address
 //	troupe.socket.io             counter        By            payload; network.io.direction: receive, transmit
 //	troupe.socket.frames         counter        {frame}       likewise, and troupe.frame: text, binary, continuation, ping,
 //	                                                          pong, close

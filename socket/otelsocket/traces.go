@@ -17,7 +17,10 @@ import (
 // Each span is the root of a trace of its own, sampled as all are, with a link to the span of the request that became the
 // socket. The request's span has ended by then, hours ago perhaps; and one span for the life of a socket would be seen only
 // when it is over, and not at all after a crash. The ctx of the callback has the span, so a query or a request in it becomes
-// its child. Messages to other processes carry nothing of it.
+// its child, and what the callback sends to other processes takes it along where the System has [Carry] and [Fetch].
+//
+// A message that comes to HandleInfo with a span has one, too, which belongs to the trace of that span, whatever Callbacks
+// says. So a trace goes on from process to process.
 //
 // A span is named as the callback is, and has these attributes:
 //
@@ -33,7 +36,8 @@ type Traces struct {
 	// TracerProvider makes the spans. nil: that of otel.GetTracerProvider.
 	TracerProvider trace.TracerProvider
 
-	// Callbacks are those that get a span. 0: OnInit | OnDrain | OnTerminate; negative: none, but for what Extract finds.
+	// Callbacks are those that get a span. 0: OnInit | OnDrain | OnTerminate; negative: none, but for what Extract finds, and for
+	// what comes with a span.
 	// A span costs some allocations, and tens of times what a counter costs: with OnIn or OnInfo that is paid for each message. A
 	// callback without a span costs one call and one comparison more than without Traces.
 	Callbacks Callbacks

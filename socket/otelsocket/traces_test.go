@@ -39,6 +39,7 @@ func (f full) HandleIn(ctx context.Context, m websock.Message) websock.Result {
 	return f.in(ctx, m)
 }
 func (full) HandleControl(context.Context, websock.Message) websock.Result { return websock.OK() }
+func (full) Describe() any                                                 { return "state" }
 func (full) HandleDrain(context.Context, time.Time) websock.Result {
 	return websock.Close(websock.CloseGoingAway, "")
 }
@@ -244,10 +245,11 @@ func TestTraces_ends(t *testing.T) {
 // The wrapped handler has those optional callbacks that the handler has, and no other.
 func TestTraces_optional(t *testing.T) {
 	type (
-		handler = websock.Handler
-		control = websock.ControlHandler
-		drain   = websock.Drainer
-		end     = websock.Terminator
+		handler  = websock.Handler
+		control  = websock.ControlHandler
+		drain    = websock.Drainer
+		describe = websock.Describer
+		end      = websock.Terminator
 	)
 	f := full{push}
 	for name, h := range map[string]handler{
@@ -260,15 +262,35 @@ func TestTraces_optional(t *testing.T) {
 			handler
 			drain
 		}{echo{}, f},
-		"T": struct {
-			handler
-			end
-		}{echo{}, f},
 		"CD": struct {
 			handler
 			control
 			drain
 		}{echo{}, f, f},
+		"S": struct {
+			handler
+			describe
+		}{echo{}, f},
+		"CS": struct {
+			handler
+			control
+			describe
+		}{echo{}, f, f},
+		"DS": struct {
+			handler
+			drain
+			describe
+		}{echo{}, f, f},
+		"CDS": struct {
+			handler
+			control
+			drain
+			describe
+		}{echo{}, f, f, f},
+		"T": struct {
+			handler
+			end
+		}{echo{}, f},
 		"CT": struct {
 			handler
 			control
@@ -279,7 +301,30 @@ func TestTraces_optional(t *testing.T) {
 			drain
 			end
 		}{echo{}, f, f},
-		"CDT": f,
+		"CDT": struct {
+			handler
+			control
+			drain
+			end
+		}{echo{}, f, f, f},
+		"ST": struct {
+			handler
+			describe
+			end
+		}{echo{}, f, f},
+		"CST": struct {
+			handler
+			control
+			describe
+			end
+		}{echo{}, f, f, f},
+		"DST": struct {
+			handler
+			drain
+			describe
+			end
+		}{echo{}, f, f, f},
+		"CDST": f,
 	} {
 		wrapped, err := otelsocket.Traces{}.Handler(func(*http.Request) (websock.Handler, error) { return h, nil })(new(http.Request))
 		if err != nil {
@@ -291,6 +336,12 @@ func TestTraces_optional(t *testing.T) {
 		}
 		if _, ok := wrapped.(drain); ok {
 			got += "D"
+		}
+		if d, ok := wrapped.(describe); ok {
+			got += "S"
+			if state := d.Describe(); state != "state" {
+				t.Errorf("Describe of a handler with %q = %v, want what the handler says", name, state)
+			}
 		}
 		if _, ok := wrapped.(end); ok {
 			got += "T"

@@ -26,7 +26,7 @@ import (
 //	troupe_socket_ends_total             counter    sockets that have ended; troupe_cause: likewise, each from the start
 //	troupe_socket_upgrades_total         counter    http_response_status_code: 101 for those that have become sockets;
 //	                                                troupe_refused: "", malformed, origin, handler, full, draining, closed,
-//	                                                server, lost
+//	                                                server, lost, rate, address
 //	troupe_socket_io_bytes_total         counter    payload bytes; network_io_direction: receive, transmit
 //	troupe_socket_frames_total           counter    likewise, and troupe_frame: text, binary, continuation, ping, pong, close
 //	troupe_socket_rtt_seconds            histogram  how long peers took to answer pings
