@@ -117,6 +117,8 @@ func (o *others) Receive(cp *cluster.Peer, rec []byte) {
 		o.receiveRelease(p, f)
 	case recAgain:
 		o.receiveAgain(f)
+	case recRevoke:
+		o.receiveRevoke(p, f)
 	}
 	if f.bad {
 		cp.Reset(errBroken)

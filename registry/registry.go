@@ -30,6 +30,7 @@ type Registry struct {
 	names       [shards]nameShard
 	groups      [shards]groupShard
 	others      *others // nil: there are no other nodes
+	revocations revocations
 }
 
 // No two locks of one table stand in one cache line.

@@ -31,6 +31,7 @@ const (
 	recLease                     // id, PID: the holder; nobody: you
 	recRelease                   // id, name: the ask is over
 	recAgain                     // name: which of its claims is the best?
+	recRevoke                    // name of a server, subject, value: the reason
 )
 
 const (

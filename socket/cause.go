@@ -9,7 +9,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Cause is why a socket has ended, in one of nine words: what the log line, the event and the numbers of an end have in
+// Cause is why a socket has ended, in one of thirteen words: what the log line, the event and the numbers of an end have in
 // common. The exit reason says more, and is anybody's error; there are never more causes than these.
 type Cause uint8
 
@@ -24,11 +24,18 @@ const (
 	CausePanic                 // *actor.PanicError: a callback has panicked
 	CauseError                 // any other error
 	CauseKilled                // ErrKilled: at once, without Terminate
+	CauseExpired               // websock.ErrExpired: the time of Expire was over
+	CauseRevoked               // websock.ErrRevoked: Server.Revoke
+	CauseReplaced              // websock.ErrReplaced: its subject has opened another socket, and there may be Config.MaxPerSubject
+	CauseMaxAge                // websock.ErrMaxAge: it has lived for Config.MaxAge
 )
 
-const causes = CauseKilled + 1
+const causes = CauseMaxAge + 1
 
-var causeNames = [causes]string{"normal", "remote", "shutdown", "timeout", "overload", "protocol", "panic", "error", "killed"}
+var causeNames = [causes]string{
+	"normal", "remote", "shutdown", "timeout", "overload", "protocol", "panic", "error", "killed",
+	"expired", "revoked", "replaced", "max_age",
+}
 
 // String is the cause in one word, as the log and metrics have it.
 func (c Cause) String() string {
@@ -67,7 +74,8 @@ func shutdownCause(reason error) Cause {
 	for _, c := range [...]struct {
 		reason error
 		cause  Cause
-	}{{exit.ErrRemote, CauseRemote}, {exit.ErrTimeout, CauseTimeout}, {exit.ErrOverload, CauseOverload}} {
+	}{{websock.ErrRevoked, CauseRevoked}, {websock.ErrExpired, CauseExpired}, {websock.ErrReplaced, CauseReplaced},
+		{websock.ErrMaxAge, CauseMaxAge}, {exit.ErrRemote, CauseRemote}, {exit.ErrTimeout, CauseTimeout}, {exit.ErrOverload, CauseOverload}} {
 		if errors.Is(reason, c.reason) {
 			return c.cause
 		}
@@ -75,7 +83,7 @@ func shutdownCause(reason error) Cause {
 	return CauseShutdown
 }
 
-// RefuseReason is why a request has become no socket, in one of ten words.
+// RefuseReason is why a request has become no socket, in one of twelve words.
 type RefuseReason uint8
 
 const (
@@ -89,12 +97,14 @@ const (
 	RefusedLost                          // the connection was lost before it was a socket
 	RefusedRate                          // more have come than Config.UpgradeRate lets in
 	RefusedAddress                       // more have come from its address than Config.PerAddress lets in
+	RefusedSubject                       // there are Config.MaxPerSubject of its subject
+	RefusedRevoked                       // its subject was revoked while newHandler ran
 )
 
-const refuseReasons = RefusedAddress + 1
+const refuseReasons = RefusedRevoked + 1
 
 var refuseNames = [refuseReasons]string{
-	"malformed", "origin", "handler", "full", "draining", "closed", "server", "lost", "rate", "address",
+	"malformed", "origin", "handler", "full", "draining", "closed", "server", "lost", "rate", "address", "subject", "revoked",
 }
 
 // String is the reason in one word, as metrics have it.

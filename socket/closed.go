@@ -36,6 +36,7 @@ type Closed struct {
 // it runs is that of the methods of the exit reason. They may end this goroutine, so what must happen is deferred.
 func (s *Server) closed(c *conn.Conn) {
 	defer s.release()
+	s.subjects.leave(c) // after a kill
 	if s.gone != nil {
 		defer s.gone(c.PID())
 	}

@@ -166,6 +166,19 @@ type Config struct {
 	// Context, after it. nil: "".
 	Subject func(r *http.Request) string
 
+	// MaxPerSubject is how many sockets one subject may have at a time, upgrades on their way included. The limit is exact,
+	// also for upgrades that come at once. A socket counts from the handshake until its end is decided: a client that
+	// has seen our Close frame can come back. It is for this Server; for one socket in a cluster use a name of the
+	// registry. It needs Subject; those that are nobody, "", have no limit. 0: no limit.
+	MaxPerSubject int
+
+	// SubjectPolicy says what becomes of the one beyond MaxPerSubject. Zero: it is refused with 429.
+	SubjectPolicy SubjectPolicy
+
+	// Revocations tells the Servers of this Name on other nodes of [Server.Revoke], and this one of theirs: a
+	// *registry.Registry of the cluster. It needs Subject, and a Name. nil: Revoke is about this Server.
+	Revocations Revocations
+
 	// LogAttrs returns attributes (user, tenant, request id) for every log line about one socket, those of its process
 	// included. It is called like Context, after it. nil: none.
 	LogAttrs func(r *http.Request) []slog.Attr
@@ -253,12 +266,18 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, err
 	}
 	cfg.CloseCodes = slices.Clone(cfg.CloseCodes)
+	if cfg.Name == "" && cfg.Revocations != nil {
+		return cfg, errors.New("socket: Config.Revocations without Name, by which the Servers of other nodes know this one")
+	}
 	cfg.Name = cmp.Or(cfg.Name, "sockets")
 	if cfg.MaxSockets < 0 {
 		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)
 	}
 	var err error
 	if cfg.UpgradeRate, err = cfg.UpgradeRate.withDefaults("UpgradeRate"); err != nil {
+		return cfg, err
+	}
+	if err := cfg.checkSubjects(); err != nil {
 		return cfg, err
 	}
 	if cfg.PerAddress, err = cfg.PerAddress.withDefaults("PerAddress"); err != nil {
@@ -320,6 +339,23 @@ func (cfg Config) withDefaults() (Config, error) {
 	return cfg, nil
 }
 
+// checkSubjects checks what is about subjects. cfg.Name has its default.
+func (cfg *Config) checkSubjects() error {
+	switch {
+	case cfg.MaxPerSubject < 0:
+		return fmt.Errorf("socket: Config.MaxPerSubject %d: negative; 0 means no limit", cfg.MaxPerSubject)
+	case cfg.SubjectPolicy > ReplaceOldest:
+		return fmt.Errorf("socket: Config.SubjectPolicy %d: want RefuseNewest or ReplaceOldest", cfg.SubjectPolicy)
+	case cfg.SubjectPolicy != RefuseNewest && cfg.MaxPerSubject == 0:
+		return errors.New("socket: Config.SubjectPolicy without MaxPerSubject")
+	case cfg.Subject == nil && cfg.MaxPerSubject > 0:
+		return errors.New("socket: Config.MaxPerSubject without Subject: whose sockets are to be counted?")
+	case cfg.Subject == nil && cfg.Revocations != nil:
+		return errors.New("socket: Config.Revocations without Subject: whose sockets are to be ended?")
+	}
+	return nil
+}
+
 const maxCloseCodes = 32
 
 func checkCloseCodes(codes []websock.CloseCode) error {
@@ -373,6 +409,7 @@ func (s *Server) connOptions() conn.Options {
 		Abandoned:       s.abandoned,
 		Record:          min(max(cfg.Record, 0), math.MaxInt32),
 		Opened:          s.add,
+		Ending:          s.subjects.leave,
 		Closed:          s.closed,
 	}
 }

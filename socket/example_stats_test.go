@@ -40,7 +40,7 @@ func ExampleServer_Stats() {
 	// {"lag_seconds":0,"open":0,"panics":0}
 }
 
-// The cause of an end is one of nine words; the exit reason says more.
+// The cause of an end is one of thirteen words; the exit reason says more.
 func ExampleCauseOf() {
 	for _, reason := range []error{
 		&websock.RemoteCloseError{Code: 1001},

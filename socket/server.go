@@ -35,6 +35,7 @@ type Server struct {
 	origins   *handshake.Origins
 	refusals  [3]lineLimit // lines about refused upgrades: at Debug, at Info, and of those for which there is a rate
 	door      door
+	subjects  subjects
 	refused   refusedCounts
 	trips     roundTrips
 	last      lastClosed
@@ -126,6 +127,7 @@ func newServer(cfg Config, r role) (*Server, error) {
 	}
 	s.refusals[2].every = rateLineEvery
 	s.door.init(&cfg)
+	s.subjects.most, s.subjects.replace = cfg.MaxPerSubject, cfg.SubjectPolicy == ReplaceOldest
 	cfg.Logger = log.Logger
 	if named {
 		cfg.Logger = log.With("server", cfg.Name)
@@ -142,6 +144,9 @@ func newServer(cfg Config, r role) (*Server, error) {
 		s.ownSystem = true
 	}
 	s.group = conn.NewGroup(s.connOptions())
+	if cfg.Revocations != nil {
+		cfg.Revocations.OnRevoke(cfg.Name, s.revoked)
+	}
 	return s, nil
 }
 

@@ -83,10 +83,10 @@ func (r *rig) wantCounted() {
 	wantLifetimes(r.t, got)
 }
 
-// noneClosed is Stats.Closed before anything has ended: each of the nine causes is there.
+// noneClosed is Stats.Closed before anything has ended: each of the causes is there.
 func noneClosed() map[socket.Cause]uint64 {
 	closed := map[socket.Cause]uint64{}
-	for cause := socket.CauseNormal; cause <= socket.CauseKilled; cause++ {
+	for cause := socket.CauseNormal; cause <= socket.CauseMaxAge; cause++ {
 		closed[cause] = 0
 	}
 	return closed
@@ -159,13 +159,20 @@ func TestCauseOf(t *testing.T) {
 		{kinded(exit.Abnormal), socket.CauseError, "error"},
 		{actor.ErrKilled, socket.CauseKilled, "killed"},
 		{fmt.Errorf("by hand: %w", actor.ErrKilled), socket.CauseKilled, "killed"},
+		{websock.ErrExpired, socket.CauseExpired, "expired"},
+		{&websock.CloseError{Code: 4000, Err: websock.ErrExpired}, socket.CauseExpired, "expired"},
+		{websock.ErrRevoked, socket.CauseRevoked, "revoked"},
+		{fmt.Errorf("banned: %w: %w", websock.ErrRevoked, io.EOF), socket.CauseRevoked, "revoked"},
+		{fmt.Errorf("%w: %w", websock.ErrRevoked, websock.ErrTimeout), socket.CauseRevoked, "revoked"},
+		{websock.ErrReplaced, socket.CauseReplaced, "replaced"},
+		{&websock.CloseError{Code: 1012, Reason: "retry-after=3", Err: websock.ErrMaxAge}, socket.CauseMaxAge, "max_age"},
 	} {
 		if got := socket.CauseOf(tt.reason); got != tt.want || got.String() != tt.text {
 			t.Errorf("CauseOf(%v) = %v, want %v, %q", tt.reason, got, tt.want, tt.text)
 		}
 	}
-	if got := socket.Cause(9).String(); got != "Cause(9)" {
-		t.Errorf("the tenth cause is %q: there are nine", got)
+	if got := socket.Cause(13).String(); got != "Cause(13)" {
+		t.Errorf("the fourteenth cause is %q: there are thirteen", got)
 	}
 }
 

@@ -30,6 +30,8 @@ func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)
 			s.refuse(w, r, err)
 			return
 		}
+		u := s.begin()
+		defer s.over(u)
 		h, err := newHandler(r)
 		if err == nil && h == nil {
 			err = errors.New("newHandler returned nil and no error")
@@ -38,7 +40,7 @@ func (s *Server) Handler(newHandler func(*http.Request) (websock.Handler, error)
 			s.refuse(w, r, s.newHandlerError(r, err))
 			return
 		}
-		s.upgrade(w, r, h) // has answered, whatever it returns
+		s.upgrade(w, r, h, u) // has answered, whatever it returns
 	})
 }
 
@@ -67,7 +69,9 @@ func (s *Server) Upgrade(w http.ResponseWriter, r *http.Request, h websock.Handl
 		s.refuse(w, r, err)
 		return actor.PID{}, err
 	}
-	return s.upgrade(w, r, h)
+	u := s.begin()
+	defer s.over(u)
+	return s.upgrade(w, r, h, u)
 }
 
 // check tells what is wrong with a request.
@@ -85,11 +89,15 @@ func (s *Server) check(r *http.Request) *UpgradeError {
 }
 
 // upgrade hosts a request that has been checked.
-func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler) (actor.PID, error) {
+func (s *Server) upgrade(w http.ResponseWriter, r *http.Request, h websock.Handler, u upgrading) (actor.PID, error) {
 	sc := s.scope(r)
 	c, err := s.admit(h, sc) // before the 101, after which only the transport can fail
 	if err != nil {
 		e := s.unavailable(err)
+		s.refuse(w, r, e)
+		return actor.PID{}, e
+	}
+	if e := s.seat(c, sc, u); e != nil {
 		s.refuse(w, r, e)
 		return actor.PID{}, e
 	}
@@ -139,12 +147,18 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 	return e
 }
 
+// dismiss undoes admit. The process has never run, so nothing has failed: it must not count as abnormal.
+func (s *Server) dismiss(c *conn.Conn) {
+	host.Kill(c.PID(), exit.ErrRemote)
+	s.subjects.leave(c)
+	s.release()
+}
+
 // accept does the handshake. When it fails, or a ResponseWriter panics, there is no process and no place taken any more.
 func (s *Server) accept(w http.ResponseWriter, r *http.Request, c *conn.Conn) (wc *wire.Conn, err error) {
 	defer func() {
 		if wc == nil {
-			host.Kill(c.PID(), exit.ErrRemote) // it has never run, so nothing has failed: it must not count as abnormal
-			s.release()
+			s.dismiss(c)
 		}
 	}()
 	a, err := handshake.Accept(w, r, s.cfg.handshakeOptions())

@@ -73,6 +73,9 @@
 //	text not UTF-8, bad deflate data    1007                              *ProtocolError
 //	message too big                     1009                              *ProtocolError
 //
+//	socket.Config.MaxPerSubject         4001 "replaced"                   ErrReplaced
+//	socket.Server.Revoke                4403 "revoked", or what it says   is ErrRevoked
+//
 //	shutdown by a supervisor, the       1001, or what the drain says      ErrShutdown
 //	  System, the server; drain
 //	mailbox over its limit              1013, if it can be written        ErrOverload

@@ -60,7 +60,23 @@ func closeFor(reason error, idle websock.CloseDetail) websock.CloseDetail {
 	if errors.Is(reason, websock.ErrTimeout) && !errors.Is(reason, websock.ErrNormal) {
 		return idle
 	}
+	for _, d := range decisions {
+		if errors.Is(reason, d.reason) {
+			return d.frame
+		}
+	}
 	return websock.CloseDetail{Code: codeFor(reason)}
+}
+
+// decisions are the frames of exit reasons that have a text of their own.
+var decisions = [...]struct {
+	reason error
+	frame  websock.CloseDetail
+}{
+	{websock.ErrRevoked, websock.CloseDetail{Code: 4403, Reason: "revoked"}},
+	{websock.ErrExpired, websock.CloseDetail{Code: 4401, Reason: "expired"}},
+	{websock.ErrReplaced, websock.CloseDetail{Code: 4001, Reason: "replaced"}},
+	{websock.ErrMaxAge, websock.CloseDetail{Code: websock.CloseServiceRestart}},
 }
 
 func codeFor(reason error) websock.CloseCode {

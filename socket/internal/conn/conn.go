@@ -47,6 +47,10 @@ type Options struct {
 	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
 	Answered func(rtt time.Duration)
 
+	// Ending is called when the exit reason is decided, before the Close frame is written. It is not called at a kill. It must
+	// not block. It may be nil.
+	Ending func(*Conn)
+
 	// Opened is called by Open, before the first callback. Closed is called once for each connection that was opened, when
 	// TCP is closed and the process is dead. It must not block.
 	Opened, Closed func(*Conn)
@@ -90,6 +94,7 @@ type Scope struct {
 	Values  context.Context // nil: none
 	Subject string          // who it is
 	Attrs   []slog.Attr     // for every log line
+	Tag     any             // the owner's own, set before Open
 
 	recorder *recorder // nil: the connection is not recorded
 }

@@ -44,6 +44,9 @@ func (c *Conn) receiveEnd(m *readEnd) error {
 // Ending implements host.Host: it writes what was pushed, then the Close frame, then FIN. After it the reader only waits for
 // the peer's Close, if that has not come.
 func (c *Conn) Ending(reason error) (brief bool) {
+	if f := c.group.opts.Ending; f != nil {
+		f(c)
+	}
 	e := c.beginEnding()
 	waits := false // for the peer's Close
 	defer func() { // even when a method of the reason calls runtime.Goexit: then there is no Close frame, and no wait

@@ -129,6 +129,14 @@ func (c *Conn) info() Info {
 	return i
 }
 
+// Tag is Scope.Tag.
+func (c *Conn) Tag() any {
+	if c.scope == nil {
+		return nil
+	}
+	return c.scope.Tag
+}
+
 func (c *Conn) subject() string {
 	if c.scope == nil {
 		return ""
