@@ -131,8 +131,8 @@ func (r *Registry) Interest() (n int) {
 	for i := range r.others.wants {
 		w := &r.others.wants[i]
 		w.mu.RLock()
-		for _, list := range w.m.All() {
-			n += len(list)
+		for _, ps := range w.m.All() {
+			n += len(ps.list)
 		}
 		w.mu.RUnlock()
 	}

@@ -75,7 +75,19 @@ func (o *others) snapshotOpen(p *peer, yield func([]byte) bool) bool {
 // wanted says which peers have members of the groups with a hash.
 type wanted struct {
 	mu sync.RWMutex
-	m  host.Map[uint64, []*peer] // the lists are replaced, never written to
+	m  host.Map[uint64, *peerSet]
+}
+
+// peerSet is some peers; it is never written to. Most groups have members on one node only, and then it is peer.alone, which all of
+// these share: so a group of another node is 16 bytes, besides the room that a map has left.
+type peerSet struct{ list []*peer }
+
+// all of ps, which may be nil.
+func (ps *peerSet) all() []*peer {
+	if ps == nil {
+		return nil
+	}
+	return ps.list
 }
 
 // wanting is the peers that have members of the group.
@@ -84,7 +96,7 @@ func (o *others) wanting(group string) []*peer {
 	w := &o.wants[h%shards]
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	return w.m.Get(h)
+	return w.m.Get(h).all()
 }
 
 // receiveWanted notes what p says of its groups.
@@ -96,8 +108,8 @@ func (o *others) receiveWanted(p *peer, f *fields, opened bool) {
 		}
 		w := &o.wants[h%shards]
 		w.mu.Lock()
-		if list := w.m.Get(h); opened && !slices.Contains(list, p) {
-			w.m.Put(h, append(slices.Clip(list), p))
+		if list := w.m.Get(h).all(); opened && !slices.Contains(list, p) {
+			w.put(h, append(slices.Clip(list), p))
 		} else if !opened {
 			w.put(h, without(list, p))
 		}
@@ -106,10 +118,13 @@ func (o *others) receiveWanted(p *peer, f *fields, opened bool) {
 }
 
 func (w *wanted) put(h uint64, list []*peer) {
-	if len(list) == 0 {
+	switch len(list) {
+	case 0:
 		w.m.Delete(h)
-	} else {
-		w.m.Put(h, list)
+	case 1:
+		w.m.Put(h, list[0].alone)
+	default:
+		w.m.Put(h, &peerSet{list})
 	}
 }
 
@@ -119,13 +134,13 @@ func (o *others) wantsNothing(p *peer) {
 		w := &o.wants[i]
 		w.mu.Lock()
 		var of []uint64
-		for h, list := range w.m.All() {
-			if slices.Contains(list, p) {
+		for h, ps := range w.m.All() {
+			if slices.Contains(ps.list, p) {
 				of = append(of, h)
 			}
 		}
 		for _, h := range of {
-			w.put(h, without(w.m.Get(h), p))
+			w.put(h, without(w.m.Get(h).all(), p))
 		}
 		w.mu.Unlock()
 	}

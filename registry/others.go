@@ -44,6 +44,7 @@ type others struct {
 type peer struct {
 	*cluster.Peer
 	boot   uint64
+	alone  *peerSet                 // it, and no other one
 	tracks host.Map[uint64, *track] // who is present there, by Ref; the goroutine's of the link
 }
 
@@ -71,6 +72,7 @@ func newOthers(r *Registry, n *cluster.Node, cfg Config) error {
 func (o *others) Up(cp *cluster.Peer) iter.Seq[[]byte] {
 	boot, _ := strconv.ParseUint(cp.Boot(), 16, 64)
 	p := &peer{Peer: cp, boot: boot}
+	p.alone = &peerSet{[]*peer{p}}
 	o.change(func(peers map[*cluster.Peer]*peer) { peers[cp] = p })
 	return func(yield func([]byte) bool) {
 		_ = o.snapshotOpen(p, yield) && o.snapshotNames(p, yield) && o.snapshotTracks(p, yield)
