@@ -39,7 +39,7 @@ var importable = byName(
 	module+"/socket/sockettest", module+"/supervisor", module+"/websock",
 	"bufio", "bytes", "cmp", "context", "crypto/rand", "crypto/tls", "embed", "encoding/binary",
 	"encoding/json", "errors", "expvar", "flag", "fmt", "io", "io/fs", "iter", "log", "log/slog", "maps",
-	"math", "net", "net/http", "net/http/httptest", "net/netip", "net/url", "os", "os/signal", "path", "regexp", "runtime",
+	"math", "net", "net/http", "net/http/httptest", "net/http/httputil", "net/netip", "net/url", "os", "os/signal", "path", "regexp", "runtime",
 	"slices", "strconv", "strings", "sync", "sync/atomic", "syscall", "testing", "testing/synctest", "time",
 	"unicode/utf8",
 )
