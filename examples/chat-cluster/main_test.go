@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -15,6 +16,13 @@ const patience = 2 * time.Minute
 
 // TestMain is the program itself when a test has started it as one. So the race detector looks at that, too.
 func TestMain(m *testing.M) {
+	if config := os.Getenv("CHAT_CLUSTER_CROWD"); config != "" {
+		if err := runCrowdNode(config); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv("CHAT_CLUSTER_PROGRAM") != "" {
 		main()
 		return
