@@ -197,7 +197,9 @@ func TestCluster(t *testing.T) {
 	}
 
 	// What the drawer of a phone says about the node.
-	ann.run(chromedp.EmulateViewport(390, 844), chromedp.Click("#menu"))
-	ann.until("the drawer", `getComputedStyle(document.querySelector("#side")).visibility === "visible"`)
+	ann.run(chromedp.EmulateViewport(390, 844))
+	ann.until("no drawer", `getComputedStyle(document.querySelector("#side")).visibility === "hidden"`)
+	ann.run(chromedp.Click("#menu"))
+	ann.until("focus in the drawer", `document.querySelector("#side").contains(document.activeElement)`)
 	ann.look("cluster-drawer")
 }
