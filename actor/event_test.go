@@ -97,7 +97,11 @@ func TestConfig_OnEvent_undelivered(t *testing.T) {
 		check("before the second is over")
 		time.Sleep(time.Millisecond)
 		check("after a second", told{time.Second, "int", 2000})
-		time.Sleep(10 * time.Second)
+		dead.pid.Send("third second")
+		check("not at once, since there was an event just now")
+		time.Sleep(time.Second)
+		check("but after one more second", told{2 * time.Second, "string", 1})
+		time.Sleep(9 * time.Second)
 		check("nothing has come since")
 		dead.pid.Send(1.5)
 		check("after a pause at once", told{11 * time.Second, "float64", 1})
@@ -182,6 +186,33 @@ type abandonedHost struct {
 
 func (h *abandonedHost) Abandoned(handling string, d time.Duration, stack string) {
 	h.add(fmt.Sprintf("%s for %v, with a stack: %t", handling, d, strings.Contains(stack, "actor_test.block")))
+}
+
+// TestSystem_Shutdown_waitsForOnEvent: as long as a call does not take too long.
+func TestSystem_Shutdown_waitsForOnEvent(t *testing.T) {
+	for name, tt := range map[string]struct{ takes, want time.Duration }{
+		"in time": {200 * time.Millisecond, 200 * time.Millisecond},
+		"stuck":   {time.Hour, 300 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told journal[actor.Event]
+				sys, _ := newSystem(t, actor.Config{OnEvent: func(e actor.Event) {
+					time.Sleep(tt.takes)
+					told.add(e)
+				}})
+				spawn(t, sys, &behaviour{}, actor.SpawnOptions{}).Exit(actor.ErrKilled)
+				start := time.Now()
+				if err := sys.Shutdown(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if took, in := time.Since(start), told.len() > 0; took != tt.want || in != (tt.takes == tt.want) {
+					t.Errorf("Shutdown took %v, and OnEvent had returned: %t; want %v, %t", took, in, tt.want, tt.takes == tt.want)
+				}
+				time.Sleep(tt.takes)
+			})
+		})
+	}
 }
 
 // OnEvent may panic, leave its goroutine or block: nothing waits for it but the end.

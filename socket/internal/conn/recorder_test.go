@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
+	"time"
 	"unsafe"
 )
 
@@ -14,6 +15,23 @@ func TestRecorder_size(t *testing.T) {
 	}
 	if got, want := unsafe.Sizeof(recorder{}), uintptr(3200); got > want {
 		t.Errorf("a recorder has %d bytes, want at most %d", got, want)
+	}
+}
+
+// A callback that returns when its moment is no longer kept changes no other.
+func TestRecorder_returned(t *testing.T) {
+	for after, want := range map[int]time.Duration{recordLen - 1: 0, recordLen: -1, 3 * recordLen: -1} {
+		r := &recorder{began: time.Now()}
+		callback := r.add(Moment{What: "callback", Took: -1})
+		for range after {
+			r.add(Moment{What: "frame", Sent: true, Took: -1})
+		}
+		r.returned(callback)
+		for i, m := range r.moments() {
+			if kept := m.What == "callback"; kept == (m.Took == -1) || kept != (i == 0 && want == 0) {
+				t.Errorf("after %d frames: moment %d is %+v; the callback is kept: %t", after, i, m, want == 0)
+			}
+		}
 	}
 }
 
