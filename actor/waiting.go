@@ -43,14 +43,21 @@ func (p *process) waiting() (n int, oldest time.Duration) {
 	return n, time.Duration(p.sys.now() - from)
 }
 
-// Waiting is host.Port.Waiting.
-func (p *process) Waiting() (n int, oldest time.Duration) {
+// Load is host.Port.Load. It reads the clock only where a message waits or a callback runs.
+func (p *process) Load() (n int, oldest, callback time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.waiting()
+	n, oldest = p.waiting()
+	switch p.phase {
+	case phaseInit, phaseReceive, phaseTerminate:
+		if !p.abandoned {
+			callback = time.Duration(max(p.sys.now()-p.began, 1))
+		}
+	}
+	return n, oldest, callback
 }
 
-// Touch is host.Port.Touch. It looks at what never changes in the two cache lines that waiting needs.
+// Touch is host.Port.Touch. It looks at what never changes in the two cache lines that Load needs.
 func (p *process) Touch() uint64 {
 	n := uint64(p.queue.limit)
 	if p.hosted {

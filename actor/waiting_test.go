@@ -97,13 +97,13 @@ func TestInspect_oldestBeforeInit(t *testing.T) {
 		time.Sleep(time.Second)
 		port.PID().Send("one")
 		time.Sleep(time.Second)
-		if n, oldest := port.Waiting(); n != 1 || oldest != 2*time.Second {
-			t.Errorf("Waiting() = %d, %v; want 1, 2s: since it was made", n, oldest)
+		if n, oldest, _ := port.Load(); n != 1 || oldest != 2*time.Second {
+			t.Errorf("Load() = %d, %v; want 1, 2s: since it was made", n, oldest)
 		}
 		port.PID().Send("two")
 		port.Start()
-		if n, oldest := port.Waiting(); n != 0 || oldest != 0 {
-			t.Errorf("Waiting() = %d, %v after Start; want 0, 0", n, oldest)
+		if n, oldest, _ := port.Load(); n != 0 || oldest != 0 {
+			t.Errorf("Load() = %d, %v after Start; want 0, 0", n, oldest)
 		}
 		port.PID().Exit(actor.ErrKilled)
 	})

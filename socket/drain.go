@@ -418,7 +418,19 @@ func (s *Server) killLeft() int {
 	s.mu.Lock()
 	s.phase, s.killing = phaseClosed, true
 	s.mu.Unlock()
-	return s.killAll()
+	left := 0
+	for c := range s.all() {
+		s.killForDrain(c)
+		left++
+	}
+	return left
+}
+
+// killForDrain kills a socket because the time of a drain is over. Two drains may come to the same one, which counts once.
+func (s *Server) killForDrain(c *conn.Conn) {
+	if c.Kill() {
+		s.cutOff.Add(1)
+	}
 }
 
 // killed waits until n sockets that were killed are gone, which takes moments, and returns the error for that. An upgrade

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -39,6 +40,7 @@ type Server struct {
 	refused   refusedCounts
 	trips     roundTrips
 	last      lastClosed
+	cutOff    atomic.Uint64 // sockets that drains have killed
 	taps      taps
 	asked     descriptions
 	misuse    sync.Once
@@ -265,7 +267,8 @@ func (s *Server) add(c *conn.Conn) {
 	reason := actor.ErrShutdown // Shutdown, or a Drain, may have swept this shard before
 	switch {
 	case killing:
-		reason = actor.ErrKilled
+		s.killForDrain(c)
+		return
 	case d != nil:
 		reason = d.exitReason()
 	}

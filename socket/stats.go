@@ -41,6 +41,14 @@ type Stats struct {
 
 	MailboxMax int           // how many messages wait for the socket for which most of them do
 	LagMax     time.Duration // for how long the oldest message of all has waited; see websock.Lag
+	// LongCallbacks is how many sockets have a callback that has been running for a second or longer. One that was abandoned
+	// is not among them: its socket has ended; see actor.Stats.Stuck.
+	LongCallbacks int
+
+	// Draining says that a Drain runs, that of Serve included; Open is how many sockets it has left then.
+	Draining bool
+	// DrainKilled counts the sockets that drains have killed because their time was over, or their ctx done.
+	DrainKilled uint64
 }
 
 // Refusal is what Stats tells refused requests apart by. The statuses are those of RFC 6455, 503, and those that newHandler
@@ -157,7 +165,8 @@ func (s *Server) Stats() Stats {
 	}
 	st.Asleep = min(st.Asleep, st.Open)
 	st.Read, st.Written = countsOf(sum.Counts.In), countsOf(sum.Counts.Out)
-	st.MailboxMax, st.LagMax = sum.Mailbox, sum.Age
+	st.MailboxMax, st.LagMax, st.LongCallbacks = sum.Mailbox, sum.Age, sum.Long
+	st.Draining, st.DrainKilled = len(s.drains) > 0, s.cutOff.Load()
 	st.RoundTrips = s.trips.get()
 	return st
 }

@@ -84,7 +84,7 @@ type process interface {
 	Decided()
 	Go(t interface{ Run() })
 	Send(msg any) bool
-	Waiting() (n int, oldest time.Duration)
+	Load() (n int, oldest, callback time.Duration)
 	WaitingBytes(size func(msg any) int) int64
 	Touch() uint64
 	Alive() bool
@@ -188,11 +188,11 @@ func (p Port) Calling() bool { return p.process.Calling() }
 // returns; it must be called on the goroutine of the callback, which must then return an error.
 func (p Port) Decided() { p.process.Decided() }
 
-// Waiting is [actor.ProcessInfo].Mailbox and Oldest. It is cheaper than actor.Inspect. Any goroutine may ask; it does not
-// block.
-func (p Port) Waiting() (n int, oldest time.Duration) { return p.process.Waiting() }
+// Load is [actor.ProcessInfo].Mailbox and Oldest, and for how long the callback that runs has been running, Terminate
+// included; 0: none runs. It is cheaper than actor.Inspect. Any goroutine may ask; it does not block.
+func (p Port) Load() (n int, oldest, callback time.Duration) { return p.process.Load() }
 
-// Touch brings what Waiting needs into the processor's cache, for whoever is about to ask very many processes. It takes no
+// Touch brings what Load needs into the processor's cache, for whoever is about to ask very many processes. It takes no
 // lock, and what it returns says nothing.
 func (p Port) Touch() uint64 { return p.process.Touch() }
 

@@ -16,6 +16,7 @@ type end struct {
 	detail  websock.CloseDetail // of the Result that stopped the process
 	left    *lostError          // the exit reason if the peer ends TCP while reading is paused, and a callback does not return
 	refused error               // what Terminate gets if the exit reason carries a Close frame that cannot be sent
+	killed  bool                // by Kill
 
 	// Exited sets these.
 	reason  error // the exit reason

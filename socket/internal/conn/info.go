@@ -65,11 +65,15 @@ func sizeOf(msg any) int {
 	return len(m.Data)
 }
 
+// long is how long a callback runs that Tally.Long counts.
+const long = time.Second
+
 // Tally is what many connections have in sum.
 type Tally struct {
 	Counts  wire.Counts
 	Mailbox int           // of the one with the most messages
 	Age     time.Duration // of the oldest message of all
+	Long    int           // how many have a callback that has been running for a second or longer
 
 	touched uint64 // says nothing; it is there so that the compiler leaves no look out
 }
@@ -92,8 +96,11 @@ func (t *Tally) Add(cs []*Conn) {
 		}
 		for _, c := range next {
 			t.Counts.Add(c.wire.Counts())
-			n, oldest := c.port.Waiting()
+			n, oldest, callback := c.port.Load()
 			t.Mailbox, t.Age = max(t.Mailbox, n), max(t.Age, oldest)
+			if callback >= long {
+				t.Long++
+			}
 		}
 	}
 	t.touched += touched

@@ -40,10 +40,17 @@ func (c *Conn) abort() {
 	c.wire.Abort() //nolint:errcheck,gosec // there is nothing left to do
 }
 
-// Kill ends the connection at once, even if the process is dead and only the peer's Close is waited for.
-func (c *Conn) Kill() {
-	c.PID().Exit(actor.ErrKilled)
+// Kill ends the connection at once, even if the process is dead and only the peer's Close is waited for. It returns whether
+// there was something to end, and is the first one.
+func (c *Conn) Kill() bool {
+	var first, open bool
+	c.ends(func(e *end) {
+		first, open = !e.killed, c.life < closed
+		e.killed = true
+	})
+	alive := c.PID().Exit(actor.ErrKilled)
 	c.abort()
+	return first && (alive || open)
 }
 
 // hold must be called before a task begins to work on the connection, which must call release at its end. False: TCP is

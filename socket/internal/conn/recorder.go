@@ -143,7 +143,7 @@ func (r *recorded) Terminate(ctx context.Context, reason error) {
 }
 
 func (r *recorded) begins(what string, size int) uint64 {
-	waiting, _ := r.port.Waiting()
+	waiting, _, _ := r.port.Load()
 	return r.r.add(Moment{What: what, Size: int32(min(size, 1<<30)), Waiting: int32(min(waiting, 1<<30)), Took: -1})
 }
 
