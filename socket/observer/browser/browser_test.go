@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -83,8 +84,14 @@ func (b *tab) watch() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.run(chromedp.EmulateViewport(1280, 800))
+	b.run(chromedp.EmulateViewport(1280, 800), chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: keepConnection})
+		return err
+	}))
 }
+
+// keepConnection lets a test reach the live connection of the page: it is window.connection.
+const keepConnection = `window.WebSocket = class extends WebSocket { constructor(url) { super(url); window.connection = this } }`
 
 func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -167,38 +174,41 @@ func prefers(scheme string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// look has axe look at the page, in each size and scheme, and takes a picture for people to look at. SCREENSHOTS names a
-// directory to keep them in.
+// look has axe look at the page, once in each size and once in each scheme, and takes pictures for people to look at, in all
+// four. SCREENSHOTS names a directory to keep them in.
 func (b *tab) look(name string) {
 	b.t.Helper()
 	dir := os.Getenv("SCREENSHOTS")
-	if dir == "" {
-		dir = b.t.TempDir()
-	}
-	for _, size := range []struct {
+	for _, v := range []struct {
 		name          string
 		width, height int64
-	}{{"phone", 360, 780}, {"laptop", 1280, 800}} {
-		for _, scheme := range []string{"light", "dark"} {
-			b.run(
-				chromedp.EmulateViewport(size.width, size.height),
-				prefers(scheme),
-				js(`new Promise(r => requestAnimationFrame(() => setTimeout(r, 250)))`), // transitions
-			)
-			if wide := b.number(`document.documentElement.scrollWidth - innerWidth`); wide > 0 {
-				b.t.Errorf("%s, %s: the page is %d pixels too wide", name, size.name, wide)
-			}
-			b.accessible(name + ", " + size.name + ", " + scheme)
-			png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if err := os.WriteFile(filepath.Join(dir, name+"-"+size.name+"-"+scheme+".png"), png, 0o644); err != nil {
-				b.t.Fatal(err)
-			}
+		scheme        string
+		axe           bool
+	}{
+		{"phone", 360, 780, "light", true}, {"phone", 360, 780, "dark", false}, {"laptop", 1280, 800, "dark", true}, {"laptop", 1280, 800, "light", false},
+	} {
+		if dir == "" && !v.axe {
+			continue
+		}
+		b.run(chromedp.EmulateViewport(v.width, v.height), prefers(v.scheme), js(`new Promise(r => requestAnimationFrame(() => setTimeout(r, 250)))`)) // transitions
+		if wide := b.number(`document.documentElement.scrollWidth - innerWidth`); wide > 0 {
+			b.t.Errorf("%s, %s: the page is %d pixels too wide", name, v.name, wide)
+		}
+		if v.axe {
+			b.accessible(name + ", " + v.name + ", " + v.scheme)
+		}
+		if dir == "" {
+			continue
+		}
+		png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+"-"+v.name+"-"+v.scheme+".png"), png, 0o644); err != nil {
+			b.t.Fatal(err)
 		}
 	}
-	b.run(chromedp.EmulateViewport(1280, 800))
+	b.run(chromedp.EmulateViewport(1280, 800), prefers("light"))
 }
 
 // axeFile is axe-core, which npm ci puts there, for the page of examples/chat.
@@ -238,10 +248,14 @@ func (b *tab) violations(what string) []violation {
 	return found
 }
 
-// accessible fails the test for each serious violation.
+// accessible fails the test for each serious violation: once for a rule.
 func (b *tab) accessible(what string) {
 	b.t.Helper()
+	told := map[string]bool{}
 	for _, v := range b.violations(what) {
-		b.t.Errorf("%s: %s (%s): %s\n%s\n%s", what, v.Rule, v.Impact, v.Help, v.Element, v.Why)
+		if !told[v.Rule] {
+			b.t.Errorf("%s: %s (%s): %s\n%s\n%s", what, v.Rule, v.Impact, v.Help, v.Element, v.Why)
+		}
+		told[v.Rule] = true
 	}
 }

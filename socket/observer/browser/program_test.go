@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/observer"
@@ -33,6 +34,7 @@ type program struct {
 	obs    *observer.Observer
 	url    string
 	access atomic.Uint32 // observer.Access
+	down   atomic.Bool   // nothing is answered
 	logs   *slog.Logger
 
 	mu   sync.Mutex
@@ -45,6 +47,11 @@ type guest struct {
 	label string
 	known chan struct{} // closed when p knows its PID
 
+	seen seen
+}
+
+// seen is what a guest knows.
+type seen struct {
 	Said int    `json:"said"`
 	Last string `json:"last"`
 }
@@ -66,8 +73,8 @@ func (g *guest) Init(ctx context.Context) websock.Result {
 }
 
 func (g *guest) HandleIn(_ context.Context, msg websock.Message) websock.Result {
-	g.Said++
-	g.Last = string(msg.Data[:min(len(msg.Data), 200)])
+	g.seen.Said++
+	g.seen.Last = string(msg.Data[:min(len(msg.Data), 200)])
 	return websock.Push(msg)
 }
 
@@ -81,7 +88,7 @@ func (g *guest) HandleInfo(_ context.Context, msg any) websock.Result {
 	return websock.OK()
 }
 
-func (g *guest) Describe() any { return g }
+func (g *guest) Describe() any { return g.seen }
 
 // room is a process that counts what it gets.
 type room struct{ n int }
@@ -97,7 +104,13 @@ func (r *room) Receive(_ context.Context, msg any) error {
 // start makes the program, with a tree of about 200 nodes. It ends with the test.
 func start(t *testing.T) *program {
 	t.Helper()
-	p := &program{t: t, logs: slog.New(slog.DiscardHandler), pids: make(map[string]actor.PID)}
+	return startOn(t, nil, nil)
+}
+
+// startOn makes the program on a node of a cluster, which ends its System.
+func startOn(t *testing.T, sys *actor.System, node *cluster.Node) *program {
+	t.Helper()
+	p := &program{t: t, sys: sys, logs: slog.New(slog.DiscardHandler), pids: make(map[string]actor.PID)}
 	var err error
 	must := func() {
 		t.Helper()
@@ -105,10 +118,12 @@ func start(t *testing.T) *program {
 			t.Fatal(err)
 		}
 	}
-	p.sys, err = actor.NewSystem(actor.Config{Logger: p.logs})
-	must()
+	if p.sys == nil {
+		p.sys, err = actor.NewSystem(actor.Config{Logger: p.logs})
+		must()
+	}
 	p.reg = registry.New(p.sys)
-	p.chat, err = socket.New(socket.Config{Name: "chat", System: p.sys, Logger: p.logs, MaxSockets: 20_000, Subject: subject})
+	p.chat, err = socket.New(socket.Config{Name: "chat", System: p.sys, Logger: p.logs, MaxSockets: 20_000, Subject: subject, TapPayload: true, Record: 1, WriteTimeout: 5 * time.Minute})
 	must()
 	p.feed, err = socket.New(socket.Config{Name: "feed", System: p.sys, Logger: p.logs, Subject: subject})
 	must()
@@ -116,25 +131,35 @@ func start(t *testing.T) *program {
 	must()
 	tree := p.tree()
 	p.obs = observer.Handler(observer.Config{
-		Servers: []*socket.Server{p.chat, p.feed}, System: p.sys, Registry: p.reg, Supervisors: []supervisor.Service{tree}, Logger: p.logs,
+		Servers: []*socket.Server{p.chat, p.feed}, System: p.sys, Registry: p.reg, Supervisors: []supervisor.Service{tree}, Node: node, Logger: p.logs,
 		Authorize: func(*http.Request) (observer.Access, string) { return observer.Access(p.access.Load()), "ann" },
 		Drain:     socket.Drain{Over: 12 * time.Second},
 	})
 	p.access.Store(uint32(observer.View))
 	mux := http.NewServeMux()
 	mux.Handle("/observer/", http.StripPrefix("/observer", p.obs))
-	srv := httptest.NewServer(mux)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.down.Load() {
+			panic(http.ErrAbortHandler) // the connection is closed without an answer
+		}
+		mux.ServeHTTP(w, r)
+	}))
 	p.url = srv.URL + "/observer/"
 	stop := sockettest.Run(t, tree)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		err := p.obs.Shutdown(ctx)
+		srv.CloseClientConnections()
 		srv.Close()
 		for _, end := range []func(context.Context) error{p.feed.Shutdown, p.chat.Shutdown} {
 			err = errors.Join(err, end(ctx))
 		}
-		if err = errors.Join(err, stop(), p.sys.Shutdown(ctx)); err != nil {
+		err = errors.Join(err, stop())
+		if node == nil {
+			err = errors.Join(err, p.sys.Shutdown(ctx))
+		}
+		if err != nil {
 			t.Errorf("end of the program: %v", err)
 		}
 	})
@@ -168,7 +193,6 @@ func (p *program) tree() *supervisor.Supervisor {
 		shards = append(shards, supervisor.ChildSpec{ID: fmt.Sprintf("shard-%d", i), Service: p.supervisor(supervisor.Config{Name: fmt.Sprintf("shard-%d", i)}, workers...)})
 	}
 	return p.supervisor(supervisor.Config{Name: "service", Strategy: supervisor.RestForOne},
-		supervisor.ChildSpec{ID: "system", Service: p.sys},
 		supervisor.ChildSpec{ID: "rooms", Service: p.rooms},
 		supervisor.ChildSpec{ID: "shards", Service: p.supervisor(supervisor.Config{Name: "shards"}, shards...)},
 		supervisor.ChildSpec{ID: "sockets", Service: p.chat},

@@ -1175,11 +1175,11 @@ class Tap {
   #lines = []; // frames, and {gap: text}
   #held = [];  // while paused
   #missed = 0; // of those held, that did not fit
-  #on = false; #paused = false; #hex = false; #payload = false; #seen = 0; #cut = false;
+  #on = false; #paused = false; #hex = false; #payload = null; #seen = 0; #cut = false;
 
   constructor(pid) {
     this.pid = pid;
-    this.log = h("ol", {class: "frames", role: "log", "aria-live": "off", tabindex: 0, "aria-label": "Frames"});
+    this.log = h("ol", {class: "frames", tabindex: 0, "aria-label": "Frames"});
     this.note = h("p", {class: "note", role: "status"}, "Nobody looks at the frames yet.");
     this.toggle = h("button", {onclick: () => this.#on ? this.#stop() : this.#start()}, "Tap");
     this.pause = h("button", {class: "quiet", "aria-pressed": "false", onclick: () => this.#hold(!this.#paused)}, "Pause");
@@ -1197,27 +1197,31 @@ class Tap {
   message(m) {
     switch (m.type) {
     case "tapped":
-      this.#payload = m.payload;
       if (this.#cut) this.#add([{gap: "The connection was lost: frames are missing here."}]);
       this.#cut = false;
       return this.#say();
     case "frames": {
+      if (!this.#on) return; // they were on their way
       const lines = [];
       if (m.lost) lines.push({gap: `${plural(m.lost, "frame")} left out here: this page was too slow.`});
       for (const f of m.frames ?? []) {
         if (f.lost) lines.push({gap: `${plural(f.lost, "frame")} left out here: this page was too slow.`});
+        if (f.size && f.opcode !== "close") this.#payload = f.text != null || f.base64 != null;
         lines.push(f);
       }
       this.#seen += m.frames?.length ?? 0;
       return this.#add(lines);
     }
     case "untapped":
+      if (m.why === "asked") return; // that was this page, and it may have asked for the frames again
       app.live.forget(this.pid);
       this.#on = false;
       put(this.toggle, "Tap");
-      if (m.why === "ended") { this.#add([{gap: "It has ended."}]); put(this.note, "It has ended."); }
+      this.#add([{gap: "It has ended."}]);
+      put(this.note, "It has ended.");
       return;
     case "error":
+      if (m.op !== "tap") return;
       app.live.forget(this.pid);
       this.#on = false;
       put(this.toggle, "Tap");
@@ -1260,7 +1264,7 @@ class Tap {
   #say() {
     if (!this.#on) return;
     put(this.note, (this.#paused ? `Paused: ${plural(this.#held.length + this.#missed, "frame")} since then. ` : "") + plural(this.#seen, "frame") + " seen" +
-      (this.#seen > TAP_LINES ? `, the last ${count(TAP_LINES)} are kept` : "") + "." + (this.#payload ? "" : " Payloads are not shown: see socket.Config.TapPayload."));
+      (this.#seen > TAP_LINES ? `, the last ${count(TAP_LINES)} are kept` : "") + "." + (this.#payload !== false ? "" : " Payloads are not shown: see socket.Config.TapPayload."));
   }
 
   #redraw() { this.log.replaceChildren(...this.#lines.map(l => this.#line(l))); }
