@@ -108,7 +108,7 @@ func (p *process) shutOut(it item) error {
 func (q *queue) hasRoom() bool { return q.limit < 0 || q.counted < q.room() }
 
 // room is for how many of those who use SendWait there is room; without a limit it says nothing.
-func (q *queue) room() int32 { return q.limit - q.limit/2 }
+func (q *queue) room() int32 { return q.limit - q.limit>>1 }
 
 // freed tells whether a message that was taken out may have made room for one. It compares two numbers that were just in
 // use, so those for whom nobody waits pay nothing else.

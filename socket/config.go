@@ -94,6 +94,15 @@ type Config struct {
 	// third of its send buffer. Where a net.Conn wraps TCP without TLS, the step is 16 KiB at most. 0: 10 s.
 	WriteTimeout time.Duration
 
+	// SendBuffer bounds what the kernel takes for a client that reads slowly. What it has taken is on its way: it cannot be
+	// left out any more, and everything that is written later comes after it. 0: 128 KiB that are not sent yet
+	// (TCP_NOTSENT_LOWAT; only on Linux), beyond what is in flight, so nobody gets slower. A positive value is both, the size
+	// of the send buffer (SO_SNDBUF; on all systems) and the limit of what is not sent: so it also bounds how fast a client can
+	// be to which the network is long, at that many bytes for each round trip. 16 KiB suit prices, cursors and game state,
+	// which are of no use when they are old. Negative: as much as the kernel likes, up to 4 MiB on Linux. It is for TCP
+	// connections, also below TLS and below wrappers that have NetConn; others stay as they are.
+	SendBuffer int
+
 	// CloseTimeout is how long TCP stays open for the peer's Close after ours. It begins when the peer's kernel has all
 	// that we have sent, and starts again whenever it has taken some of it: so a slow peer gets the last message, unless
 	// it takes nothing for CloseTimeout. What the peer sends meanwhile is read and dropped. Only a kill, the end of
@@ -431,6 +440,7 @@ func (cfg *Config) wireOptions(r role) wire.Options {
 		MaxRatio:       cfg.Compression.MaxRatio,
 		SkipUTF8Check:  cfg.SkipUTF8Check,
 		WriteTimeout:   cfg.WriteTimeout,
+		SendBuffer:     min(cfg.SendBuffer, math.MaxInt32),
 		ReuseBuffers:   cfg.ReuseBuffers,
 	}
 }

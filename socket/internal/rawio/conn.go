@@ -12,6 +12,7 @@ import (
 type Settings struct {
 	Epoch        time.Time     // all times are counted from it
 	WriteTimeout time.Duration // for a write of which the peer takes nothing; 0 or less: none
+	SendBuffer   int           // bytes that the kernel may hold for the peer; 0: 128 KiB that it has not sent; negative: what it likes
 }
 
 // Now is the time since the Epoch, plus one nanosecond, so that 0 can stand for no time.
@@ -40,12 +41,36 @@ type Conn struct {
 // Init makes c a Conn of conn. It must be called once, before all else.
 func (c *Conn) Init(conn net.Conn, s *Settings) {
 	c.Conn, c.raw, c.Settings = conn, rawConnOf(conn), s
-	if _, ok := conn.(*tls.Conn); ok {
-		if d, ok := innermost(conn).(syscall.Conn); ok {
-			hasten(d)
+	c.boundSendQueue()
+}
+
+// boundSendQueue bounds what the kernel takes beyond what it can send, which is up to 4 MiB otherwise: all of that is older than
+// whatever waits here, cannot be left out any more, and is counted nowhere. Below TLS it is bounded in any case: a write of
+// TLS that has met its deadline cannot go on, and the kernel says that a descriptor is writable when a third of its buffer is
+// free, for which a slow peer takes longer than WriteTimeout when that is 4 MiB.
+func (c *Conn) boundSendQueue() {
+	d, ok := innermost(c.Conn).(syscall.Conn)
+	if !ok {
+		return
+	}
+	unsent := c.SendBuffer
+	if unsent < 0 {
+		if _, ok := c.Conn.(*tls.Conn); !ok {
+			return
 		}
 	}
+	if unsent > 0 {
+		if b, ok := d.(interface{ SetWriteBuffer(bytes int) error }); ok {
+			b.SetWriteBuffer(unsent) //nolint:errcheck,gosec // then it stays as it is
+		}
+	} else {
+		unsent = mostUnsent
+	}
+	limitUnsent(d, unsent)
 }
+
+// mostUnsent is how much the kernel takes beyond what it can send, where SendBuffer does not say it.
+const mostUnsent = 128 << 10
 
 // Unsent is how many of the bytes that were written the peer's kernel has not acknowledged, our FIN included; 0 when it
 // has all of them, or when that is unknown. It is known for sockets on Linux, also below TLS and below wrappers that

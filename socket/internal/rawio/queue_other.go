@@ -7,5 +7,5 @@ import "syscall"
 // sendQueue is unknown here.
 func sendQueue(syscall.Conn) int { return 0 }
 
-// hasten does nothing here.
-func hasten(syscall.Conn) {}
+// limitUnsent does nothing here.
+func limitUnsent(syscall.Conn, int) {}

@@ -14,6 +14,7 @@ type Options struct {
 	MaxRatio       int           // a message of more than 1 MiB inflates to at most so many times what was read of it; 0 or less: no limit
 	SkipUTF8Check  bool          // of text messages; close reasons are always checked
 	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
+	SendBuffer     int           // bytes that the kernel may hold for the peer; see rawio.Settings
 	Client         bool          // we are the client: our frames are masked, those of the peer are not, and the peer closes TCP first
 	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
 }
@@ -27,5 +28,5 @@ type Opener struct {
 
 // NewOpener returns an Opener. The Options must not change any more.
 func NewOpener(o Options) *Opener {
-	return &Opener{opts: o, settings: rawio.Settings{Epoch: time.Now(), WriteTimeout: o.WriteTimeout}}
+	return &Opener{opts: o, settings: rawio.Settings{Epoch: time.Now(), WriteTimeout: o.WriteTimeout, SendBuffer: o.SendBuffer}}
 }
