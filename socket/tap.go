@@ -70,8 +70,8 @@ var ErrTapped = errors.New("socket: 16 taps look at this socket already")
 // event with Ended, and the tap is over. A panic in f is logged and ends the tap.
 //
 // stop ends the tap. It may be called more than once, from any goroutine and in f, and does not wait: one call of f, which has
-// its event already, may still run or be about to when it returns, and no other comes. A tap that is not stopped lasts as long as its socket. Shutdown of the Server waits
-// for a call of f that runs, for 300 ms at most.
+// its event already, may still run or be about to when it returns, and no other comes. A tap that is not stopped lasts as long
+// as its socket. Shutdown of the Server waits for a call of f that runs, for 300 ms at most.
 //
 // While nobody looks, it costs nothing. Each tap of a socket costs it a copy of what is shown. The error is actor.ErrNoProcess
 // when p is no socket of this Server, or [ErrTapped].
