@@ -36,7 +36,7 @@ type compiler struct {
 // importable are the packages that a block may use without importing them, by name.
 var importable = byName(
 	module+"/actor", module+"/actor/cluster", module+"/actor/cluster/clustertest", module+"/actor/exit", module+"/actor/host", module+"/actor/proto", module+"/registry", module+"/socket",
-	module+"/socket/sockettest", module+"/supervisor", module+"/websock",
+	module+"/socket/observer", module+"/socket/sockettest", module+"/supervisor", module+"/websock",
 	"bufio", "bytes", "cmp", "context", "crypto/rand", "crypto/tls", "embed", "encoding/binary",
 	"encoding/json", "errors", "expvar", "flag", "fmt", "io", "io/fs", "iter", "log", "log/slog", "maps",
 	"math", "net", "net/http", "net/http/httptest", "net/http/httputil", "net/netip", "net/url", "os", "os/signal", "path", "regexp", "runtime",

@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"socket/observer":           {"actor", "actor/cluster", "actor/exit", "actor/host", "registry", "socket", "supervisor", "websock"},
 	"socket/observer/cmd/wsctl": {"socket", "websock"},
 	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "golang.org/x/sys/..."},
-	"examples/chat":             {"actor/...", "examples/chat/chat", "examples/metrics", "registry", "supervisor", "socket"},
+	"examples/chat":             {"actor/...", "examples/chat/chat", "examples/metrics", "registry", "supervisor", "socket", "socket/observer"},
 }
 
 // topLevel is what there is to find at the top: a reader chooses a folder by its name, so there is no room for another one.

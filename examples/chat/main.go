@@ -22,6 +22,7 @@ import (
 	"github.com/troupe-dev/troupe/examples/metrics"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/observer"
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
@@ -49,7 +50,7 @@ const (
 func run(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("chat", flag.ContinueOnError)
 	addr := flags.String("addr", "127.0.0.1:4000", "`address` to listen on")
-	metricsAddr := flags.String("metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus; port 0: a free one; empty: none")
+	metricsAddr := flags.String("metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus, and /observer/, a page that shows what runs; port 0: a free one; empty: none")
 	comeBack := flags.Duration("come-back", comeBackIn, "clients are asked to come back within this `time` after a shutdown")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -114,5 +115,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	numbers.Supervisors = append(metrics.Supervisors(children), tree)
+	numbers.Observer = observer.Handler(observer.Config{
+		Servers: []*socket.Server{sockets}, Supervisors: []supervisor.Service{tree}, Registry: reg, Logger: logger,
+	})
 	return tree.Run(ctx)
 }

@@ -207,8 +207,11 @@ func TestChat_metrics(t *testing.T) {
 	c := visit(t, addr, "ann")
 	defer c.CloseNow()
 	for url, want := range map[string]string{
-		"http://" + watch + "/metrics": "\n" + `troupe_socket_active{troupe_server="chat",troupe_socket_state="awake"} 1` + "\n",
-		"http://" + addr + "/metrics":  "404",
+		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="chat",troupe_socket_state="awake"} 1` + "\n",
+		"http://" + addr + "/metrics":                  "404",
+		"http://" + watch + "/observer/api/v1/sockets": `"server":"chat"`,
+		"http://" + watch + "/observer/":               "<!doctype html>",
+		"http://" + addr + "/observer/":                "404",
 	} {
 		req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
 		if err != nil {

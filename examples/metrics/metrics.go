@@ -25,6 +25,7 @@ type Sources struct {
 	System      *actor.System
 	Supervisors []Supervisor
 	Registry    *registry.Registry
+	Observer    http.Handler // an observer.Observer, at /observer/
 }
 
 // Supervisor is a *supervisor.Supervisor or a *supervisor.Dynamic.
@@ -44,7 +45,7 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// Handler answers GET /metrics, to requests for a loopback host: a page of another site, whose name was made to mean this
+// Handler answers GET /metrics, and what is below /observer/, to requests for a loopback host: a page of another site, whose name was made to mean this
 // machine (DNS rebinding), gets 403.
 func (s *Sources) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -56,6 +57,13 @@ func (s *Sources) Handler() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		w.Write(s.text())
+	})
+	mux.HandleFunc("/observer/", func(w http.ResponseWriter, r *http.Request) {
+		if s.Observer == nil {
+			http.NotFound(w, r)
+			return
+		}
+		http.StripPrefix("/observer", s.Observer).ServeHTTP(w, r)
 	})
 	return mux
 }
@@ -78,6 +86,9 @@ func (s *Sources) Child(program, addr string, out io.Writer) supervisor.ChildSpe
 		l, err := Listen(ctx, addr)
 		if err == nil {
 			fmt.Fprintf(out, "%s: numbers at http://%s/metrics\n", program, l.Addr())
+			if s.Observer != nil {
+				fmt.Fprintf(out, "%s: observer at http://%s/observer/\n", program, l.Addr())
+			}
 		}
 		return l, err
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/examples/metrics"
 	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/observer"
 	"github.com/troupe-dev/troupe/supervisor"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -54,7 +55,7 @@ func parse(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("service", flag.ContinueOnError)
 	flags.StringVar(&o.addr, "addr", "127.0.0.1:4000", "`address` to listen on")
 	flags.StringVar(&o.probeAddr, "probe-addr", "", "`address` for /healthz and /readyz alone, where they are answered without a free descriptor, too; empty: none")
-	flags.StringVar(&o.watchAddr, "metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus; port 0: a free one; empty: none")
+	flags.StringVar(&o.watchAddr, "metrics-addr", "127.0.0.1:0", "loopback `address` for /metrics, the numbers for Prometheus, and /observer/, a page that shows what runs; port 0: a free one; empty: none")
 	flags.IntVar(&o.maxSockets, "max-sockets", 10_000, "so many sockets at once; keep it below the limit of descriptors (ulimit -n)")
 	flags.DurationVar(&o.tick, "tick", time.Second, "the counter counts once in so long")
 	flags.IntVar(&o.crashEvery, "crash-every", 0, "the counter crashes once in so many `ticks`, at random; 0: when asked to")
@@ -166,6 +167,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	probes := probes(service)
 	prober.Handler = probes
 	numbers.Supervisors = append(metrics.Supervisors(children), service)
+	numbers.Observer = observer.Handler(observer.Config{
+		Servers: []*socket.Server{sockets}, Supervisors: []supervisor.Service{service}, Logger: log,
+	})
 	server.Handler = routes(o, sys, sockets, jobs, workers, probes)
 	return service.Run(ctx)
 }

@@ -400,6 +400,12 @@ func TestService_metrics(t *testing.T) {
 			t.Errorf("no line %s in\n%s", want, body)
 		}
 	}
+	if _, body := get("GET", "http://"+watch+"/observer/api/v1/tree"); !strings.Contains(body, `"id":"counter","kind":"actor"`) {
+		t.Errorf("the observer shows no counter in\n%s", body)
+	}
+	if status, _ := get("GET", "http://"+addr+"/observer/"); status == 200 {
+		t.Errorf("/observer/ is at the public address, too")
+	}
 	if status, _ := get("GET", "http://"+addr+"/metrics"); status == 200 {
 		t.Errorf("/metrics is at the public address, too")
 	}
