@@ -5,6 +5,9 @@ import "time"
 // Text is what is shown of a text.
 var Text = text
 
+// CPUTime is the CPU time that the program has used.
+var CPUTime = cpuTime
+
 // SetBudget changes what sweeps may cost. Call it before the first request.
 func (o *Observer) SetBudget(most int, patience time.Duration, rest, asks int) {
 	o.sweeper.budget = budget{most: most, patience: patience, rest: rest, asks: asks}

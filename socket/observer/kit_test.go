@@ -300,3 +300,5 @@ func (b blocks) MarshalJSON() ([]byte, error) { <-b.release; return []byte("1"),
 func with(ctx context.Context) func(*http.Request) {
 	return func(r *http.Request) { *r = *r.WithContext(ctx) }
 }
+
+func readerOf(s string) io.Reader { return strings.NewReader(s) }

@@ -137,7 +137,7 @@ func (o *Observer) overview(b budget) (any, error) {
 func runtimeNow() runtimeJSON {
 	samples := []metrics.Sample{
 		{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
-		{Name: "/gc/cycles/total:gc-cycles"}, {Name: "/cpu/classes/user:cpu-seconds"},
+		{Name: "/gc/cycles/total:gc-cycles"},
 	}
 	metrics.Read(samples)
 	count := func(i int) uint64 {
@@ -146,13 +146,9 @@ func runtimeNow() runtimeJSON {
 		}
 		return samples[i].Value.Uint64()
 	}
-	r := runtimeJSON{
-		Goroutines: runtime.NumGoroutine(), Processors: runtime.GOMAXPROCS(0), Memory: count(0), Heap: count(1), Collected: count(2),
+	return runtimeJSON{
+		Goroutines: runtime.NumGoroutine(), Processors: runtime.GOMAXPROCS(0), Memory: count(0), Heap: count(1), Collected: count(2), CPU: ms(cpuTime()),
 	}
-	if samples[3].Value.Kind() == metrics.KindFloat64 {
-		r.CPU = math.Round(1000 * samples[3].Value.Float64())
-	}
-	return r
 }
 
 func (o *Observer) systemNow() systemJSON {

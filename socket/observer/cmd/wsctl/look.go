@@ -300,7 +300,11 @@ func (n *node) print(out io.Writer, depth int) {
 			s += "  " + part
 		}
 	}
-	if n.Open != nil {
+	switch {
+	case n.Open == nil:
+	case n.Kind == "system":
+		s += fmt.Sprintf("  %d processes", *n.Open)
+	default:
 		s += fmt.Sprintf("  %d open", *n.Open)
 	}
 	if n.Mailbox != nil && *n.Mailbox > 0 {

@@ -1,5 +1,3 @@
-//go:build unix
-
 package observer_test
 
 import (
@@ -10,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +56,7 @@ func BenchmarkGet(b *testing.B) {
 		for _, path := range []string{"overview", "sockets?sort=lag", "sockets?sort=bytes&q=user+77", "processes?kind=all", "processes"} {
 			b.Run(fmt.Sprintf("%s/n=%d", path, n), func(b *testing.B) {
 				b.ReportAllocs()
-				before := cpu(b)
+				before := observer.CPUTime()
 				for b.Loop() {
 					req := httptest.NewRequest("GET", "/api/v1/"+path, nil)
 					req.RemoteAddr, req.Host = "127.0.0.1:1", "localhost"
@@ -69,7 +66,7 @@ func BenchmarkGet(b *testing.B) {
 						b.Fatalf("got %d: %s", w.Code, w.Body)
 					}
 				}
-				b.ReportMetric(float64(cpu(b)-before)/float64(b.N)/float64(n), "cpu-ns/socket")
+				b.ReportMetric(float64(observer.CPUTime()-before)/float64(b.N)/float64(n), "cpu-ns/socket")
 			})
 		}
 		for _, c := range clients {
@@ -79,13 +76,4 @@ func BenchmarkGet(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// cpu is the CPU time that the program has used.
-func cpu(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
