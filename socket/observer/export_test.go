@@ -12,3 +12,10 @@ var CPUTime = cpuTime
 func (o *Observer) SetBudget(most int, patience time.Duration, rest, asks int) {
 	o.sweeper.budget = budget{most: most, patience: patience, rest: rest, asks: asks}
 }
+
+// States is how many states are kept.
+func (o *Observer) States() int {
+	o.states.mu.Lock()
+	defer o.states.mu.Unlock()
+	return len(o.states.last)
+}

@@ -68,6 +68,7 @@ type Observer struct {
 	protect *http.CrossOriginProtection
 	sweeper sweeper
 	drains  drains
+	states  states
 	refused sync.Once
 }
 

@@ -2,7 +2,6 @@ package observer
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -110,30 +109,11 @@ func (o *Observer) process(ctx context.Context, of string) (any, error) {
 		row := socketRow{ConnInfo: conn, server: s.name}
 		v.Socket = &socketDetailJSON{socketJSON: row.json()}
 		v.Socket.Frames.Read, v.Socket.Frames.Written = framesOf(conn.Read), framesOf(conn.Written)
-		v.State, v.StateError = s.describe(ctx, pid)
+		v.State, v.StateError = o.states.of(ctx, s, pid, info.Handled)
 		record, _ := s.Recorded(pid) // nil when it has ended meanwhile
 		v.Events = eventsOf(record)
 	}
 	return v, nil
-}
-
-// describePatience is how long a socket has to say what its state is: the rest is shown without it.
-const describePatience = 500 * time.Millisecond
-
-// describe asks the handler of a socket for its state; nil and "" when it does not say.
-func (s *server) describe(ctx context.Context, pid actor.PID) (*valueJSON, string) {
-	ctx, cancel := context.WithTimeout(ctx, describePatience)
-	defer cancel()
-	state, err := s.Describe(ctx, pid)
-	switch {
-	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, actor.ErrNoProcess):
-		return nil, ""
-	case errors.Is(err, context.DeadlineExceeded):
-		return nil, "the process is busy: it has not answered within " + describePatience.String()
-	case err != nil:
-		return nil, errorText(err)
-	}
-	return valueOf(state, mostState), ""
 }
 
 // eventJSON is one of the last things that have happened to a socket.

@@ -332,6 +332,41 @@ func TestProcess_state(t *testing.T) {
 			t.Errorf("no Describer: got %v, %v", v["state"], v["state_error"])
 		}
 	})
+	bubble(t, "asked once", func(t *testing.T) {
+		r := newRig(t, func(_ *observer.Config, s *socket.Config) { s.Record = 1 })
+		n := 0
+		pid := r.host(&describes{state: func() any { n++; return n }})
+		for range 100 {
+			if v := r.get("process/" + pid.String()); v.in("state")["json"] != 1.0 {
+				t.Fatalf("state: got %v, want 1: nothing has happened since", v["state"])
+			}
+		}
+		pid.Send("something")
+		synctest.Wait()
+		v := r.get("process/" + pid.String())
+		if v.in("state")["json"] != 2.0 {
+			t.Errorf("state after a message: got %v, want 2", v["state"])
+		}
+		var what []string
+		for _, e := range v.list("events") {
+			what = append(what, e.str("what"))
+		}
+		if len(what) != 4 || what[0] != "init" || what[2] != "string" {
+			t.Errorf("events: got %q, want init, describe, string, describe", what)
+		}
+	})
+	bubble(t, "of many", func(t *testing.T) {
+		r := newRig(t, nil)
+		for i := range 200 {
+			pid := r.host(&describes{state: func() any { return i }})
+			if v := r.get("process/" + pid.String()); v.in("state")["json"] != float64(i) {
+				t.Fatalf("state: got %v, want %d", v["state"], i)
+			}
+			if n := r.obs.States(); n > 64 {
+				t.Fatalf("states that are kept: got %d, want at most 64", n)
+			}
+		}
+	})
 	bubble(t, "events", func(t *testing.T) {
 		r := newRig(t, func(_ *observer.Config, s *socket.Config) { s.Record = 1 })
 		one, pid := r.dial("one", "")
