@@ -15,11 +15,12 @@ import (
 // better claim comes, it has lost, and its node, which is this one, takes it out. What others hold stands in
 // nameShard.away. Both are guarded by the lock of the shard, and so are the leases, so that they never disagree.
 
-// stamp says how good a claim is.
+// stamp says how good a claim is. Only ending changes, which says nothing about that.
 type stamp struct {
 	gen     uint64 // how many Replaces have led to it
 	at      int64  // by others.now
 	replace bool   // made by Replace
+	ending  bool   // the end of the process is decided
 }
 
 // beats tells whether the claim of p with stamp a is better than that of q with b. Who was replaced has lost. Of claims of one
@@ -41,21 +42,17 @@ func (a stamp) beats(b stamp, p, q actor.PID) bool {
 type claimed struct {
 	stamp
 	over   actor.PID // whom it has replaced knowingly
-	ending bool      // the end of the process is decided
 	h      *holding
 	beaten uint64 // the boot of a node that has a better one, as a third node says: see receiveBeaten; 0: nobody says so
 }
 
-// claim is a name that a process of another node holds. Only ending changes.
+// claim is a name that a process of another node holds. There are as many as the cluster has names: 80 bytes each.
 type claim struct {
 	stamp
-	over   actor.PID
-	ending bool
-	late   bool // made before the link was
-	pid    actor.PID
-	meta   any
-	from   *peer
-	next   *claim // a worse one, of another node
+	pid  actor.PID
+	meta any
+	from *peer
+	next *claim // a worse one, of another node
 }
 
 // now is the time, but later than all that was seen before: so a claim made by somebody who has heard of another one is later, even
@@ -155,16 +152,17 @@ func appendStamp(b []byte, s stamp, flags byte, pid, over actor.PID) []byte {
 	return appendPID(appendPID(b, pid), over)
 }
 
-// claim reads what appendStamp has written.
-func (f *fields) claim(o *others) *claim {
+// claim reads what appendStamp has written: also whom the claim has replaced knowingly, and whether it was made before the link was,
+// which counts only when it comes.
+func (f *fields) claim(o *others) (c *claim, over actor.PID, late bool) {
 	flags := f.number()
-	c := &claim{ending: flags&claimEnds != 0, late: flags&claimLate != 0}
-	c.replace, c.gen, c.at = flags&claimReplaces != 0, f.number(), int64(f.number())
-	c.pid, c.over = f.pid(o.r.sys), f.pid(o.r.sys)
+	c = &claim{stamp: stamp{replace: flags&claimReplaces != 0, ending: flags&claimEnds != 0}}
+	c.gen, c.at = f.number(), int64(f.number())
+	c.pid, over = f.pid(o.r.sys), f.pid(o.r.sys)
 	if c.pid == (actor.PID{}) || c.at < 0 {
 		f.bad = true
 	}
-	return c
+	return c, over, flags&claimLate != 0
 }
 
 // ends tells the peers that the end of a process is decided: what it holds is not free, but Whereis does not find it, and Ensure
@@ -216,7 +214,7 @@ func (o *others) snapshotNames(p *peer, yield func([]byte) bool) bool {
 // better than another one, p is asked whether it still stands, before anybody acts on it.
 func (o *others) receiveClaim(p *peer, f *fields) {
 	name := f.text()
-	c := f.claim(o)
+	c, over, late := f.claim(o)
 	if f.bad {
 		return
 	}
@@ -231,7 +229,7 @@ func (o *others) receiveClaim(p *peer, f *fields) {
 	switch own := s.m.Get(name); {
 	case own == nil:
 		tell = o.r.changed(s, name, s.away.Get(name).pid)
-	case c.over == own.who.pid && !c.late:
+	case over == own.who.pid && !late:
 		lost, tell = o.yields(s, name, c)
 	}
 	o.confirm(s, name)

@@ -163,7 +163,7 @@ func (j *judge) Receive(_ context.Context, msg any) error {
 func appendBeaten(name string, worse, best *claim) []byte {
 	b := appendText([]byte{byte(recBeaten)}, name)
 	b = binary.AppendUvarint(binary.AppendUvarint(b, worse.gen), uint64(worse.at))
-	return appendStamp(b, best.stamp, 0, best.pid, best.over)
+	return appendStamp(b, best.stamp, 0, best.pid, actor.PID{}) // whom it has replaced does not count
 }
 
 // receiveBeaten is told of a claim that is better than one that this node has made. If that is over, a later one is another
@@ -171,7 +171,7 @@ func appendBeaten(name string, worse, best *claim) []byte {
 // this never gets an answer: then beatenBy asks the third node to say it again.
 func (o *others) receiveBeaten(f *fields) {
 	name, gen, at := f.text(), f.number(), int64(f.number())
-	c := f.claim(o)
+	c, _, _ := f.claim(o)
 	if f.bad {
 		return
 	}
