@@ -45,6 +45,7 @@ func TestCrowd(t *testing.T) {
 	for _, e := range ends {
 		c.live(acts / 4)
 		for _, i := range e.nodes {
+			c.someLeaveWith(c.nodes[i])
 			c.nodes[i].end(e.signal)
 		}
 		if e.away { // until the others know
@@ -222,6 +223,15 @@ func (c *crowd) live(acts int) {
 	}
 }
 
+// someLeaveWith has one in ten of those on a node not come back from its end. Nobody takes their names, so the others have to forget them.
+func (c *crowd) someLeaveWith(n *crowdProcess) {
+	for i, g := range c.people {
+		g.mu.Lock()
+		g.leaves = g.leaves || i%10 == 0 && g.pid != "" && g.node == n.config.Name
+		g.mu.Unlock()
+	}
+}
+
 // settles waits until each node, and each socket, knows what lives: no more, and no less. It returns how long that took.
 func (c *crowd) settles(when string) time.Duration {
 	c.t.Helper()
@@ -239,9 +249,14 @@ func (c *crowd) disagreement() string {
 	sockets := map[string]int{}
 	for _, g := range c.people {
 		g.mu.Lock()
-		pid, node, room := g.pid, g.node, g.room
+		pid, node, room, leaves := g.pid, g.node, g.room, g.leaves
 		g.mu.Unlock()
-		if pid == "" {
+		switch {
+		case leaves && pid == "":
+			continue
+		case leaves:
+			return g.name + " is still there"
+		case pid == "":
 			return g.name + " is not connected"
 		}
 		want.Names[g.name] = pid
@@ -260,9 +275,13 @@ func (c *crowd) disagreement() string {
 		case got.Sockets != sockets[name] || got.Members != sockets[name]:
 			return fmt.Sprintf("%s has %d sockets, of which %d are in rooms; want %d", name, got.Sockets, got.Members, sockets[name])
 		}
-		for name, pid := range want.Names {
-			if got.Names[name] != pid {
-				return fmt.Sprintf("%s is %s for node %d, want %s", name, got.Names[name], i, pid)
+		if got.Stats.Names != sockets[name] || got.Stats.Present != len(want.Names) || got.AllNames != len(want.Names) {
+			return fmt.Sprintf("%s has %d names of its own, %d of all nodes, and %d people present; want %d, %d and %d", name,
+				got.Stats.Names, got.AllNames, got.Stats.Present, sockets[name], len(want.Names), len(want.Names))
+		}
+		for j := range c.people {
+			if got, want := got.Names[personOf(j)], want.Names[personOf(j)]; got != want {
+				return fmt.Sprintf("%s is %q for node %d, want %q", personOf(j), got, i, want)
 			}
 		}
 		for room, here := range want.Present {
@@ -280,6 +299,11 @@ func (c *crowd) disagreement() string {
 		}
 	}
 	return ""
+}
+
+// there are the people who have not left.
+func (c *crowd) there() []*guest {
+	return slices.DeleteFunc(slices.Clone(c.people), (*guest).left)
 }
 
 func difference(got, want map[string]int) string {
@@ -300,9 +324,9 @@ func difference(got, want map[string]int) string {
 // broadcast again.
 func (c *crowd) tell() {
 	c.t.Helper()
-	n, lost := 0, int64(-1)
+	n, lost, there := 0, int64(-1), c.there()
 	c.until("everybody hears what each node tells", func() string {
-		for _, g := range c.people {
+		for _, g := range there {
 			if g.connected() == nil {
 				return g.name + " is not connected"
 			}
@@ -317,7 +341,7 @@ func (c *crowd) tell() {
 				resp.Body.Close()
 			}
 		}
-		for _, g := range c.people {
+		for _, g := range there {
 			for _, p := range c.nodes {
 				if !g.knows(p.config.Name, n) {
 					return fmt.Sprintf("%s has not heard %s", g.name, p.config.Name)
@@ -330,8 +354,8 @@ func (c *crowd) tell() {
 
 // report gives figures for the record.
 func (c *crowd) report(settled time.Duration) {
-	c.t.Logf("%d people in %d rooms: %d connections were lost, %d messages heard; all agreed %v after the last act", len(c.people), c.rooms,
-		c.lost.Load(), c.heard.Load(), settled.Round(time.Millisecond))
+	c.t.Logf("%d people in %d rooms: %d have left, %d connections were lost, %d messages heard; all agreed %v after the last act", len(c.people), c.rooms,
+		len(c.people)-len(c.there()), c.lost.Load(), c.heard.Load(), settled.Round(time.Millisecond))
 	for _, n := range c.nodes {
 		p, err := c.picture(n)
 		if err != nil {
@@ -356,10 +380,12 @@ type guest struct {
 	room  string
 	here  map[string]int // as its socket was told
 	heard map[string]int // by sender: the last number
+
+	leaves bool // when the connection is lost
 }
 
 func (g *guest) live(ctx context.Context) {
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && !g.left() {
 		g.visit(ctx)
 		select {
 		case <-time.After(time.Duration(50+rand.IntN(200)) * time.Millisecond):
@@ -428,6 +454,13 @@ func (g *guest) take(n crowdNews) {
 	}
 }
 
+// left says that the guest does not come back.
+func (g *guest) left() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.leaves && g.pid == ""
+}
+
 // connected is the connection, if the socket has said that it is there.
 func (g *guest) connected() *websocket.Conn {
 	g.mu.Lock()
@@ -463,6 +496,9 @@ func (g *guest) knows(from string, number int) bool {
 func (g *guest) wrong(present map[string]map[string]int) string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.pid == "" {
+		return "" // left, or away: then it is not so anyway
+	}
 	if want := present[topicOf(g.room)]; !maps.Equal(g.here, want) {
 		return fmt.Sprintf("%s, in %s on %s: %s", g.name, g.room, g.node, difference(g.here, want))
 	}

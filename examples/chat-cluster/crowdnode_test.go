@@ -45,6 +45,8 @@ type picture struct {
 	Names    map[string]string         // by name: the PID of whoever holds it
 	Sockets  int                       // of this node
 	Members  int                       // of the rooms on this node
+	Stats    registry.Stats
+	AllNames int // that the registry lists
 	HeapMB   uint64
 	Conns    []cluster.PeerInfo
 }
@@ -196,12 +198,15 @@ func (r *record) Receive(ctx context.Context, msg any) error {
 func (c *crowdNode) picture(ctx context.Context, sockets *socket.Server) (p picture, err error) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	p = picture{Present: map[string]map[string]int{}, Names: map[string]string{}, HeapMB: m.HeapAlloc >> 20, Sockets: sockets.Count()}
+	p = picture{Present: map[string]map[string]int{}, Names: map[string]string{}, HeapMB: m.HeapAlloc >> 20, Stats: c.reg.Stats(), Sockets: sockets.Count()}
 	for info := range c.node.Peers() {
 		p.Peers = append(p.Peers, info.Node)
 		p.Conns = append(p.Conns, info)
 	}
 	slices.Sort(p.Peers)
+	for range c.reg.Names() {
+		p.AllNames++
+	}
 	for i := range c.Rooms {
 		p.Present[topicOf(roomOf(i))] = counts(maps.Collect(c.reg.Present(topicOf(roomOf(i)))))
 		p.Members += c.reg.Count(members(roomOf(i)))
