@@ -149,6 +149,13 @@ func (e *exposition) server(st *socket.Stats) {
 	e.count("troupe_socket_mailbox_max", int64(st.MailboxMax), "troupe_server", name)
 	e.add("troupe_socket_lag_max_seconds", "", st.LagMax.Seconds(), "troupe_server", name)
 	e.count("troupe_socket_dropped_total", int64(st.Dropped), "troupe_server", name)
+	e.count("troupe_callback_stuck", int64(st.LongCallbacks), "troupe_server", name)
+	left := 0
+	if st.Draining {
+		left = st.Open
+	}
+	e.count("troupe_drain_left", int64(left), "troupe_server", name)
+	e.count("troupe_drain_killed_total", int64(st.DrainKilled), "troupe_server", name)
 }
 
 func (e *exposition) direction(name, direction string, c *socket.Counts) {

@@ -24,10 +24,10 @@ const (
 
 // instruments are all that are observed.
 type instruments struct {
-	active                              metric.Int64ObservableUpDownCounter
-	ends, upgrades, io, frames, dropped metric.Int64ObservableCounter
-	mailboxMax                          metric.Int64ObservableGauge
-	lagMax                              metric.Float64ObservableGauge
+	active                                           metric.Int64ObservableUpDownCounter
+	ends, upgrades, io, frames, dropped, drainKilled metric.Int64ObservableCounter
+	mailboxMax, long, drainLeft                      metric.Int64ObservableGauge
+	lagMax                                           metric.Float64ObservableGauge
 
 	processes                     metric.Int64ObservableUpDownCounter
 	exits, abandoned, undelivered metric.Int64ObservableCounter
@@ -50,6 +50,9 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		mailboxMax:  mk.gauge("troupe.socket.mailbox.max", "{message}", "Messages that wait for the socket for which most of them do."),
 		lagMax:      mk.seconds("troupe.socket.lag.max", "For how long the oldest message that waits for a socket has waited."),
 		dropped:     mk.counter("troupe.socket.dropped", "{message}", "Messages that were lost with sockets that ended."),
+		long:        mk.gauge("troupe.callback.stuck", "{callback}", "Callbacks of sockets that have been running for a second or longer."),
+		drainLeft:   mk.gauge("troupe.drain.left", "{connection}", "Sockets that are still open, while a drain runs."),
+		drainKilled: mk.counter("troupe.drain.killed", "{connection}", "Sockets that drains have killed because their time was over."),
 		processes:   mk.upDown("troupe.process.active", "{process}", "Processes that live, sockets included."),
 		exits:       mk.counter("troupe.process.exits", "{process}", "Processes that have ended."),
 		abandoned:   mk.counter("troupe.process.abandoned", "{goroutine}", "Goroutines that were left to themselves because their callback did not return."),

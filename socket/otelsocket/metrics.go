@@ -32,11 +32,13 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.socket.active         updowncounter  {connection}  troupe.socket.state: awake, asleep
 //	troupe.socket.duration       histogram      s             how long sockets that have ended were open; troupe.cause: normal,
 //	                                                          remote, shutdown, timeout, overload, protocol, panic, error,
-//	                                                          killed; troupe.close_code: as socket.End has it
+//	                                                          killed, expired, revoked, replaced, max_age;
+//	                                                          troupe.close_code: as socket.End has it
 //	troupe.socket.ends           counter        {connection}  that have ended; troupe.cause: likewise, each from the start
 //	troupe.socket.upgrades       counter        {request}     http.response.status_code: 101 for those that have become
 //	                                                          sockets; else troupe.refused: malformed, origin, handler,
-//	                                                          full, draining, closed, server, lost, rate, address
+//	                                                          full, draining, closed, server, lost, rate, address,
+//	                                                          subject
 //	troupe.socket.io             counter        By            payload; network.io.direction: receive, transmit
 //	troupe.socket.frames         counter        {frame}       likewise, and troupe.frame: text, binary, continuation, ping,
 //	                                                          pong, close
@@ -44,6 +46,9 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.socket.mailbox.max    gauge          {message}     that wait for the socket for which most of them do
 //	troupe.socket.lag.max        gauge          s             for how long the oldest message of all has waited
 //	troupe.socket.dropped        counter        {message}     that were lost with sockets
+//	troupe.callback.stuck        gauge          {callback}    of sockets, that have been running for a second or longer
+//	troupe.drain.left            gauge          {connection}  that are still open, while a drain runs; else 0
+//	troupe.drain.killed          counter        {connection}  that drains have killed because their time was over
 //
 // From the System:
 //
@@ -222,6 +227,13 @@ func (o *observation) server(st *socket.Stats) {
 	o.int(o.mailboxMax, int64(st.MailboxMax), server)
 	o.to.ObserveFloat64(o.lagMax, st.LagMax.Seconds(), metric.WithAttributes(server))
 	o.int(o.dropped, int64(st.Dropped), server)
+	o.int(o.long, int64(st.LongCallbacks), server)
+	left := 0
+	if st.Draining {
+		left = st.Open
+	}
+	o.int(o.drainLeft, int64(left), server)
+	o.int(o.drainKilled, int64(st.DrainKilled), server)
 }
 
 func (o *observation) direction(server, direction attribute.KeyValue, c *socket.Counts) {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -50,13 +51,25 @@ type world struct {
 	reg         *registry.Registry
 }
 
+// blocked does not return from HandleInfo.
+type blocked struct {
+	echo
+	release chan struct{}
+}
+
+func (b blocked) HandleInfo(context.Context, any) websock.Result {
+	<-b.release
+	return websock.OK()
+}
+
 // inWorld runs f in a bubble, in which nothing moves meanwhile: a socket that sleeps and has answered a ping, one that has
-// panicked, a request that was refused, two servers of one name, a child that was restarted.
+// panicked, a request that was refused, three servers of one name, a socket that a drain has killed in the second, one that a drain
+// waits for in the third, a child that was restarted.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sys: sockettest.NewSystem(t)}
-		for range 2 {
+		for range 3 {
 			srv, err := socket.New(socket.Config{Name: "chat\xff", System: w.sys, Logger: discard, PingInterval: 20 * time.Second, HibernateAfter: 10 * time.Second})
 			if err != nil {
 				t.Fatal(err)
@@ -89,17 +102,38 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 		}
 		b.WantClose(1011, "")
 
+		release, drained := make(chan struct{}), make(chan struct{}, 2)
+		ctx, cancel := context.WithCancel(t.Context())
+		for i, d := range []socket.Drain{{Timeout: 5 * time.Second}, {Delay: time.Hour}} {
+			srv := w.servers[1+i]
+			sockettest.Dial(t, srv.Handler(func(*http.Request) (websock.Handler, error) { return blocked{release: release}, nil }), nil)
+			synctest.Wait()
+			for pid := range srv.Sockets() {
+				pid.Send("block")
+			}
+			synctest.Wait()
+			go func() {
+				srv.Drain(ctx, d)
+				drained <- struct{}{}
+			}()
+		}
+		defer func() {
+			close(release)
+			cancel()
+			<-drained
+			<-drained
+		}()
 		tree, err := supervisor.New(supervisor.Config{Name: "shop", Logger: discard},
 			supervisor.ChildSpec{ID: "queue", Service: failing(2)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		w.supervisors = append(w.supervisors, tree)
-		ctx, cancel := context.WithCancel(t.Context())
+		serving, stop := context.WithCancel(t.Context())
 		served := make(chan error, 1)
-		go func() { served <- tree.Serve(ctx) }()
+		go func() { served <- tree.Serve(serving) }()
 		defer func() {
-			cancel()
+			stop()
 			<-served
 		}()
 		time.Sleep(30 * time.Second)
@@ -264,6 +298,25 @@ func TestMetrics_listed(t *testing.T) {
 	})
 }
 
+// Each cause, and each reason to refuse a request, is in the comment, whichever are added.
+func TestMetrics_words(t *testing.T) {
+	comment, err := commentOf("Metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := func(word string) bool { return regexp.MustCompile(`\b` + word + `[,;\n]`).MatchString(comment) }
+	for c := socket.Cause(0); !strings.HasPrefix(c.String(), "Cause("); c++ {
+		if !lists(c.String()) {
+			t.Errorf("the comment does not name the cause %s", c)
+		}
+	}
+	for r := socket.RefuseReason(0); !strings.HasPrefix(r.String(), "RefuseReason("); r++ {
+		if !lists(r.String()) {
+			t.Errorf("the comment does not name %s, for which requests are refused", r)
+		}
+	}
+}
+
 func kind(a metricdata.Aggregation) string {
 	switch a := a.(type) {
 	case metricdata.Sum[int64]:
@@ -288,8 +341,8 @@ func TestMetrics_stop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(collect(t, reader)); n != 20 {
-			t.Errorf("a collection has %d metrics, want 20", n)
+		if n := len(collect(t, reader)); n != 23 {
+			t.Errorf("a collection has %d metrics, want 23", n)
 		}
 		for range 2 {
 			if err := stop(); err != nil {
@@ -301,8 +354,8 @@ func TestMetrics_stop(t *testing.T) {
 			t.Errorf("after stop a collection has %v, want the two histograms", got)
 		}
 		h, _ := got["troupe.socket.rtt"].Data.(metricdata.Histogram[float64])
-		if len(h.DataPoints) != 2 || h.DataPoints[0].Count != 1 || h.Temporality != metricdata.CumulativeTemporality {
-			t.Errorf("round trips are %+v; want one, of the first of two servers, cumulative", h)
+		if len(h.DataPoints) != 3 || h.DataPoints[0].Count != 1 || h.Temporality != metricdata.CumulativeTemporality {
+			t.Errorf("round trips are %+v; want one, of the first of three servers, cumulative", h)
 		}
 	})
 }
@@ -344,7 +397,7 @@ func TestMetrics_oneMoment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, want := range []uint64{1, 2} {
+		for _, want := range []uint64{2, 3} {
 			got := collect(t, reader)
 			if ends, durations := total(got["troupe.socket.ends"]), total(got["troupe.socket.duration"]); ends != want || durations != want {
 				t.Errorf("a collection has %d ends and %d durations, want %d of each", ends, durations, want)
@@ -365,8 +418,8 @@ func TestMetrics_oneMoment(t *testing.T) {
 		c, _ := sockettest.Dial(t, w.servers[0].Handler(func(*http.Request) (websock.Handler, error) { return echo{}, nil }), nil)
 		c.Close(1000, "")
 		synctest.Wait()
-		if n := total(collect(t, reader)["troupe.socket.duration"]); n != 3 {
-			t.Errorf("the Producer alone has %d durations, want 3", n)
+		if n := total(collect(t, reader)["troupe.socket.duration"]); n != 4 {
+			t.Errorf("the Producer alone has %d durations, want 4", n)
 		}
 	})
 }
@@ -393,7 +446,7 @@ func TestMetrics_nil(t *testing.T) {
 	}
 	defer stop()
 	got := collect(t, reader)
-	for name, want := range map[string]int{"troupe.socket.ends": 9, "troupe.supervisor.gave_up": 1, "troupe.process.exits": 0} {
+	for name, want := range map[string]int{"troupe.socket.ends": len(srv.Stats().Closed), "troupe.supervisor.gave_up": 1, "troupe.process.exits": 0} {
 		sum, _ := got[name].Data.(metricdata.Sum[int64])
 		if n := len(sum.DataPoints); n != want {
 			t.Errorf("%s has %d series, want %d", name, n, want)

@@ -21,18 +21,22 @@ import (
 //
 //	troupe_socket_active                 gauge      troupe_socket_state: awake, asleep
 //	troupe_socket_duration_seconds       histogram  how long sockets that have ended were open; troupe_cause: normal, remote,
-//	                                                shutdown, timeout, overload, protocol, panic, error, killed;
+//	                                                shutdown, timeout, overload, protocol, panic, error, killed,
+//	                                                expired, revoked, replaced, max_age;
 //	                                                troupe_close_code: as socket.End has it
 //	troupe_socket_ends_total             counter    sockets that have ended; troupe_cause: likewise, each from the start
 //	troupe_socket_upgrades_total         counter    http_response_status_code: 101 for those that have become sockets;
 //	                                                troupe_refused: "", malformed, origin, handler, full, draining, closed,
-//	                                                server, lost, rate, address
+//	                                                server, lost, rate, address, subject
 //	troupe_socket_io_bytes_total         counter    payload bytes; network_io_direction: receive, transmit
 //	troupe_socket_frames_total           counter    likewise, and troupe_frame: text, binary, continuation, ping, pong, close
 //	troupe_socket_rtt_seconds            histogram  how long peers took to answer pings
 //	troupe_socket_mailbox_max            gauge      messages that wait for the socket for which most of them do
 //	troupe_socket_lag_max_seconds        gauge      for how long the oldest message of all has waited
 //	troupe_socket_dropped_total          counter    messages that were lost with sockets
+//	troupe_callback_stuck                gauge      callbacks of sockets that have been running for a second or longer
+//	troupe_drain_left                    gauge      sockets that are still open, while a drain runs; else 0
+//	troupe_drain_killed_total            counter    sockets that drains have killed because their time was over
 //
 // From the System:
 //
@@ -83,6 +87,9 @@ var (
 	socketMailbox   = desc("troupe_socket_mailbox_max", "Messages that wait for the socket for which most of them do.", "troupe_server")
 	socketLag       = desc("troupe_socket_lag_max_seconds", "For how long the oldest message that waits for a socket has waited.", "troupe_server")
 	socketDropped   = desc("troupe_socket_dropped_total", "Messages that were lost with sockets that ended.", "troupe_server")
+	callbackStuck   = desc("troupe_callback_stuck", "Callbacks of sockets that have been running for a second or longer.", "troupe_server")
+	drainLeft       = desc("troupe_drain_left", "Sockets that are still open, while a drain runs.", "troupe_server")
+	drainKilled     = desc("troupe_drain_killed_total", "Sockets that drains have killed because their time was over.", "troupe_server")
 	processActive   = desc("troupe_process_active", "Processes that live, sockets included.")
 	processExits    = desc("troupe_process_exits_total", "Processes that have ended.", "troupe_exit_kind")
 	processLeft     = desc("troupe_process_abandoned_total", "Goroutines that were left to themselves because their callback did not return.")
@@ -99,8 +106,8 @@ var (
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		socketActive, socketDuration, socketEnds, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox,
-		socketLag, socketDropped, processActive, processExits, processLeft, processStuck, undelivered, restarts, gaveUp,
-		registryNames, registryGroups, registryMembers,
+		socketLag, socketDropped, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
+		processStuck, undelivered, restarts, gaveUp, registryNames, registryGroups, registryMembers,
 	} {
 		to <- d
 	}
@@ -167,6 +174,13 @@ func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
 	gauge(to, socketMailbox, float64(st.MailboxMax), name)
 	gauge(to, socketLag, st.LagMax.Seconds(), name)
 	counter(to, socketDropped, float64(st.Dropped), name)
+	gauge(to, callbackStuck, float64(st.LongCallbacks), name)
+	left := 0
+	if st.Draining {
+		left = st.Open
+	}
+	gauge(to, drainLeft, float64(left), name)
+	counter(to, drainKilled, float64(st.DrainKilled), name)
 }
 
 func direction(to chan<- prometheus.Metric, name, direction string, c *socket.Counts) {

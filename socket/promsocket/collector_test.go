@@ -133,6 +133,45 @@ func TestCollector_sockets(t *testing.T) {
 	})
 }
 
+// stubborn is a handler whose HandleInfo takes its time.
+type stubborn struct{ echo }
+
+func (stubborn) HandleInfo(context.Context, any) websock.Result {
+	time.Sleep(time.Minute)
+	return websock.OK()
+}
+
+// A callback that takes long, and a drain that waits for it, and then no more.
+func TestCollector_drain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := sockettest.NewSystem(t)
+		srv, err := socket.New(socket.Config{Name: "chat", System: sys, Logger: discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer srv.Shutdown(context.Background())
+		c := &promsocket.Collector{Servers: []*socket.Server{srv}, System: sys}
+		numbers := func(stuck, left, killed int) {
+			t.Helper()
+			synctest.Wait()
+			want(t, scrape(t, c), fmt.Sprintf(`troupe_callback_stuck{troupe_server="chat"} %d`, stuck),
+				fmt.Sprintf(`troupe_drain_left{troupe_server="chat"} %d`, left), fmt.Sprintf(`troupe_drain_killed_total{troupe_server="chat"} %d`, killed))
+		}
+		sockettest.Dial(t, srv.Handler(func(*http.Request) (websock.Handler, error) { return stubborn{}, nil }), nil)
+		numbers(0, 0, 0)
+		other(srv, actor.PID{}).Send("a job")
+		time.Sleep(2 * time.Second)
+		numbers(1, 0, 0)
+		drained := make(chan error, 1)
+		go func() { drained <- srv.Drain(context.Background(), socket.Drain{Timeout: 10 * time.Second}) }()
+		time.Sleep(5 * time.Second)
+		numbers(1, 1, 0)
+		<-drained
+		numbers(0, 0, 1)
+		time.Sleep(time.Minute) // what was abandoned returns
+	})
+}
+
 // other is a socket of srv that is not pid. A client has its 101 a moment before the server has its socket.
 func other(srv *socket.Server, pid actor.PID) actor.PID {
 	synctest.Wait()
@@ -260,7 +299,7 @@ func TestCollector_listed(t *testing.T) {
 			t.Fatal(err)
 		}
 		var named []string
-		for _, name := range regexp.MustCompile(`troupe_(socket|process|message|supervisor|registry)_\w+`).FindAllString(string(page), -1) {
+		for _, name := range regexp.MustCompile(`troupe_(socket|callback|drain|process|message|supervisor|registry)_\w+`).FindAllString(string(page), -1) {
 			if name = strings.TrimSuffix(name, "_count"); name != "troupe_socket_state" {
 				named = append(named, name)
 			}
@@ -274,6 +313,25 @@ func TestCollector_listed(t *testing.T) {
 		}
 		if all && len(named) != len(described) {
 			t.Errorf("%s names\n%q of\n%q", file, named, described)
+		}
+	}
+}
+
+// Each cause, and each reason to refuse a request, is in the comment, whichever are added.
+func TestCollector_words(t *testing.T) {
+	comment, err := commentOf("Collector")
+	if err != nil {
+		t.Fatal(err)
+	}
+	lists := func(word string) bool { return regexp.MustCompile(`\b` + word + `[,;\n]`).MatchString(comment) }
+	for c := socket.Cause(0); !strings.HasPrefix(c.String(), "Cause("); c++ {
+		if !lists(c.String()) {
+			t.Errorf("the comment does not name the cause %s", c)
+		}
+	}
+	for r := socket.RefuseReason(0); !strings.HasPrefix(r.String(), "RefuseReason("); r++ {
+		if !lists(r.String()) {
+			t.Errorf("the comment does not name %s, for which requests are refused", r)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func readDashboard(t *testing.T) (p panels) {
 // the braces after it.
 var (
 	grouping   = regexp.MustCompile(`\bby \(([^)]*)\)`)
-	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|process|message|supervisor|registry)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
+	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|callback|drain|process|message|supervisor|registry)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
 )
 
 // TestDashboard: it shows each metric of the collector, and none that is not there; nor a label that its metric has not.
