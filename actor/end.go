@@ -282,6 +282,10 @@ func (p *process) drop(it item) {
 	switch it.kind {
 	case kindExit, kindHanded, kindNotice:
 		return
+	case kindHeld:
+		if it.msg.(*held).gone {
+			return
+		}
 	case kindCall:
 		it.msg.(*call).fail(errUnhandled)
 	}

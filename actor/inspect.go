@@ -19,6 +19,7 @@ type ProcessInfo struct {
 	Oldest   time.Duration
 	Handled  uint64 // messages whose handling has begun
 	Dropped  uint64 // messages that the limit refused, that waited when the end overtook them, or that came after it
+	LeftOut  uint64 // messages that were left out while they waited; only those to sockets that a websock.Delivery allows it for
 	Ending   bool   // its exit reason is decided
 	Parent   PID    // zero for a root
 	Children []PID
@@ -52,6 +53,7 @@ func (p *process) info() (ProcessInfo, bool) {
 		Since:   p.sys.time(p.since),
 		Handled: p.handled,
 		Dropped: p.dropped.Load(),
+		LeftOut: p.leftOutSum(),
 		Ending:  p.state >= stateEnding,
 	}
 	info.Mailbox, info.Oldest = p.waiting()

@@ -13,6 +13,7 @@ const (
 	kindUser     itemKind = iota // from Send; counts against MailboxLimit
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
+	kindHeld                     // msg is a *held; counts
 	kindFrame                    // from Port.Hand at rest: what the host's reader handed over; it is in no queue
 	kindHanded                   // from Port.Hand or Port.Queue: likewise, but it has waited
 	kindExit                     // msg is the exit reason
@@ -24,7 +25,7 @@ const (
 
 // counts tells whether MailboxLimit holds for items of this kind. The number of others is bounded by what the process has
 // asked for itself, or by its host; and an Exit must not be lost.
-func (k itemKind) counts() bool { return k <= kindDeferred }
+func (k itemKind) counts() bool { return k <= kindHeld }
 
 type item struct {
 	kind itemKind
@@ -49,6 +50,8 @@ func (it item) raw() any {
 		return it.msg.(*timer).msg
 	case kindDeferred, kindNotice:
 		return it.msg.(deferred).Content()
+	case kindHeld:
+		return it.msg.(*held).it.raw()
 	}
 	return it.msg
 }

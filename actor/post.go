@@ -24,7 +24,12 @@ func (p *process) post(it item) postResult {
 		}
 		return postDead
 	}
-	if it.kind.counts() && p.queue.limit >= 0 && p.queue.counted >= p.queue.limit {
+	if p.hosted && (p.running || p.state == stateNew) { // else it is at rest, and nothing need wait
+		if c := p.classOf(&it); c != nil {
+			return p.hold(it, c) // unlocks
+		}
+	}
+	if it.kind.counts() && p.full() {
 		return p.refuse() // unlocks
 	}
 	if p.queue.push(it) { // p.push, compiled in
@@ -33,6 +38,9 @@ func (p *process) post(it item) postResult {
 	p.wakeAndUnlock()
 	return posted
 }
+
+// full tells whether the mailbox is at its limit. p.mu is held.
+func (p *process) full() bool { return p.queue.limit >= 0 && p.queue.counted >= p.queue.limit }
 
 // turnAway counts an item as dropped that came too late, and reports it as undelivered. It does neither for a notice or what
 // a host hands over, and it leaves the report to Send and Defer where they make it.

@@ -116,6 +116,7 @@ type relations struct {
 	calls     shrink.Map[*call, struct{}] // taken by Caller and not answered yet
 	asyncs    int32                       // how many run
 	senders   senders
+	leftOut   *leftOut // nil: none
 }
 
 func (p *process) pid() PID { return PID{sys: p.sys, origin: p.sys.origin, num: p.num} }

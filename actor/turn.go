@@ -182,6 +182,10 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			return
 		}
+		if it.kind == kindHeld && !p.release(&it) {
+			p.mu.Unlock()
+			continue
+		}
 		p.begin(it)
 		p.mu.Unlock()
 		if !p.handle(it) {

@@ -13,7 +13,8 @@ import (
 // Whoever is a member from before the call until after it gets msg once; whoever joins meanwhile may get it. A member
 // that leaves before it has come to handle msg does not get it, although it was counted. msg is shared, and read-only
 // from then on. A [websock.Message], which sockets write to their clients without passing it to HandleInfo, is prepared,
-// so that it is encoded and compressed once for all of them; see [websock.Prepare].
+// so that it is encoded and compressed once for all of them; see [websock.Prepare]. Sockets whose clients are behind may leave it
+// out, as its [websock.Message.Deliver] says.
 //
 // In a cluster, msg also goes to every node that has told this one of members of the group, encoded once, and is broadcast there in
 // its turn among all that comes from here. A node whose window is full, and a msg that cannot be encoded, are as when

@@ -414,6 +414,7 @@ func (s *Server) connOptions() conn.Options {
 		SlowCallback:    cfg.SlowCallback,
 		Slow:            s.slow,
 		Answered:        s.trips.observe,
+		LeftOut:         func() { s.leftOut.Add(1) },
 		Overflowed:      s.overflowed,
 		Abandoned:       s.abandoned,
 		Record:          min(max(cfg.Record, 0), math.MaxInt32),

@@ -39,6 +39,7 @@ type Server struct {
 	subjects  subjects
 	refused   refusedCounts
 	trips     roundTrips
+	leftOut   atomic.Uint64 // messages
 	last      lastClosed
 	cutOff    atomic.Uint64 // sockets that drains have killed
 	taps      taps

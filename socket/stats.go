@@ -36,6 +36,8 @@ type Stats struct {
 	// Dropped counts the messages of other processes that were lost with sockets: the mailbox was full, they waited when
 	// the socket ended, or they came after that.
 	Dropped uint64
+	// LeftOut counts the messages that were left out because their client was behind, as their websock.Delivery allows.
+	LeftOut uint64
 	// RoundTrips are how long peers took to answer our pings.
 	RoundTrips Histogram
 
@@ -167,6 +169,7 @@ func (s *Server) Stats() Stats {
 	st.Read, st.Written = countsOf(sum.Counts.In), countsOf(sum.Counts.Out)
 	st.MailboxMax, st.LagMax, st.LongCallbacks = sum.Mailbox, sum.Age, sum.Long
 	st.Draining, st.DrainKilled = len(s.drains) > 0, s.cutOff.Load()
+	st.LeftOut = s.leftOut.Load()
 	st.RoundTrips = s.trips.get()
 	return st
 }

@@ -70,6 +70,8 @@ type cache struct {
 	text   atomic.Uint32 // of OpText: unchecked, valid or invalid
 	data   []byte
 	forms  atomic.Pointer[form] // the newest; few, so a list
+
+	delivery *Delivery // of Deliver; nil: none
 }
 
 // The states of cache.text.

@@ -59,7 +59,22 @@ type Options struct {
 	// HandLast, without Terminate, and the goroutine of the callback is abandoned. An Exit shortens the time to the shutdown
 	// time. 0: the shutdown time; negative: without limit.
 	AbandonAfter time.Duration
+	// ClassOf says what may become of a message, or a [Deferred] of that Content, while it waits; nil: it is handled in its
+	// turn. It is called for each that comes while the process is not at rest, with the mailbox locked, so it must be quick and
+	// must not block. nil: all are handled.
+	ClassOf func(msg any) *Class
+	// LeftOut is called for each message that is left out, with the mailbox locked. nil: nobody counts them.
+	LeftOut func()
 }
+
+// Class says what may become of a message while it waits: when a newer one with the same Key comes, that takes its place;
+// Volatile: it is left out when anything waits, or the running callback has been running for a millisecond; Expires: it is
+// left out when its turn comes later than this after it was sent.
+type Class = hook.Class
+
+// CatchUp is the message that Receive gets after what was waiting when a message was left out for the first time since
+// [Port.CaughtUp].
+type CatchUp = hook.CatchUp
 
 // Port is the host's side of a process. It is a reference: copies are the same Port.
 type Port struct {
@@ -90,6 +105,9 @@ type process interface {
 	Alive() bool
 	Defer(d any) bool
 	Notify(d any) bool
+	LeaveOut(key string)
+	CatchUp()
+	CaughtUp() uint64
 }
 
 // Spawn makes a process but runs nothing of it: messages wait until [Port.Start]. A hosted actor's Terminate runs after a
@@ -191,6 +209,16 @@ func (p Port) Decided() { p.process.Decided() }
 // Load is [actor.ProcessInfo].Mailbox and Oldest, and for how long the callback that runs has been running, Terminate
 // included; 0: none runs. It is cheaper than actor.Inspect. Any goroutine may ask; it does not block.
 func (p Port) Load() (n int, oldest, callback time.Duration) { return p.process.Load() }
+
+// LeaveOut leaves out the message with the key that waits, if there is one; with "" it counts one that the host has left out
+// itself. It is for Receive, on its goroutine.
+func (p Port) LeaveOut(key string) { p.process.LeaveOut(key) }
+
+// CatchUp puts a [CatchUp] at the end of the mailbox: it is for Receive of one, when it was not the last message.
+func (p Port) CatchUp() { p.process.CatchUp() }
+
+// CaughtUp is how many messages were left out since it was called last. The next one that is left out brings a [CatchUp].
+func (p Port) CaughtUp() uint64 { return p.process.CaughtUp() }
 
 // Touch brings what Load needs into the processor's cache, for whoever is about to ask very many processes. It takes no
 // lock, and what it returns says nothing.

@@ -10,6 +10,8 @@ type Key struct{ _ [0]byte }
 type Options struct {
 	FlushesItself bool
 	AbandonAfter  time.Duration
+	ClassOf       func(msg any) *Class
+	LeftOut       func()
 }
 
 // Delivery is host.Delivery.
@@ -46,3 +48,13 @@ type Carried struct {
 
 // Room is host.Room.
 type Room struct{ Msg any }
+
+// Class is host.Class.
+type Class struct {
+	Key      string
+	Volatile bool
+	Expires  time.Duration
+}
+
+// CatchUp is host.CatchUp.
+type CatchUp struct{}

@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -51,6 +52,8 @@ func (c *Conn) Receive(ctx context.Context, msg any) error {
 		}
 	case *Description:
 		return c.receiveDescribe(m)
+	case host.CatchUp:
+		return c.receiveCatchUp(ctx)
 	}
 	return c.receiveInfo(ctx, msg)
 }
@@ -102,6 +105,9 @@ func (c *Conn) forward(m websock.Message) error {
 	if err := m.Check(); err != nil {
 		return err
 	}
+	if c.leavesOut(&m, false) {
+		return nil
+	}
 	return c.append(&m)
 }
 
@@ -114,6 +120,9 @@ func (c *Conn) apply(r *websock.Result) error {
 		c.port.Decided() // now, since writing them may take long
 	}
 	for i := range r.Push {
+		if c.leavesOut(&r.Push[i], true) {
+			continue
+		}
 		if err := c.append(&r.Push[i]); err != nil {
 			return err
 		}

@@ -44,6 +44,9 @@ type Options struct {
 	// Record is which connections have a recorder: one in so many; 0: none.
 	Record int
 
+	// LeftOut is called for each message that is left out. It must not block.
+	LeftOut func()
+
 	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
 	Answered func(rtt time.Duration)
 
@@ -75,6 +78,8 @@ func NewGroup(o Options) *Group {
 		// together.
 		FlushesItself: true,
 		AbandonAfter:  o.AbandonAfter,
+		ClassOf:       classOf,
+		LeftOut:       o.LeftOut,
 	}}
 }
 

@@ -22,6 +22,7 @@ type end struct {
 	reason  error // the exit reason
 	label   string
 	dropped uint64
+	leftOut uint64
 }
 
 // ends has f note what has become known of the end. c.mu is held meanwhile. Only now room is made for it, so that a
@@ -137,7 +138,7 @@ func (c *Conn) Terminate(ctx context.Context, reason error) {
 func (c *Conn) Exited(info actor.ProcessInfo, reason error) {
 	opened := false
 	c.ends(func(e *end) {
-		e.reason, e.label, e.dropped = reason, info.Label, info.Dropped
+		e.reason, e.label, e.dropped, e.leftOut = reason, info.Label, info.Dropped, info.LeftOut
 		opened = c.life != opening
 	})
 	if opened {

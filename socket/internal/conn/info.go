@@ -54,7 +54,8 @@ func (c *Conn) Info() Info {
 	i := c.info()
 	if p, err := actor.Inspect(i.PID); err == nil {
 		i.Label, i.Mailbox = p.Label, p.Mailbox
-		i.Lag = websock.Lag{Messages: p.Mailbox, Bytes: c.port.WaitingBytes(sizeOf) + int64(c.wire.Unwritten()), Age: p.Oldest}
+		i.Lag = websock.Lag{Messages: p.Mailbox, Bytes: c.port.WaitingBytes(sizeOf) + int64(c.wire.Unwritten()), Age: p.Oldest,
+			LeftOut: p.LeftOut}
 	}
 	return i
 }
@@ -158,6 +159,7 @@ func (c *Conn) End() End {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e.Reason, e.Dropped = c.end.reason, c.end.dropped
+	e.Lag.LeftOut = c.end.leftOut
 	e.Lost = e.Reason == error(c.lost.Load()) || e.Reason == error(c.end.left)
 	if c.end.refused != nil {
 		e.Reason = c.end.refused

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -158,6 +159,8 @@ func nameOf(msg any) (what string, size int) {
 		return "describe", 0
 	case drainBegins:
 		return "drain", 0
+	case host.CatchUp:
+		return "lag", 0
 	case websock.Message:
 		return "websock.Message to the client", len(m.Data)
 	case actor.Down:

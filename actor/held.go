@@ -1,0 +1,172 @@
+package actor
+
+import (
+	"time"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// held is a message in a mailbox of which something else may become while it waits than being handled. Only one that the host
+// says so of, and that comes when the process is not at rest, is held; all others wait as they are. The mu of the process guards
+// it.
+type held struct {
+	it      item
+	key     string
+	expires int64 // by System.now; 0: never
+	gone    bool  // it is left out when its turn comes
+}
+
+// leftOut is what a process knows of the messages that it has held, and of those that were left out. It has none before there
+// is one. The mu of the process guards it.
+type leftOut struct {
+	keys     map[string]*held // those that wait; nil: none does
+	n        uint64           // how many were left out
+	told     uint64           // of how many of them CaughtUp has told
+	noticing bool             // a catchUp waits, or nobody wants to know
+}
+
+// busy is how long a callback runs before a message that is Volatile is left out for it.
+const busy = int64(time.Millisecond)
+
+// classOf is what the host says of a message that has come while the process was not at rest; nil: nothing. p.mu is held.
+func (p *process) classOf(it *item) *hook.Class {
+	if p.options == nil || p.options.ClassOf == nil || it.kind != kindUser && it.kind != kindDeferred {
+		return nil
+	}
+	return p.options.ClassOf(it.content())
+}
+
+// hold is post of a message with a class. A message whose key is that of one which waits takes the place of that one. (At the
+// end, a key that changes faster than messages are taken out would never have its turn.) It unlocks p.mu.
+func (p *process) hold(it item, c *hook.Class) postResult {
+	r := p.rel()
+	if r.leftOut == nil {
+		r.leftOut = &leftOut{}
+	}
+	if c.Volatile && (p.queue.len() > 0 || p.running && p.sys.now()-p.began >= busy) {
+		p.leaveOut()
+		p.mu.Unlock()
+		return posted
+	}
+	h := &held{it: it, key: c.Key}
+	if c.Expires > 0 {
+		h.expires = after(p.sys.now(), c.Expires)
+	}
+	if old := r.leftOut.keys[c.Key]; old != nil && c.Key != "" {
+		*old = *h
+		p.leaveOut()
+		p.mu.Unlock()
+		return posted
+	}
+	if p.full() {
+		return p.refuse() // unlocks
+	}
+	if c.Key != "" {
+		if r.leftOut.keys == nil {
+			r.leftOut.keys = make(map[string]*held)
+		}
+		r.leftOut.keys[c.Key] = h
+	}
+	p.push(item{kind: kindHeld, msg: h})
+	p.wakeAndUnlock()
+	return posted
+}
+
+// release puts the message that was held in the place of it, which was taken out of the mailbox. False: it is left out. p.mu is
+// held.
+func (p *process) release(it *item) bool {
+	h := it.msg.(*held)
+	if h.gone {
+		return false
+	}
+	p.forgetKey(h)
+	if h.expires != 0 && p.sys.now() > h.expires {
+		p.leaveOut()
+		return false
+	}
+	*it = h.it
+	return true
+}
+
+// forgetKey takes h, which has not gone, out of those with a key. p.mu is held.
+func (p *process) forgetKey(h *held) {
+	if h.key == "" {
+		return
+	}
+	l := p.relation.leftOut
+	if delete(l.keys, h.key); len(l.keys) == 0 {
+		l.keys = nil
+	}
+}
+
+// leaveOut counts a message that is left out. The first one since the process has last caught up has the host told when it
+// comes to a notice behind all that waits now. p.mu is held, and there is a leftOut.
+func (p *process) leaveOut() {
+	l := p.relation.leftOut
+	l.n++
+	if f := p.options.LeftOut; f != nil {
+		f()
+	}
+	if !l.noticing {
+		l.noticing = true
+		p.push(item{kind: kindNotice, msg: catchUp{}})
+	}
+}
+
+// LeaveOut is host.Port.LeaveOut.
+func (p *process) LeaveOut(key string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.shut {
+		return
+	}
+	r := p.rel()
+	if r.leftOut == nil {
+		if key != "" {
+			return
+		}
+		r.leftOut = &leftOut{}
+	}
+	if key == "" {
+		p.leaveOut()
+	} else if h := r.leftOut.keys[key]; h != nil {
+		p.forgetKey(h)
+		h.gone = true
+		p.leaveOut()
+	}
+}
+
+// CatchUp is host.Port.CatchUp.
+func (p *process) CatchUp() {
+	p.mu.Lock()
+	if !p.shut {
+		p.push(item{kind: kindNotice, msg: catchUp{}})
+	}
+	p.wakeAndUnlock()
+}
+
+// CaughtUp is host.Port.CaughtUp.
+func (p *process) CaughtUp() (n uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.relation == nil || p.relation.leftOut == nil {
+		return 0
+	}
+	l := p.relation.leftOut
+	n, l.told, l.noticing = l.n-l.told, l.n, false
+	return n
+}
+
+// leftOutSum is [ProcessInfo].LeftOut. p.mu is held.
+func (p *process) leftOutSum() uint64 {
+	if p.relation == nil || p.relation.leftOut == nil {
+		return 0
+	}
+	return p.relation.leftOut.n
+}
+
+// catchUp is the notice after messages were left out.
+type catchUp struct{}
+
+func (catchUp) Due(PID) (msg any, ok bool) { return hook.CatchUp{}, true }
+func (catchUp) Content() any               { return hook.CatchUp{} }
