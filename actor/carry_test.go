@@ -74,6 +74,11 @@ func TestCarry(t *testing.T) {
 				t.Errorf("the callee answers %q, %v; want the trace %q", trace, err, want+">")
 			}
 		}, got: "int a>", without: "int "},
+		"SendWait": {do: func(t *testing.T, ctx context.Context, _ *actor.System, _ *follower, pid actor.PID) {
+			if err := actor.SendWait(ctx, pid, 1); err != nil {
+				t.Errorf("SendWait: %v", err)
+			}
+		}, got: "int a>", without: "int "},
 		"SendAfter": {do: func(_ *testing.T, ctx context.Context, _ *actor.System, _ *follower, pid actor.PID) {
 			pid.Send(do(func(own context.Context) error {
 				actor.SendAfter(withTrace(own, traceOf(ctx)), time.Second, 1)

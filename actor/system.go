@@ -38,7 +38,7 @@ type Config struct {
 	OnEvent func(Event)
 	// Carry and Fetch take something along with messages, such as the context of a trace, from the ctx of whoever sends to
 	// that of the callback that handles it. Carry says what of ctx is to be taken along; nil: nothing. It is called on the
-	// goroutine of the sender by [Call], [Send], [SendAfter], [Spawn] and [Async]. [PID.Send] has no ctx and carries
+	// goroutine of the sender by [Call], [Send], [SendWait], [SendAfter], [Spawn] and [Async]. [PID.Send] has no ctx and carries
 	// nothing, and neither do [SendEvery] and what a broadcast sends.
 	//
 	// Fetch returns the ctx for the callback that gets such a message, derived from the ctx that it would have otherwise:

@@ -73,15 +73,54 @@ func TestCarry_overNodes(t *testing.T) {
 				if v, err := actor.Call[string](ctx, to, "called"); v != "answer" || err != nil {
 					t.Errorf("Call = %q, %v; want the answer", v, err)
 				}
+				if err := actor.SendWait(ctx, to, "waited for"); err != nil {
+					t.Errorf("SendWait: %v", err)
+				}
 				to.Send("plain")
 				wait(time.Second)
-				want := []string{"sent: " + tt.want, "called: " + tt.want, "plain: <nil> <nil>"}
+				want := []string{"sent: " + tt.want, "called: " + tt.want, "waited for: " + tt.want, "plain: <nil> <nil>"}
 				if !slices.Equal(got.all(), want) {
 					t.Errorf("got %q\nwant %q", got.all(), want)
 				}
 			})
 		})
 	}
+}
+
+// What a callback does with the ctx that it got goes on with what came along: from node to node, and back with a Call that the
+// last one makes.
+func TestCarry_chain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const nodes = 3
+		c := clustertest.New(t, clustertest.Config{Nodes: nodes, Seed: 1, System: func(i int) actor.Config {
+			cfg := carrying()
+			cfg.Fetch = func(ctx context.Context, carried any) context.Context {
+				return context.WithValue(ctx, traceKey{}, fmt.Sprintf("%v>%d", carried, i))
+			}
+			return cfg
+		}})
+		var got journal[string]
+		var pids [nodes]actor.PID
+		for i := range pids {
+			pids[i] = spawn(t, c.System(i), &behaviour{receive: func(ctx context.Context, msg any) error {
+				got.add(fmt.Sprintf("%d %v: %v", i, msg, ctx.Value(traceKey{})))
+				if msg == "called" {
+					actor.Reply(ctx, true)
+				} else if i+1 < nodes {
+					actor.Send(ctx, c.At(i, pids[i+1]), "sent")
+				} else if _, err := actor.Call[bool](ctx, c.At(i, pids[0]), "called"); err != nil {
+					t.Errorf("Call: %v", err)
+				}
+				return nil
+			}}, actor.SpawnOptions{})
+		}
+		actor.Send(context.WithValue(t.Context(), traceKey{}, "a"), pids[0], "sent")
+		wait(time.Second)
+		want := []string{"0 sent: a>0", "1 sent: a>0>1", "2 sent: a>0>1>2", "0 called: a>0>1>2>0"}
+		if !slices.Equal(got.all(), want) {
+			t.Errorf("got %q\nwant %q", got.all(), want)
+		}
+	})
 }
 
 // The header as it is on the wire, byte for byte, and headers of which it is one. What is too long is skipped, as a header that
