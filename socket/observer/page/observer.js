@@ -4,6 +4,7 @@
 // Labels, names, reasons and frames may have been written by strangers: they only ever become text nodes, cut and with control
 // characters made visible (see clean). All that is kept has a bound: WINDOW of points in charts, TAP_LINES of a tap.
 
+const VERSION = 1;           // of the API
 const WINDOW = 5 * 60_000;   // of the charts, in ms
 const POINTS = 330;          // at most, of the charts
 const TAP_LINES = 500;       // at most, and as many again while a tap is paused
@@ -36,7 +37,7 @@ function few(n) {
 
 function bytes(n) {
   n ??= 0;
-  for (const [unit, size] of [["TB", 1e12], ["GB", 1e9], ["MB", 1e6], ["kB", 1e3]]) {
+  for (const [unit, size] of [["TiB", 2 ** 40], ["GiB", 2 ** 30], ["MiB", 2 ** 20], ["KiB", 2 ** 10]]) {
     if (n >= size) return (n >= 100 * size ? whole : upTo1).format(n / size) + " " + unit;
   }
   return whole.format(n) + " B";
@@ -66,6 +67,7 @@ function clock(at, fraction = false) {
   return t.toDateString() === new Date().toDateString() ? time : [t.getFullYear(), two(t.getMonth() + 1), two(t.getDate())].join("-") + " " + time;
 }
 
+const byName = new Intl.Collator("en", {numeric: true});
 const plural = (n, one, many = one + "s") => count(n) + " " + (n === 1 ? one : many);
 const sum = (list, f) => (list ?? []).reduce((n, x) => n + (f(x) ?? 0), 0);
 
@@ -465,7 +467,7 @@ const causeClass = c => ["panic", "error"].includes(c) ? "bad" : ["timeout", "ov
 // stateOf a server: one that takes no more and has sockets left is being drained, whoever does it.
 const stateOf = s => ["draining", "closed"].includes(s.state) && s.open ? "draining" : s.state;
 const closeText = c => c ? c.code + (c.reason ? " " + c.reason : "") : "";
-const lagText = l => l && (l.messages || l.bytes || l.age_ms) ? `${span(l.age_ms)} · ${count(l.messages)}` : "–";
+const lagText = l => [l?.age_ms > 0 && span(l.age_ms), l?.messages > 0 ? count(l.messages) : l?.bytes > 0 && bytes(l.bytes)].filter(Boolean).join(" · ") || "–";
 
 // # Views
 // A view is made with the route, and is {el, paths(params), update(path, data), fail(path, error), params(params), message(m), close()};
@@ -692,7 +694,7 @@ function nodesView() {
   const table = new Table({caption: "Links to other nodes", key: r => r.node, empty: "This node has no links.", columns: [
     {title: "Node", text: r => r.node, wide: true}, {title: "Boot", text: r => r.boot, mono: true}, {title: "Since", num: true, text: (r, now) => since(r.since, now)},
     {title: "RTT", num: true, text: r => span(r.rtt_ms), cls: r => slow(r.rtt_ms)},
-    {title: "Window", num: true, text: r => `${count(r.in_use)} of ${count(r.window)}`, cls: r => r.window && r.in_use > .8 * r.window ? "warn" : "", hint: "what was sent and not confirmed yet"},
+    {title: "Window", num: true, text: r => `${bytes(r.in_use)} of ${bytes(r.window)}`, cls: r => r.window && r.in_use > .8 * r.window ? "warn" : "", hint: "what was sent and not confirmed yet"},
     {title: "Records in", num: true, text: r => count(r.records_in)}, {title: "Records out", num: true, text: r => count(r.records_out)},
     {title: "Bytes in", num: true, text: r => bytes(r.bytes_in)}, {title: "Bytes out", num: true, text: r => bytes(r.bytes_out)},
     ...["Refused", "Resent", "Resets", "Undecodable", "Undelivered"].map(title => ({title, num: true, text: r => count(r[title.toLowerCase()]), cls: r => r[title.toLowerCase()] ? "warn" : ""})),
@@ -700,7 +702,8 @@ function nodesView() {
   return {
     el: h("div", null, h("h1", {tabindex: -1}, "Nodes and links"), note, picture, table.el),
     paths: () => ["nodes"],
-    update(_, d) {
+    update(_, answer) {
+      const d = {...answer, rows: answer.rows.toSorted((a, b) => byName.compare(a.node, b.node))};
       const alone = !d.ready && !d.error && !d.rows.length;
       put(note, app.me?.has?.cluster === false ? `This is ${d.name}, and no cluster was given: set observer.Config.Node.` : `This is ${d.name}: ${d.ready ? "ready" : d.error || "not ready"}, ${plural(d.rows.length, "link")}.`);
       picture.hidden = alone || !d.rows.length;
@@ -719,9 +722,9 @@ function drawLinks(map, d) {
     const troubled = r.resets || r.refused || r.undecodable;
     parts.push(svg("path", {class: "link" + (troubled ? " warn" : ""), d: `M${cx} ${cy}L${x.toFixed(0)} ${y.toFixed(0)}`}),
       svg("circle", {class: "peer", cx: x, cy: y, r: 9}),
-      svg("text", {x, y: y + 24, class: "name"}, clean(r.node, 28)), svg("text", {x: (x + cx) / 2, y: (y + cy) / 2 - 4, class: "rtt"}, span(r.rtt_ms)));
+      svg("text", {x, y: y + 24, class: "name"}, clean(r.node, 28)), svg("text", {x: cx + (x - cx) * .58, y: cy + (y - cy) * .58 - 4, class: "rtt"}, span(r.rtt_ms)));
   }
-  parts.push(svg("circle", {class: "self", cx, cy, r: 12}), svg("text", {x: cx, y: cy + 28, class: "name self"}, clean(d.name, 28)));
+  parts.push(svg("circle", {class: "self", cx, cy, r: 12}), svg("text", {x: cx, y: cy - 20, class: "name self"}, clean(d.name, 28)));
   attr(map, "viewBox", `0 0 ${W} ${H}`);
   attr(map, "aria-label", `${clean(d.name, 60)} and its ${plural(d.rows.length, "link")}` + (d.rows.length > n ? `, the first ${n}` : ""));
   map.replaceChildren(...parts);
@@ -797,7 +800,6 @@ function childrenOf(node) {
   return node.more ? [...list, {kind: "more", name: `and ${count(node.more)} more`}] : list;
 }
 
-const byName = new Intl.Collator("en", {numeric: true});
 const countNodes = node => sum(node.children, c => 1 + countNodes(c)) + (node.more ?? 0);
 
 function badgesOf(n) {
@@ -930,7 +932,7 @@ function treeView() {
     attr(drawing, "height", Math.round(laid.height * scale));
   }
 
-  function zoom(by) { scale = Math.min(2, Math.max(.2, by ? scale * by : Math.min(1, (box.clientWidth - 4) / laid.width, (box.clientHeight - 4) / laid.height))); resize(); }
+  function zoom(by) { scale = Math.min(2, Math.max(.2, by ? scale * by : Math.min(1, (box.clientWidth - 4) / laid.width, (box.clientHeight - 4) / laid.height))); draw(); }
 
   function describe() {
     const item = byKey(selected), n = item?.node;
@@ -1031,14 +1033,14 @@ function drainView() {
     const share = n => all ? 100 * n / all : 0;
     put(c.title, s.name, 256);
     put(c.state, stateOf(s) + (d && d.stage !== "done" ? ", " + d.stage : ""));
-    c.state.className = "value " + (s.state === "open" ? "good" : s.state === "closed" ? "" : "warn");
+    c.state.className = "value " + ({open: "good", closed: ""}[stateOf(s)] ?? "warn");
     c.bar.hidden = !d && !s.down;
     c.bar.toggleAttribute("hidden", !d && !s.down);
     attr(c.bar.children[1], "width", share(gone));
     attr(c.bar.children[2], "width", share(killed));
     attr(c.bar.children[2], "x", share(gone - killed));
     attr(c.bar, "aria-label", `${count(gone)} of ${plural(all, "socket")} have gone`);
-    c.facts.update([["Open", count(s.open), "#/sockets?server=" + encodeURIComponent(s.name)], ["Error", s.error],
+    c.facts.update([["Open", count(s.open), "#/sockets?server=" + encodeURIComponent(s.name)], ["Takes no more", s.error],
       ["Gone", (d || s.down) && `${count(gone)} of ${count(all)}`], ["Closed", d && count(d.closed)], ["Left", (d || s.down) && count(left)], ["Killed", d && count(killed)],
       ["Stage", d?.stage], ["For", d && span(d.elapsed_ms)], ["Asked for by", d?.by], ["Failed", d?.error], ["Not open since", s.down && !d ? clock(s.down.since) : ""]]);
     c.button.hidden = !mayAct() || (s.state !== "open" && s.state !== "full");
@@ -1379,6 +1381,7 @@ const app = {
   message(m) {
     if (m.type === "hello") {
       this.me = m;
+      if (m.version !== VERSION) this.say("The server has another version of this page: load it anew.", true);
       put($("where"), [m.node, m.go].filter(Boolean).join(" · "), 120);
       put($("right"), (m.access === "act" ? "may act" : "view only") + (m.who ? ", as " + m.who : ""), 120);
       $("right").hidden = false;
@@ -1433,8 +1436,9 @@ const app = {
     live.addEventListener("snapshot", e => this.snapshot(e.detail));
     live.addEventListener("message", e => this.message(e.detail));
     addEventListener("hashchange", () => this.show());
-    addEventListener("pointerdown", () => { this.pressed = true; });
-    for (const e of ["pointerup", "pointercancel", "blur"]) addEventListener(e, () => setTimeout(() => { this.pressed = false; this.release(); }));
+    const letGo = () => { clearTimeout(this.pressTimer); this.pressed = false; this.release(); };
+    addEventListener("pointerdown", () => { this.pressed = true; clearTimeout(this.pressTimer); this.pressTimer = setTimeout(letGo, 2000); }); // its end may not be told
+    for (const e of ["pointerup", "pointercancel", "blur"]) addEventListener(e, () => setTimeout(letGo)); // after the click
     addEventListener("keydown", e => {
       if (e.key !== "/" || e.ctrlKey || e.metaKey || e.altKey || e.target.closest("input, textarea, select, dialog")) return;
       const find = $("find");
