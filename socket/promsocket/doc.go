@@ -5,7 +5,7 @@
 //	mux.Handle("/metrics", promhttp.Handler())
 //
 // Nothing is counted by this package, and nothing is paid between scrapes: a scrape asks for Stats. At 100,000 sockets that
-// takes less than half a microsecond of CPU for each.
+// takes some half a microsecond of CPU for each, or less.
 //
 // The metrics and their labels are listed at [Collector]. No label is a PID, a label, a group, an address, a subject or the
 // text of an error, and what peers send makes no new series.
