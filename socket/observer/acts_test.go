@@ -102,6 +102,9 @@ func TestActs(t *testing.T) {
 		if d.str("state") != "draining" || d.in("drain").str("stage") != "delaying" || d.in("drain").str("by") != "ann" || d.in("down").num("sockets") != 1 {
 			t.Errorf("in the delay: got %v", d)
 		}
+		if o := r.get("overview").list("servers")[0]; !o.yes("draining") || o.str("state") != "draining" {
+			t.Errorf("overview in the delay: got %v", o)
+		}
 		r.wantError(409, "conflict", r.ask("POST", "/api/v1/drain", "", nil))
 		c.WantClose(1012, "")
 		time.Sleep(time.Second)

@@ -101,7 +101,7 @@ func TestSockets_lag(t *testing.T) {
 			t.Errorf("processes by running: got %v, want the stuck socket", running)
 		}
 		o := r.get("overview").list("servers")[0]
-		if o.num("mailbox_max") != 5 || o.num("lag_max_ms") < 3000 || o.num("open") != 3 {
+		if o.num("mailbox_max") != 5 || o.num("lag_max_ms") < 3000 || o.num("open") != 3 || o.num("long_callbacks") != 1 || o.yes("draining") {
 			t.Errorf("overview: got %v", o)
 		}
 		close(release)

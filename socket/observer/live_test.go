@@ -71,6 +71,19 @@ func TestLive(t *testing.T) {
 			t.Errorf("11 snapshots: took %v, want one at once and then one a second", took)
 		}
 	})
+	bubble(t, "a look that takes long", func(t *testing.T) {
+		r := newRig(t, nil)
+		release := make(chan struct{})
+		r.reg.Join("slow", r.spawn("x"), blocks{release})
+		c := r.mustLive()
+		next(c)
+		watch(c, "group?name=slow")
+		c.WantNothing(10250 * time.Millisecond)
+		close(release)
+		nextOf(t, c, "snapshot")
+		nextOf(t, c, "snapshot")
+		c.WantNothing(400 * time.Millisecond) // one look was on its way, not one for each tick
+	})
 	bubble(t, "what makes no sense", func(t *testing.T) {
 		r := newRig(t, nil)
 		c := r.mustLive()

@@ -66,6 +66,9 @@ type serverJSON struct {
 	Dropped       uint64            `json:"dropped"`
 	MailboxMax    int               `json:"mailbox_max"`
 	LagMax        float64           `json:"lag_max_ms"`
+	LongCallbacks int               `json:"long_callbacks"`
+	Draining      bool              `json:"draining"`
+	DrainKilled   uint64            `json:"drain_killed"`
 	RTT           *durationsJSON    `json:"rtt"`
 	Lifetime      *durationsJSON    `json:"lifetime"`
 }
@@ -171,6 +174,7 @@ func (s *server) now() serverJSON {
 		Refused: make([]refusedJSON, 0, len(st.Refused)), Closed: make(map[string]uint64, len(st.Closed)),
 		CloseSent: codesOf(st.CloseSent), CloseReceived: codesOf(st.CloseReceived),
 		Read: total(st.Read), Written: total(st.Written), Dropped: st.Dropped, MailboxMax: st.MailboxMax, LagMax: ms(st.LagMax),
+		LongCallbacks: st.LongCallbacks, Draining: st.Draining, DrainKilled: st.DrainKilled,
 		RTT: durationsOf(st.RoundTrips),
 	}
 	for r, n := range st.Refused {
