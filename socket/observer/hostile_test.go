@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,6 +125,7 @@ func TestHostile(t *testing.T) {
 			for _, path := range []string{
 				"overview", "tree", "sockets", "processes?kind=all", "groups", "names", "presence", "nodes", "exits", "drain", "me",
 				"process/" + pid.String(), "process/" + worker.String(), "process/" + bad.String(),
+				"group?name=" + url.QueryEscape(s), "topic?name=" + url.QueryEscape(s),
 			} {
 				resp := r.ask("GET", "/api/v1/"+path, "", nil)
 				b, err := io.ReadAll(resp.Body)
