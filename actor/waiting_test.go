@@ -86,6 +86,36 @@ func TestInspect_oldestOfMany(t *testing.T) {
 	})
 }
 
+// TestPort_Load_callback: for how long the callback runs, until it has returned or is abandoned.
+func TestPort_Load_callback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys, _ := newSystem(t, actor.Config{})
+		port, err := host.Spawn(sys, &hosted{}, actor.SpawnOptions{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.Start()
+		want := func(when string, d time.Duration) {
+			t.Helper()
+			synctest.Wait()
+			if _, _, got := port.Load(); got != d {
+				t.Errorf("%s: Load says that a callback has been running for %v, want %v", when, got, d)
+			}
+		}
+		want("at rest", 0)
+		release := block(t, port.PID())
+		time.Sleep(time.Second)
+		want("after a second", time.Second)
+		release()
+		want("when it has returned", 0)
+		release = block(t, port.PID())
+		defer release()
+		time.Sleep(time.Second)
+		port.PID().Exit(actor.ErrKilled)
+		want("abandoned", 0)
+	})
+}
+
 // TestInspect_oldestBeforeInit: a process that has not begun has a mailbox, too.
 func TestInspect_oldestBeforeInit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -41,16 +41,12 @@ func (c *Conn) abort() {
 }
 
 // Kill ends the connection at once, even if the process is dead and only the peer's Close is waited for. It returns whether
-// there was something to end, and is the first one.
-func (c *Conn) Kill() bool {
-	var first, open bool
-	c.ends(func(e *end) {
-		first, open = !e.killed, c.life < closed
-		e.killed = true
-	})
-	alive := c.PID().Exit(actor.ErrKilled)
+// it is the first one.
+func (c *Conn) Kill() (first bool) {
+	c.ends(func(e *end) { first, e.killed = !e.killed, true })
+	c.PID().Exit(actor.ErrKilled)
 	c.abort()
-	return first && (alive || open)
+	return first
 }
 
 // hold must be called before a task begins to work on the connection, which must call release at its end. False: TCP is

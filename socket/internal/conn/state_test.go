@@ -34,6 +34,16 @@ func TestConn_size(t *testing.T) {
 	}
 }
 
+// Two drains may kill one connection, which counts once.
+func TestConn_Kill_twice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := connected(t, Options{HibernateAfter: -1})
+		if first, second := c.Kill(), c.Kill(); !first || second {
+			t.Errorf("Kill = %t, and again %t; want true, false", first, second)
+		}
+	})
+}
+
 // TestSpawn_killedMeanwhile: a System that is shut down without patience ends the process of a connection before Spawn has
 // returned. It is for the race detector.
 func TestSpawn_killedMeanwhile(t *testing.T) {
