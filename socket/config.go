@@ -139,6 +139,16 @@ type Config struct {
 	// number of them. 0: 128; negative: no limit.
 	MaxAsync int
 
+	// ExpiryWarning is how long before the time of [Expire] the HandleExpiry of a websock.ExpiryHandler is called, or half of the time
+	// that there is when Expire is called, if that is less. 0: 30 s; negative: HandleExpiry is not called.
+	ExpiryWarning time.Duration
+
+	// MaxAge is how long a socket may live: between nine tenths of it and all of it, drawn at random for each, so that those
+	// which have come together do not go together. Then it ends with websock.ErrMaxAge, as by an Exit: 1012, with a close
+	// reason "retry-after=N", N random whole seconds from 1 up to Drain.ComeBack, 1 when that is not set. After new
+	// instances have been started it is what brings sockets to them. 0: no limit.
+	MaxAge time.Duration
+
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 
@@ -260,6 +270,7 @@ const (
 	defaultAbandonAfter    = time.Minute
 	defaultSlowCallback    = 5 * time.Second
 	defaultHibernateAfter  = 15 * time.Second
+	defaultExpiryWarning   = 30 * time.Second
 	defaultThreshold       = 512
 	defaultLevel           = 1
 	defaultMaxRatio        = 200
@@ -283,6 +294,9 @@ func (cfg Config) withDefaults() (Config, error) {
 		return cfg, fmt.Errorf("socket: Config.MaxSockets %d: negative; 0 means no limit", cfg.MaxSockets)
 	}
 	var err error
+	if cfg.MaxAge < 0 {
+		return cfg, fmt.Errorf("socket: Config.MaxAge %v: negative; 0 means no limit", cfg.MaxAge)
+	}
 	if cfg.UpgradeRate, err = cfg.UpgradeRate.withDefaults("UpgradeRate"); err != nil {
 		return cfg, err
 	}
@@ -321,6 +335,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		{&cfg.AbandonAfter, defaultAbandonAfter},
 		{&cfg.SlowCallback, defaultSlowCallback},
 		{&cfg.HibernateAfter, defaultHibernateAfter},
+		{&cfg.ExpiryWarning, defaultExpiryWarning},
 	} {
 		if *d.d == 0 {
 			*d.d = d.def
@@ -420,6 +435,9 @@ func (s *Server) connOptions() conn.Options {
 		Record:          min(max(cfg.Record, 0), math.MaxInt32),
 		Opened:          s.add,
 		Ending:          s.subjects.leave,
+		ExpiryWarning:   cfg.ExpiryWarning,
+		MaxAge:          cfg.MaxAge,
+		TooOld:          s.tooOld,
 		Closed:          s.closed,
 	}
 }

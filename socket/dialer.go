@@ -56,7 +56,7 @@ type Dialer struct {
 	//   - HibernateAfter 0 means never: one connection has little to save.
 	//   - Context and LogAttrs get the request of the handshake as it was sent, after the answer.
 	//   - Drain.Close and Drain.Timeout say how Serve ends the connection when its ctx is done.
-	//   - OriginPatterns, MaxSockets, UpgradeRate, PerAddress, Address, MaxPerSubject, SubjectPolicy, Revocations and the other
+	//   - OriginPatterns, MaxSockets, UpgradeRate, PerAddress, Address, MaxPerSubject, SubjectPolicy, Revocations, MaxAge and the other
 	//     fields of Drain make no sense here. Serve returns an error when one is set.
 	Config Config
 
@@ -229,6 +229,8 @@ func (d *Dialer) config() (Config, error) {
 		return cfg, fmt.Errorf("socket: Dialer.Config.MaxSockets %d: a Dialer has one connection", cfg.MaxSockets)
 	case cfg.UpgradeRate != Rate{}, cfg.PerAddress != Rate{}, cfg.Address != nil:
 		return cfg, errors.New("socket: Dialer.Config: UpgradeRate, PerAddress and Address are about upgrades, which only a server gets")
+	case cfg.MaxAge != 0:
+		return cfg, fmt.Errorf("socket: Dialer.Config.MaxAge %v: it is for a server to say how long a client may stay", cfg.MaxAge)
 	case cfg.MaxPerSubject != 0, cfg.SubjectPolicy != 0, cfg.Revocations != nil:
 		return cfg, errors.New("socket: Dialer.Config: MaxPerSubject, SubjectPolicy and Revocations are about clients, which only a server has")
 	case cfg.Drain.Delay != 0, cfg.Drain.Over != 0, cfg.Drain.Batch != 0, cfg.Drain.ComeBack != 0, cfg.Drain.OnProgress != nil:

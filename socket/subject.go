@@ -118,7 +118,8 @@ func (t *subjects) sit(c *conn.Conn, sc *conn.Scope, u upgrading) (out *conn.Con
 	} else {
 		of.last.next = st
 	}
-	of.last, sc.Tag = st, st
+	of.last = st
+	c.SetTag(st)
 	return out, nil
 }
 

@@ -50,6 +50,7 @@ func bySubject(t testing.TB, cfg socket.Config, newHandler func(*http.Request) (
 	if cfg.Subject == nil {
 		cfg.Subject = subjectOf
 	}
+	cfg.Record = 2 // half of the sockets have another actor, and a scope of their own
 	h := newSite(t, cfg)
 	if newHandler == nil {
 		newHandler = func(*http.Request) (websock.Handler, error) { return idleHandler{}, nil }

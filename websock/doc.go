@@ -73,6 +73,8 @@
 //	text not UTF-8, bad deflate data    1007                              *ProtocolError
 //	message too big                     1009                              *ProtocolError
 //
+//	socket.Expire, not renewed          4401 "expired"                    ErrExpired
+//	socket.Config.MaxAge                1012 "retry-after=N"              is ErrMaxAge
 //	socket.Config.MaxPerSubject         4001 "replaced"                   ErrReplaced
 //	socket.Server.Revoke                4403 "revoked", or what it says   is ErrRevoked
 //

@@ -46,6 +46,8 @@ func (c *Conn) Receive(ctx context.Context, msg any) error {
 		return c.receiveEnd(m)
 	case drainBegins:
 		return c.receiveDrain(ctx, m)
+	case *expiry:
+		return c.receiveExpiry(ctx, m)
 	case websock.Message:
 		if !c.port.Calling() {
 			return c.forward(m)

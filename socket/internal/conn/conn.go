@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -50,6 +51,16 @@ type Options struct {
 	// Answered is called when the peer has answered a ping of ours, with how long that took. It must not block.
 	Answered func(rtt time.Duration)
 
+	// ExpiryWarning is how long before the time of Expire HandleExpiry is called; 0 or less: it is not. Now tells the time
+	// by the wall clock; nil: time.Now.
+	ExpiryWarning time.Duration
+	Now           func() time.Time
+
+	// MaxAge is how long a connection may live, less up to a tenth; 0: as long as it likes. TooOld is called when it has. It
+	// must not block.
+	MaxAge time.Duration
+	TooOld func(*Conn)
+
 	// Ending is called when the exit reason is decided, before the Close frame is written. It is not called at a kill. It must
 	// not block. It may be nil.
 	Ending func(*Conn)
@@ -68,12 +79,13 @@ type Group struct {
 	notifier  notify.Notifier
 	watches   [watches]watch
 	spawned   atomic.Uint32 // connections; it gives each its watch
+	seed      maphash.Seed  // of maxAge
 	asleep    atomic.Int64  // connections that sleep
 }
 
 // NewGroup makes a Group.
 func NewGroup(o Options) *Group {
-	return &Group{opts: o, epoch: time.Now(), host: host.Options{
+	return &Group{opts: o, epoch: time.Now(), seed: maphash.MakeSeed(), host: host.Options{
 		// The reader flushes when it is about to wait, so that the answers to frames which have arrived together leave
 		// together.
 		FlushesItself: true,
@@ -99,7 +111,7 @@ type Scope struct {
 	Values  context.Context // nil: none
 	Subject string          // who it is
 	Attrs   []slog.Attr     // for every log line
-	Tag     any             // the owner's own, set before Open
+	Tag     any             // the owner's own; see Conn.SetTag
 
 	recorder *recorder // nil: the connection is not recorded
 }

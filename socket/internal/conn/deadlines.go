@@ -68,6 +68,7 @@ func (c *Conn) nextDue(now time.Duration) (time.Duration, bool) {
 	if c.reading == awake {
 		sooner(quiet, o.HibernateAfter)
 	}
+	sooner(0, c.ageDue(now))
 	return next, next != 0
 }
 
@@ -106,10 +107,12 @@ func (c *Conn) Due(now time.Time) {
 	c.mu.Lock()
 	goodbye := c.life == open && c.saidGoodbye
 	var why error
+	old := false
 	switch {
 	case c.life == closing: // CloseTimeout is over, but the reader may wait longer: see wire's Linger
 		c.disarmAndWake()
 	case c.silenceCounts():
+		old = c.grownOld(now)
 		why = c.due(now)
 		c.interrupted = why != nil
 		c.setDeadline(now)
@@ -120,6 +123,8 @@ func (c *Conn) Due(now time.Time) {
 	}
 	if why != nil {
 		c.interrupt(why)
+	} else if old {
+		c.group.opts.TooOld(c)
 	}
 }
 

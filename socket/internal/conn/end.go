@@ -17,6 +17,8 @@ type end struct {
 	left    *lostError          // the exit reason if the peer ends TCP while reading is paused, and a callback does not return
 	refused error               // what Terminate gets if the exit reason carries a Close frame that cannot be sent
 	killed  bool                // by Kill
+	expiry  *expiry             // the last Expire; nil: none, or it was for never
+	tooOld  bool                // it was told to end because of its age
 
 	// Exited sets these.
 	reason  error // the exit reason

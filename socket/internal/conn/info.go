@@ -137,7 +137,10 @@ func (c *Conn) info() Info {
 	return i
 }
 
-// Tag is Scope.Tag.
+// SetTag sets Scope.Tag of a connection that has a Scope, before Open.
+func (c *Conn) SetTag(v any) { c.scope.Tag = v }
+
+// Tag is what SetTag has set; nil: nothing.
 func (c *Conn) Tag() any {
 	if c.scope == nil {
 		return nil

@@ -161,6 +161,8 @@ func nameOf(msg any) (what string, size int) {
 		return "drain", 0
 	case host.CatchUp:
 		return "lag", 0
+	case *expiry:
+		return "expiry", 0
 	case websock.Message:
 		return "websock.Message to the client", len(m.Data)
 	case actor.Down:
