@@ -86,6 +86,10 @@ func coworkers(t *testing.T, seed uint64) (c *registries, screens []*screen, tre
 		types := newTypes()
 		officeTypes(types)
 		return cluster.Config{Types: types}
+	}, System: func(int) actor.Config {
+		// After a heal a node may be linked to one that knows where the roster is 5 s before it is linked to that node. A socket
+		// that gives up meanwhile ends, and its client comes back. A screen does not, so it waits longer than that.
+		return actor.Config{CallTimeout: 15 * time.Second}
 	}}, nil)
 	offices := make([]*office, 3)
 	trees = serve(t, 3, func(i int) []supervisor.ChildSpec {
