@@ -105,7 +105,7 @@ func TestKeyboard(t *testing.T) {
 	name("the last node", "feed")
 	b.until("which can be seen", `(r => r.top > 0 && r.bottom < innerHeight)(document.activeElement.getBoundingClientRect())`)
 	b.run(press("/", "Slash", "/"), chromedp.KeyEvent("worker-3-1"), enter)
-	b.until("what was found", `document.querySelector(".hit[aria-selected=true]").getAttribute("aria-label").startsWith("worker-1")`)
+	b.until("what was found", `document.querySelector(".hit[aria-selected=true]").getAttribute("aria-label").startsWith("worker-3-10")`)
 
 	for _, view := range []string{"Overview", "Tree", "Sockets", "Processes", "Registry", "Nodes", "Exits", "Drain"} {
 		b.run(chromedp.Focus(`nav a:nth-child(`+fmt.Sprint(b.number(`[...document.querySelectorAll("nav a")].findIndex(a => a.innerText === "`+view+`") + 1`))+`)`), enter)

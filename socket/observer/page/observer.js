@@ -868,8 +868,8 @@ function treeView() {
     attr(m.el, "aria-level", item.depth + 1);
     attr(m.el, "aria-setsize", item.size);
     attr(m.el, "aria-posinset", item.position);
-    attr(m.el, "aria-expanded", item.folds ? item.open : null);
-    attr(m.el, "aria-selected", item.key === selected);
+    attr(m.el, "aria-expanded", item.folds ? String(item.open) : null);
+    attr(m.el, "aria-selected", String(item.key === selected));
     const title = treeTitle(item);
     attr(m.el, "aria-label", title);
     put(m.title, title);
