@@ -60,11 +60,15 @@ func (c *Conn) setTimer(ctx context.Context, x *expiry) {
 		next = x.warn
 	}
 	timer := actor.SendAfter(ctx, min(max(c.untilWall(next), 0), longestExpiryTimer), x)
+	last := false
 	c.ends(func(e *end) {
-		if e.expiry == x {
+		if last = e.expiry == x; last {
 			x.timer = timer
 		}
 	})
+	if !last { // another Expire has come meanwhile, and has found no timer to stop
+		timer.Stop()
+	}
 }
 
 // expires tells whether x is the last Expire.
