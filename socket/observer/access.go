@@ -28,22 +28,34 @@ func (a Access) String() string {
 
 var accessNames = [...]string{"none", "view", "act"}
 
-// Loopback tells whether r comes from this machine and is meant for it: its remote address is a loopback address, and its Host
-// is localhost or a loopback address, too. So a name that a stranger has pointed at 127.0.0.1 (DNS rebinding) is refused. A
-// request that a proxy on this machine has passed on is refused as far as it can be told: by the fields that proxies add, and by
-// HTTP/1.0, which some of them speak. A proxy that adds nothing, speaks HTTP/1.1 and puts a Host of its own cannot be told: behind such
-// a one, mount the Observer on a listener that the proxy does not know, or set Config.Authorize.
+// Loopback tells whether r comes from this machine and is meant for it: its remote address is a loopback address, so is the one at
+// which it has come (where http.Server says that), and its Host is localhost or a loopback address, too. So a name that a stranger
+// has pointed at 127.0.0.1 (DNS rebinding) is refused.
+//
+// A request that a proxy on this machine has passed on is refused as far as it can be told: by the fields that proxies add, and by
+// HTTP/1.0. One that adds nothing, speaks HTTP/1.1 and puts a Host of its own cannot be told, and nginx since 1.29.7 is like that when
+// nothing but proxy_pass is set; httputil.ReverseProxy with a Rewrite is, too. Whoever can reach such a proxy is "this machine" then.
+// So mount the Observer on a listener that no proxy knows, or set Config.Authorize.
 func Loopback(r *http.Request) bool {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil || !from.Addr().Unmap().IsLoopback() || !r.ProtoAtLeast(1, 1) {
 		return false
 	}
-	for _, field := range [...]string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
-		if _, there := r.Header[field]; there {
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		return false
+	}
+	for field := range r.Header {
+		if ofProxy[field] || strings.HasPrefix(field, "X-Forwarded-") {
 			return false
 		}
 	}
 	return loopbackHost(r.Host)
+}
+
+// ofProxy are fields that proxies add, and all of X-Forwarded-.
+var ofProxy = map[string]bool{
+	"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "X-Original-Forwarded-For": true, "True-Client-Ip": true,
+	"Cf-Connecting-Ip": true,
 }
 
 // loopbackHost tells whether a Host, with or without a port, means this machine.
@@ -80,6 +92,10 @@ func (o *Observer) admit(r *http.Request) visitor {
 	}
 	if Loopback(r) {
 		v.access = View
+		o.admitted.Do(func() {
+			o.log.Info("the observer answers requests of this machine, and a proxy on this machine makes that everybody: keep it on a "+
+				"listener that no proxy knows, or set observer.Config.Authorize", slog.String("host", text(r.Host, mostName)))
+		})
 		return v
 	}
 	o.refused.Do(func() { // once: strangers decide how often it happens

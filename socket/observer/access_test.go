@@ -1,8 +1,11 @@
 package observer_test
 
 import (
+	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -40,6 +43,19 @@ func TestAccess_byDefault(t *testing.T) {
 		"passed on by a proxy, X-Real-IP":     {"127.0.0.1:4711", "localhost", field("X-Real-IP", "192.0.2.1"), false},
 		"passed on by a proxy, Via":           {"127.0.0.1:4711", "localhost", field("Via", "1.1 x"), false},
 		"passed on by one that speaks HTTP/1": {"127.0.0.1:4711", "127.0.0.1", func(r *http.Request) { r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0 }, false},
+		"passed on by a proxy, its port":      {"127.0.0.1:4711", "localhost", field("X-Forwarded-Port", "443"), false},
+		"passed on by a proxy, its name":      {"127.0.0.1:4711", "localhost", field("X-Forwarded-Server", "edge"), false},
+		"passed on by a proxy, a new field":   {"127.0.0.1:4711", "localhost", field("X-Forwarded-Anything", "1"), false},
+		"passed on by a proxy, X-Client-IP":   {"127.0.0.1:4711", "localhost", field("X-Client-IP", "192.0.2.1"), false},
+		"passed on by a proxy, original":      {"127.0.0.1:4711", "localhost", field("X-Original-Forwarded-For", "192.0.2.1"), false},
+		"passed on by a network, True-Client": {"127.0.0.1:4711", "localhost", field("True-Client-IP", "192.0.2.1"), false},
+		"passed on by a network, Cloudflare":  {"127.0.0.1:4711", "localhost", field("CF-Connecting-IP", "192.0.2.1"), false},
+		"at an address that others reach":     {"127.0.0.1:4711", "localhost", arrivedAt("192.0.2.7:9464"), false},
+		"at our own address":                  {"127.0.0.1:4711", "localhost", arrivedAt("127.0.0.1:9464"), true},
+		"at our own address over IPv6":        {"[::1]:4711", "localhost", arrivedAt("[::1]:9464"), true},
+		// nginx since 1.29.7 with nothing but a proxy_pass: it speaks HTTP/1.1, its Host is what stands in proxy_pass, and it adds no
+		// field. Nothing tells it from a program of this machine: that is the limit, and the reason for a listener of its own.
+		"passed on by nginx 1.30, nothing set: cannot be told": {"127.0.0.1:4711", "127.0.0.1:4000", arrivedAt("127.0.0.1:4000"), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, nil)
@@ -56,11 +72,23 @@ func TestAccess_byDefault(t *testing.T) {
 				}
 			}
 			r.wantError(403, "forbidden", r.ask("POST", "/api/v1/drain", "{}", from))
-			hints := r.logs.lines("observer.Config.Authorize")
+			hints := r.logs.lines("observer.Config.Authorize to let others look")
 			if want := map[bool]int{true: 0, false: 1}[tt.want]; len(hints) != want {
 				t.Errorf("lines in the log that say what to set: got %d, want %d: %v", len(hints), want, hints)
 			}
+			warnings := r.logs.lines("a proxy on this machine makes that everybody")
+			if want := map[bool]int{true: 1, false: 0}[tt.want]; len(warnings) != want {
+				t.Errorf("lines in the log that say who is let in: got %d, want %d: %v", len(warnings), want, warnings)
+			}
 		})
+	}
+}
+
+// arrivedAt is what http.Server says of the address at which a request has come.
+func arrivedAt(addr string) func(*http.Request) {
+	return func(r *http.Request) {
+		local := net.TCPAddrFromAddrPort(netip.MustParseAddrPort(addr))
+		*r = *r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, local))
 	}
 }
 

@@ -3,12 +3,17 @@
 // last events, and its frames as they come.
 //
 //	obs := observer.Handler(observer.Config{Servers: []*socket.Server{sockets}, Supervisors: []supervisor.Service{tree}})
-//	mux.Handle("/observer/", http.StripPrefix("/observer", obs))
+//	own := http.NewServeMux() // not the one that users reach
+//	own.Handle("/observer/", http.StripPrefix("/observer", obs))
+//	server := &http.Server{Addr: "127.0.0.1:9100", Handler: own} // a child of your tree: supervisor.HTTP(server, nil)
 //
 // # Who may look
 //
 // Nobody, by default, but programs and browsers of this machine: see [Loopback]. Everybody else gets 403, and the log says which
-// field to set. What changes something (kick, send, drain) needs [Act], which only Config.Authorize gives; it is a POST that no page
+// field to set. A proxy on this machine is a program of it, and not every request that it passes on can be told: so give the Observer
+// a listener of its own on a loopback address, which the proxy does not know, or set Config.Authorize.
+//
+// What changes something (kick, send, drain) needs [Act], which only Config.Authorize gives; it is a POST that no page
 // of another origin can make, and the log says who has done it. What messages say is shown only where socket.Config.TapPayload is
 // set.
 //

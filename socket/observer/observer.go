@@ -39,7 +39,8 @@ type Config struct {
 	// for each request, and for a live connection once in 15 minutes, on the goroutine of the request. One that goes by the
 	// address must look at r.Host, too, as [Loopback] does: a page of a stranger can have its own name lead here.
 	//
-	// nil: requests for which Loopback is true may View; all others get 403, and the first of them is in the log. Nobody may Act.
+	// nil: requests for which Loopback is true may View; all others get 403, and the first of each is in the log. Nobody may Act.
+	// Do not mount it so where a proxy on this machine passes requests on: not all of them can be told, see [Loopback].
 	Authorize func(r *http.Request) (Access, string)
 
 	// Drain is what the act "drain" does. Zero: 1,000 sockets a second.
@@ -50,26 +51,27 @@ type Config struct {
 }
 
 // Observer is an http.Handler for every path under where it is mounted: the page, and what is below api/v1/. Mount it with
-// http.StripPrefix, on a path that ends with a slash.
+// http.StripPrefix, on a path that ends with a slash, and on a listener of its own: the package comment shows how.
 //
 // Its live connections are processes of Config.System and end with it, if not by [Observer.Shutdown] before. So it can be
 // made and forgotten; put it into a supervision tree, or call Shutdown, to have its end waited for. All methods may be
 // called from any goroutine.
 type Observer struct {
-	cfg     Config
-	log     *slog.Logger
-	sys     *actor.System
-	node    string
-	since   time.Time
-	servers []*server // Config.Servers
-	all     []*server // and the one of the live connections
-	live    *socket.Server
-	connect http.Handler // to live
-	protect *http.CrossOriginProtection
-	sweeper sweeper
-	drains  drains
-	states  states
-	refused sync.Once
+	cfg      Config
+	log      *slog.Logger
+	sys      *actor.System
+	node     string
+	since    time.Time
+	servers  []*server // Config.Servers
+	all      []*server // and the one of the live connections
+	live     *socket.Server
+	connect  http.Handler // to live
+	protect  *http.CrossOriginProtection
+	sweeper  sweeper
+	drains   drains
+	states   states
+	refused  sync.Once // the line in the log that says so
+	admitted sync.Once // and that one
 }
 
 // Handler makes an Observer. It panics when cfg has neither a System nor a Server, when one of the lists has a nil in it, when a
