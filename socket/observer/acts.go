@@ -146,16 +146,20 @@ func (o *Observer) send(r *http.Request, pid actor.PID, who visitor) (any, error
 
 func (o *Observer) actDrain(r *http.Request, who visitor) (any, error) {
 	var b struct {
-		Server string `json:"server"`
+		Server *string `json:"server"`
 	}
 	if err := body(r, &b); err != nil {
 		return nil, err
 	}
 	servers := o.servers
-	if b.Server != "" {
-		s := o.server(b.Server)
+	switch {
+	case b.Server == nil: // all
+	case *b.Server == "": // more likely a variable that was not set
+		return nil, failed(400, "bad_request", "server is empty: leave it out to drain all servers")
+	default:
+		s := o.server(*b.Server)
 		if s == nil {
-			return nil, failed(404, "not_found", "there is no server %q", text(b.Server, mostName))
+			return nil, failed(404, "not_found", "there is no server %q", text(*b.Server, mostName))
 		}
 		servers = []*server{s}
 	}

@@ -66,6 +66,7 @@ func TestActs(t *testing.T) {
 		r.wantError(404, "not_found", r.ask("POST", path, "{}", nil))
 		r.wantError(404, "not_found", r.ask("POST", "/api/v1/sockets", "{}", nil))
 		r.wantError(404, "not_found", r.ask("POST", "/api/v1/drain", `{"server":"other"}`, nil))
+		r.wantError(400, "bad_request", r.ask("POST", "/api/v1/drain", `{"server":""}`, nil)) // a variable that was not set is not "all"
 		r.wantError(409, "conflict", r.ask("POST", "/api/v1/process/"+r.spawn("w").String()+"/send", `{"text":"x"}`, nil))
 		if !pid.Alive() || r.srv.Ready() != nil {
 			t.Errorf("after all that was refused: alive %v, ready %v; want true, nil", pid.Alive(), r.srv.Ready())

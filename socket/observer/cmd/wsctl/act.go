@@ -31,5 +31,12 @@ func kick(ctx context.Context, c *client, f *flags, args []string) error {
 }
 
 func drain(ctx context.Context, c *client, _ *flags, args []string) error {
-	return c.act(ctx, "drain", map[string]string{"server": strings.Join(args, "")})
+	body := map[string]string{} // all servers
+	if len(args) == 1 {
+		if args[0] == "" {
+			return usage("drain: the name of the server is empty: leave it out for all")
+		}
+		body["server"] = args[0]
+	}
+	return c.act(ctx, "drain", body)
 }

@@ -215,6 +215,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"show"}, 2, "wsctl show PID"},
 		{[]string{"send", pid}, 2, "wsctl send PID TEXT"},
 		{[]string{"ls", "x"}, 2, "wsctl ls"},
+		{[]string{"drain", ""}, 2, "leave it out for all"},
 		{[]string{"ls", "-burn"}, 2, "burn"},
 		{[]string{"-burn", "ls"}, 2, "burn"},
 		{[]string{"-header", "x", "ls"}, 2, "Key: value"},
