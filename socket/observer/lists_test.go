@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -380,5 +381,47 @@ func TestTree(t *testing.T) {
 		}
 		stop()
 		must(t, <-served)
+	})
+}
+
+// TestServers_ofTwoSystems: what is listed can be opened, tapped and kicked, whatever System its Server has.
+func TestServers_ofTwoSystems(t *testing.T) {
+	bubble(t, "two", func(t *testing.T) {
+		other, err := socket.New(socket.Config{Name: "other", Logger: slog.New(slog.DiscardHandler)}) // with a System of its own
+		must(t, err)
+		t.Cleanup(func() {
+			if err := other.Shutdown(context.Background()); err != nil {
+				t.Errorf("Shutdown: %v", err)
+			}
+		})
+		r := newRig(t, func(cfg *observer.Config, s *socket.Config) {
+			mayAct(cfg, s)
+			cfg.Servers = []*socket.Server{other}
+		})
+		first := r.srv
+		r.srv = other
+		c, pid := r.dial("far", "")
+		r.srv = first
+		path := "process/" + pid.String()
+		if v := r.get("sockets").list("rows"); len(v) != 1 || v[0].str("pid") != pid.String() {
+			t.Fatalf("sockets: got %v, want the one of the other Server", v)
+		}
+		if v := r.get(path); !v.yes("alive") || v.str("label") != "far" || v.in("socket").str("server") != "other" {
+			t.Errorf("%s: got %v, want a living socket of the other Server", path, v)
+		}
+		page := r.mustLive()
+		say(page, map[string]string{"op": "tap", "pid": pid.String()})
+		if v := nextOf(t, page, "tapped"); v.str("pid") != pid.String() {
+			t.Errorf("tap: got %v", v)
+		}
+		r.post(path+"/send", `{"text":"hello"}`)
+		c.Want(websock.Text("hello"))
+		r.post(path+"/kick", `{"code":4003}`)
+		c.WantClose(4003, "")
+		synctest.Wait()
+		if v := r.get(path); v.yes("alive") || v.in("exit").str("server") != "other" {
+			t.Errorf("%s after its end: got %v, want its exit", path, v)
+		}
+		r.wantError(404, "gone", r.ask("GET", "/api/v1/process/1.0123456789abcdef@local", "", nil))
 	})
 }

@@ -64,8 +64,13 @@ type endedJSON struct {
 	Exit  exitJSON  `json:"exit"`
 }
 
-// pid reads the text of a PID of this System.
+// pid reads the text of a PID of Config.System, or of the System of one of the servers: each may have its own.
 func (o *Observer) pid(s string) (actor.PID, error) {
+	for _, srv := range o.servers {
+		if pid, err := srv.System().ParsePID(s); err == nil && srv.System().Owns(pid) {
+			return pid, nil
+		}
+	}
 	pid, err := o.sys.ParsePID(s)
 	if err != nil {
 		return pid, failed(400, "bad_request", "%s", errorText(err))
