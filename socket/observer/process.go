@@ -114,7 +114,7 @@ func (o *Observer) process(ctx context.Context, of string) (any, error) {
 		row := socketRow{ConnInfo: conn, server: s.name}
 		v.Socket = &socketDetailJSON{socketJSON: row.json()}
 		v.Socket.Frames.Read, v.Socket.Frames.Written = framesOf(conn.Read), framesOf(conn.Written)
-		v.State, v.StateError = o.states.of(ctx, s, pid, info.Handled)
+		v.State, v.StateError = o.states.of(ctx, s, pid, &info)
 		record, _ := s.Recorded(pid) // nil when it has ended meanwhile
 		v.Events = eventsOf(record)
 	}

@@ -28,8 +28,12 @@ type state struct {
 	err     string
 }
 
-// of is the state of a socket that has handled so many messages; nil and "" when its handler does not say.
-func (st *states) of(ctx context.Context, s *server, pid actor.PID, handled uint64) (*valueJSON, string) {
+// of is the state of a socket; nil and "" when its handler does not say. info is what it was when that was asked for.
+//
+// It is kept when the question was all that was handled since then. A callback that ran then may have been the same question of somebody
+// else, whose answer is shared: it is of before what was counted meanwhile, so it is not kept.
+func (st *states) of(ctx context.Context, s *server, pid actor.PID, info *actor.ProcessInfo) (*valueJSON, string) {
+	handled, alone := info.Handled, info.Handling == ""
 	st.mu.Lock()
 	known, ok := st.last[pid]
 	st.mu.Unlock()
@@ -37,7 +41,7 @@ func (st *states) of(ctx context.Context, s *server, pid actor.PID, handled uint
 		return known.value, known.err
 	}
 	now, keep := s.describe(ctx, pid)
-	if !keep {
+	if !keep || !alone {
 		return now.value, now.err
 	}
 	if info, err := actor.Inspect(pid); err == nil && info.Handled == handled+1 { // the question, and nothing else
@@ -56,7 +60,7 @@ func (st *states) keep(pid actor.PID, now state) {
 	st.last[pid] = now
 }
 
-// describe asks the handler of a socket for its state. keep: it has answered.
+// describe asks the handler of a socket for its state. keep: it has answered, or says that it cannot.
 func (s *server) describe(ctx context.Context, pid actor.PID) (now state, keep bool) {
 	ctx, cancel := context.WithTimeout(ctx, describePatience)
 	defer cancel()
@@ -66,6 +70,8 @@ func (s *server) describe(ctx context.Context, pid actor.PID) (now state, keep b
 		return now, false
 	case errors.Is(err, context.DeadlineExceeded):
 		return state{err: "the process is busy: it has not answered within " + describePatience.String()}, false
+	case ctx.Err() != nil: // whoever has asked has gone, and nobody reads this
+		return state{err: errorText(err)}, false
 	case err != nil:
 		return state{err: errorText(err)}, true
 	}

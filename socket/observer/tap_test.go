@@ -332,6 +332,48 @@ func TestProcess_state(t *testing.T) {
 			t.Errorf("no Describer: got %v, %v", v["state"], v["state_error"])
 		}
 	})
+	bubble(t, "who has asked goes away", func(t *testing.T) {
+		r := newRig(t, nil)
+		pid := r.host(&describes{state: func() any { time.Sleep(200 * time.Millisecond); return "here" }})
+		ctx, cancel := context.WithCancel(context.Background())
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			r.ask("GET", "/api/v1/process/"+pid.String(), "", with(ctx))
+		}()
+		synctest.Wait() // Describe runs
+		cancel()
+		<-answered
+		time.Sleep(time.Second)
+		if v := r.get("process/" + pid.String()); v.in("state")["json"] != "here" || v.str("state_error") != "" {
+			t.Errorf("state for the next one: got %v, error %q; want here", v["state"], v.str("state_error"))
+		}
+	})
+	bubble(t, "a frame meanwhile", func(t *testing.T) {
+		r := newRig(t, nil)
+		n, first := 0, true
+		d := &describes{}
+		d.state = func() any {
+			if first {
+				first = false
+				time.Sleep(200 * time.Millisecond)
+			}
+			return n
+		}
+		pid := r.host(d)
+		answers := make(chan object, 2)
+		go func() { answers <- r.get("process/" + pid.String()) }()
+		synctest.Wait() // Describe runs for the first one
+		go func() { answers <- r.get("process/" + pid.String()) }()
+		synctest.Wait() // and the second one shares what it says
+		pid.Send(func(context.Context) websock.Result { n = 1; return websock.OK() })
+		<-answers
+		<-answers
+		synctest.Wait()
+		if v := r.get("process/" + pid.String()); v.in("state")["json"] != 1.0 {
+			t.Errorf("state after a message: got %v, want 1", v["state"])
+		}
+	})
 	bubble(t, "asked once", func(t *testing.T) {
 		r := newRig(t, func(_ *observer.Config, s *socket.Config) { s.Record = 1 })
 		n := 0
