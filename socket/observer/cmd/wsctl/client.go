@@ -64,6 +64,10 @@ func (c *client) at(path string) string {
 	return u.JoinPath("api/v1/"+path).String() + map[bool]string{true: "?" + query}[query != ""]
 }
 
+// direct follows no redirect: no answer of an observer is one, and what -header sends is not for whoever is named there. net/http would
+// leave out Authorization and Cookie, but no other field, and would repeat an act.
+var direct = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
 func (c *client) get(ctx context.Context, path string, v any) error {
 	return c.ask(ctx, http.MethodGet, path, nil, v)
 }
@@ -93,7 +97,7 @@ func (c *client) ask(ctx context.Context, method, path string, body []byte, v an
 	if method == http.MethodPost {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := direct.Do(req)
 	if err != nil {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

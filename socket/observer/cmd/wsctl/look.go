@@ -190,7 +190,7 @@ func show(ctx context.Context, c *client, _ *flags, args []string) error {
 		return err
 	}
 	line := func(key, format string, args ...any) {
-		fmt.Fprintf(c.out, "%-10s %s\n", key, clean(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(c.out, "%-10s %s\n", clean(key), clean(fmt.Sprintf(format, args...)))
 	}
 	line("pid", "%s", p.PID)
 	if !p.Alive {

@@ -80,17 +80,16 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	err := do(ctx, args, out, errOut)
 	var u *usageError
 	var refused *refusedError
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, context.Canceled) && ctx.Err() != nil:
+	if err == nil || errors.Is(err, flag.ErrHelp) || errors.Is(err, context.Canceled) && ctx.Err() != nil {
 		return exitOK
+	}
+	fmt.Fprintf(errOut, "wsctl: %s\n", clean(err.Error())) // which may be made of what anybody has answered
+	switch {
 	case errors.As(err, &u):
-		fmt.Fprintf(errOut, "wsctl: %v\n", err)
 		return exitUsage
 	case errors.As(err, &refused):
-		fmt.Fprintf(errOut, "wsctl: %v\n", err)
 		return exitRefused
 	}
-	fmt.Fprintf(errOut, "wsctl: %v\n", err)
 	return exitNoObserver
 }
 

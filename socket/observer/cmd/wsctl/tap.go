@@ -26,6 +26,7 @@ func tapCommand(ctx context.Context, c *client, _ *flags, args []string) error {
 			t.connected.Store(true)
 			return t
 		},
+		HTTP:    direct,
 		Config:  socket.Config{Logger: slog.New(slog.DiscardHandler)},
 		Timeout: patience,
 		Backoff: socket.Backoff{Retry: func(err error) bool { return t.connected.Load() && socket.ComesBack(err) }},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,17 +38,24 @@ func cell(s string) string {
 	return s
 }
 
-// table writes rows under a head.
-type table struct{ w *tabwriter.Writer }
+// table writes rows under a head. The column of PIDs is written whole, for who copies one.
+type table struct {
+	w   *tabwriter.Writer
+	pid int // its column; -1: there is none
+}
 
 func newTable(out io.Writer, head ...string) *table {
-	t := &table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	t := &table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0), slices.Index(head, "PID")}
 	t.row(head...)
 	return t
 }
 
 func (t *table) row(cells ...string) {
 	for i := range cells {
+		if i == t.pid && cells[i] != "" {
+			cells[i] = clean(cells[i])
+			continue
+		}
 		cells[i] = cell(cells[i])
 	}
 	fmt.Fprintln(t.w, strings.Join(cells, "\t"))

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -28,7 +30,7 @@ import (
 // TestMain fails the run when goroutines are left.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// The tests are over TCP on loopback: what wsctl does on a network, with http.DefaultClient and a Dialer, is what they are about.
+// The tests are over TCP on loopback: what wsctl does on a network, with an http.Client and a Dialer, is what they are about.
 
 // program is one that has mounted an observer.
 type program struct {
@@ -83,7 +85,7 @@ func start(t *testing.T, authorize func(*http.Request) (observer.Access, string)
 			}
 		}
 		hs.Close()
-		http.DefaultClient.CloseIdleConnections()
+		direct.CloseIdleConnections()
 	})
 	return &program{t: t, closed: closed, srv: srv, url: hs.URL + "/observer", ws: "ws" + strings.TrimPrefix(hs.URL, "http") + "/ws"}
 }
@@ -258,6 +260,83 @@ func TestHeader(t *testing.T) {
 			p.want(0, []string{"-header", "Authorization: Bearer x", "kick", pid})
 		})
 		_, pid = p.dial("")
+	}
+}
+
+// TestRedirects: no redirect is followed, so that what -header sends and what an act says reach no other host.
+func TestRedirects(t *testing.T) {
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t.Errorf("the other host got %s %s, X-Api-Key %q", r.Method, r.URL, r.Header.Get("X-Api-Key"))
+		w.WriteHeader(http.StatusTeapot)
+	}))
+	defer other.Close()
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL+"/login", status)
+		}))
+		for _, args := range [][]string{{"ls"}, {"kick", "1.0123456789abcdef@local"}, {"drain"}, {"tap", "1.0123456789abcdef@local"}} {
+			var out, errOut bytes.Buffer
+			code := run(t.Context(), append([]string{"-url", gateway.URL, "-header", "X-Api-Key: secret"}, args...), &out, &errOut)
+			if code != exitNoObserver || !strings.Contains(errOut.String(), fmt.Sprint(status)) {
+				t.Errorf("wsctl %q, redirected with %d: got %d, %q; want 3, with the status in it", args, status, code, errOut.String())
+			}
+		}
+		gateway.Close()
+	}
+	direct.CloseIdleConnections()
+}
+
+// TestHostileServer: whatever answers, nothing reaches the terminal that it would obey.
+func TestHostileServer(t *testing.T) {
+	answers := map[string]string{
+		"the reason of a status": "HTTP/1.1 500 \x1b]0;title\x07\r\nContent-Length: 0\r\n\r\n",
+		"a code":                 "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n" + `{"error":{"code":"\u001b[31m","message":"\u001b[31m"}}`,
+		"a status that is none":  "HTTP/1.1 \x1b[31m x\r\n\r\n",
+		"a field that is none":   "HTTP/1.1 200 OK\r\n\x1b[31m\r\n\r\n",
+		"no JSON":                "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\x1b[31m",
+		"kinds and names": "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" +
+			`{"alive":true,"pid":"\u001b[31m","registrations":[{"kind":"\u001b]0;title\u0007","name":"\u001b[31m","key":"\u001b[31m"}],` +
+			`"state":{"type":"\u001b[31m","text":"\u001b[31m"},"state_error":"\u001b[31m","events":[{"what":"\u001b[31m"}]}`,
+	}
+	for name, answer := range answers {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		var served sync.WaitGroup
+		served.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				if req, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+					_, _ = io.Copy(io.Discard, req.Body)
+					_, _ = io.WriteString(c, answer)
+				}
+				c.Close()
+			}
+		})
+		for _, args := range [][]string{{"show", "x"}, {"kick", "x"}, {"tap", "x"}, {"tree"}, {"nodes"}, {"exits"}, {"ls"}} {
+			var out, errOut bytes.Buffer
+			run(t.Context(), append([]string{"-url", "http://" + l.Addr().String()}, args...), &out, &errOut)
+			if s := out.String() + errOut.String(); strings.ContainsAny(s, "\x1b\x07") {
+				t.Errorf("%s, wsctl %q: got %q, want no control characters", name, args, s)
+			}
+		}
+		l.Close()
+		served.Wait()
+	}
+	direct.CloseIdleConnections()
+}
+
+// TestTable: texts are cut, PIDs are not: they are there to be copied.
+func TestTable(t *testing.T) {
+	pid := "4711.0123456789abcdef@" + strings.Repeat("n", 255)
+	var b bytes.Buffer
+	table := newTable(&b, "AGO", "PID", "LABEL")
+	table.row("1s", pid, strings.Repeat("x", 100))
+	must(t, table.flush())
+	if got := b.String(); !strings.Contains(got, pid+" ") || strings.Contains(got, strings.Repeat("x", 60)) {
+		t.Errorf("row: got\n%s\nwant the whole PID and the beginning of the label", got)
 	}
 }
 
