@@ -89,6 +89,7 @@ func (n *Node) refused(err error) {
 	if !ok {
 		return
 	}
+	n.unencodable.Add(1)
 	e := Event{Kind: EventRefused, Type: failed.Type, Err: err}
 	n.event(e)
 	if n.unsendable.first(e.Type) {

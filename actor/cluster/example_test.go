@@ -144,6 +144,18 @@ func ExampleNode_Peers() {
 	// Output: b: at most 8388608 bytes on their way, 0 refused
 }
 
+// The numbers of all links together, for an alarm: what was lost with a node that has gone is still in them.
+func ExampleNode_Stats() {
+	a, _, stop := twoNodes(cluster.Config{})
+	defer stop()
+	st := a.Stats()
+	fmt.Println(st.Name, "is ready:", st.Ready)
+	fmt.Println(st.Up, "up,", st.Left, "left,", st.Lost, "lost")
+	// Output:
+	// a is ready: true
+	// 1 up, 0 left, 0 lost
+}
+
 // Ready is for the readiness probe: no traffic for a node whose engine is lost.
 func ExampleNode_Ready() {
 	sys, err := actor.NewSystem(actor.Config{Node: "web-1", Logger: slog.New(slog.DiscardHandler)})

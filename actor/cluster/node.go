@@ -33,7 +33,9 @@ type Node struct {
 
 	mu       sync.Mutex
 	told     map[uint64]*session // whose NodeUp was told, and whose NodeDown was not
-	served   bool                // at some time since New: then no channel can be added
+	links    map[*session]struct{}
+	past     Stats // what links have counted that are not in links any more
+	served   bool  // at some time since New: then no channel can be added
 	serving  bool
 	channels []*channel
 	watchers map[actor.PID]*watcher
@@ -44,6 +46,8 @@ type Node struct {
 	answers    answers               // see Answer
 	unsendable seen
 	unreadable seen
+
+	unencodable, engineLost atomic.Uint64 // see Stats
 }
 
 const (
@@ -65,7 +69,7 @@ func New(sys *actor.System, cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{sys: sys, cfg: cfg, told: make(map[uint64]*session), watchers: make(map[actor.PID]*watcher)}
+	n := &Node{sys: sys, cfg: cfg, told: make(map[uint64]*session), links: make(map[*session]struct{}), watchers: make(map[actor.PID]*watcher)}
 	n.name, n.boot = host.Identity(sys)
 	switch {
 	case n.name == "local":
@@ -188,6 +192,7 @@ func (n *Node) published(err error) error {
 	default:
 		lost := err // err itself would be on the heap, at each Publish
 		n.engineErr.Store(&lost)
+		n.engineLost.Add(1)
 		n.log.Warn("the engine is lost", "node", n.name, "error", err)
 		n.event(Event{Kind: EventEngineLost, Err: err})
 	}
@@ -221,6 +226,7 @@ func (n *Node) session(node string, boot uint64) *session {
 func (n *Node) up(p *link.Peer) {
 	s := newSession(n, p)
 	p.State = s
+	n.linked(s)
 	s.control(n.hello())
 }
 
@@ -232,6 +238,7 @@ func (n *Node) begun(s *session) {
 	next[s.boot] = s
 	n.sessions.Store(&next)
 	n.told[s.boot] = s
+	n.past.Ups++
 	n.tell(NodeUp{Node: s.node, Boot: s.bootText})
 	n.mu.Unlock()
 	n.log.Info("node up", "node", n.name, "peer", s.node, "boot", s.bootText, "session", s.peer.Session())
@@ -247,6 +254,7 @@ func (n *Node) down(s *session, reason error) {
 		delete(next, s.boot)
 	}
 	n.sessions.Store(&next)
+	n.unlinked(s, reason)
 	n.mu.Unlock()
 	s.end()
 	why := error(actor.ErrNodeDown)
