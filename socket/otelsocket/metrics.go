@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/supervisor"
@@ -71,6 +72,29 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.registry.groups       gauge          {group}
 //	troupe.registry.members      gauge          {process}
 //
+// With the attribute troupe.node, which is its name, from each Node of this program; those of links are of all its links
+// together, links that have ended included:
+//
+//	troupe.node.ready            gauge          {node}        1: it can reach others; 0: it is not served, or its engine is lost
+//	troupe.node.up               gauge          {node}        other nodes that are up
+//	troupe.node.ups              counter        {link}        that have begun
+//	troupe.node.downs            counter        {link}        that have ended; troupe.down: left, by a goodbye; lost, otherwise
+//	troupe.node.engine_lost      counter        {time}
+//	troupe.link.resets           counter        {link}        that have begun again, to a node that was not restarted
+//	troupe.link.io               counter        By            of records; network.io.direction: receive, transmit
+//	troupe.link.records          counter        {record}      messages, calls, answers and what else nodes say; likewise
+//	troupe.link.refused          counter        {record}      not sent because a window was full
+//	troupe.link.resent           counter        {datagram}
+//	troupe.link.unencodable      counter        {message}     that cannot be sent to any node
+//	troupe.link.undecodable      counter        {message}     that have come and could not be decoded
+//	troupe.link.undelivered      counter        {message}     of other nodes, that have reached nobody here
+//	troupe.link.rtt.max          gauge          s             round trip to the node that is farthest
+//	troupe.link.in_use           gauge          By            on their way to the node whose window is fullest
+//	troupe.link.window           gauge          By            what may be on its way to that one
+//
+// No attribute names the other node: nodes come and go, often with a name that is new, and nothing bounds how many names that
+// makes. cluster.Node.Peers says which link it is.
+//
 // No attribute is a PID, a label, a group, an address, a subject or the text of an error, and what peers send makes no new
 // series.
 type Metrics struct {
@@ -83,6 +107,8 @@ type Metrics struct {
 	Supervisors []Supervisor
 	// Registry is that of names and groups.
 	Registry *registry.Registry
+	// Nodes are those of this program: usually one.
+	Nodes []*cluster.Node
 
 	// mu is held while the Servers are asked, so what one collection has read is never older than what an earlier one had.
 	// fresh is what the last observation has left for Produce, which the same collection calls after it: the sockets that
@@ -186,6 +212,14 @@ func (m *Metrics) observe(o *observation) {
 		o.int(o.groups, int64(st.Groups))
 		o.int(o.members, int64(st.Members))
 	}
+	used = names{}
+	for _, n := range m.Nodes {
+		if n == nil {
+			continue
+		}
+		st := n.Stats()
+		o.node(nodeKey.String(used.unique(st.Name)), &st)
+	}
 }
 
 // absent reports whether s is nil, or a nil pointer of the types that it may be.
@@ -272,6 +306,33 @@ func (o *observation) supervised(name string, st *supervisor.Stats) {
 		o.int(o.restarts, int64(n), supervisorKey.String(name), childKey.String(child))
 	}
 	o.int(o.gaveUp, int64(st.GaveUp), supervisorKey.String(name))
+}
+
+func (o *observation) node(node attribute.KeyValue, st *cluster.Stats) {
+	ready := int64(0)
+	if st.Ready {
+		ready = 1
+	}
+	receive, transmit := directionKey.String("receive"), directionKey.String("transmit")
+	o.int(o.nodeReady, ready, node)
+	o.int(o.nodeUp, int64(st.Up), node)
+	o.int(o.nodeUps, int64(st.Ups), node)
+	o.int(o.nodeDowns, int64(st.Left), node, downKey.String("left"))
+	o.int(o.nodeDowns, int64(st.Lost), node, downKey.String("lost"))
+	o.int(o.engineLost, int64(st.EngineLost), node)
+	o.int(o.linkResets, int64(st.Resets), node)
+	o.int(o.linkIO, int64(st.BytesIn), node, receive)
+	o.int(o.linkIO, int64(st.BytesOut), node, transmit)
+	o.int(o.linkRecords, int64(st.RecordsIn), node, receive)
+	o.int(o.linkRecords, int64(st.RecordsOut), node, transmit)
+	o.int(o.linkRefused, int64(st.Refused), node)
+	o.int(o.linkResent, int64(st.Resent), node)
+	o.int(o.linkUnencodable, int64(st.Unencodable), node)
+	o.int(o.linkUndecodable, int64(st.Undecodable), node)
+	o.int(o.linkUndelivered, int64(st.Undelivered), node)
+	o.to.ObserveFloat64(o.linkRTT, st.RTTMax.Seconds(), metric.WithAttributes(node))
+	o.int(o.linkInUse, int64(st.InUse), node)
+	o.int(o.linkWindow, int64(st.Window), node)
 }
 
 // names are those in use.

@@ -23,6 +23,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
+	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/otelsocket"
@@ -49,7 +51,13 @@ type world struct {
 	sys         *actor.System
 	supervisors []*supervisor.Supervisor
 	reg         *registry.Registry
+	nodes       []*cluster.Node
 }
+
+// idle is an actor that takes messages.
+type idle struct{}
+
+func (idle) Receive(context.Context, any) error { return nil }
 
 // blocked does not return from HandleInfo.
 type blocked struct {
@@ -64,7 +72,7 @@ func (b blocked) HandleInfo(context.Context, any) websock.Result {
 
 // inWorld runs f in a bubble, in which nothing moves meanwhile: a socket that sleeps and has answered a ping, one that has
 // panicked, a request that was refused, three servers of one name, a socket that a drain has killed in the second, one that a drain
-// waits for in the third, a child that was restarted.
+// waits for in the third, a child that was restarted, a node that reaches one other and has lost another.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,8 +144,19 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 			stop()
 			<-served
 		}()
+		nodes := clustertest.New(t, clustertest.Config{Delay: 10 * time.Millisecond})
+		w.nodes = []*cluster.Node{nil, nodes.Node(0), nodes.Node(1), nodes.Node(0)}
+		pid, err := nodes.System(1).Spawn(t.Context(), idle{}, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes.At(0, pid).Send("hello")
+		nodes.At(0, pid).Send(make(chan int))
+		nodes.Kill(2)
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
+		nodes.Freeze(1)
+		nodes.At(0, pid).Send("on its way")
 		f(t, w)
 	})
 }
@@ -155,7 +174,7 @@ func failing(times int) supervisor.Service {
 }
 
 func (w *world) metrics() *otelsocket.Metrics {
-	m := &otelsocket.Metrics{Servers: w.servers, System: w.sys, Registry: w.reg}
+	m := &otelsocket.Metrics{Servers: w.servers, System: w.sys, Registry: w.reg, Nodes: w.nodes}
 	for _, s := range w.supervisors {
 		m.Supervisors = append(m.Supervisors, s)
 	}
@@ -163,7 +182,7 @@ func (w *world) metrics() *otelsocket.Metrics {
 }
 
 func (w *world) collector() *promsocket.Collector {
-	c := &promsocket.Collector{Servers: w.servers, System: w.sys, Registry: w.reg}
+	c := &promsocket.Collector{Servers: w.servers, System: w.sys, Registry: w.reg, Nodes: w.nodes}
 	for _, s := range w.supervisors {
 		c.Supervisors = append(c.Supervisors, s)
 	}
@@ -238,7 +257,7 @@ func TestMetrics_agreeWithPromsocket(t *testing.T) {
 				t.Errorf("otelsocket has, and promsocket has not: %s", s)
 			}
 		}
-		if len(theirs) < 40 {
+		if len(theirs) < 90 {
 			t.Errorf("there are only %d series: %q", len(theirs), theirs)
 		}
 	})
@@ -341,8 +360,8 @@ func TestMetrics_stop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(collect(t, reader)); n != 23 {
-			t.Errorf("a collection has %d metrics, want 23", n)
+		if n := len(collect(t, reader)); n != 39 {
+			t.Errorf("a collection has %d metrics, want 39", n)
 		}
 		for range 2 {
 			if err := stop(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/supervisor"
@@ -57,6 +58,29 @@ import (
 //	troupe_registry_names                gauge
 //	troupe_registry_groups               gauge
 //	troupe_registry_members              gauge
+//
+// With the label troupe_node, which is its name, from each Node of this program; those of links are of all its links together,
+// links that have ended included:
+//
+//	troupe_node_ready                    gauge      1: it can reach others; 0: it is not served, or its engine is lost
+//	troupe_node_up                       gauge      other nodes that are up
+//	troupe_node_ups_total                counter    links that have begun
+//	troupe_node_downs_total              counter    links that have ended; troupe_down: left, by a goodbye; lost, otherwise
+//	troupe_node_engine_lost_total        counter    how often the engine was lost
+//	troupe_link_resets_total             counter    links that have begun again, to a node that was not restarted
+//	troupe_link_io_bytes_total           counter    of records; network_io_direction: receive, transmit
+//	troupe_link_records_total            counter    messages, calls, answers and what else nodes say; likewise
+//	troupe_link_refused_total            counter    what was not sent because a window was full
+//	troupe_link_resent_total             counter    datagrams that were sent again
+//	troupe_link_unencodable_total        counter    messages that cannot be sent to any node
+//	troupe_link_undecodable_total        counter    what has come and could not be decoded
+//	troupe_link_undelivered_total        counter    messages of other nodes that have reached nobody here
+//	troupe_link_rtt_max_seconds          gauge      round trip to the node that is farthest
+//	troupe_link_in_use_bytes             gauge      on their way to the node whose window is fullest
+//	troupe_link_window_bytes             gauge      what may be on its way to that one
+//
+// No label names the other node: nodes come and go, often with a name that is new, and nothing bounds how many names that makes.
+// cluster.Node.Peers says which link it is.
 type Collector struct {
 	// Servers are the servers. Give each a Config.Name: when two have the same, the second one is NAME-2, and so on, in the
 	// order of this list.
@@ -67,6 +91,8 @@ type Collector struct {
 	Supervisors []Supervisor
 	// Registry is that of names and groups.
 	Registry *registry.Registry
+	// Nodes are those of this program: usually one.
+	Nodes []*cluster.Node
 }
 
 // Supervisor is a *supervisor.Supervisor or a *supervisor.Dynamic.
@@ -100,6 +126,22 @@ var (
 	registryNames   = desc("troupe_registry_names", "Names that are held by processes of this node.")
 	registryGroups  = desc("troupe_registry_groups", "Groups that have members on this node.")
 	registryMembers = desc("troupe_registry_members", "Members of all groups together, on this node.")
+	nodeReady       = desc("troupe_node_ready", "Whether this node can reach others.", "troupe_node")
+	nodeUp          = desc("troupe_node_up", "Other nodes that are up.", "troupe_node")
+	nodeUps         = desc("troupe_node_ups_total", "Links to other nodes that have begun.", "troupe_node")
+	nodeDowns       = desc("troupe_node_downs_total", "Links to other nodes that have ended.", "troupe_node", "troupe_down")
+	nodeEngineLost  = desc("troupe_node_engine_lost_total", "How often the engine of a node was lost.", "troupe_node")
+	linkResets      = desc("troupe_link_resets_total", "Links that have begun again, to nodes that were not restarted.", "troupe_node")
+	linkBytes       = desc("troupe_link_io_bytes_total", "Bytes of records from and to other nodes.", "troupe_node", "network_io_direction")
+	linkRecords     = desc("troupe_link_records_total", "Records from and to other nodes.", "troupe_node", "network_io_direction")
+	linkRefused     = desc("troupe_link_refused_total", "What was not sent to another node because its window was full.", "troupe_node")
+	linkResent      = desc("troupe_link_resent_total", "Datagrams that were sent to other nodes again.", "troupe_node")
+	linkUnencodable = desc("troupe_link_unencodable_total", "Messages that cannot be sent to any node.", "troupe_node")
+	linkUndecodable = desc("troupe_link_undecodable_total", "What has come from other nodes and could not be decoded.", "troupe_node")
+	linkUndelivered = desc("troupe_link_undelivered_total", "Messages of other nodes that have reached nobody here.", "troupe_node")
+	linkRTT         = desc("troupe_link_rtt_max_seconds", "Round trip to the node that is farthest.", "troupe_node")
+	linkInUse       = desc("troupe_link_in_use_bytes", "Bytes on their way to the node whose window is fullest.", "troupe_node")
+	linkWindow      = desc("troupe_link_window_bytes", "Bytes that may be on their way to the node whose window is fullest.", "troupe_node")
 )
 
 // Describe implements prometheus.Collector.
@@ -108,6 +150,8 @@ func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 		socketActive, socketDuration, socketEnds, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox,
 		socketLag, socketDropped, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
 		processStuck, undelivered, restarts, gaveUp, registryNames, registryGroups, registryMembers,
+		nodeReady, nodeUp, nodeUps, nodeDowns, nodeEngineLost, linkResets, linkBytes, linkRecords, linkRefused, linkResent,
+		linkUnencodable, linkUndecodable, linkUndelivered, linkRTT, linkInUse, linkWindow,
 	} {
 		to <- d
 	}
@@ -139,6 +183,14 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		gauge(to, registryNames, float64(st.Names))
 		gauge(to, registryGroups, float64(st.Groups))
 		gauge(to, registryMembers, float64(st.Members))
+	}
+	used = names{}
+	for _, n := range c.Nodes {
+		if n == nil {
+			continue
+		}
+		st := n.Stats()
+		node(to, used.unique(st.Name), &st)
 	}
 }
 
@@ -219,6 +271,32 @@ func supervised(to chan<- prometheus.Metric, name string, st *supervisor.Stats) 
 		counter(to, restarts, float64(n), name, child)
 	}
 	counter(to, gaveUp, float64(st.GaveUp), name)
+}
+
+func node(to chan<- prometheus.Metric, name string, st *cluster.Stats) {
+	ready := 0.0
+	if st.Ready {
+		ready = 1
+	}
+	gauge(to, nodeReady, ready, name)
+	gauge(to, nodeUp, float64(st.Up), name)
+	counter(to, nodeUps, float64(st.Ups), name)
+	counter(to, nodeDowns, float64(st.Left), name, "left")
+	counter(to, nodeDowns, float64(st.Lost), name, "lost")
+	counter(to, nodeEngineLost, float64(st.EngineLost), name)
+	counter(to, linkResets, float64(st.Resets), name)
+	counter(to, linkBytes, float64(st.BytesIn), name, "receive")
+	counter(to, linkBytes, float64(st.BytesOut), name, "transmit")
+	counter(to, linkRecords, float64(st.RecordsIn), name, "receive")
+	counter(to, linkRecords, float64(st.RecordsOut), name, "transmit")
+	counter(to, linkRefused, float64(st.Refused), name)
+	counter(to, linkResent, float64(st.Resent), name)
+	counter(to, linkUnencodable, float64(st.Unencodable), name)
+	counter(to, linkUndecodable, float64(st.Undecodable), name)
+	counter(to, linkUndelivered, float64(st.Undelivered), name)
+	gauge(to, linkRTT, st.RTTMax.Seconds(), name)
+	gauge(to, linkInUse, float64(st.InUse), name)
+	gauge(to, linkWindow, float64(st.Window), name)
 }
 
 func gauge(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {

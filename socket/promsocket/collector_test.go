@@ -19,6 +19,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
+	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/promsocket"
@@ -225,6 +227,61 @@ func TestCollector_supervisors(t *testing.T) {
 	})
 }
 
+// Nodes, elements that are nil, and two of one name; what was counted is still there when the other node has gone.
+func TestCollector_nodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nodes := clustertest.New(t, clustertest.Config{Nodes: 2, Delay: 10 * time.Millisecond})
+		n := nodes.Node(0)
+		pid, err := nodes.System(1).Spawn(t.Context(), idle{}, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !nodes.At(0, pid).Send("hello") || nodes.At(0, pid).Send(make(chan int)) {
+			t.Fatal("a string was not sent, or a channel was")
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		c := &promsocket.Collector{Nodes: []*cluster.Node{nil, n, n, nil}}
+		st := n.Stats()
+		want(t, scrape(t, c),
+			`troupe_node_ready{troupe_node="n0"} 1`,
+			`troupe_node_up{troupe_node="n0"} 1`,
+			`troupe_node_up{troupe_node="n0-2"} 1`,
+			`troupe_node_ups_total{troupe_node="n0"} 1`,
+			`troupe_node_downs_total{troupe_down="left",troupe_node="n0"} 0`,
+			`troupe_node_downs_total{troupe_down="lost",troupe_node="n0"} 0`,
+			`troupe_node_engine_lost_total{troupe_node="n0"} 0`,
+			`troupe_link_resets_total{troupe_node="n0"} 0`,
+			`troupe_link_records_total{network_io_direction="transmit",troupe_node="n0"} 2`,
+			`troupe_link_records_total{network_io_direction="receive",troupe_node="n0"} 1`,
+			fmt.Sprintf(`troupe_link_io_bytes_total{network_io_direction="transmit",troupe_node="n0"} %d`, st.BytesOut),
+			fmt.Sprintf(`troupe_link_io_bytes_total{network_io_direction="receive",troupe_node="n0"} %d`, st.BytesIn),
+			`troupe_link_refused_total{troupe_node="n0"} 0`,
+			`troupe_link_resent_total{troupe_node="n0"} 0`,
+			`troupe_link_unencodable_total{troupe_node="n0"} 1`,
+			`troupe_link_undecodable_total{troupe_node="n0"} 0`,
+			`troupe_link_undelivered_total{troupe_node="n0"} 0`,
+			fmt.Sprintf(`troupe_link_rtt_max_seconds{troupe_node="n0"} %v`, st.RTTMax.Seconds()),
+			`troupe_link_in_use_bytes{troupe_node="n0"} 0`,
+			`troupe_link_window_bytes{troupe_node="n0"} 3.3554432e+07`,
+		)
+		nodes.Kill(1)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		want(t, scrape(t, c),
+			`troupe_node_up{troupe_node="n0"} 0`,
+			`troupe_node_downs_total{troupe_down="lost",troupe_node="n0"} 1`,
+			`troupe_link_records_total{network_io_direction="transmit",troupe_node="n0"} 2`,
+			`troupe_link_window_bytes{troupe_node="n0"} 0`,
+		)
+	})
+}
+
+// idle is an actor that takes messages.
+type idle struct{}
+
+func (idle) Receive(context.Context, any) error { return nil }
+
 // Two servers of one name do not make a scrape fail.
 func TestCollector_sameNames(t *testing.T) {
 	var c promsocket.Collector
@@ -299,7 +356,7 @@ func TestCollector_listed(t *testing.T) {
 			t.Fatal(err)
 		}
 		var named []string
-		for _, name := range regexp.MustCompile(`troupe_(socket|callback|drain|process|message|supervisor|registry)_\w+`).FindAllString(string(page), -1) {
+		for _, name := range regexp.MustCompile(`troupe_(socket|callback|drain|process|message|supervisor|registry|node|link)_\w+`).FindAllString(string(page), -1) {
 			if name = strings.TrimSuffix(name, "_count"); name != "troupe_socket_state" {
 				named = append(named, name)
 			}

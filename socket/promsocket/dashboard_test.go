@@ -74,7 +74,7 @@ func readDashboard(t *testing.T) (p panels) {
 // the braces after it.
 var (
 	grouping   = regexp.MustCompile(`\bby \(([^)]*)\)`)
-	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|callback|drain|process|message|supervisor|registry)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
+	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|callback|drain|process|message|supervisor|registry|node|link)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
 )
 
 // TestDashboard: it shows each metric of the collector, and none that is not there; nor a label that its metric has not.
@@ -141,7 +141,7 @@ func labelsOf(expr, braces string) (labels []string) {
 	return labels
 }
 
-// TestDashboard_form: five rows, and what Grafana needs to show each panel in its place.
+// TestDashboard_form: six rows, and what Grafana needs to show each panel in its place.
 func TestDashboard_form(t *testing.T) {
 	p := readDashboard(t)
 	var rows []string
@@ -174,7 +174,7 @@ func TestDashboard_form(t *testing.T) {
 			refs[target.RefID] = true
 		}
 	}
-	if want := []string{"Traffic", "Ends", "Pressure", "Processes", "Deploy"}; !slices.Equal(rows, want) {
+	if want := []string{"Traffic", "Ends", "Pressure", "Processes", "Deploy", "Nodes"}; !slices.Equal(rows, want) {
 		t.Errorf("the rows are %q, want %q", rows, want)
 	}
 	if l := p.Templating.List; len(l) != 2 || l[1].Query != "label_values(troupe_socket_active, troupe_server)" {

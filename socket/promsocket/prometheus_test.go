@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
 	"github.com/troupe-dev/troupe/socket/promsocket"
@@ -71,9 +73,23 @@ type service struct {
 	addr  string
 }
 
+// nobody is an Engine, and its Conn, on which no other node is.
+type nobody struct{}
+
+func (nobody) Open(context.Context, string, uint64, func([]byte)) (cluster.Conn, error) {
+	return nobody{}, nil
+}
+func (nobody) Publish(uint64, []byte) error { return nil }
+func (nobody) MaxDatagram() int             { return 64 << 10 }
+func (nobody) Close() error                 { return nil }
+
 func serve(t *testing.T) *service {
 	t.Helper()
-	sys, err := actor.NewSystem(actor.Config{Logger: discard})
+	sys, err := actor.NewSystem(actor.Config{Node: "web-1", Logger: discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := cluster.New(sys, cluster.Config{Engine: nobody{}, Logger: discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +102,7 @@ func serve(t *testing.T) *service {
 		t.Fatal(err)
 	}
 	tree, err := supervisor.New(supervisor.Config{Name: "service", Logger: discard},
+		supervisor.ChildSpec{ID: "cluster", Service: node},
 		supervisor.ChildSpec{ID: "actors", Service: sys},
 		supervisor.ChildSpec{ID: "queue", Service: failing(1)},
 		supervisor.ChildSpec{ID: "sockets", Service: sockets})
@@ -98,7 +115,8 @@ func serve(t *testing.T) *service {
 
 	metrics := prometheus.NewPedanticRegistry()
 	metrics.MustRegister(&promsocket.Collector{
-		Servers: []*socket.Server{sockets}, System: sys, Supervisors: []promsocket.Supervisor{tree}, Registry: reg})
+		Servers: []*socket.Server{sockets}, System: sys, Supervisors: []promsocket.Supervisor{tree}, Registry: reg,
+		Nodes: []*cluster.Node{node}})
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.Handle("/ws/{room}", sockets.Handler(func(r *http.Request) (websock.Handler, error) {
@@ -357,11 +375,14 @@ func (p *scraper) differs(expr string, want int) string {
 	return ""
 }
 
-// hasAll checks that each metric is there.
-func (p *scraper) hasAll() {
+// hasAll checks that each metric is there, those of nodes if there are any.
+func (p *scraper) hasAll(nodes bool) {
 	p.t.Helper()
 	for _, m := range described() {
 		name := m.name
+		if !nodes && slices.Contains(m.labels, "troupe_node") {
+			continue
+		}
 		if m.histogram {
 			name += "_count"
 		}
@@ -402,12 +423,13 @@ func TestPrometheus(t *testing.T) {
 		{`sum(troupe_socket_dropped_total)`, 0},
 		{`sum(troupe_process_exits_total{troupe_exit_kind="abnormal"})`, 1},
 		{`sum(troupe_supervisor_restarts_total{troupe_supervisor="service",troupe_child="queue"})`, 1},
+		{`sum(troupe_node_ready{troupe_node="web-1"})`, 1},
 		{`sum(troupe_registry_groups)`, rooms},
 		{`sum(troupe_registry_members)`, people - closes},
 	} {
 		p.until(fmt.Sprintf("%s is %d", want.expr, want.value), func() string { return p.differs(want.expr, want.value) })
 	}
-	p.hasAll()
+	p.hasAll(true)
 	p.until("the alerts have been tried", func() string {
 		resp, err := http.Get("http://" + p.addr + "/api/v1/rules")
 		if err != nil {
