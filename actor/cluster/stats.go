@@ -24,7 +24,7 @@ type Stats struct {
 	BytesIn, BytesOut uint64
 	Refused     uint64 // Sends, Calls and Offers for which a window had no room
 	Resent      uint64 // datagrams
-	Unencodable uint64 // messages that could not be sent to any node, each with an EventRefused
+	Unencodable uint64 // messages of a type that cannot cross, or too long for their node, each with an EventRefused
 	Undecodable uint64 // what has come that could not be decoded
 	Undelivered uint64 // messages of other nodes to processes here that had ended, or whose mailbox was full
 	EngineLost  uint64 // how often the engine was lost

@@ -1,4 +1,4 @@
-// Package otelsocket gives the numbers of sockets, processes, supervisors and registries to OpenTelemetry, and makes spans of
+// Package otelsocket gives the numbers of sockets, processes, supervisors, registries and nodes to OpenTelemetry, and makes spans of
 // the callbacks of sockets. It is a module of its own, so that a program without OpenTelemetry does not depend on it.
 //
 // Numbers ([Metrics]):

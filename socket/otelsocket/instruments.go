@@ -81,7 +81,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		linkRecords:     mk.counter("troupe.link.records", "{record}", "Records from and to other nodes."),
 		linkRefused:     mk.counter("troupe.link.refused", "{record}", "What was not sent to another node because its window was full."),
 		linkResent:      mk.counter("troupe.link.resent", "{datagram}", "Datagrams that were sent to other nodes again."),
-		linkUnencodable: mk.counter("troupe.link.unencodable", "{message}", "Messages that cannot be sent to any node."),
+		linkUnencodable: mk.counter("troupe.link.unencodable", "{message}", "Messages that cannot be sent to another node, for their type or their length."),
 		linkUndecodable: mk.counter("troupe.link.undecodable", "{message}", "What has come from other nodes and could not be decoded."),
 		linkUndelivered: mk.counter("troupe.link.undelivered", "{message}", "Messages of other nodes that have reached nobody here."),
 		linkRTT:         mk.seconds("troupe.link.rtt.max", "Round trip to the node that is farthest."),

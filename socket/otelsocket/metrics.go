@@ -85,7 +85,7 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.link.records          counter        {record}      messages, calls, answers and what else nodes say; likewise
 //	troupe.link.refused          counter        {record}      not sent because a window was full
 //	troupe.link.resent           counter        {datagram}
-//	troupe.link.unencodable      counter        {message}     that cannot be sent to any node
+//	troupe.link.unencodable      counter        {message}     that cannot cross, for their type or their length
 //	troupe.link.undecodable      counter        {message}     that have come and could not be decoded
 //	troupe.link.undelivered      counter        {message}     of other nodes, that have reached nobody here
 //	troupe.link.rtt.max          gauge          s             round trip to the node that is farthest

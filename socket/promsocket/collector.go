@@ -72,7 +72,7 @@ import (
 //	troupe_link_records_total            counter    messages, calls, answers and what else nodes say; likewise
 //	troupe_link_refused_total            counter    what was not sent because a window was full
 //	troupe_link_resent_total             counter    datagrams that were sent again
-//	troupe_link_unencodable_total        counter    messages that cannot be sent to any node
+//	troupe_link_unencodable_total        counter    messages that cannot cross, for their type or their length
 //	troupe_link_undecodable_total        counter    what has come and could not be decoded
 //	troupe_link_undelivered_total        counter    messages of other nodes that have reached nobody here
 //	troupe_link_rtt_max_seconds          gauge      round trip to the node that is farthest
@@ -136,7 +136,7 @@ var (
 	linkRecords     = desc("troupe_link_records_total", "Records from and to other nodes.", "troupe_node", "network_io_direction")
 	linkRefused     = desc("troupe_link_refused_total", "What was not sent to another node because its window was full.", "troupe_node")
 	linkResent      = desc("troupe_link_resent_total", "Datagrams that were sent to other nodes again.", "troupe_node")
-	linkUnencodable = desc("troupe_link_unencodable_total", "Messages that cannot be sent to any node.", "troupe_node")
+	linkUnencodable = desc("troupe_link_unencodable_total", "Messages that cannot be sent to another node, for their type or their length.", "troupe_node")
 	linkUndecodable = desc("troupe_link_undecodable_total", "What has come from other nodes and could not be decoded.", "troupe_node")
 	linkUndelivered = desc("troupe_link_undelivered_total", "Messages of other nodes that have reached nobody here.", "troupe_node")
 	linkRTT         = desc("troupe_link_rtt_max_seconds", "Round trip to the node that is farthest.", "troupe_node")

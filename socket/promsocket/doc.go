@@ -1,4 +1,4 @@
-// Package promsocket gives the numbers of sockets, processes, supervisors and registries to Prometheus. It is a module of its
+// Package promsocket gives the numbers of sockets, processes, supervisors, registries and nodes to Prometheus. It is a module of its
 // own, so that a program without Prometheus does not depend on it:
 //
 //	prometheus.MustRegister(&promsocket.Collector{Servers: []*socket.Server{sockets}, System: sockets.System()})
