@@ -235,11 +235,11 @@ type Config struct {
 	OnEvent func(Event)
 
 	// Logger gets one line for each closed socket: Error for abnormal ends, Debug for peers that vanish, Info for the
-	// rest. It gets one line for each refused upgrade, at most ten a second at each level: Info when it is about the
-	// origin, the HTTP version, the method or the headers of the upgrade, with a hint on what to set; Debug for the
-	// rest. Of those beyond UpgradeRate and PerAddress it gets one line in ten seconds, at Info. nil: slog.Default(). Nothing waits for it either: lines that it does not take in time are dropped, and the
-	// next one that gets through says how many. Only the Enabled method of its Handler is called on the sockets'
-	// goroutines.
+	// rest. It gets one line for each refused upgrade, at most ten a second at each level: Error when newHandler has
+	// failed; Info when it is about the origin, the HTTP version, the method or the headers of the upgrade, with a hint on
+	// what to set; Debug for the rest. Of those beyond UpgradeRate and PerAddress it gets one line in ten seconds, at Info.
+	// nil: slog.Default(). Nothing waits for it either: lines that it does not take in time are dropped, and the next one
+	// that gets through says how many. Only the Enabled method of its Handler is called on the sockets' goroutines.
 	Logger *slog.Logger
 }
 

@@ -160,6 +160,20 @@ func (s *Server) logRefusal(r *http.Request, e *UpgradeError) {
 	s.cfg.Logger.LogAttrs(context.Background(), level, "upgrade refused", attrs...)
 }
 
+// logFault writes a line about a fault of the application's, at Error. How often it happens is decided by strangers, too: each
+// request may fail while a database is down.
+func (s *Server) logFault(r *http.Request, fault string, err error) {
+	omitted, ok := s.refusals[3].allow(time.Now())
+	if !ok {
+		return
+	}
+	attrs := []any{"remote_addr", beginning(r.RemoteAddr), "path", beginning(r.URL.Path), "error", err}
+	if omitted > 0 {
+		attrs = append(attrs, "omitted", omitted)
+	}
+	s.cfg.Logger.Error(fault, attrs...)
+}
+
 // errorText is the text of e.Err, which may be any error, with methods that may panic or block.
 func errorText(e *UpgradeError) (text string) {
 	defer func() {

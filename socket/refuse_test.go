@@ -168,6 +168,29 @@ func TestRefusal_logIsBounded(t *testing.T) {
 	})
 }
 
+// TestRefusal_faultsAreBounded: a database that is down is told of ten times a second, not for each client that comes back.
+func TestRefusal_faultsAreBounded(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		h := newSite(t, socket.Config{})
+		h.overMemory(h.srv.Handler(func(*http.Request) (websock.Handler, error) { return nil, errors.New("no database") }))
+		faults := func(n int) []record {
+			for range n {
+				h.refused(rawclient.HandshakeOptions{})
+			}
+			synctest.Wait()
+			return h.logs.all(slog.LevelDebug)
+		}
+		if lines := faults(100); len(lines) != 10 {
+			t.Errorf("100 faults at once: got %d lines, want 10", len(lines))
+		}
+		time.Sleep(time.Second)
+		lines := faults(1)
+		if n := len(lines); n != 11 || lines[10].message != "newHandler failed" || lines[10].attrs["omitted"].String() != "90" {
+			t.Errorf("a second later: got %d lines; want 11, the last with omitted=90", n)
+		}
+	})
+}
+
 // TestRefusal_closesTheConnection: whatever the http.Server is set to, a client that was refused holds nothing.
 func TestRefusal_closesTheConnection(t *testing.T) {
 	for name, tt := range map[string]struct {

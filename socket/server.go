@@ -34,7 +34,7 @@ type Server struct {
 	shards    []serverShard
 	seed      maphash.Seed
 	origins   *handshake.Origins
-	refusals  [3]lineLimit // lines about refused upgrades: at Debug, at Info, and of those for which there is a rate
+	refusals  [4]lineLimit // lines about refused upgrades: at Debug, at Info, of those for which there is a rate, and at Error
 	door      door
 	subjects  subjects
 	refused   refusedCounts

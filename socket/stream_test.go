@@ -16,7 +16,6 @@ import (
 
 // answerer streams to its client what takes long to make, as a proxy of a language model does, and goes on answering meanwhile.
 type answerer struct {
-	idleHandler
 	messages, size int
 	every          time.Duration
 	stream         actor.TaskRef

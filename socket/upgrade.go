@@ -49,7 +49,7 @@ func (s *Server) newHandlerError(r *http.Request, err error) *UpgradeError {
 	if errors.As(err, &ue) && ue != nil && ue.Status >= 300 && ue.Status <= 599 {
 		return &UpgradeError{Status: ue.Status, Header: ue.Header, Err: hidden{err}, reason: RefusedHandler}
 	}
-	s.cfg.Logger.Error("newHandler failed", "remote_addr", beginning(r.RemoteAddr), "path", beginning(r.URL.Path), "error", err)
+	s.logFault(r, "newHandler failed", err)
 	return &UpgradeError{Status: http.StatusInternalServerError, Err: hidden{err}, reason: RefusedHandler, logged: true}
 }
 
@@ -136,7 +136,7 @@ func (s *Server) notAccepted(w http.ResponseWriter, r *http.Request, err error) 
 		return e
 	}
 	if errors.Is(err, http.ErrHijacked) { // there is nobody to answer
-		s.cfg.Logger.Error("upgrade of a request that has been upgraded before", "path", beginning(r.URL.Path))
+		s.logFault(r, "upgrade of a request that has been upgraded before", errUpgradedBefore)
 		e := &UpgradeError{Status: http.StatusSwitchingProtocols, Err: errUpgradedBefore, reason: RefusedServer}
 		s.noteRefused(r, e)
 		return e
