@@ -19,9 +19,13 @@
 //
 // # What looking costs
 //
-// Nothing while nobody looks. Whoever looks shares one sweep at a time with all others who do, and sweeps take a tenth of one core at
-// most: when one has taken long, the next one waits. A sweep looks at no more than 200,000 sockets and processes, and for no longer than
+// Nothing while nobody looks. Whoever looks shares one sweep at a time with all others who do, and sweeps take a tenth of one core: when
+// one has taken long, the next one waits, for 10 s at most. A sweep looks at no more than 200,000 sockets and processes, and for no longer than
 // 250 ms at each kind; then it shows a sample, and says so. There are at most 16 live connections, with 4 taps each.
+//
+// Methods of the program's types are called: String of a supervisor.Service, Error of an exit reason, MarshalJSON of a meta, and what a
+// websock.Describer returns. They may panic, but must not block: one that does holds up the tree, the exits, the members of groups and
+// the keys of topics, for all who look, until it returns; and it holds up System.Shutdown, until the ctx of that is done.
 //
 // Labels, names, addresses, close reasons, errors and payloads are text that strangers may have written: each is cut, is valid
 // UTF-8, and has no control characters. It is the reader's business to show it as text.

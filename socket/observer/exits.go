@@ -112,7 +112,7 @@ func (o *Observer) lastExits() []ended {
 }
 
 func (o *Observer) exits(q query, cause string, b budget) (any, error) {
-	c, matched := b.clock(), 0
+	c, matched := b.slowClock(), 0
 	all := o.lastExits()
 	slices.SortStableFunc(all, func(a, b ended) int { return b.at().Compare(a.at()) })
 	if q.asc {

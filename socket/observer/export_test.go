@@ -10,7 +10,8 @@ var CPUTime = cpuTime
 
 // SetBudget changes what sweeps may cost. Call it before the first request.
 func (o *Observer) SetBudget(most int, patience time.Duration, rest, asks int) {
-	o.sweeper.budget = budget{most: most, patience: patience, rest: rest, asks: asks}
+	o.looks.budget = budget{most: most, patience: patience, rest: rest, asks: asks}
+	o.calls.budget = o.looks.budget
 }
 
 // States is how many states are kept.

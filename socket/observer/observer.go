@@ -67,7 +67,8 @@ type Observer struct {
 	live     *socket.Server
 	connect  http.Handler // to live
 	protect  *http.CrossOriginProtection
-	sweeper  sweeper
+	looks    sweeper // at what calls no methods of the program's types
+	calls    sweeper // and at what does
 	drains   drains
 	states   states
 	refused  sync.Once // the line in the log that says so
@@ -92,10 +93,17 @@ func Handler(cfg Config) *Observer {
 		o.servers = append(o.servers, &server{s, unique(names, text(s.String(), mostName))})
 	}
 	for i, s := range cfg.Supervisors {
-		switch s.(type) {
-		case *supervisor.Supervisor, *supervisor.Dynamic:
+		isNil := false
+		switch s := s.(type) {
+		case *supervisor.Supervisor:
+			isNil = s == nil
+		case *supervisor.Dynamic:
+			isNil = s == nil
 		default:
 			panic(fmt.Sprintf("observer: Handler: Config.Supervisors[%d] is a %T; want a *supervisor.Supervisor or a *supervisor.Dynamic", i, s))
+		}
+		if isNil {
+			panic(fmt.Sprintf("observer: Handler: Config.Supervisors[%d] is nil", i))
 		}
 	}
 	if o.sys == nil && len(o.servers) > 0 {
@@ -105,7 +113,9 @@ func Handler(cfg Config) *Observer {
 		panic("observer: Handler: Config has neither a System nor a Server")
 	}
 	o.node, _ = host.Identity(o.sys)
-	o.sweeper = sweeper{budget: defaultBudget, log: o.log}
+	between := new(pause)
+	o.looks = sweeper{budget: defaultBudget, log: o.log, pause: between}
+	o.calls = sweeper{budget: defaultBudget, log: o.log, pause: between}
 	if _, err := socket.New(socket.Config{System: o.sys, Logger: o.log, Drain: cfg.Drain}); err != nil {
 		panic(fmt.Sprintf("observer: Handler: Config.Drain: %v", err))
 	}

@@ -113,10 +113,11 @@ func lookAtNames(q query, b budget, all iter.Seq[named], of func() int, row func
 
 // membersJSON are the members of a group, or the keys of a topic.
 type membersJSON struct {
-	At   time.Time `json:"at"`
-	Name string    `json:"name"`
-	Of   int       `json:"of"`
-	Rows []any     `json:"rows"`
+	At      time.Time `json:"at"`
+	Name    string    `json:"name"`
+	Of      int       `json:"of"`
+	Sampled bool      `json:"sampled"`
+	Rows    []any     `json:"rows"`
 }
 
 type memberJSON struct {
@@ -131,7 +132,7 @@ type presentJSON struct {
 	Metas []*valueJSON `json:"metas"`
 }
 
-func (o *Observer) group(name string, limit int) (any, error) {
+func (o *Observer) group(name string, limit int, b budget) (any, error) {
 	if o.cfg.Registry == nil {
 		return nil, errNoRegistry
 	}
@@ -139,11 +140,12 @@ func (o *Observer) group(name string, limit int) (any, error) {
 	if v.Of == 0 {
 		return nil, failed(404, "not_found", "no process is in the group %q", v.Name)
 	}
+	c := b.slowClock()
 	for pid, meta := range o.cfg.Registry.Members(name) {
-		if len(v.Rows) >= limit {
+		if len(v.Rows) >= limit || c.over() {
 			break
 		}
-		m := memberJSON{PID: pid, Meta: valueOf(meta, mostMeta)}
+		m := memberJSON{PID: pid, Meta: c.valueOf(meta, mostMeta)}
 		if info, err := actor.Inspect(pid); err == nil {
 			m.Label = text(info.Label, mostName)
 		}
@@ -152,6 +154,7 @@ func (o *Observer) group(name string, limit int) (any, error) {
 		}
 		v.Rows = append(v.Rows, m)
 	}
+	v.Sampled = c.cut
 	return v, nil
 }
 
@@ -163,7 +166,7 @@ func (o *Observer) topic(name string, limit int, b budget) (any, error) {
 		return nil, errNoRegistry
 	}
 	v := membersJSON{At: time.Now(), Name: text(name, mostName), Rows: []any{}}
-	c := b.clock()
+	c := b.slowClock()
 	for key, metas := range o.cfg.Registry.Present(name) {
 		if c.over() {
 			break
@@ -173,11 +176,12 @@ func (o *Observer) topic(name string, limit int, b budget) (any, error) {
 		}
 		p := presentJSON{Key: text(key, mostName), Metas: []*valueJSON{}}
 		for _, m := range metas[:min(len(metas), mostMetas)] {
-			p.Metas = append(p.Metas, valueOf(m.Meta, mostMeta))
+			p.Metas = append(p.Metas, c.valueOf(m.Meta, mostMeta))
 		}
 		v.Rows = append(v.Rows, p)
 	}
-	if v.Of = c.n; v.Of == 0 {
+	v.Of, v.Sampled = c.n, c.cut
+	if v.Of == 0 && !v.Sampled {
 		return nil, failed(404, "not_found", "nobody is present under %q", v.Name)
 	}
 	return v, nil

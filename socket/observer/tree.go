@@ -57,7 +57,7 @@ type treeWalk struct {
 
 func (o *Observer) tree(b budget) (any, error) {
 	b.most = min(b.most, mostNodes)
-	w := treeWalk{o: o, clock: b.clock()}
+	w := treeWalk{o: o, clock: b.slowClock()}
 	roots := make([]nodeJSON, 0, len(o.cfg.Supervisors))
 	for _, s := range o.cfg.Supervisors {
 		if w.clock.over() {

@@ -8,8 +8,9 @@ import (
 
 // How many bytes of a value are shown.
 const (
-	mostMeta  = 4 << 10
-	mostState = 64 << 10
+	mostMeta   = 4 << 10
+	mostState  = 64 << 10
+	mostValues = 1 << 20 // of one answer with many of them
 )
 
 // valueJSON is a value of the program's: as JSON where that is possible and short enough, else the beginning of that as text.
@@ -26,7 +27,7 @@ func valueOf(v any, most int) (shown *valueJSON) {
 	if v == nil {
 		return nil
 	}
-	shown = &valueJSON{Type: text(fmt.Sprintf("%T", v), mostName)}
+	shown = &valueJSON{Type: typeOf(v)}
 	defer func() {
 		if p := recover(); p != nil {
 			shown.JSON, shown.Text = nil, new("a method of it panics: "+text(fmt.Sprint(p), mostError))
@@ -45,6 +46,8 @@ func valueOf(v any, most int) (shown *valueJSON) {
 	}
 	return shown
 }
+
+func typeOf(v any) string { return text(fmt.Sprintf("%T", v), mostName) }
 
 // safe tells whether no text in JSON has escaped control characters, or any that are no ASCII.
 func safe(b []byte) bool {

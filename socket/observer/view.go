@@ -20,7 +20,29 @@ func (o *Observer) view(ctx context.Context, path string, v url.Values) (any, er
 	if err != nil {
 		return nil, err
 	}
-	return o.sweeper.ask(ctx, o, path+"?"+v.Encode(), a)
+	s := &o.looks
+	if a.calls {
+		s = &o.calls
+	}
+	return s.ask(ctx, o, keyOf(path, v), a)
+}
+
+// parameters are those that mean something, by path.
+var parameters = map[string][]string{
+	"sockets": {"sort", "order", "q", "limit", "server"}, "processes": {"sort", "order", "q", "limit", "kind"},
+	"groups": {"sort", "order", "q", "limit"}, "names": {"sort", "order", "q", "limit"}, "presence": {"sort", "order", "q", "limit"},
+	"exits": {"sort", "order", "q", "limit", "cause"}, "group": {"name", "limit"}, "topic": {"name", "limit"},
+}
+
+// keyOf is the same for questions that have the same answer.
+func keyOf(path string, v url.Values) string {
+	known := make(url.Values)
+	for _, key := range parameters[path] {
+		if v.Has(key) {
+			known.Set(key, v.Get(key))
+		}
+	}
+	return path + "?" + known.Encode()
 }
 
 // question is what the next sweep is to answer.
@@ -48,34 +70,34 @@ func (o *Observer) question(path string, v url.Values) (*ask, error) {
 	case "overview":
 		return &ask{look: o.overview}, nil
 	case "tree":
-		return &ask{look: o.tree}, nil
+		return &ask{look: o.tree, calls: true}, nil
 	case "nodes":
 		return &ask{look: func(budget) (any, error) { return o.nodes() }}, nil
 	case "drain":
 		return &ask{look: func(budget) (any, error) { return o.drainNow() }}, nil
 	case "groups":
-		return listed(v, groupSorts, o.groups)
+		return listed(v, groupSorts, o.groups, false)
 	case "names":
-		return listed(v, nameSorts, o.names)
+		return listed(v, nameSorts, o.names, false)
 	case "presence":
-		return listed(v, topicSorts, o.topics)
+		return listed(v, topicSorts, o.topics, false)
 	case "exits":
-		return listed(v, []string{"ended"}, func(q query, b budget) (any, error) { return o.exits(q, v.Get("cause"), b) })
+		return listed(v, []string{"ended"}, func(q query, b budget) (any, error) { return o.exits(q, v.Get("cause"), b) }, true)
 	case "group":
-		return listed(v, []string{""}, func(q query, _ budget) (any, error) { return o.group(v.Get("name"), q.limit) })
+		return listed(v, []string{""}, func(q query, b budget) (any, error) { return o.group(v.Get("name"), q.limit, b) }, true)
 	case "topic":
-		return listed(v, []string{""}, func(q query, b budget) (any, error) { return o.topic(v.Get("name"), q.limit, b) })
+		return listed(v, []string{""}, func(q query, b budget) (any, error) { return o.topic(v.Get("name"), q.limit, b) }, true)
 	}
 	return nil, failed(404, "not_found", "there is no api/v1/%s", text(path, 64))
 }
 
-// listed is a question about a list that is no list of sockets or processes.
-func listed(v url.Values, sorts []string, look func(q query, b budget) (any, error)) (*ask, error) {
+// listed is a question about a list that is no list of sockets or processes. calls: look calls methods of the program's types.
+func listed(v url.Values, sorts []string, look func(q query, b budget) (any, error), calls bool) (*ask, error) {
 	q, err := queryOf(v, sorts, "name")
 	if err != nil {
 		return nil, err
 	}
-	return &ask{look: func(b budget) (any, error) { return look(q, b) }}, nil
+	return &ask{look: func(b budget) (any, error) { return look(q, b) }, calls: calls}, nil
 }
 
 // server finds one of Config.Servers by the name under which it is shown.
