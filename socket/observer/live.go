@@ -34,32 +34,34 @@ type visitorKey struct{}
 
 func (o *Observer) newPage(r *http.Request) (websock.Handler, error) {
 	who, _ := r.Context().Value(visitorKey{}).(visitor)
-	return &page{o: o, who: who, watched: make(map[string]*watched), taps: make(map[actor.PID]*tap)}, nil
+	return &page{o: o, who: who, watched: make(map[string]*watched), looks: make(map[actor.TaskRef]*watched), taps: make(map[actor.PID]*tap)}, nil
 }
 
-// page is a live connection. What is looked at is looked at on a goroutine of its own, one for each path and one at a time, so that
-// the process is never held up; it ends with the process.
+// page is a live connection. What is looked at is looked at on a goroutine of its own, so that the process is never held up; it ends
+// with the process. There is one for each path that is watched, and no more than mostOnTheWay with those for paths that were: these are
+// cancelled, and end at once but for one that makes the sweep.
 type page struct {
 	o       *Observer
 	who     visitor
-	ctx     context.Context     // of the process
-	watched map[string]*watched // by the path as it was asked for
+	ctx     context.Context            // of the process
+	watched map[string]*watched        // by the path as it was asked for
+	looks   map[actor.TaskRef]*watched // those on their way
 	taps    map[actor.PID]*tap
 }
 
-// watched is a path that the page watches.
+const mostOnTheWay = 2 * mostWatched
+
+// watched is a path that the page watches, or did when the last look at it began.
 type watched struct {
+	full    string // as it was asked for
 	path    string // without the query
 	query   url.Values
-	looking bool // an answer is on its way
+	looking bool // an answer is on its way,
+	task    actor.TaskRef
 }
 
 // shown is the answer to a look.
-type shown struct {
-	path string
-	w    *watched
-	data []byte
-}
+type shown []byte
 
 type (
 	tick  struct{} // time for a snapshot
@@ -136,31 +138,38 @@ func (p *page) watch(ctx context.Context, ord order) websock.Result {
 			next[full] = w
 			continue
 		}
-		next[full] = &watched{path: path, query: values}
+		next[full] = &watched{full: full, path: path, query: values}
+	}
+	for full, w := range p.watched {
+		if next[full] == nil && w.looking {
+			w.task.Cancel()
+		}
 	}
 	p.watched = next
 	p.look(ctx)
 	return websock.OK()
 }
 
-// look has all that is watched looked at, but for what is being looked at already.
+// look has all that is watched looked at, but for what is being looked at already. What there is no room for waits for the next tick.
 func (p *page) look(ctx context.Context) {
-	for full, w := range p.watched {
-		if w.looking {
+	for _, w := range p.watched {
+		if w.looking || len(p.looks) >= mostOnTheWay {
 			continue
 		}
+		o, full, path, query := p.o, w.full, w.path, w.query
 		w.looking = true
-		o, path, query := p.o, w.path, w.query
-		actor.Async(ctx, func(ctx context.Context) (shown, error) {
-			return shown{path: full, w: w, data: o.snapshot(ctx, full, path, query)}, nil
-		})
+		w.task = actor.Async(ctx, func(ctx context.Context) (shown, error) { return o.snapshot(ctx, full, path, query), nil })
+		p.looks[w.task] = w
 	}
 }
 
-// snapshot looks at a path and makes a message of what it sees.
+// snapshot looks at a path and makes a message of what it sees; nil when nobody waits for it any more.
 func (o *Observer) snapshot(ctx context.Context, full, path string, query url.Values) []byte {
 	s := snapshotJSON{Type: "snapshot", Path: full}
 	v, err := o.view(ctx, path, query)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err == nil {
 		s.Data, err = json.Marshal(v)
 	}
@@ -189,19 +198,19 @@ func (p *page) HandleInfo(ctx context.Context, msg any) websock.Result {
 }
 
 func (p *page) show(done actor.Done[shown]) websock.Result {
-	s := done.Value
-	if done.Err != nil { // it has panicked, and is in no state to be named: look again at the next tick
-		p.o.log.Error("panic while the observer looked", "error", done.Err)
-		for _, w := range p.watched {
-			w.looking = false
+	w := p.looks[done.Ref]
+	delete(p.looks, done.Ref)
+	w.looking = false
+	switch {
+	case done.Err != nil: // it has panicked: look again at the next tick
+		if more, yes := p.o.calls.panics.now(); yes {
+			p.o.log.Error("panic while the observer looked", "error", done.Err, "more", more)
 		}
 		return websock.OK()
-	}
-	s.w.looking = false
-	if p.watched[s.path] != s.w {
+	case p.watched[w.full] != w || done.Value == nil:
 		return websock.OK() // it is not watched any more
 	}
-	return websock.Push(websock.TextBytes(s.data))
+	return websock.Push(websock.TextBytes(done.Value))
 }
 
 var _ http.Handler = (*Observer)(nil)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,38 @@ import (
 type slow struct{ d time.Duration }
 
 func (s slow) MarshalJSON() ([]byte, error) { time.Sleep(s.d); return []byte("1"), nil }
+
+// TestLive_otherPaths: however often a page changes what it watches, few looks are on their way, and none of it is an error.
+func TestLive_otherPaths(t *testing.T) {
+	bubble(t, "other paths", func(t *testing.T) {
+		r := newRig(t, nil)
+		release := make(chan struct{})
+		r.reg.Join("stuck", r.spawn("x"), blocks{release})
+		first := make(chan object, 1)
+		go func() { first <- r.get("group?name=stuck") }() // the sweep that all others wait for
+		c := r.mustLive()
+		next(c)
+		synctest.Wait()
+		before := runtime.NumGoroutine()
+		for i := range 1000 {
+			watch(c, fmt.Sprintf("group?name=stuck&limit=%d", i), "exits")
+			watch(c)
+		}
+		watch(c, "group?name=stuck&limit=7")
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 8 {
+			t.Errorf("goroutines that look after 2,001 orders: got %d, want at most 8", n)
+		}
+		close(release)
+		<-first
+		if v := nextOf(t, c, "snapshot"); v.str("path") != "group?name=stuck&limit=7" || v.in("data").num("of") != 1 {
+			t.Errorf("snapshot: got %v, want what is watched", v)
+		}
+		if lines := r.logs.lines("level=ERROR"); len(lines) != 0 {
+			t.Errorf("log: got %d errors, want none: %.300q", len(lines), lines)
+		}
+	})
+}
 
 // TestSweeps_areShort: whatever is asked for, a sweep and its rest are over within seconds.
 func TestSweeps_areShort(t *testing.T) {
