@@ -33,7 +33,7 @@ func (p PID) sendCarried(msg, with any) bool {
 		if pr.post(item{kind: kindUser, msg: &carried{msg, with}}) == posted {
 			return true
 		}
-	} else if r := p.elsewhere(); r != nil && r.Send(p, carriedAway(msg, with)) {
+	} else if r := p.elsewhere(); r != nil && r.Send(p, p.sys.carriedAway(msg, with)) {
 		return true
 	}
 	p.sys.undelivered(p, msg)
@@ -77,7 +77,7 @@ func (s *System) wrap(ctx context.Context, msg any) any {
 // wrapAway is wrap for a message to another node.
 func (s *System) wrapAway(ctx context.Context, msg any) any {
 	if with := s.carryOf(ctx); with != nil {
-		return carriedAway(msg, with)
+		return s.carriedAway(msg, with)
 	}
 	return msg
 }
@@ -86,22 +86,34 @@ func (s *System) wrapAway(ctx context.Context, msg any) any {
 const mostCarriedAway = 1 << 10
 
 // carriedAway is msg with what of with can be sent to another node, or msg alone if that is nothing.
-func carriedAway(msg, with any) any {
+func (s *System) carriedAway(msg, with any) any {
 	text := ""
 	switch with := with.(type) {
 	case string:
 		text = with
 	case encoding.TextMarshaler:
-		b, err := with.MarshalText()
-		if err != nil {
-			return msg
-		}
-		text = string(b)
+		text = s.callMarshalText(with)
 	}
 	if text == "" || len(text) > mostCarriedAway {
 		return msg
 	}
 	return hook.Carried{Msg: msg, With: text}
+}
+
+// callMarshalText is what with has for other nodes; "": nothing. It is called on whatever goroutine sends, as Carry is, and a panic in it
+// is dealt with as one in Carry: a Carry that returns a nil pointer has one, and only where there are other nodes.
+func (s *System) callMarshalText(with encoding.TextMarshaler) (text string) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.logPanicOf("MarshalText of what Config.Carry has returned", r, debug.Stack())
+			text = ""
+		}
+	}()
+	b, err := with.MarshalText()
+	if err != nil {
+		return ""
+	}
+	return string(b)
 }
 
 // arrived is what has come from another node, as it waits in a mailbox here.

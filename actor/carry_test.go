@@ -217,6 +217,40 @@ func TestCarry_thatPanics(t *testing.T) {
 	}
 }
 
+// marshals is something carried whose text is wanted for another node.
+type marshals func() ([]byte, error)
+
+func (m marshals) MarshalText() ([]byte, error) { return m() }
+
+// A MarshalText that panics, on whatever goroutine sends, costs what was to be carried and nothing else.
+func TestCarry_marshalTextThatPanics(t *testing.T) { synctest.Test(t, testMarshalTextThatPanics) }
+
+func testMarshalTextThatPanics(t *testing.T) {
+	r := &fakeRemote{yes: true, answer: func(answer func(v any, err error)) { answer("yes", nil) }}
+	var carry any
+	cfg := carrying()
+	cfg.Carry = func(context.Context) any { return carry }
+	cfg.Node = "here"
+	sys, logs := newSystem(t, cfg)
+	if err := host.Attach(sys, r); err != nil {
+		t.Fatal(err)
+	}
+	away := host.PIDOf(sys, "there", 7, 42)
+	carry = marshals(func() ([]byte, error) { panic("as asked") })
+	if !actor.Send(t.Context(), away, "sent") {
+		t.Error("Send = false")
+	}
+	if v, err := actor.Call[string](t.Context(), away, "called"); v != "yes" || err != nil {
+		t.Errorf("Call = %q, %v; want the answer", v, err)
+	}
+	r.want(t, "send 42 sent", "call 42 called")
+	synctest.Wait()
+	lines := logs.find("panic in a callback")
+	if len(lines) != 2 || lines[0].Attrs["callback"] != "MarshalText of what Config.Carry has returned" {
+		t.Errorf("got %d lines about a panic, want 2 that name MarshalText: %v", len(lines), lines)
+	}
+}
+
 // A hosted process, such as a socket, has the trace in its ctx, too.
 func TestCarry_toAHostedProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -49,8 +49,8 @@ type Config struct {
 	// anything else stays behind. The Fetch of that node gets a string. One that does not know what it gets should return
 	// ctx as it is.
 	//
-	// Both are called by many goroutines at a time and must not block. A panic in one of them is logged, and the message
-	// goes on without what was to be carried. Each carried message costs a small allocation. Both are nil, or neither is.
+	// Both are called by many goroutines at a time and must not block, and neither must MarshalText. A panic in one of them is
+	// logged, and the message goes on without what was to be carried. Each carried message costs a small allocation. Both are nil, or neither is.
 	Carry func(ctx context.Context) any
 	Fetch func(ctx context.Context, carried any) context.Context
 	// Logger gets abnormal ends at Error, other ends and messages that reach nobody at Debug. A callback that has not

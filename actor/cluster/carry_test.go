@@ -23,6 +23,11 @@ type textual string
 
 func (t textual) MarshalText() ([]byte, error) { return []byte("text of " + t), nil }
 
+// span is a carried value of which somebody may have a nil pointer: its MarshalText panics then.
+type span struct{ id string }
+
+func (s *span) MarshalText() ([]byte, error) { return []byte(s.id), nil }
+
 // carrying is a Config that carries whatever stands under traceKey.
 func carrying() actor.Config {
 	return actor.Config{
@@ -45,6 +50,8 @@ func TestCarry_overNodes(t *testing.T) {
 		"the longest string":     {carried: long[1:], want: "string " + long[1:]},
 		"a string that is long":  {carried: long, want: "<nil> <nil>"},
 		"a TextMarshaler":        {carried: textual("a"), want: "string text of a"},
+		"a pointer":              {carried: &span{"a"}, want: "string a"},
+		"a nil that is typed":    {carried: (*span)(nil), want: "<nil> <nil>"},
 		"something without text": {carried: 17, want: "<nil> <nil>"},
 		"nothing":                {carried: nil, want: "<nil> <nil>"},
 		"to a node without":      {carried: "trace", here: true, want: "<nil> <nil>"},
