@@ -85,6 +85,14 @@ func (o *Observer) logAct(who visitor, what string, attrs ...slog.Attr) {
 	o.log.LogAttrs(context.Background(), slog.LevelInfo, "act by the observer", all...)
 }
 
+// logRefused says who has tried what, once a minute at most: it is whoever may look that decides how often it happens.
+func (o *Observer) logRefused(r *http.Request, path string, who visitor) {
+	if more, yes := o.attempts.now(); yes {
+		o.log.Warn("act refused by the observer", slog.String("act", text(path, mostName)), slog.String("who", who.who),
+			slog.String("remote_addr", who.addr), slog.String("origin", text(r.Header.Get("Origin"), mostName)), slog.Int("more", more))
+	}
+}
+
 func (o *Observer) kick(r *http.Request, pid actor.PID, who visitor) (any, error) {
 	b := struct {
 		Code   websock.CloseCode `json:"code"`
@@ -110,10 +118,13 @@ func (o *Observer) kick(r *http.Request, pid actor.PID, who visitor) (any, error
 		reason = &websock.CloseError{Code: b.Code, Reason: b.Reason}
 		attrs = append(attrs, slog.Int("close_code", int(b.Code)), slog.String("close_reason", text(b.Reason, mostName)))
 	}
+	if !pid.Alive() {
+		return nil, gone(pid)
+	}
+	o.logAct(who, done, attrs...) // before what the end may have to wait for
 	if !pid.Exit(reason) {
 		return nil, gone(pid)
 	}
-	o.logAct(who, done, attrs...)
 	return doneJSON{At: time.Now(), PID: &pid, Done: done}, nil
 }
 

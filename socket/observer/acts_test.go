@@ -140,3 +140,45 @@ func TestShutdown_waitsForADrain(t *testing.T) {
 		}
 	})
 }
+
+// TestActs_refused: who tries to act and may not is in the log, once a minute at most.
+func TestActs_refused(t *testing.T) {
+	bubble(t, "refused", func(t *testing.T) {
+		access := observer.View
+		r := newRig(t, func(cfg *observer.Config, _ *socket.Config) {
+			cfg.Authorize = func(*http.Request) (observer.Access, string) { return access, "eve" }
+		})
+		_, pid := r.dial("one", "")
+		path := "/api/v1/process/" + pid.String() + "/kick"
+		for range 100 {
+			r.wantError(403, "forbidden", r.ask("POST", path, "{}", nil))
+		}
+		lines := r.logs.lines("act refused by the observer")
+		if len(lines) != 1 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "who=eve") || !strings.Contains(lines[0], "remote_addr=127.0.0.1:4711") ||
+			!strings.Contains(lines[0], pid.String()+"/kick") || !strings.Contains(lines[0], "more=0") {
+			t.Errorf("log after 100 acts that were refused: got %q, want one line that says who and what", lines)
+		}
+		time.Sleep(time.Minute)
+		access = observer.Act
+		r.wantError(403, "cross_origin", r.ask("POST", "/api/v1/drain", "{}", field("Origin", "https://evil.example")))
+		lines = r.logs.lines("act refused by the observer")
+		if len(lines) != 2 || !strings.Contains(lines[1], "more=99") || !strings.Contains(lines[1], "act=drain") || !strings.Contains(lines[1], "origin=https://evil.example") {
+			t.Errorf("log a minute later, after one of a foreign page: got %q, want a second line with more=99", lines)
+		}
+	})
+}
+
+// TestActs_killIsLoggedFirst: the line is there before anything that the end of the process waits for.
+func TestActs_killIsLoggedFirst(t *testing.T) {
+	bubble(t, "first", func(t *testing.T) {
+		r := newRig(t, mayAct)
+		pid := r.spawn("worker")
+		logged := 0
+		pid.OnExit(func(error) { logged = len(r.logs.lines("act=killed")) })
+		r.post("process/"+pid.String()+"/kick", `{"kill":true}`)
+		synctest.Wait()
+		if logged != 1 {
+			t.Errorf("lines about the kill when OnExit runs: got %d, want 1", logged)
+		}
+	})
+}

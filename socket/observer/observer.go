@@ -46,7 +46,8 @@ type Config struct {
 	// Drain is what the act "drain" does. Zero: 1,000 sockets a second.
 	Drain socket.Drain
 
-	// Logger gets a line for each act: what, by whom, from where. nil: slog.Default().
+	// Logger gets a line for each act and each tap: what, by whom, from where; and once a minute at most one about acts that were
+	// refused. nil: slog.Default().
 	Logger *slog.Logger
 }
 
@@ -73,6 +74,7 @@ type Observer struct {
 	states   states
 	refused  sync.Once // the line in the log that says so
 	admitted sync.Once // and that one
+	attempts seldom    // acts that were refused
 }
 
 // Handler makes an Observer. It panics when cfg has neither a System nor a Server, when one of the lists has a nil in it, when a
@@ -205,10 +207,12 @@ func (o *Observer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (o *Observer) post(w http.ResponseWriter, r *http.Request, path string, who visitor) {
 	if err := o.protect.Check(r); err != nil {
+		o.logRefused(r, path, who)
 		writeError(w, failed(403, "cross_origin", "a page of another origin may not act"))
 		return
 	}
 	if who.access < Act {
+		o.logRefused(r, path, who)
 		writeError(w, failed(403, "forbidden", "you may look, not act: observer.Config.Authorize gives Act"))
 		return
 	}

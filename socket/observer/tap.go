@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -91,6 +92,7 @@ func (p *page) tap(ctx context.Context, ord order) websock.Result {
 	over := context.AfterFunc(p.ctx, stop) // however the page ends, killed too
 	t.stop = func() { over(); stop() }
 	p.taps[pid] = t
+	p.o.log.Info("tap by the observer", slog.String("who", p.who.who), slog.String("remote_addr", p.who.addr), slog.String("pid", pid.String()))
 	return websock.Push(websock.JSON(tapMessage{Type: "tapped", PID: pid}))
 }
 

@@ -45,6 +45,9 @@ func TestTap(t *testing.T) {
 		if v := next(c); v.str("type") != "tapped" || v.str("pid") != pid.String() {
 			t.Fatalf("after tap: got %v", v)
 		}
+		if lines := r.logs.lines("tap by the observer"); len(lines) != 1 || !strings.Contains(lines[0], pid.String()) || !strings.Contains(lines[0], "remote_addr=127.0.0.1:4711") {
+			t.Errorf("log: got %q, want one line that says who taps what", lines)
+		}
 		one.Send(websock.Text("hällo"), websock.Binary([]byte{0xff, 0, 1}), websock.Ping([]byte("p")))
 		time.Sleep(time.Second)
 		one.Close(4001, "bye")
