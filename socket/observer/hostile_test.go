@@ -100,6 +100,60 @@ func (bomb) MarshalJSON() ([]byte, error) { panic("boom\x1b[31m") }
 
 type loop struct{ Next *loop }
 
+// TestHostile_opened: what is listed under a name that is not shown as it is can be opened all the same, by its id; what is too long for
+// that says so.
+func TestHostile_opened(t *testing.T) {
+	for name, s := range hostile {
+		bubble(t, name, func(t *testing.T) {
+			r := newRig(t, nil)
+			pid := r.spawn("x")
+			opened := 0
+			for _, long := range []string{s, s[:min(len(s), 300)], s[:min(len(s), 2049)]} {
+				r.reg.Join(long, pid, nil)
+				r.reg.Track(long, pid, "k", nil)
+				for list, one := range map[string]string{"groups": "group", "presence": "topic"} {
+					rows := r.get(list).list("rows")
+					for _, row := range rows {
+						query := url.Values{"name": {row.str("name")}}
+						if id, there := row["id"].(string); there {
+							query = url.Values{"id": {id}}
+							if id == "" {
+								if len(long) <= 2048 {
+									t.Errorf("%s: a name of %d bytes has no id, want one up to 2,048 bytes", list, len(long))
+								}
+								continue
+							}
+						}
+						path := one + "?" + query.Encode()
+						if v := r.get(path); v.num("of") != 1 || v.str("name") != row.str("name") {
+							t.Errorf("%s of %.60q: got %v", path, long, v)
+						}
+						if len(path) > 3500 {
+							t.Errorf("%s: a path of %d bytes, want one that a live connection can watch", one, len(path))
+						}
+						opened++
+					}
+				}
+				for _, row := range r.get("process/" + pid.String()).list("registrations") {
+					if id, there := row["id"].(string); there != (observer.Text(long, 256) != long) || len(long) <= 2048 && there && id == "" {
+						t.Errorf("registration of %.60q: id %q, there %v", long, id, there)
+					}
+				}
+				r.reg.Leave(long, pid)
+				r.reg.Untrack(long, pid, "k")
+			}
+			if opened < 2 {
+				t.Errorf("opened: got %d, want the short one in both lists at least", opened)
+			}
+		})
+	}
+	bubble(t, "an id that is none", func(t *testing.T) {
+		r := newRig(t, nil)
+		r.wantError(400, "bad_request", r.ask("GET", "/api/v1/group?id=%25", "", nil))
+		r.wantError(404, "not_found", r.ask("GET", "/api/v1/topic?id=YQ", "", nil))
+	})
+}
+
 // TestHostile: whatever a label, a subject, a name, a meta, a close reason, an error says, it is shown as text, and not for long.
 func TestHostile(t *testing.T) {
 	for name, s := range hostile {

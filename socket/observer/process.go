@@ -52,6 +52,7 @@ type socketDetailJSON struct {
 type registrationJSON struct {
 	Kind string     `json:"kind"`
 	Name string     `json:"name"`
+	ID   *string    `json:"id,omitempty"`
 	Key  string     `json:"key"`
 	Meta *valueJSON `json:"meta"`
 }
@@ -154,7 +155,7 @@ func (o *Observer) registrations(pid actor.PID, v *processDetailJSON) {
 		v.RegistrationsTotal++
 		if len(v.Registrations) < mostRegistrations {
 			v.Registrations = append(v.Registrations, registrationJSON{
-				Kind: r.Kind.String(), Name: text(r.Name, mostName), Key: text(r.Key, mostName), Meta: valueOf(r.Meta, mostMeta),
+				Kind: r.Kind.String(), Name: text(r.Name, mostName), ID: idOf(r.Name), Key: text(r.Key, mostName), Meta: valueOf(r.Meta, mostMeta),
 			})
 		}
 	}

@@ -2,7 +2,9 @@ package observer
 
 import (
 	"cmp"
+	"encoding/base64"
 	"iter"
+	"net/url"
 	"strings"
 	"time"
 
@@ -17,8 +19,9 @@ type named struct {
 }
 
 type groupJSON struct {
-	Name    string `json:"name"`
-	Members int    `json:"members"`
+	Name    string  `json:"name"`
+	ID      *string `json:"id,omitempty"`
+	Members int     `json:"members"`
 }
 
 type nameJSON struct {
@@ -28,8 +31,36 @@ type nameJSON struct {
 }
 
 type topicJSON struct {
-	Name string `json:"name"`
-	Keys int    `json:"keys"`
+	Name string  `json:"name"`
+	ID   *string `json:"id,omitempty"`
+	Keys int     `json:"keys"`
+}
+
+// mostID is how many bytes a name may have that is asked for by its id: a live connection takes orders of 4 KiB.
+const mostID = 2 << 10
+
+// idOf is how a name is asked for that is not shown as it is: its bytes in base64. nil: it is shown as it is, and asked for by that;
+// "": it is too long to be asked for.
+func idOf(name string) *string {
+	switch {
+	case text(name, mostName) == name:
+		return nil
+	case len(name) > mostID:
+		return new("")
+	}
+	return new(base64.RawURLEncoding.EncodeToString([]byte(name)))
+}
+
+// nameOf is the name that is asked for, by an id or by itself.
+func nameOf(v url.Values) (string, error) {
+	if !v.Has("id") {
+		return v.Get("name"), nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(v.Get("id"))
+	if err != nil || len(b) > mostID {
+		return "", failed(400, "bad_request", "id: want one of an answer")
+	}
+	return string(b), nil
 }
 
 var (
@@ -45,7 +76,7 @@ func (o *Observer) groups(q query, b budget) (any, error) {
 		return nil, errNoRegistry
 	}
 	return lookAtNames(q, b, counted(o.cfg.Registry.Groups()), func() int { return o.cfg.Registry.Stats().Groups },
-		func(r *named) any { return groupJSON{text(r.name, mostName), r.n} }), nil
+		func(r *named) any { return groupJSON{text(r.name, mostName), idOf(r.name), r.n} }), nil
 }
 
 func (o *Observer) topics(q query, b budget) (any, error) {
@@ -53,7 +84,7 @@ func (o *Observer) topics(q query, b budget) (any, error) {
 		return nil, errNoRegistry
 	}
 	return lookAtNames(q, b, counted(o.cfg.Registry.Topics()), func() int { return o.cfg.Registry.Stats().Topics },
-		func(r *named) any { return topicJSON{text(r.name, mostName), r.n} }), nil
+		func(r *named) any { return topicJSON{text(r.name, mostName), idOf(r.name), r.n} }), nil
 }
 
 func (o *Observer) names(q query, b budget) (any, error) {

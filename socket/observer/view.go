@@ -31,7 +31,7 @@ func (o *Observer) view(ctx context.Context, path string, v url.Values) (any, er
 var parameters = map[string][]string{
 	"sockets": {"sort", "order", "q", "limit", "server"}, "processes": {"sort", "order", "q", "limit", "kind"},
 	"groups": {"sort", "order", "q", "limit"}, "names": {"sort", "order", "q", "limit"}, "presence": {"sort", "order", "q", "limit"},
-	"exits": {"sort", "order", "q", "limit", "cause"}, "group": {"name", "limit"}, "topic": {"name", "limit"},
+	"exits": {"sort", "order", "q", "limit", "cause"}, "group": {"name", "id", "limit"}, "topic": {"name", "id", "limit"},
 }
 
 // keyOf is the same for questions that have the same answer.
@@ -83,10 +83,16 @@ func (o *Observer) question(path string, v url.Values) (*ask, error) {
 		return listed(v, topicSorts, o.topics, false)
 	case "exits":
 		return listed(v, []string{"ended"}, func(q query, b budget) (any, error) { return o.exits(q, v.Get("cause"), b) }, true)
-	case "group":
-		return listed(v, []string{""}, func(q query, b budget) (any, error) { return o.group(v.Get("name"), q.limit, b) }, true)
-	case "topic":
-		return listed(v, []string{""}, func(q query, b budget) (any, error) { return o.topic(v.Get("name"), q.limit, b) }, true)
+	case "group", "topic":
+		name, err := nameOf(v)
+		if err != nil {
+			return nil, err
+		}
+		look := o.group
+		if path == "topic" {
+			look = o.topic
+		}
+		return listed(v, []string{""}, func(q query, b budget) (any, error) { return look(name, q.limit, b) }, true)
 	}
 	return nil, failed(404, "not_found", "there is no api/v1/%s", text(path, 64))
 }

@@ -641,13 +641,16 @@ const processesView = () => listView({
   ],
 });
 
+// named is the address of a group or topic. One whose name is not shown as it is has an id; one without an address is too long for it.
+const named = (view, r) => r.id === "" ? null : "#/" + view + "?" + new URLSearchParams(r.id ? {name: clean(r.name, 80), id: r.id} : {name: r.name});
+
 const registryTabs = current => () => h("p", {class: "tabs"}, ...[["groups", "Groups"], ["names", "Names"], ["presence", "Presence"]]
   .map(([view, text]) => h("a", {href: "#/" + view, "aria-current": view === current ? "page" : null}, text)));
-const registryList = (title, what, sort, columns, empty) => listView({title, what, path: what === "topics" ? "presence" : what, sort, key: r => r.name, columns,
+const registryList = (title, what, sort, columns, empty) => listView({title, what, path: what === "topics" ? "presence" : what, sort, key: r => r.id || r.name, columns,
   tabs: registryTabs(what === "topics" ? "presence" : what), fields: [limits], find: "Name", empty});
 
 const groupsView = () => registryList("Groups", "groups", ["members", "desc"], [
-  {title: "Group", sort: "name", text: r => r.name, href: r => "#/group?name=" + encodeURIComponent(r.name), wide: true},
+  {title: "Group", sort: "name", text: r => r.name, href: r => named("group", r), wide: true},
   {title: "Members", sort: "members", num: true, text: r => count(r.members)},
 ], "There are no groups that match.");
 
@@ -658,11 +661,11 @@ const namesView = () => registryList("Names", "names", ["name", "asc"], [
 ], "There are no names that match.");
 
 const presenceView = () => registryList("Presence", "topics", ["keys", "desc"], [
-  {title: "Topic", sort: "name", text: r => r.name, href: r => "#/topic?name=" + encodeURIComponent(r.name), wide: true},
+  {title: "Topic", sort: "name", text: r => r.name, href: r => named("topic", r), wide: true},
   {title: "Keys", sort: "keys", num: true, text: r => count(r.keys)},
 ], "Nobody is present in a topic that matches.");
 
-const valueText = (v, indent) => v == null ? "" : v.json !== undefined ? JSON.stringify(v.json, null, indent) : v.text + (v.cut ? `… (${bytes(v.bytes)} in all)` : "");
+const valueText = (v, indent) => v == null ? "" : v.json !== undefined ? JSON.stringify(v.json, null, indent) : v.text === undefined ? `${v.type} …` : v.text + (v.cut ? `… (${bytes(v.bytes)} in all)` : "");
 
 // membersView is who is in one group or topic.
 function membersView(kind, back, columns) {
@@ -670,10 +673,10 @@ function membersView(kind, back, columns) {
   const table = new Table({caption: "Members", columns, key: r => r.key ?? r.pid + valueText(r.meta)});
   return {
     el: h("div", null, heading, registryTabs(back)(), note, table.el),
-    paths: p => [kind + "?" + new URLSearchParams({name: p.get("name") ?? "", limit: "300"})],
+    paths: p => [kind + "?" + new URLSearchParams({...(p.get("id") ? {id: p.get("id")} : {name: p.get("name") ?? ""}), limit: "300"})],
     params(p) { put(heading, (kind === "group" ? "Group " : "Topic ") + (p.get("name") ?? ""), 300); },
     update(_, d) {
-      put(note, (d.rows.length < d.of ? `The first ${count(d.rows.length)} of ` : "") + plural(d.of, kind === "group" ? "member" : "key") + ".");
+      put(note, (d.sampled ? "Looking took too long: not all are here. " : "") + (d.rows.length < d.of ? `The first ${count(d.rows.length)} of ` : "") + plural(d.of, kind === "group" ? "member" : "key") + ".");
       table.update(d.rows, d.at);
     },
     fail(_, e) { put(note, e.message); table.update([]); },
@@ -1071,7 +1074,7 @@ function processView({arg: pid}) {
   const state = h("pre", {tabindex: 0, role: "region", "aria-label": "State"}), stateNote = h("p", {class: "note"});
   const statePanel = panel("State", stateNote, state);
   const places = new Table({caption: "Names, groups and topics", key: r => r.kind + " " + r.name + " " + (r.key ?? ""), empty: "It is in no group and has no name.", columns: [
-    {title: "Kind", text: r => r.kind}, {title: "Name", text: r => r.name, wide: true, href: r => ({member: "#/group?name=", presence: "#/topic?name="}[r.kind] ?? "#/names?q=") + encodeURIComponent(r.name)},
+    {title: "Kind", text: r => r.kind}, {title: "Name", text: r => r.name, wide: true, href: r => r.kind === "member" ? named("group", r) : r.kind === "presence" ? named("topic", r) : "#/names?q=" + encodeURIComponent(r.name)},
     {title: "Key", text: r => r.key, wide: true}, {title: "Meta", text: r => valueText(r.meta), mono: true, wide: true}]});
   const placesPanel = panel("Names, groups and topics", places.el);
   const frames = new Table({caption: "Frames by opcode", key: r => r.opcode, columns: [{title: "Opcode", text: r => r.opcode},
@@ -1349,7 +1352,7 @@ const app = {
   },
 
   watch() {
-    this.paths = this.view.paths(this.params).map(p => p.slice(0, 3500)); // the server takes 4 KiB
+    this.paths = this.view.paths(this.params).map(p => p.slice(0, 3500).replace(/%.?$/, "")); // the server takes 4 KiB, and no half of an escape
     attr($("main"), "aria-busy", "true");
     this.live.watch(document.hidden ? ["overview"] : ["overview", ...this.paths]);
   },
