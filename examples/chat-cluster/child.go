@@ -63,7 +63,8 @@ func (c *child) say(format string, args ...any) {
 
 func (c *child) args() []string {
 	o := c.options
-	args := []string{"-of-parent", "-node", c.name, "-addr", c.addr, "-come-back", o.comeBack.String(), "-down-after", o.downAfter.String()}
+	args := []string{"-of-parent", "-node", c.name, "-addr", c.addr, "-come-back", o.comeBack.String(), "-down-after", o.downAfter.String(),
+		"-metrics-addr", o.watchAddr}
 	if o.nats != "" {
 		return append(args, "-nats", o.nats)
 	}

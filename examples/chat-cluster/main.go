@@ -43,6 +43,7 @@ type options struct {
 	ofParent  bool
 	comeBack  time.Duration
 	downAfter time.Duration
+	watchAddr string // of each node: /metrics and /observer/; "": none
 }
 
 func parse(args []string) (o options, err error) {
@@ -54,6 +55,7 @@ func parse(args []string) (o options, err error) {
 	flags.StringVar(&o.node, "node", "", "be one node with this `name`, instead of three behind a balancer")
 	flags.StringVar(&o.nats, "nats", "", "`URL` of a NATS server that the nodes use, instead of one within each node")
 	flags.StringVar(&o.listen, "listen", "127.0.0.1:0", "`address` at which other nodes connect, with -node; loopback only")
+	flags.StringVar(&o.watchAddr, "metrics-addr", "127.0.0.1:0", "loopback `address` of each node for /metrics, the numbers for Prometheus, and /observer/, a page that shows what runs; port 0: a free one; empty: none")
 	routes := flags.String("routes", "", "`addresses` at which other nodes listen, with commas between, with -node")
 	flags.BoolVar(&o.ofParent, "of-parent", false, "end when standard input does, as the parent wants it, with -node")
 	if err := flags.Parse(args); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -15,8 +16,10 @@ import (
 	"github.com/troupe-dev/troupe/actor/cluster/natsengine"
 	"github.com/troupe-dev/troupe/actor/cluster/natsengine/embedded"
 	"github.com/troupe-dev/troupe/examples/chat/chat"
+	"github.com/troupe-dev/troupe/examples/metrics"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/socket/observer"
 	"github.com/troupe-dev/troupe/supervisor"
 )
 
@@ -115,7 +118,20 @@ func runNode(ctx context.Context, o options, out io.Writer) error {
 		}
 		return l, err
 	}
-	return supervisor.Run(ctx, supervisor.Config{Name: o.node, Logger: log}, children(sys, nats, node, c, server, listen, sockets)...)
+	numbers := &metrics.Sources{Servers: []*socket.Server{sockets}, System: sys, Registry: reg}
+	specs := children(sys, nats, node, c, server, listen, sockets)
+	if o.watchAddr != "" { // it starts after the system, and stops after all that can be watched
+		specs = slices.Insert(specs, 1, numbers.Child(o.node, o.watchAddr, out))
+	}
+	tree, err := supervisor.New(supervisor.Config{Name: o.node, Logger: log}, specs...)
+	if err != nil {
+		return err
+	}
+	numbers.Supervisors = append(metrics.Supervisors(specs), tree)
+	numbers.Observer = observer.Handler(observer.Config{
+		Servers: []*socket.Server{sockets}, Supervisors: []supervisor.Service{tree}, Registry: reg, Node: node, Logger: log,
+	})
+	return tree.Run(ctx)
 }
 
 // children are stopped from bottom to top: the sockets end first, so that their clients go to other nodes and these hear how
