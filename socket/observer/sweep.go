@@ -12,7 +12,7 @@ import (
 // budget is what looking may cost.
 type budget struct {
 	most     int           // sockets, processes, names or groups that one look may go through
-	patience time.Duration // for how long it may; all looks of a sweep together may for mostLooks times as long
+	patience time.Duration // for how long it may; none of a sweep begins after mostLooks times as long
 	rest     int           // after a sweep there is none for so many times as long as that took
 	asks     int           // that one sweep may answer
 }
@@ -66,7 +66,7 @@ func (p *pause) add(rest time.Duration) {
 	if p.from.Before(now) {
 		p.from = now
 	}
-	p.from = p.from.Add(min(rest, mostRest))
+	p.from = p.from.Add(rest)
 	if latest := now.Add(mostRest); p.from.After(latest) {
 		p.from = latest
 	}
@@ -225,12 +225,10 @@ func (sw *sweep) run(s *sweeper, o *Observer) {
 			case a.processes != nil:
 				a.answer = a.processes.list()
 			default:
-				b, left := s.budget, time.Until(until)
-				if left < 0 {
+				if time.Now().After(until) {
 					return failed(429, "too_many", "what was asked for before has taken as long as a sweep may: ask again")
 				}
-				b.patience = min(b.patience, left)
-				a.answer, err = a.look(b)
+				a.answer, err = a.look(s.budget)
 			}
 			return err
 		})

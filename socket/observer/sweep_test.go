@@ -38,8 +38,8 @@ func TestLive_otherPaths(t *testing.T) {
 		}
 		watch(c, "group?name=stuck&limit=7")
 		synctest.Wait()
-		if n := runtime.NumGoroutine() - before; n > 8 {
-			t.Errorf("goroutines that look after 2,001 orders: got %d, want at most 8", n)
+		if n := runtime.NumGoroutine() - before; n > 4 { // one, and what the runtime may do
+			t.Errorf("goroutines that look after 2,001 orders: got %d, want one: those of what is not watched any more were cancelled", n)
 		}
 		close(release)
 		<-first
@@ -81,8 +81,8 @@ func TestSweeps_areShort(t *testing.T) {
 		if took := time.Since(begin); took > 15*time.Second {
 			t.Errorf("40 questions of 250 ms each: took %v, want at most two sweeps and a rest of 10 s", took)
 		}
-		if got[200] == 0 || got[200]+got[429] != 40 {
-			t.Errorf("answers by status: got %v, want some 200, and 429", got)
+		if got[200] < 4 || got[429] == 0 || got[200]+got[429] != 40 {
+			t.Errorf("answers by status: got %v, want a few 200, and 429", got)
 		}
 		within(t, r, 12*time.Second, "overview")
 	})
