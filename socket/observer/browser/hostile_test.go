@@ -22,6 +22,7 @@ func TestHostile(t *testing.T) {
 	me := p.pid("bob")
 	for name, err := range map[string]error{
 		"Register": p.reg.Register("name "+evil, me, nil), "Join": p.reg.Join(evil, me, evil), "Track": p.reg.Track("topic "+evil, me, evil, map[string]string{evil: long}),
+		"Join by a name that is no text": p.reg.Join("a\x00b", me, nil),
 	} {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -40,6 +41,10 @@ func TestHostile(t *testing.T) {
 		b.until(tt.shows+" in "+tt.view, `document.querySelector("main").textContent.includes(`+quote(tt.shows)+`)`)
 		b.harmless(tt.view)
 	}
+	b.open(p, "groups")
+	b.until("a link to the group whose name is no text", `document.querySelector('main a[href="#/group?name=a%EF%BF%BDb&id=YQBi"]')`)
+	b.open(p, "group?name=a%EF%BF%BDb&id=YQBi")
+	b.until("its member", `document.querySelector("main").textContent.includes("1 member.")`)
 	b.open(p, "sockets")
 	b.look("hostile")
 
