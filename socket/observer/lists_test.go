@@ -402,6 +402,7 @@ func TestServers_ofTwoSystems(t *testing.T) {
 		r.srv = other
 		c, pid := r.dial("far", "")
 		r.srv = first
+		synctest.Wait() // the label is set
 		path := "process/" + pid.String()
 		if v := r.get("sockets").list("rows"); len(v) != 1 || v[0].str("pid") != pid.String() {
 			t.Fatalf("sockets: got %v, want the one of the other Server", v)

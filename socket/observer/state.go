@@ -30,8 +30,8 @@ type state struct {
 
 // of is the state of a socket; nil and "" when its handler does not say. info is what it was when that was asked for.
 //
-// It is kept when the question was all that was handled since then. A callback that ran then may have been the same question of somebody
-// else, whose answer is shared: it is of before what was counted meanwhile, so it is not kept.
+// It is kept when the question was all that was handled since then, and no callback ran then. One that did may have been the same
+// question of somebody else, whose answer is shared: it is of before what was counted meanwhile.
 func (st *states) of(ctx context.Context, s *server, pid actor.PID, info *actor.ProcessInfo) (*valueJSON, string) {
 	handled, alone := info.Handled, info.Handling == ""
 	st.mu.Lock()
