@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"socket/sockettest":         {"socket", "socket/internal/...", "actor", "supervisor", "websock"},
 	"socket/observer":           {"actor", "actor/cluster", "actor/exit", "actor/host", "registry", "socket", "supervisor", "websock"},
 	"socket/observer/cmd/wsctl": {"socket", "websock"},
-	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "golang.org/x/sys/..."},
+	"examples/...":              {"actor/...", "websock", "supervisor", "registry", "socket/...", "examples/metrics", "examples/slowlink", "golang.org/x/sys/..."},
 	"examples/chat":             {"actor/...", "examples/chat/chat", "examples/metrics", "registry", "supervisor", "socket", "socket/observer"},
 }
 
