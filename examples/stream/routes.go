@@ -1,0 +1,35 @@
+package main
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"github.com/troupe-dev/troupe/examples/slowlink"
+	"github.com/troupe-dev/troupe/socket"
+	"github.com/troupe-dev/troupe/websock"
+)
+
+//go:embed page
+var files embed.FS
+
+// routes serves the page, the socket at /ws, and at /ready whether new sockets are taken.
+func routes(o options, sockets *socket.Server) (http.Handler, error) {
+	page, err := fs.Sub(files, "page")
+	if err != nil {
+		return nil, err
+	}
+	pages := http.FileServerFS(page)
+	mux := http.NewServeMux()
+	mux.Handle("GET /ws", slowlink.Handler(sockets.Handler(func(*http.Request) (websock.Handler, error) {
+		return &client{ask: o.model.answer, rate: o.model.rate, most: o.answers}, nil
+	})))
+	mux.Handle("GET /ready", socket.Probe(sockets.Ready))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		pages.ServeHTTP(w, r)
+	})
+	return mux, nil
+}
