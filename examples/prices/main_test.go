@@ -1,0 +1,279 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+)
+
+// patience bounds what a broken program could make a test wait for. The tests of this file run over real TCP, because the program
+// with its listener and its signals is what they are about.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
+}
+
+// start runs the program until the test ends and returns its address, and a function that ends it and waits.
+func start(t *testing.T, args ...string) (addr string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	out, in := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), in)
+		in.Close()
+		done <- err
+	}()
+	stopped := false
+	stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-done
+	}
+	t.Cleanup(func() { stop() })
+	return address(t, out), stop
+}
+
+// address reads the address from the program's output and drops what comes after it.
+func address(t *testing.T, out io.Reader) string {
+	t.Helper()
+	r := bufio.NewReader(out)
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("the program ended without its address: %v", err)
+		}
+		if rest, ok := strings.CutPrefix(line, "prices: http://"); ok {
+			go io.Copy(io.Discard, r)
+			addr, _, _ := strings.Cut(rest, "/")
+			return addr
+		}
+	}
+}
+
+// get returns status, header and body.
+func get(t *testing.T, url string) (int, http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(body)
+}
+
+// browser is a page of the real program.
+type browser struct {
+	t *testing.T
+	*websocket.Conn
+}
+
+func dial(t *testing.T, url string) browser {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.CloseNow() })
+	return browser{t, c}
+}
+
+// until reads to the first message for which is returns true.
+func (b browser) until(what string, is func(heard) bool) heard {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	for {
+		_, data, err := b.Read(ctx)
+		if err != nil {
+			b.t.Fatalf("waiting for %s: %v", what, err)
+		}
+		var h heard
+		if err := json.Unmarshal(data, &h); err != nil {
+			b.t.Fatalf("message %s: %v", data, err)
+		}
+		if is(h) {
+			return h
+		}
+	}
+}
+
+func isHello(h heard) bool { return h.Type == "hello" }
+func isPrice(h heard) bool { return h.Type == "price" }
+
+// A tab on a slow network beside a fast one. The fast one sees how much is left out of the slow one, which stays, and which is told so
+// when it has caught up.
+func TestPrices_overTCP(t *testing.T) {
+	addr, stop := start(t, "-rate", "500", "-halt", "1h", "-come-back", "7s")
+	fast, slow := dial(t, "ws://"+addr+"/ws"), dial(t, "ws://"+addr+"/ws?link=3000")
+	tab := slow.until("hello", isHello).Tab
+	slowRow := func(h heard) int {
+		return slices.IndexFunc(h.Tabs, func(r row) bool { return r.Tab == tab && r.LeftOut > 100 })
+	}
+	fast.until("a board with the slow tab", func(h heard) bool { return slowRow(h) >= 0 })
+	slow.until("a price", isPrice)
+	if err := slow.Write(t.Context(), websocket.MessageText, []byte(`{"type":"halt"}`)); err != nil {
+		t.Fatal(err)
+	}
+	fast.until("the halt", func(h heard) bool { return h.Halted })
+	if h := slow.until("that it has caught up", func(h heard) bool { return h.Type == "caught_up" }); h.LeftOut < 100 || h.LeftOut != h.Total {
+		t.Errorf("the slow tab has caught up: %+v, want hundreds left out", h)
+	}
+
+	ended := make(chan error, 1)
+	go func() { ended <- stop() }()
+	hint := regexp.MustCompile(`^retry-after=[1-7]$`)
+	for _, b := range []browser{fast, slow} {
+		var err error
+		for err == nil {
+			_, _, err = b.Read(context.Background())
+		}
+		var ce websocket.CloseError
+		if !errors.As(err, &ce) || ce.Code != websocket.StatusGoingAway || !hint.MatchString(ce.Reason) {
+			t.Errorf("at the end of the program: %v, want close code 1001 with a hint when to come back", err)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("run: %v", err)
+	}
+}
+
+func TestPrices_page(t *testing.T) {
+	addr, _ := start(t)
+	for path, want := range map[string]string{
+		"/": "Troupe prices", "/prices.js": "client.js", "/client.js": "class Connection", "/style.css": "color-scheme", "/ready": "",
+	} {
+		status, header, body := get(t, "http://"+addr+path)
+		if status != 200 || !strings.Contains(body, want) {
+			t.Errorf("GET %s: status %d, body %.80q, want 200 and %q in it", path, status, body, want)
+		}
+		if csp := header.Get("Content-Security-Policy"); path != "/ready" && !strings.Contains(csp, "default-src 'self'") {
+			t.Errorf("GET %s: Content-Security-Policy is %q", path, csp)
+		}
+		if strings.Contains(body, "<style") || strings.Contains(body, " style=") || strings.Contains(body, "onclick=") {
+			t.Errorf("GET %s: it has what its Content-Security-Policy forbids", path)
+		}
+	}
+	if status, _, _ := get(t, "http://"+addr+"/ws?link=no"); status != 400 {
+		t.Errorf("a link of no speed: %d, want 400", status)
+	}
+}
+
+// client.js is made to be copied, and this is a copy.
+func TestPrices_clientIsThatOfTheChat(t *testing.T) {
+	ours, err := files.ReadFile("page/client.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := os.ReadFile("../chat/chat/page/client.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(ours, theirs) {
+		t.Error("page/client.js differs from examples/chat/chat/page/client.js: copy that")
+	}
+}
+
+func TestPrices_refusesBadArguments(t *testing.T) {
+	for _, args := range [][]string{
+		{"-nonsense"}, {"surplus"}, {"-addr", "nowhere:-1"}, {"-come-back", "soon"}, {"-rate", "0"}, {"-rate", "1001"}, {"-halt", "0s"},
+		{"-addr", "127.0.0.1:0", "-metrics-addr", ":0"},
+	} {
+		if err := run(t.Context(), args, io.Discard); err == nil {
+			t.Errorf("run(%q): no error", args)
+		}
+	}
+}
+
+// The numbers are at an address of their own, of this machine alone.
+func TestPrices_metrics(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := l.Addr().String()
+	l.Close() // free, for the program
+	addr, _ := start(t, "-metrics-addr", watch)
+	dial(t, "ws://"+addr+"/ws").until("hello", isHello)
+	for url, want := range map[string]string{
+		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="prices",troupe_socket_state="awake"} 1` + "\n",
+		"http://" + watch + "/observer/api/v1/sockets": `"server":"prices"`,
+	} {
+		if status, _, body := get(t, url); status != 200 || !strings.Contains(body, want) {
+			t.Errorf("GET %s: %d, want 200 and %q in\n%s", url, status, want, body)
+		}
+	}
+	for _, path := range []string{"/metrics", "/observer/"} {
+		if status, _, _ := get(t, "http://"+addr+path); status != 404 {
+			t.Errorf("GET %s at the public address: %d, want 404", path, status)
+		}
+	}
+}
+
+// TestPrices_sigterm runs the real program as a process of its own, because signals are per process.
+func TestPrices_sigterm(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("no SIGTERM on Windows")
+	}
+	bin := filepath.Join(t.TempDir(), "prices")
+	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	cmd := exec.Command(bin, "-addr", "127.0.0.1:0")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() })
+	b := dial(t, "ws://"+address(t, out)+"/ws")
+	b.until("a price", isPrice)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, _, err = b.Read(context.Background())
+	}
+	if got := websocket.CloseStatus(err); got != websocket.StatusGoingAway {
+		t.Errorf("at SIGTERM: %v, want close code 1001", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("exit after SIGTERM: %v, want 0", err)
+	}
+}
