@@ -173,7 +173,7 @@ func (c *counting) answer(ctx context.Context, prompt string) iter.Seq2[string, 
 }
 
 // A page that reads slower than the model talks: nothing is lost, the model is never far ahead, the socket lives, and others can
-// send to it. With Send instead of SendWait the socket would end with 1013 after some 17 tokens.
+// send to it. With Send instead of SendWait the socket would end with 1013 after some 9 tokens.
 func TestClient_slowPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const window = 256

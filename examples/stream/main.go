@@ -69,7 +69,7 @@ const (
 	maxAsync = 64
 	// mailboxLimit is small: SendWait fills half of it, and those tokens still come when a page has said stop. The other half is
 	// for whatever else is sent to the socket.
-	mailboxLimit = 16
+	mailboxLimit = 8
 )
 
 // config is that of the sockets, but for what only a program needs.
