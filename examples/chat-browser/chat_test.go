@@ -50,7 +50,13 @@ type server struct {
 
 func start(t *testing.T, addr string) *server {
 	t.Helper()
-	cmd := exec.Command(program, "-addr", addr, "-come-back", "2s")
+	return launch(t, program, "-addr", addr, "-come-back", "2s")
+}
+
+// launch starts a program that prints its address.
+func launch(t *testing.T, program string, args ...string) *server {
+	t.Helper()
+	cmd := exec.Command(program, args...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -67,12 +73,11 @@ func start(t *testing.T, addr string) *server {
 			t.Fatalf("the program has not printed its address: %v", err)
 		}
 		if _, rest, ok := strings.Cut(line, "http://"); ok {
-			addr, _, _ = strings.Cut(rest, "/")
-			break
+			addr, _, _ := strings.Cut(rest, "/")
+			go io.Copy(io.Discard, lines)
+			return &server{t, addr, cmd}
 		}
 	}
-	go io.Copy(io.Discard, lines)
-	return &server{t, addr, cmd}
 }
 
 // stop ends it as a deploy does.
