@@ -72,7 +72,7 @@ func launch(t *testing.T, program string, args ...string) *server {
 		if err != nil {
 			t.Fatalf("the program has not printed its address: %v", err)
 		}
-		if _, rest, ok := strings.Cut(line, "http://"); ok {
+		if _, rest, ok := strings.Cut(line, "http://"); ok && strings.Contains(rest, "(socket at") { // its numbers have another address
 			addr, _, _ := strings.Cut(rest, "/")
 			go io.Copy(io.Discard, lines)
 			return &server{t, addr, cmd}
