@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,8 +19,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// start runs the program until the test ends and returns its address, and a function that ends it and waits.
-func start(t *testing.T, args ...string) (addr string, stop func() error) {
+// start runs the program until the test ends. It returns its address, that of its numbers, and a function that ends it and waits.
+func start(t *testing.T, args ...string) (addr, watch string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
@@ -41,11 +40,12 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 		return <-done
 	}
 	t.Cleanup(func() { stop() })
-	return address(t, out), stop
+	addr, watch = address(t, out)
+	return addr, watch, stop
 }
 
-// address reads the address from the program's output and drops what comes after it.
-func address(t *testing.T, out io.Reader) string {
+// address reads the address of the program and that of its numbers from its output, and drops what comes after them.
+func address(t *testing.T, out io.Reader) (addr, watch string) {
 	t.Helper()
 	r := bufio.NewReader(out)
 	for {
@@ -53,10 +53,13 @@ func address(t *testing.T, out io.Reader) string {
 		if err != nil {
 			t.Fatalf("the program ended without its address: %v", err)
 		}
+		if rest, ok := strings.CutPrefix(line, "chat: numbers at http://"); ok {
+			watch, _, _ = strings.Cut(rest, "/")
+		}
 		if rest, ok := strings.CutPrefix(line, "chat: http://"); ok {
 			go io.Copy(io.Discard, r)
-			addr, _, _ := strings.Cut(rest, "/")
-			return addr
+			addr, _, _ = strings.Cut(rest, "/")
+			return addr, watch
 		}
 	}
 }
@@ -107,7 +110,7 @@ func read(t *testing.T, c *websocket.Conn, typ string) (m message) {
 }
 
 func TestChat_overTCP(t *testing.T) {
-	addr, stop := start(t, "-come-back", "7s")
+	addr, _, stop := start(t, "-come-back", "7s")
 	ann, bob := visit(t, addr, "Ann"), visit(t, addr, "Bob")
 	text := strings.Repeat("a long one ", 80) // so long that it is compressed
 	send(t, ann, map[string]string{"type": "say", "text": text})
@@ -136,7 +139,7 @@ func TestChat_overTCP(t *testing.T) {
 }
 
 func TestChat_page(t *testing.T) {
-	addr, _ := start(t)
+	addr, _, _ := start(t)
 	for path, want := range map[string]string{
 		"/": "Troupe chat", "/chat.js": "client.js", "/client.js": "class Connection", "/style.css": "prefers-reduced-motion", "/ready": "",
 	} {
@@ -179,7 +182,7 @@ func TestChat_sigterm(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	addr := address(t, out)
+	addr, _ := address(t, out)
 	ann := visit(t, addr, "Ann")
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -197,13 +200,7 @@ func TestChat_sigterm(t *testing.T) {
 
 // The numbers are at an address of their own, of this machine alone.
 func TestChat_metrics(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch := l.Addr().String()
-	l.Close() // free, for the program
-	addr, _ := start(t, "-metrics-addr", watch)
+	addr, watch, _ := start(t)
 	c := visit(t, addr, "ann")
 	defer c.CloseNow()
 	for url, want := range map[string]string{

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -32,8 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
 }
 
-// start runs the program until the test ends and returns its address, and a function that ends it and waits.
-func start(t *testing.T, args ...string) (addr string, stop func() error) {
+// start runs the program until the test ends. It returns its address, that of its numbers, and a function that ends it and waits.
+func start(t *testing.T, args ...string) (addr, watch string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
@@ -53,11 +52,12 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 		return <-done
 	}
 	t.Cleanup(func() { stop() })
-	return address(t, out), stop
+	addr, watch = address(t, out)
+	return addr, watch, stop
 }
 
-// address reads the address from the program's output and drops what comes after it.
-func address(t *testing.T, out io.Reader) string {
+// address reads the address of the program and that of its numbers from its output, and drops what comes after them.
+func address(t *testing.T, out io.Reader) (addr, watch string) {
 	t.Helper()
 	r := bufio.NewReader(out)
 	for {
@@ -65,10 +65,13 @@ func address(t *testing.T, out io.Reader) string {
 		if err != nil {
 			t.Fatalf("the program ended without its address: %v", err)
 		}
+		if rest, ok := strings.CutPrefix(line, "prices: numbers at http://"); ok {
+			watch, _, _ = strings.Cut(rest, "/")
+		}
 		if rest, ok := strings.CutPrefix(line, "prices: http://"); ok {
 			go io.Copy(io.Discard, r)
-			addr, _, _ := strings.Cut(rest, "/")
-			return addr
+			addr, _, _ = strings.Cut(rest, "/")
+			return addr, watch
 		}
 	}
 }
@@ -137,7 +140,7 @@ func isPrice(h heard) bool { return h.Type == "price" }
 // A tab on a slow network beside a fast one. The fast one sees how much is left out of the slow one, which stays, and which is told so
 // when it has caught up.
 func TestPrices_overTCP(t *testing.T) {
-	addr, stop := start(t, "-rate", "500", "-halt", "1h", "-come-back", "7s")
+	addr, _, stop := start(t, "-rate", "500", "-halt", "1h", "-come-back", "7s")
 	fast, slow := dial(t, "ws://"+addr+"/ws"), dial(t, "ws://"+addr+"/ws?link=3000")
 	tab := slow.until("hello", isHello).Tab
 	slowRow := func(h heard) int {
@@ -172,7 +175,7 @@ func TestPrices_overTCP(t *testing.T) {
 }
 
 func TestPrices_page(t *testing.T) {
-	addr, _ := start(t)
+	addr, _, _ := start(t)
 	for path, want := range map[string]string{
 		"/": "Troupe prices", "/prices.js": "client.js", "/client.js": "class Connection", "/style.css": "color-scheme", "/ready": "",
 	} {
@@ -220,13 +223,7 @@ func TestPrices_refusesBadArguments(t *testing.T) {
 
 // The numbers are at an address of their own, of this machine alone.
 func TestPrices_metrics(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch := l.Addr().String()
-	l.Close() // free, for the program
-	addr, _ := start(t, "-metrics-addr", watch)
+	addr, watch, _ := start(t)
 	dial(t, "ws://"+addr+"/ws").until("hello", isHello)
 	for url, want := range map[string]string{
 		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="prices",troupe_socket_state="awake"} 1` + "\n",
@@ -262,7 +259,8 @@ func TestPrices_sigterm(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	b := dial(t, "ws://"+address(t, out)+"/ws")
+	addr, _ := address(t, out)
+	b := dial(t, "ws://"+addr+"/ws")
 	b.until("a price", isPrice)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -31,8 +30,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
 }
 
-// start runs the program until the test ends and returns its address, and a function that ends it and waits.
-func start(t *testing.T, args ...string) (addr string, stop func() error) {
+// start runs the program until the test ends. It returns its address, that of its numbers, and a function that ends it and waits.
+func start(t *testing.T, args ...string) (addr, watch string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	out, in := io.Pipe()
@@ -52,11 +51,12 @@ func start(t *testing.T, args ...string) (addr string, stop func() error) {
 		return <-done
 	}
 	t.Cleanup(func() { stop() })
-	return address(t, out), stop
+	addr, watch = address(t, out)
+	return addr, watch, stop
 }
 
-// address reads the address from the program's output and drops what comes after it.
-func address(t *testing.T, out io.Reader) string {
+// address reads the address of the program and that of its numbers from its output, and drops what comes after them.
+func address(t *testing.T, out io.Reader) (addr, watch string) {
 	t.Helper()
 	r := bufio.NewReader(out)
 	for {
@@ -64,10 +64,13 @@ func address(t *testing.T, out io.Reader) string {
 		if err != nil {
 			t.Fatalf("the program ended without its address: %v", err)
 		}
+		if rest, ok := strings.CutPrefix(line, "stream: numbers at http://"); ok {
+			watch, _, _ = strings.Cut(rest, "/")
+		}
 		if rest, ok := strings.CutPrefix(line, "stream: http://"); ok {
 			go io.Copy(io.Discard, r)
-			addr, _, _ := strings.Cut(rest, "/")
-			return addr
+			addr, _, _ = strings.Cut(rest, "/")
+			return addr, watch
 		}
 	}
 }
@@ -142,7 +145,7 @@ func (b browser) until(typ string) (h heard, tokens int) {
 
 // A page on a slow network beside a fast one: both get all of their answers, and an answer can be stopped.
 func TestStream_overTCP(t *testing.T) {
-	addr, stop := start(t, "-rate", "1000", "-tokens", "60", "-come-back", "7s")
+	addr, _, stop := start(t, "-rate", "1000", "-tokens", "60", "-come-back", "7s")
 	fast, slow := dial(t, "ws://"+addr+"/ws"), dial(t, "ws://"+addr+"/ws?link=2000")
 	for _, b := range []browser{fast, slow} {
 		b.until("hello")
@@ -179,7 +182,7 @@ func TestStream_overTCP(t *testing.T) {
 }
 
 func TestStream_page(t *testing.T) {
-	addr, _ := start(t)
+	addr, _, _ := start(t)
 	for path, want := range map[string]string{
 		"/": "Troupe stream", "/stream.js": "client.js", "/client.js": "class Connection", "/style.css": "prefers-reduced-motion", "/ready": "",
 	} {
@@ -227,13 +230,7 @@ func TestStream_refusesBadArguments(t *testing.T) {
 
 // The numbers are at an address of their own, of this machine alone.
 func TestStream_metrics(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	watch := l.Addr().String()
-	l.Close() // free, for the program
-	addr, _ := start(t, "-metrics-addr", watch)
+	addr, watch, _ := start(t)
 	dial(t, "ws://"+addr+"/ws").until("hello")
 	for url, want := range map[string]string{
 		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="stream",troupe_socket_state="awake"} 1` + "\n",
@@ -269,7 +266,8 @@ func TestStream_sigterm(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cmd.Process.Kill() })
-	b := dial(t, "ws://"+address(t, out)+"/ws")
+	addr, _ := address(t, out)
+	b := dial(t, "ws://"+addr+"/ws")
 	b.say(`{"type":"ask","answer":1,"prompt":"hello"}`)
 	b.until("token") // an answer is under way
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
