@@ -15,8 +15,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/goleak"
 )
 
 // start runs the program until the test ends. It returns its address, that of its numbers, and a function that ends it and waits.
@@ -64,13 +66,23 @@ func address(t *testing.T, out io.Reader) (addr, watch string) {
 	}
 }
 
+// patience bounds what a broken program could make a test wait for. The tests of this file run over real TCP, because the program
+// with its listener and its signals is what they are about.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
+}
+
 // message has what these tests look at of all that the server says.
 type message struct{ Type, Name, Text string }
 
 // visit connects as a page does and enters the lobby.
 func visit(t *testing.T, addr, name string) *websocket.Conn {
 	t.Helper()
-	c, _, err := websocket.Dial(context.Background(), "ws://"+addr+"/ws", &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	c, _, err := websocket.Dial(ctx, "ws://"+addr+"/ws", &websocket.DialOptions{CompressionMode: websocket.CompressionNoContextTakeover})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +100,7 @@ func send(t *testing.T, c *websocket.Conn, request map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Write(context.Background(), websocket.MessageText, data); err != nil {
+	if err := c.Write(t.Context(), websocket.MessageText, data); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,8 +108,10 @@ func send(t *testing.T, c *websocket.Conn, request map[string]string) {
 // read is the next message of that type.
 func read(t *testing.T, c *websocket.Conn, typ string) (m message) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for m.Type != typ {
-		_, data, err := c.Read(context.Background())
+		_, data, err := c.Read(ctx)
 		if err != nil {
 			t.Fatalf("waiting for a message of type %q: %v", typ, err)
 		}
@@ -107,6 +121,16 @@ func read(t *testing.T, c *websocket.Conn, typ string) (m message) {
 		}
 	}
 	return m
+}
+
+// end reads to the end of the connection, and returns how it has ended.
+func end(t *testing.T, c *websocket.Conn) (err error) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for err == nil {
+		_, _, err = c.Read(ctx)
+	}
+	return err
 }
 
 func TestChat_overTCP(t *testing.T) {
@@ -124,10 +148,7 @@ func TestChat_overTCP(t *testing.T) {
 	go func() { ended <- stop() }()
 	hint := regexp.MustCompile(`^retry-after=[1-7]$`)
 	for _, c := range []*websocket.Conn{ann, bob} {
-		var err error
-		for err == nil {
-			_, _, err = c.Read(context.Background())
-		}
+		err := end(t, c)
 		var ce websocket.CloseError
 		if !errors.As(err, &ce) || ce.Code != websocket.StatusGoingAway || !hint.MatchString(ce.Reason) {
 			t.Errorf("at the end of the program: %v, want close code 1001 with a hint when to come back", err)
@@ -172,7 +193,9 @@ func TestChat_sigterm(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(bin, "-addr", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // then it is killed
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, "-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -187,9 +210,7 @@ func TestChat_sigterm(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for err == nil {
-		_, _, err = ann.Read(context.Background())
-	}
+	err = end(t, ann)
 	if got := websocket.CloseStatus(err); got != websocket.StatusGoingAway {
 		t.Errorf("at SIGTERM: %v, want close code 1001", err)
 	}

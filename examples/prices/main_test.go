@@ -134,6 +134,16 @@ func (b browser) until(what string, is func(heard) bool) heard {
 	}
 }
 
+// end reads to the end of the connection, and returns how it has ended.
+func (b browser) end() (err error) {
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	for err == nil {
+		_, _, err = b.Read(ctx)
+	}
+	return err
+}
+
 func isHello(h heard) bool { return h.Type == "hello" }
 func isPrice(h heard) bool { return h.Type == "price" }
 
@@ -160,10 +170,7 @@ func TestPrices_overTCP(t *testing.T) {
 	go func() { ended <- stop() }()
 	hint := regexp.MustCompile(`^retry-after=[1-7]$`)
 	for _, b := range []browser{fast, slow} {
-		var err error
-		for err == nil {
-			_, _, err = b.Read(context.Background())
-		}
+		err := b.end()
 		var ce websocket.CloseError
 		if !errors.As(err, &ce) || ce.Code != websocket.StatusGoingAway || !hint.MatchString(ce.Reason) {
 			t.Errorf("at the end of the program: %v, want close code 1001 with a hint when to come back", err)
@@ -249,7 +256,9 @@ func TestPrices_sigterm(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	cmd := exec.Command(bin, "-addr", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // then it is killed
+	defer cancel()
+	cmd := exec.CommandContext(ctx, bin, "-addr", "127.0.0.1:0")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -265,9 +274,7 @@ func TestPrices_sigterm(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	for err == nil {
-		_, _, err = b.Read(context.Background())
-	}
+	err = b.end()
 	if got := websocket.CloseStatus(err); got != websocket.StatusGoingAway {
 		t.Errorf("at SIGTERM: %v, want close code 1001", err)
 	}
