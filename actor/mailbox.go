@@ -11,6 +11,7 @@ type itemKind uint8
 
 const (
 	kindUser     itemKind = iota // from Send; counts against MailboxLimit
+	kindPaced                    // from SendWait; counts
 	kindCall                     // msg is a *call; counts
 	kindDeferred                 // msg is a deferred; counts
 	kindHeld                     // msg is a *held; counts

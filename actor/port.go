@@ -45,6 +45,9 @@ func (p *process) Decided() {
 // Calling is host.Port.Calling.
 func (p *process) Calling() bool { return p.current.kind == kindCall }
 
+// Paced is host.Port.Paced.
+func (p *process) Paced() bool { return p.current.kind == kindPaced }
+
 // Go is host.Port.Go.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 

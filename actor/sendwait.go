@@ -43,7 +43,7 @@ func SendWait(ctx context.Context, to PID, msg any) error {
 		return context.Cause(ctx)
 	}
 	if p := to.find(); p != nil {
-		return p.sendWait(ctx, item{kind: kindUser, msg: p.sys.wrap(ctx, msg)})
+		return p.sendWait(ctx, item{kind: kindPaced, msg: p.sys.wrap(ctx, msg)})
 	}
 	if r := to.elsewhere(); r != nil {
 		return to.sys.sendWaitAway(ctx, r, to, msg)

@@ -47,7 +47,7 @@ func (s *System) sendWaitAway(ctx context.Context, r remote, to PID, msg any) er
 
 // askRoom is SendWait for one of another node, who gets the answer.
 func (p *process) askRoom(msg any, answer func(v any, err error)) (cancel func()) {
-	w := &sender{it: item{kind: kindUser, msg: p.sys.arrived(msg)}, away: &awaySender{p: p, answer: answer}}
+	w := &sender{it: item{kind: kindPaced, msg: p.sys.arrived(msg)}, away: &awaySender{p: p, answer: answer}}
 	p.mu.Lock()
 	switch {
 	case p.shut:

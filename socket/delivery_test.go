@@ -20,13 +20,18 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// lagged is a handler that keeps what HandleLag was told, and pushes the messages that it is sent as a slice.
+// lagged is a handler that keeps what HandleLag was told, pushes the messages that it is sent as a slice, and takes as
+// long as it is told to.
 type lagged struct {
 	idleHandler
 	lags []websock.Lag
 }
 
 func (h *lagged) HandleInfo(_ context.Context, msg any) websock.Result {
+	if d, ok := msg.(time.Duration); ok {
+		time.Sleep(d)
+		return websock.OK()
+	}
 	return websock.Push(msg.([]websock.Message)...)
 }
 
@@ -44,6 +49,19 @@ func block(t *testing.T, c *sockettest.Conn) (filler websock.Message) {
 	c.PID.Send(filler)
 	synctest.Wait()
 	time.Sleep(10 * time.Millisecond)
+	return filler
+}
+
+// blockLate has a write to the client wait while the process goes on: the write is the late flush of a callback that takes a
+// second, of which most is still to come.
+func blockLate(c *sockettest.Conn) (filler websock.Message) {
+	synctest.Wait()
+	c.Pause(64)
+	filler = websock.Binary(make([]byte, 1000))
+	for _, msg := range []any{10 * time.Millisecond, filler, time.Second} {
+		c.PID.Send(msg)
+	}
+	time.Sleep(20 * time.Millisecond)
 	return filler
 }
 
@@ -126,6 +144,26 @@ func TestDelivery_pushed(t *testing.T) {
 		c.PID.Send(websock.Text("2"))
 		c.Resume()
 		c.Want(filler, websock.Text("pushed"), websock.Text("1"), websock.Text("2"), websock.Text("left out: 1"))
+	})
+}
+
+// What SendWait sends is never left out, not even what is volatile while a write waits.
+func TestDelivery_sendWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &lagged{}
+		c := sockettest.Serve(t, socket.Config{Logger: quiet}, h)
+		filler := blockLate(c)
+		volatile := func(s string) websock.Message { return websock.Text(s).Deliver(websock.Delivery{Volatile: true}) }
+		if err := actor.SendWait(t.Context(), c.PID, volatile("sent with SendWait")); err != nil {
+			t.Fatal(err)
+		}
+		if err := actor.SendWait(t.Context(), c.PID, []websock.Message{volatile("pushed for one")}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		c.Resume()
+		c.Want(filler, websock.Text("sent with SendWait"), websock.Text("left out: 1"))
+		c.WantNothing(time.Second)
 	})
 }
 

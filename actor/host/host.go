@@ -95,6 +95,7 @@ type process interface {
 	Relieve(after time.Duration) bool
 	Delivering() bool
 	Calling() bool
+	Paced() bool
 	Fail(reason error)
 	Decided()
 	Go(t interface{ Run() })
@@ -201,6 +202,9 @@ func (p Port) Fail(reason error) { p.process.Fail(reason) }
 
 // Calling tells whether what Receive handles is a Call. It is for Receive, on its goroutine.
 func (p Port) Calling() bool { return p.process.Calling() }
+
+// Paced tells whether what Receive handles was sent by [actor.SendWait]. It is for Receive, on its goroutine.
+func (p Port) Paced() bool { return p.process.Paced() }
 
 // Decided has the process take no more messages. It is for a callback that stops the process and has more to do before it
 // returns; it must be called on the goroutine of the callback, which must then return an error.

@@ -15,14 +15,14 @@ func classOf(msg any) *host.Class {
 	return nil
 }
 
-// leavesOut tells whether a message that is about to be written is left out, because a write waits for the client. When it was
-// pushed, and so is newer than what waits, a message with the same key that waits is left out.
+// leavesOut tells whether a message that is about to be written is left out, because a write waits for the client. One that
+// SendWait has sent is not. When it was pushed, and so is newer than what waits, a message with the same key that waits is left out.
 func (c *Conn) leavesOut(m *websock.Message, pushed bool) bool {
 	d := m.Delivery()
 	if d == nil {
 		return false
 	}
-	if d.Volatile && c.wire.Writing() {
+	if d.Volatile && (pushed || !c.port.Paced()) && c.wire.Writing() {
 		c.port.LeaveOut("")
 		return true
 	}
