@@ -100,14 +100,14 @@ func (p *process) forgetKey(h *held) {
 }
 
 // leaveOut counts a message that is left out. The first one since the process has last caught up has the host told when it
-// comes to a notice behind all that waits now. p.mu is held, and there is a leftOut.
+// comes to a notice behind all that waits now, unless the process takes nothing more. p.mu is held, and there is a leftOut.
 func (p *process) leaveOut() {
 	l := p.relation.leftOut
 	l.n++
 	if f := p.options.LeftOut; f != nil {
 		f()
 	}
-	if !l.noticing {
+	if !l.noticing && !p.shut {
 		l.noticing = true
 		p.push(item{kind: kindNotice, msg: catchUp{}})
 	}
@@ -117,7 +117,7 @@ func (p *process) leaveOut() {
 func (p *process) LeaveOut(key string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.shut {
+	if p.state >= stateEnding { // nothing waits any more. Before, an Exit may wait, and what waits before it is still handled
 		return
 	}
 	r := p.rel()

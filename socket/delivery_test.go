@@ -20,16 +20,19 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// lagged is a handler that keeps what HandleLag was told, pushes the messages that it is sent as a slice, and takes as
-// long as it is told to.
+// lagged is a handler that keeps what HandleLag was told, pushes the messages that it is sent as a slice, returns a Result that
+// it is sent, and takes as long as it is told to.
 type lagged struct {
 	idleHandler
 	lags []websock.Lag
 }
 
 func (h *lagged) HandleInfo(_ context.Context, msg any) websock.Result {
-	if d, ok := msg.(time.Duration); ok {
-		time.Sleep(d)
+	switch msg := msg.(type) {
+	case websock.Result:
+		return msg
+	case time.Duration:
+		time.Sleep(msg)
 		return websock.OK()
 	}
 	return websock.Push(msg.([]websock.Message)...)
@@ -164,6 +167,42 @@ func TestDelivery_sendWait(t *testing.T) {
 		c.Resume()
 		c.Want(filler, websock.Text("sent with SendWait"), websock.Text("left out: 1"))
 		c.WantNothing(time.Second)
+	})
+}
+
+// What is left out of the last Result is counted as what was left out before.
+func TestDelivery_pushedWithStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan socket.Closed, 1)
+		c := sockettest.Serve(t, socket.Config{Logger: quiet, OnClose: func(cl socket.Closed) { ends <- cl }}, &lagged{})
+		filler := blockLate(c)
+		c.PID.Send(websock.Result{Push: []websock.Message{websock.Text("v").Deliver(websock.Delivery{Volatile: true})}, Stop: websock.ErrNormal})
+		time.Sleep(2 * time.Second)
+		c.Resume()
+		c.Want(filler)
+		c.WantClose(websock.CloseNormal, "")
+		if cl := <-ends; cl.Lag.LeftOut != 1 {
+			t.Errorf("closed: %d left out, want 1", cl.Lag.LeftOut)
+		}
+	})
+}
+
+// While an Exit waits, what came before it is handled as ever: nothing of a key is written after what is newer.
+func TestDelivery_pushedBeforeExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan socket.Closed, 1)
+		c := sockettest.Serve(t, socket.Config{Logger: quiet, OnClose: func(cl socket.Closed) { ends <- cl }}, &lagged{})
+		a := func(s string) websock.Message { return websock.Text(s).Deliver(websock.Delivery{Key: "a"}) }
+		for _, msg := range []any{time.Second, []websock.Message{a("pushed")}, a("older")} {
+			c.PID.Send(msg)
+			synctest.Wait()
+		}
+		c.PID.Exit(websock.ErrNormal)
+		c.Want(websock.Text("pushed"))
+		c.WantClose(websock.CloseNormal, "")
+		if cl := <-ends; cl.Lag.LeftOut != 1 || cl.Dropped != 0 {
+			t.Errorf("closed: %d left out, %d dropped, want 1, 0", cl.Lag.LeftOut, cl.Dropped)
+		}
 	})
 }
 
