@@ -131,7 +131,7 @@ func (p *process) LeaveOut(key string) {
 		p.leaveOut()
 	} else if h := r.leftOut.keys[key]; h != nil {
 		p.forgetKey(h)
-		h.gone = true
+		*h = held{gone: true} // the message need not stay in memory, and its bytes wait no more
 		p.leaveOut()
 	}
 }

@@ -21,18 +21,21 @@ import (
 )
 
 // lagged is a handler that keeps what HandleLag was told, pushes the messages that it is sent as a slice, returns a Result that
-// it is sent, and takes as long as it is told to.
+// it is sent, takes as long as it is told to, and says how far it is behind.
 type lagged struct {
 	idleHandler
 	lags []websock.Lag
 }
 
-func (h *lagged) HandleInfo(_ context.Context, msg any) websock.Result {
+func (h *lagged) HandleInfo(ctx context.Context, msg any) websock.Result {
 	switch msg := msg.(type) {
 	case websock.Result:
 		return msg
 	case time.Duration:
 		time.Sleep(msg)
+		return websock.OK()
+	case chan websock.Lag:
+		msg <- socket.Info(ctx).Lag
 		return websock.OK()
 	}
 	return websock.Push(msg.([]websock.Message)...)
@@ -202,6 +205,23 @@ func TestDelivery_pushedBeforeExit(t *testing.T) {
 		c.WantClose(websock.CloseNormal, "")
 		if cl := <-ends; cl.Lag.LeftOut != 1 || cl.Dropped != 0 {
 			t.Errorf("closed: %d left out, %d dropped, want 1, 0", cl.Lag.LeftOut, cl.Dropped)
+		}
+	})
+}
+
+// A message that a newer one of its key was pushed instead of does not count as bytes that wait.
+func TestDelivery_pushedBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sockettest.Serve(t, socket.Config{Logger: quiet}, &lagged{})
+		a := websock.Binary(make([]byte, 1000)).Deliver(websock.Delivery{Key: "a"})
+		lag := make(chan websock.Lag, 1)
+		for _, msg := range []any{time.Second, []websock.Message{a}, time.Second, lag, a} { // what is pushed is written in the second second
+			c.PID.Send(msg)
+			synctest.Wait()
+		}
+		c.Want(a)
+		if l := <-lag; l.Messages == 0 || l.Bytes != 0 {
+			t.Errorf("%+v; want the message that is left out to wait, and no bytes", l)
 		}
 	})
 }
