@@ -15,8 +15,8 @@ type revocations struct {
 
 // Revoke tells the functions of OnRevoke on the other nodes of a cluster that a subject of the servers of this name was revoked;
 // with a Registry of one node it does nothing. It is for socket.Config.Revocations: call socket.Server.Revoke. It reaches the
-// nodes that are connected, after what the caller has broadcast before, and is not refused by a node's window. It does not block.
-// A reason keeps its close code and its text.
+// nodes that are connected, after what the caller has broadcast before, and is not refused by a node's window, nor by
+// cluster.Config.MaxMessage. It does not block. A reason keeps its close code and its text.
 func (r *Registry) Revoke(server, subject string, reason error) {
 	if r.others != nil {
 		r.others.revoke(server, subject, reason)
@@ -47,7 +47,7 @@ func (o *others) revoke(server, subject string, reason error) {
 	}
 	b, err := o.sender.Append(appendText(appendText([]byte{byte(recRevoke)}, server), subject), closing)
 	if err != nil {
-		return // a CloseError always can
+		return // a CloseError always can, whatever MaxMessage is
 	}
 	for _, p := range *o.peers.Load() {
 		o.sender.Send(p.Peer, b)

@@ -94,9 +94,10 @@ func (s *Sender) Offer(p *Peer, rec []byte) bool {
 }
 
 // Append appends the encoding of v to b: what may cross, and how, is as for a message. A value has no length of its own, so
-// it is the last in its record. It may have Config.MaxMessage bytes. Code of a registered type runs on the caller's goroutine;
-// no lock may be held that it could need. On an error, which names the type, b is returned as it was; the Logger and OnEvent
-// are told, as of a message that is refused.
+// it is the last in its record. It may have Config.MaxMessage bytes; an error of a type that is not registered may have 40 KiB,
+// and what is beyond that is left out. Code of a registered type runs on the caller's goroutine; no lock may be held that it
+// could need. On an error, which names the type, b is returned as it was; the Logger and OnEvent are told, as of a message that
+// is refused.
 func (s *Sender) Append(b []byte, v any) ([]byte, error) {
 	b, err := s.n.codec.AppendValue(b, v)
 	if err != nil {

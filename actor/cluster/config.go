@@ -30,7 +30,8 @@ type Config struct {
 	Window int
 	// MaxMessage is the length of one encoded message that this node sends, in bytes; longer ones are refused and logged. 0:
 	// 1 MiB; at most 512 MiB. It says what this node takes, too, but for small ones: every node takes 68 KiB. What the other node
-	// does not take is refused here, and logged, so nothing is lost when two nodes have different ones.
+	// does not take is refused here, and logged, so nothing is lost when two nodes have different ones. It does not hold for an
+	// error of a type that is not registered: what is beyond 40 KiB of that is left out.
 	MaxMessage int
 	// Logger gets nodes that come and go at Info, and messages that cannot be encoded or decoded at Warn, once per type.
 	// Nothing waits for it but the end of Serve, for 5 s at most. nil: slog.Default().

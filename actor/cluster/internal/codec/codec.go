@@ -15,7 +15,7 @@ type Config struct {
 	// Types are what may cross beside the native types. nil: nothing. New freezes them: a later Register panics. Several
 	// Codecs may share one.
 	Types *Types
-	// MaxMessage bounds one value that is encoded, in bytes.
+	// MaxMessage bounds one value that is encoded, in bytes. For errors it is [MaxError].
 	MaxMessage int
 	// Foreign makes the error that stands here for one of another node.
 	Foreign func(Foreign) error

@@ -46,10 +46,12 @@ const (
 // AppendValue appends v to dst. The value has no length of its own, so it must be the last field of its record. On an
 // [*EncodeError] it returns dst as it was. Code of a registered type runs on the caller's goroutine; a panic in it becomes the
 // error.
+//
+// An error of a type that is not registered is never too long: it is cut at [MaxError], as an exit reason is, since it may be one.
 func (c *Codec) AppendValue(dst []byte, v any) ([]byte, error) {
 	b, err := c.append(dst, v)
-	if err == nil && len(b)-len(dst) > c.cfg.MaxMessage {
-		err = tooLong(len(b)-len(dst), c.cfg.MaxMessage)
+	if err == nil && b[len(dst)] != tagError {
+		err = c.fits(len(b) - len(dst))
 	}
 	if err != nil {
 		return dst, &EncodeError{fmt.Sprintf("%T", v), err}

@@ -317,3 +317,14 @@ func TestAppendValue_isTheSameForEveryPeer(t *testing.T) {
 		t.Errorf("the second encoding differs:\n%x\n%x", first, again)
 	}
 }
+
+// An exit reason may be sent as a value. It is not refused, however small MaxMessage is.
+func TestAppendValue_errorsAreNotTooLong(t *testing.T) {
+	p := connect(t, nil, nil)
+	long := strings.Repeat("x", 2*maxMessage)
+	want := &websock.CloseError{Code: 4003, Reason: "banned", Err: errors.New(long)}
+	got, ok := p.value(t, want).(*websock.CloseError)
+	if !ok || got.Code != 4003 || got.Reason != "banned" || !strings.Contains(got.Err.Error(), long) {
+		t.Errorf("a CloseError of more than MaxMessage %d arrives as %.100v", maxMessage, got)
+	}
+}
