@@ -26,7 +26,7 @@ type Revocations interface {
 // First see to it that newHandler refuses the subject, then call Revoke. Then nobody slips through:
 //
 //   - A socket that is there gets an Exit: that is never refused by a full mailbox, and takes its place after what was sent to
-//     the socket before.
+//     the socket before. One that was replaced, by ReplaceOldest, and still has to come to its end is among them.
 //   - An upgrade of [Server.Handler] whose newHandler had been called when Revoke began is refused with 403, or becomes a socket
 //     that ends right after its Init. This holds however long newHandler takes, and although nobody can know yet whose
 //     upgrade it is. (What is returned does not count those. An upgrade during whose newHandler there were more than 1,024

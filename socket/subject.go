@@ -22,18 +22,19 @@ const (
 // subjects knows the sockets of each subject, and who is on the way to become one.
 //
 // An upgrade goes through it like this: begin, before the application is asked; sit, when it has a subject and a process;
-// leave, when its end is decided, or when it has failed. Under mu, revoke finds each of them in one of the two: who has sat
-// is in of, and who has begun, but not sat, will look into revoked when it sits. So none is missed.
+// leave, when its end is decided, or when it has failed. Under mu, revoke finds each of them: who has sat is in of, or in
+// replaced, and who has begun, but not sat, will look into revoked when it sits. So none is missed.
 type subjects struct {
 	most    int // of one subject; 0: no limit
 	replace bool
 
-	mu      sync.Mutex
-	of      host.Map[string, *subject] // those with a seat
-	begun   list.List                  // of uint64: the upgrades that have not sat yet, each with the number of the last revocation before it
-	revoked []revoked                  // since the oldest of begun, in order; at most mostRevoked
-	last    uint64                     // number of the last revocation
-	dropped uint64                     // number of the last revocation that was dropped although somebody may ask for it
+	mu       sync.Mutex
+	of       host.Map[string, *subject] // the sockets that most is about
+	replaced host.Map[string, *subject] // those that have lost their seat to a newer one, and whose end is not decided yet
+	begun    list.List                  // of uint64: the upgrades that have not sat yet, each with the number of the last revocation before it
+	revoked  []revoked                  // since the oldest of begun, in order; at most mostRevoked
+	last     uint64                     // number of the last revocation
+	dropped  uint64                     // number of the last revocation that was dropped although somebody may ask for it
 }
 
 // mostRevoked bounds the revocations that are kept for upgrades whose newHandler takes long.
@@ -45,14 +46,15 @@ type revoked struct {
 	subject string
 }
 
-// subject is somebody with a seat.
+// subject is somebody with sockets in a table: subjects.of, or subjects.replaced.
 type subject struct {
 	name        string
+	in          *host.Map[string, *subject]
 	first, last *seat // the oldest, the newest
 	n           int
 }
 
-// seat is the place of one socket among those of its subject. subjects.mu guards it.
+// seat is the place of one socket among those of its subject in a table. subjects.mu guards it.
 type seat struct {
 	conn       *conn.Conn
 	of         *subject // nil: it was given back
@@ -101,24 +103,17 @@ func (t *subjects) sit(c *conn.Conn, sc *conn.Scope, u upgrading) (out *conn.Con
 	if err := t.since(u.Value.(uint64), sc.Subject); err != nil {
 		return nil, err
 	}
-	of := t.of.Get(sc.Subject)
-	if full := t.most > 0 && of != nil && of.n >= t.most; full && !t.replace {
-		return nil, errPerSubject
-	} else if full {
-		out = of.first.conn
-		t.remove(of.first)
+	if of := t.of.Get(sc.Subject); t.most > 0 && of != nil && of.n >= t.most {
+		if !t.replace {
+			return nil, errPerSubject
+		}
+		oldest := of.first
+		oldest.leave()
+		oldest.enter(&t.replaced, of.name)
+		out = oldest.conn
 	}
-	if of == nil || of.n == 0 {
-		of = &subject{name: sc.Subject}
-		t.of.Put(of.name, of)
-	}
-	st := &seat{conn: c, of: of, prev: of.last}
-	if of.n++; of.last == nil {
-		of.first = st
-	} else {
-		of.last.next = st
-	}
-	of.last = st
+	st := &seat{conn: c}
+	st.enter(&t.of, sc.Subject)
 	c.SetTag(st)
 	return out, nil
 }
@@ -145,12 +140,28 @@ func (t *subjects) leave(c *conn.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if st.of != nil {
-		t.remove(st)
+		st.leave()
 	}
 }
 
-// remove takes st out, which is in. t.mu is held.
-func (t *subjects) remove(st *seat) {
+// enter makes st, which is in no table, the newest of a subject in one. subjects.mu is held.
+func (st *seat) enter(to *host.Map[string, *subject], name string) {
+	of := to.Get(name)
+	if of == nil {
+		of = &subject{name: name, in: to}
+		to.Put(name, of)
+	}
+	st.of, st.prev = of, of.last
+	if of.n++; of.last == nil {
+		of.first = st
+	} else {
+		of.last.next = st
+	}
+	of.last = st
+}
+
+// leave takes st out of its table. subjects.mu is held.
+func (st *seat) leave() {
 	of := st.of
 	if st.prev == nil {
 		of.first = st.next
@@ -164,7 +175,7 @@ func (t *subjects) remove(st *seat) {
 	}
 	st.of, st.prev, st.next = nil, nil, nil
 	if of.n--; of.n == 0 {
-		t.of.Delete(of.name)
+		of.in.Delete(of.name)
 	}
 }
 
@@ -180,7 +191,11 @@ func (t *subjects) revoke(name string) []*conn.Conn {
 		t.dropped = t.revoked[0].number
 		t.revoked = t.revoked[1:]
 	}
-	of := t.of.Get(name)
+	return append(t.replaced.Get(name).conns(), t.of.Get(name).conns()...)
+}
+
+// conns is the sockets of a subject, which may be nil, the oldest first. subjects.mu is held.
+func (of *subject) conns() []*conn.Conn {
 	if of == nil {
 		return nil
 	}

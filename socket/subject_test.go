@@ -408,3 +408,39 @@ func TestServer_subjectsUnderStress(t *testing.T) {
 		})
 	}
 }
+
+// TestServer_revokeReplaced: a socket that was replaced, and has not come to its end, is still one of its subject.
+func TestServer_revokeReplaced(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		stuck := make(chan struct{})
+		h := bySubject(t, socket.Config{MaxPerSubject: 2, SubjectPolicy: socket.ReplaceOldest}, func(*http.Request) (websock.Handler, error) {
+			return &handler{in: func(context.Context, websock.Message) websock.Result {
+				<-stuck
+				return websock.Result{}
+			}}, nil
+		})
+		defer close(stuck)
+		var ann []*rawclient.Client
+		for range 5 { // the first three are replaced, in a callback
+			c := h.connect(as("ann"))
+			c.Text("x")
+			synctest.Wait()
+			ann = append(ann, c)
+		}
+		if st := h.srv.Stats(); st.Open != 5 {
+			t.Fatalf("%d are open, want 5: those that were replaced are in a callback", st.Open)
+		}
+		if n := h.srv.Revoke("ann", actor.ErrKilled); n != 5 {
+			t.Errorf("Revoke = %d, want 5", n)
+		}
+		synctest.Wait()
+		if st := h.srv.Stats(); st.Open != 0 {
+			t.Errorf("after a Revoke that kills %d sockets of the subject are open, want none", st.Open)
+		}
+		h.connect(as("ann"))
+		h.connect(as("ann"))
+		if st := h.srv.Stats(); st.Closed[socket.CauseReplaced] != 0 || st.Open != 2 {
+			t.Errorf("%d were replaced, %d are open; want none, 2: all places were given back", st.Closed[socket.CauseReplaced], st.Open)
+		}
+	})
+}
