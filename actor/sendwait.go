@@ -35,6 +35,7 @@ import (
 // To a process of another node, SendWait waits for room there, one trip of the network for each message, and while the
 // window of the link is full. The error is ErrNodeDown, which is an ErrNoProcess, too, when that node is not connected, or is
 // lost before it has said that msg is in the mailbox. Then nobody knows, and neither does anybody when ctx is done.
+// When msg cannot be encoded for that node, or decoded there, the error says so, and msg is in no mailbox.
 func SendWait(ctx context.Context, to PID, msg any) error {
 	if to != (PID{}) && Self(ctx) == to && ctx.Value(asyncKey{}) == nil {
 		return fmt.Errorf("actor: a wait for room in the mailbox of %v by itself would last for ever", to)
