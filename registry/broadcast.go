@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"time"
+
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -20,29 +22,29 @@ import (
 // its turn among all that comes from here. A node whose window is full, and a msg that cannot be encoded, are as when
 // [actor.PID.Send] returns false. What is returned counts the mailboxes of this node.
 func (r *Registry) Broadcast(group string, msg any) int {
-	if r.others != nil {
-		r.others.cast(group, msg, actor.PID{})
-	}
-	return r.broadcast(group, msg, actor.PID{}, nil)
+	return r.broadcast(group, msg, actor.PID{}, nil, r.others)
 }
 
 // BroadcastFrom is [Registry.Broadcast] to all members but from, usually the sender, which need not be a member.
 func (r *Registry) BroadcastFrom(group string, from actor.PID, msg any) int {
-	if r.others != nil {
-		r.others.cast(group, msg, from)
-	}
-	return r.broadcast(group, msg, from, nil)
+	return r.broadcast(group, msg, from, nil, r.others)
 }
 
 // BroadcastWhere is [Registry.Broadcast] to the members for which match, called with the PID and the meta of Join,
 // returns true. match runs on the caller's goroutine and may use the registry. When it panics, the caller does; the
 // members that it accepted before have got msg.
 func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool, msg any) int {
-	return r.broadcast(group, msg, actor.PID{}, match)
+	return r.broadcast(group, msg, actor.PID{}, match, nil)
 }
 
-// broadcast does all of the above for the members on this node.
-func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool) (n int) {
+// broadcast does all of the above: for the members on this node, and for those on the nodes of others, if that is not nil.
+func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool, others *others) (n int) {
+	if m := r.measure.Load(); m != nil {
+		defer m.since(time.Now(), group, &n)
+	}
+	if others != nil {
+		others.cast(group, msg, but)
+	}
 	l := r.look(group)
 	defer r.drop(l.list)
 	if l.parts == nil && len(*l.list) == 0 {

@@ -37,7 +37,7 @@ func (o *others) receiveCast(p *peer, f *fields) {
 		return
 	}
 	if msg, err := p.Value(f.b); err == nil {
-		o.r.broadcast(group, msg, but, nil)
+		o.r.broadcast(group, msg, but, nil, nil)
 	}
 }
 

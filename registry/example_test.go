@@ -559,3 +559,23 @@ func ExampleRegistry_Stats() {
 	fmt.Println(st.Names, "names,", st.Members, "members of", st.Groups, "group")
 	// Output: 2 names, 2 members of 1 group
 }
+
+// How long broadcasts take and how many they reach, by kind of group.
+func ExampleRegistry_MeasureBroadcasts() {
+	sys, err := actor.NewSystem(actor.Config{})
+	if err != nil {
+		panic(err)
+	}
+	defer sys.Shutdown(context.Background())
+	reg := registry.New(sys)
+	reg.MeasureBroadcasts(func(group string) string {
+		kind, _, _ := strings.Cut(group, ":") // "room" of "room:42": there are few kinds, and many rooms
+		return kind
+	})
+	reg.Broadcast("room:42", "hello")
+	reg.Broadcast("room:43", "hello")
+	for kind, st := range reg.BroadcastStats() {
+		fmt.Println(kind, st.Durations.Count(), "broadcasts, to", st.Recipients.Sum, "members in all")
+	}
+	// Output: room 2 broadcasts, to 0 members in all
+}

@@ -31,6 +31,7 @@ type Registry struct {
 	groups      [shards]groupShard
 	others      *others // nil: there are no other nodes
 	revocations revocations
+	measure     atomic.Pointer[measure] // nil: broadcasts are not measured
 }
 
 // No two locks of one table stand in one cache line.
