@@ -17,7 +17,7 @@ type ProcessInfo struct {
 	// time of their own, as that would cost each of them a reading of the clock.) 0: none waits, or the process is just
 	// being woken.
 	Oldest   time.Duration
-	Handled  uint64 // messages whose handling has begun
+	Handled  uint64 // messages whose handling has begun; what only looks, as socket.Server.Describe does, is not counted
 	Dropped  uint64 // messages that the limit refused, that waited when the end overtook them, or that came after it
 	LeftOut  uint64 // messages that were left out while they waited; only those to sockets that a websock.Delivery allows it for
 	Ending   bool   // its exit reason is decided

@@ -199,7 +199,15 @@ func (p *process) run(delivering bool, n int) {
 // begin notes what is being handled; p.mu is held.
 func (p *process) begin(it item) {
 	p.current, p.phase, p.began = it, phaseReceive, p.sys.now()
-	p.handled++
+	if it.kind != kindNotice || !looks(it.msg) {
+		p.handled++
+	}
+}
+
+// looks tells whether a notice is a host.Look.
+func looks(notice any) bool {
+	_, ok := notice.(interface{ Look() })
+	return ok
 }
 
 // handle gives one item to the actor. False: that has ended the process.

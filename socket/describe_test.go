@@ -172,6 +172,41 @@ func TestServer_Describe_errors(t *testing.T) {
 
 func isNoProcess(err error) bool { return errors.Is(err, actor.ErrNoProcess) }
 
+// Looking leaves no trace: it is neither counted as handled nor recorded, where it would push out what matters.
+func TestServer_Describe_leavesNoTrace(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{Record: 1})
+		c := r.dial(newDescriber())
+		c.pid.Send("a message")
+		synctest.Wait()
+		handled := func() uint64 {
+			info, err := actor.Inspect(c.pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return info.Handled
+		}
+		before := handled()
+		for range 100 {
+			if _, err := r.srv.Describe(t.Context(), c.pid); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := handled() - before; n != 0 {
+			t.Errorf("%d of 100 looks count as handled, want none", n)
+		}
+		got, err := r.srv.Recorded(c.pid)
+		if text := fmt.Sprint(got); err != nil || text != "[+0s init 0s +0s string 0s]" {
+			t.Errorf("the record is %s, %v; want that of init and of the message", text, err)
+		}
+		c.pid.Send("another")
+		synctest.Wait()
+		if n := handled() - before; n != 1 {
+			t.Errorf("a message counts as %d, want 1", n)
+		}
+	})
+}
+
 // In its own callback a socket gets an error at once, not after CallTimeout.
 func TestServer_Describe_itself(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {

@@ -17,8 +17,8 @@ type Recorded struct {
 	// Sent says that it is a frame that was written, or was about to be; else it is a callback.
 	Sent bool
 	// What is "text", "binary", "ping", "pong" or "close" for frames and what the peer has sent; "init" and "terminate" for
-	// these callbacks; "drain" and "describe" for HandleDrain and Describe; "end of reading" where the peer's Close or a
-	// timeout ends the socket; and else the type of the message, as %T says it.
+	// these callbacks; "drain" for HandleDrain; "end of reading" where the peer's Close or a timeout ends the socket; and
+	// else the type of the message, as %T says it. Describe is not recorded.
 	What string
 	// Size is the payload in bytes, before compression or after inflation.
 	Size int

@@ -268,6 +268,13 @@ type Deferred interface {
 	Content() any
 }
 
+// Look is a Deferred, for [Ref.Notify], that looks at the process and changes nothing: it does not count as handled in
+// [actor.ProcessInfo]. Look is never called.
+type Look interface {
+	Deferred
+	Look()
+}
+
 // Defer is [Ref.Send] for a Deferred.
 func (r Ref) Defer(d Deferred) bool { return r.process != nil && r.process.Defer(d) }
 

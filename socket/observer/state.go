@@ -16,22 +16,22 @@ const (
 )
 
 // states are what handlers have said of themselves last. One that has handled nothing since would say the same again, so it is not
-// asked: asking is a callback, and one each second would push what matters out of what is recorded of the socket.
+// asked: asking is a callback, and a page asks each second.
 type states struct {
 	mu   sync.Mutex
 	last map[actor.PID]state
 }
 
 type state struct {
-	handled uint64 // messages, that question included
+	handled uint64 // messages, which questions are not
 	value   *valueJSON
 	err     string
 }
 
 // of is the state of a socket; nil and "" when its handler does not say. info is what it was when that was asked for.
 //
-// It is kept when the question was all that was handled since then, and no callback ran then. One that did may have been the same
-// question of somebody else, whose answer is shared: it is of before what was counted meanwhile.
+// It is kept when nothing was handled since then, and no callback ran then. One that did may have been the same question of somebody
+// else, whose answer is shared: it is of before what was counted meanwhile.
 func (st *states) of(ctx context.Context, s *server, pid actor.PID, info *actor.ProcessInfo) (*valueJSON, string) {
 	handled, alone := info.Handled, info.Handling == ""
 	st.mu.Lock()
@@ -44,7 +44,7 @@ func (st *states) of(ctx context.Context, s *server, pid actor.PID, info *actor.
 	if !keep || !alone {
 		return now.value, now.err
 	}
-	if info, err := actor.Inspect(pid); err == nil && info.Handled == handled+1 { // the question, and nothing else
+	if info, err := actor.Inspect(pid); err == nil && info.Handled == handled {
 		now.handled = info.Handled
 		st.keep(pid, now)
 	}

@@ -397,8 +397,8 @@ func TestProcess_state(t *testing.T) {
 		for _, e := range v.list("events") {
 			what = append(what, e.str("what"))
 		}
-		if len(what) != 4 || what[0] != "init" || what[2] != "string" {
-			t.Errorf("events: got %q, want init, describe, string, describe", what)
+		if fmt.Sprint(what) != "[init string]" || n != 2 {
+			t.Errorf("events: got %q and %d questions, want init, string, and two", what, n)
 		}
 	})
 	bubble(t, "of many", func(t *testing.T) {

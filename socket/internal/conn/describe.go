@@ -10,9 +10,9 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// Description is the request to a process to describe its handler, and the answer. It is a host.Deferred, so that Notify can
-// send it: even a full mailbox takes it, and whoever looks at a busy socket does not end it with an overload. Whoever makes
-// one sees to it that at most one waits for each connection.
+// Description is the request to a process to describe its handler, and the answer. It is a host.Look, so that Notify can
+// send it: even a full mailbox takes it, and whoever looks at a busy socket does not end it with an overload; nor does it count
+// as handled. Whoever makes one sees to it that at most one waits for each connection.
 type Description struct {
 	done chan struct{} // closed when there is an answer
 	over func()        // called before
@@ -57,6 +57,9 @@ func (d *Description) Content() any { return d }
 
 // Due implements host.Deferred.
 func (d *Description) Due(actor.PID) (any, bool) { return d, true }
+
+// Look implements host.Look.
+func (d *Description) Look() {}
 
 // Describes tells whether the handler is a Describer.
 func (c *Conn) Describes() bool {
