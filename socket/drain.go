@@ -259,8 +259,43 @@ type drainRun struct {
 	progress                *host.Calls  // of OnProgress
 }
 
+// drained is how far a drain has come.
+type drained struct {
+	DrainProgress // without Left, and Elapsed only when it is done: that is what changes between steps
+	start         time.Time
+}
+
+// note keeps a step for Draining.
+func (r *drainRun) note(stage DrainStage) {
+	now := &drained{DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Killed: r.killed}, r.start}
+	if stage == DrainDone {
+		now.Elapsed = time.Since(r.start)
+	}
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	r.s.drained = now
+}
+
+// Draining says how far the Drain is that runs, that of Serve included: its last step, and how many sockets are left, and how
+// much time has passed, as of now. false: none runs, and it is how the last one has ended, with DrainDone; zero, if
+// there was none. It is for those who look; Drain.OnProgress tells of each step.
+func (s *Server) Draining() (p DrainProgress, runs bool) {
+	s.mu.Lock()
+	d := s.drained
+	s.mu.Unlock()
+	if d == nil {
+		return p, false
+	}
+	p = d.DrainProgress
+	if runs = p.Stage != DrainDone; runs {
+		p.Left, p.Elapsed = s.Count(), time.Since(d.start)
+	}
+	return p, runs
+}
+
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
 func (r *drainRun) report(stage DrainStage) {
+	r.note(stage)
 	events := r.s.cfg.OnEvent != nil && !r.d.quiet
 	if r.d.OnProgress == nil && !events && (r.d.quiet || int(stage) < r.logged) {
 		return

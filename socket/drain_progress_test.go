@@ -90,6 +90,34 @@ func TestDrain_progress(t *testing.T) {
 			}
 		}
 	})
+	bubble(t, "Draining", func(t *testing.T) {
+		r := serve(t, socket.Config{CloseTimeout: time.Hour})
+		check := func(when string, want socket.DrainProgress, runs bool) {
+			t.Helper()
+			synctest.Wait()
+			if got, now := r.srv.Draining(); got != want || now != runs {
+				t.Errorf("%s: got %+v, %t; want %+v, %t", when, got, now, want, runs)
+			}
+			if st := r.srv.Stats(); st.Draining != runs {
+				t.Errorf("%s: Stats.Draining is %t, want %t", when, st.Draining, runs)
+			}
+		}
+		r.rudePeer(puppet())
+		r.peers(3)
+		check("before", socket.DrainProgress{}, false)
+		run := r.drain(t.Context(), socket.Drain{Delay: 5 * s, Over: 4 * s, Timeout: 10 * s})
+		time.Sleep(3 * s)
+		check("in the Delay", socket.DrainProgress{Stage: socket.DrainDelaying, Left: 4, Elapsed: 3 * s}, true)
+		time.Sleep(3*s + s/2)
+		check("while it closes", socket.DrainProgress{Stage: socket.DrainClosing, Sockets: 4, Closed: 2, Left: 3, Elapsed: 6*s + s/2}, true)
+		time.Sleep(3 * s)
+		check("while it waits", socket.DrainProgress{Stage: socket.DrainWaiting, Sockets: 4, Closed: 4, Left: 1, Elapsed: 9*s + s/2}, true)
+		<-run.done
+		done, _ := r.srv.Draining()
+		check("after", socket.DrainProgress{Stage: socket.DrainDone, Sockets: 4, Closed: 4, Killed: 1, Elapsed: 19 * s}, false)
+		time.Sleep(time.Hour)
+		check("an hour later", done, false)
+	})
 	bubble(t, "a panic in OnProgress", func(t *testing.T) {
 		r := serve(t, socket.Config{})
 		ps := r.peers(3)

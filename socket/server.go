@@ -58,6 +58,7 @@ type Server struct {
 	drainBy   time.Time     // until when a Drainer may go on; zero: no Drainer is asked
 	drain     *Drain        // the one that runs or has run last; nil: none since Serve or Shutdown
 	killing   bool          // a socket that opens now is killed
+	drained   *drained      // the last step of the last drain; nil: there was none
 	places    int           // taken: sockets, and upgrades on their way
 	reports   int           // for how many reports there is room
 	emptied   chan struct{} // closed when places comes to 0; nil while nobody waits for that

@@ -120,6 +120,48 @@ func TestActs(t *testing.T) {
 	})
 }
 
+// A drain that nobody has asked the observer for, such as that of a deploy, is shown step by step, too, and has no one's name.
+func TestDrain_ofTheServer(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, func(cfg *observer.Config, s *socket.Config) {
+			mayAct(cfg, s)
+			cfg.Drain = socket.Drain{Over: -1}
+			s.Drain = socket.Drain{Delay: 2 * time.Second, Over: 4 * time.Second}
+		})
+		server := func() object { return r.get("drain").list("servers")[0] }
+		deploy := func(socks int) {
+			t.Helper()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			served := make(chan error, 1)
+			go func() { served <- r.srv.Serve(ctx) }()
+			synctest.Wait()
+			for range socks {
+				r.dial("one", "")
+			}
+			stop()
+			time.Sleep(time.Second)
+			d := server().in("drain")
+			if d.str("stage") != "delaying" || d.num("left") != float64(socks) || d.num("elapsed_ms") != 1000 || d.str("by") != "" {
+				t.Errorf("in the delay: got %v", d)
+			}
+			must(t, <-served)
+			synctest.Wait()
+			d = server().in("drain")
+			if d.str("stage") != "done" || d.num("closed") != float64(socks) || d.num("left") != 0 || d.str("by") != "" {
+				t.Errorf("after: got %v", d)
+			}
+		}
+		deploy(2)
+		r.post("drain", "")
+		synctest.Wait()
+		if d := server().in("drain"); d.str("stage") != "done" || d.str("by") != "ann" {
+			t.Errorf("after an act: got %v, want that of ann", d)
+		}
+		deploy(0)
+	})
+}
+
 // TestShutdown_waitsForADrain: a drain that an act has begun is waited for, within ctx.
 func TestShutdown_waitsForADrain(t *testing.T) {
 	bubble(t, "waits", func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"github.com/troupe-dev/troupe/socket"
 )
 
-// drains are what the Observer knows of drains: those that an act has begun, step by step, and of others what looking has shown.
+// drains are what the Observer knows of drains beside what a Server says: who has begun one, and since when a server was not open.
 type drains struct {
 	mu      sync.Mutex
 	running int
@@ -74,16 +74,35 @@ func (o *Observer) drainNow() (any, error) {
 		if seen := o.drains.down[s]; seen != nil {
 			d.Down = &downJSON{seen.since, seen.sockets, d.Open}
 		}
-		if a := o.drains.acts[s]; a != nil {
-			d.Drain = &progressJSON{
-				By: a.by, Stage: a.Stage.String(), Sockets: a.Sockets, Closed: a.Closed, Left: a.Left, Killed: a.Killed, Elapsed: ms(a.Elapsed),
-				Error: errorText(a.err),
-			}
-		}
+		d.Drain = o.drains.progress(s)
 		o.drains.mu.Unlock()
 		v.Servers = append(v.Servers, d)
 	}
 	return v, nil
+}
+
+// progress is how far the drain of a server is that runs, or how the last one has ended; nil: there was none. One of somebody else,
+// Serve for example, comes after that of an act, which is forgotten then. ds.mu is held.
+func (ds *drains) progress(s *server) *progressJSON {
+	p, runs := s.Draining()
+	a := ds.acts[s]
+	if a != nil && a.over && runs {
+		delete(ds.acts, s)
+		a = nil
+	}
+	switch {
+	case a != nil:
+		v := progressOf(a.DrainProgress)
+		v.By, v.Error = a.by, errorText(a.err)
+		return v
+	case runs || p.Stage == socket.DrainDone:
+		return progressOf(p)
+	}
+	return nil
+}
+
+func progressOf(p socket.DrainProgress) *progressJSON {
+	return &progressJSON{Stage: p.Stage.String(), Sockets: p.Sockets, Closed: p.Closed, Left: p.Left, Killed: p.Killed, Elapsed: ms(p.Elapsed)}
 }
 
 // begin drains servers by d, each on a goroutine of its own, which ends when the drain has: that is bounded by d. false: one of
