@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/exit"
 	"github.com/troupe-dev/troupe/registry"
 	"github.com/troupe-dev/troupe/socket"
@@ -107,11 +108,29 @@ type supervisorJSON struct {
 	Abandoned uint64 `json:"abandoned"`
 }
 
+// nodesJSON is cluster.Stats, and why the node is not ready.
 type nodesJSON struct {
-	Name  string `json:"name"`
-	Up    int    `json:"up"`
-	Ready bool   `json:"ready"`
-	Error string `json:"error"`
+	Name        string  `json:"name"`
+	Up          int     `json:"up"`
+	Ready       bool    `json:"ready"`
+	Error       string  `json:"error"`
+	Ups         uint64  `json:"ups"`
+	Left        uint64  `json:"left"`
+	Lost        uint64  `json:"lost"`
+	Resets      uint64  `json:"resets"`
+	EngineLost  uint64  `json:"engine_lost"`
+	RecordsIn   uint64  `json:"records_in"`
+	RecordsOut  uint64  `json:"records_out"`
+	BytesIn     uint64  `json:"bytes_in"`
+	BytesOut    uint64  `json:"bytes_out"`
+	Refused     uint64  `json:"refused"`
+	Resent      uint64  `json:"resent"`
+	Unencodable uint64  `json:"unencodable"`
+	Undecodable uint64  `json:"undecodable"`
+	Undelivered uint64  `json:"undelivered"`
+	RTTMax      float64 `json:"rtt_max_ms"`
+	InUse       int     `json:"in_use"`
+	Window      int     `json:"window"`
 }
 
 func (o *Observer) overview(b budget) (any, error) {
@@ -125,12 +144,7 @@ func (o *Observer) overview(b budget) (any, error) {
 	}
 	v.Supervisors = supervisorsOf(o.cfg.Supervisors)
 	if n := o.cfg.Node; n != nil {
-		now := nodesJSON{Name: o.node, Error: errorText(n.Ready())}
-		now.Ready = now.Error == ""
-		for range n.Peers() {
-			now.Up++
-		}
-		v.Nodes = &now
+		v.Nodes = new(nodeNow(n))
 	}
 	v.Took = ms(time.Since(begin))
 	return v, nil
@@ -251,6 +265,18 @@ func quantile(h socket.Histogram, q float64) time.Duration {
 func registryNow(r *registry.Registry) registryJSON {
 	st := r.Stats()
 	return registryJSON{Names: st.Names, Groups: st.Groups, Members: st.Members, Topics: st.Topics, Present: st.Present}
+}
+
+func nodeNow(n *cluster.Node) nodesJSON {
+	st := n.Stats()
+	v := nodesJSON{
+		Name: st.Name, Up: st.Up, Error: errorText(n.Ready()), Ups: st.Ups, Left: st.Left, Lost: st.Lost, Resets: st.Resets, EngineLost: st.EngineLost,
+		RecordsIn: st.RecordsIn, RecordsOut: st.RecordsOut, BytesIn: st.BytesIn, BytesOut: st.BytesOut,
+		Refused: st.Refused, Resent: st.Resent, Unencodable: st.Unencodable, Undecodable: st.Undecodable, Undelivered: st.Undelivered,
+		RTTMax: ms(st.RTTMax), InUse: st.InUse, Window: st.Window,
+	}
+	v.Ready = v.Error == ""
+	return v
 }
 
 // supervisorsOf are the numbers of all supervisors in the tree that are not children of a Dynamic, which may be very many.

@@ -540,6 +540,8 @@ function overviewView() {
         ["Undelivered messages", count(s.undelivered)],
         ["Registry", r && `${plural(r.names, "name")}, ${plural(r.groups, "group")} with ${plural(r.members, "member")}, ${plural(r.topics, "topic")} with ${plural(r.present, "key")}`, "#/groups"],
         ["Cluster", n && `${plural(n.up, "link")}, ${n.ready ? "ready" : n.error}`, "#/nodes"],
+        ["Links that have ended", n && `${count(n.left)} by a goodbye, ${count(n.lost)} lost`, "#/nodes"],
+        ["Between nodes", n && `${bytes(n.bytes_in)} in, ${bytes(n.bytes_out)} out, ${count(n.refused)} refused, ${count(n.undelivered)} undelivered`, "#/nodes"],
       ]);
     },
     update() {},
