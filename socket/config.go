@@ -219,6 +219,10 @@ type Config struct {
 	// recorded needs 3 KiB more, and reads the clock twice for each callback and once for each frame. 0 or negative: none.
 	Record int
 
+	// TimeCallbacks has Stats.Callbacks say how long callbacks took. Each reads the clock twice then, and adds to two counters that
+	// all sockets share; messages that go to the client as they are pass no callback. Off by default.
+	TimeCallbacks bool
+
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a
 	// time, in the order in which the sockets have ended, on a goroutine that exists only while there are calls. It
 	// should not take long. Only Shutdown, Drain and Serve wait for it, at their end: for 5 s at most, only while no call
@@ -432,6 +436,7 @@ func (s *Server) connOptions() conn.Options {
 		LeftOut:         func() { s.leftOut.Add(1) },
 		Overflowed:      s.overflowed,
 		Abandoned:       s.abandoned,
+		Timings:         cfg.TimeCallbacks,
 		Record:          min(max(cfg.Record, 0), math.MaxInt32),
 		Opened:          s.add,
 		Ending:          s.subjects.leave,

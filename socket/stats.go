@@ -41,6 +41,12 @@ type Stats struct {
 	// RoundTrips are how long peers took to answer our pings.
 	RoundTrips Histogram
 
+	// Callbacks are how long the callbacks of all sockets took, by the name of the method: Init, HandleIn, HandleInfo,
+	// HandleControl, HandleDrain, HandleExpiry, HandleLag, Terminate. It has all of them from the start. What a callback
+	// pushes is encoded, and compressed, in that time. One that panics counts; one that was abandoned does when it returns. nil
+	// without Config.TimeCallbacks.
+	Callbacks map[string]Histogram
+
 	MailboxMax int           // how many messages wait for the socket for which most of them do
 	LagMax     time.Duration // for how long the oldest message of all has waited; see websock.Lag
 	// LongCallbacks is how many sockets have a callback that has been running for a second or longer. One that was abandoned
@@ -171,7 +177,21 @@ func (s *Server) Stats() Stats {
 	st.Draining, st.DrainKilled = len(s.drains) > 0, s.cutOff.Load()
 	st.LeftOut = s.leftOut.Load()
 	st.RoundTrips = s.trips.get()
+	st.Callbacks = callbacksOf(s.group.Timings())
 	return st
+}
+
+func callbacksOf(t *conn.Timings) map[string]Histogram {
+	if t == nil {
+		return nil
+	}
+	all := make(map[string]Histogram, len(t))
+	for k := range t {
+		all[conn.Callback(k).String()] = Histogram{
+			Bounds: slices.Clone(conn.TimingBounds[:]), Counts: slices.Clone(t[k].Counts[:]), Sum: t[k].Sum.Seconds(),
+		}
+	}
+	return all
 }
 
 // refusedCounts counts refused requests.

@@ -91,6 +91,7 @@ func (c *Conn) receivePing(ctx context.Context, f *frame) error {
 
 func (c *Conn) receiveControl(ctx context.Context, f *frame) error {
 	c.beforeCallback()
+	defer c.took(callControl, c.clock())
 	r := c.handler.(websock.ControlHandler).HandleControl(ctx, f.msg)
 	f.msg.Data = nil // the frame must not keep it in memory
 	return c.apply(&r)

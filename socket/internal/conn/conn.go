@@ -45,6 +45,9 @@ type Options struct {
 	// Record is which connections have a recorder: one in so many; 0: none.
 	Record int
 
+	// Timings has callbacks timed; see Group.Timings.
+	Timings bool
+
 	// LeftOut is called for each message that is left out. It must not block.
 	LeftOut func()
 
@@ -81,11 +84,12 @@ type Group struct {
 	spawned   atomic.Uint32 // connections; it gives each its watch
 	seed      maphash.Seed  // of maxAge
 	asleep    atomic.Int64  // connections that sleep
+	timing    *timing       // nil: callbacks are not timed
 }
 
 // NewGroup makes a Group.
 func NewGroup(o Options) *Group {
-	return &Group{opts: o, epoch: time.Now(), seed: maphash.MakeSeed(), host: host.Options{
+	g := &Group{opts: o, epoch: time.Now(), seed: maphash.MakeSeed(), host: host.Options{
 		// The reader flushes when it is about to wait, so that the answers to frames which have arrived together leave
 		// together.
 		FlushesItself: true,
@@ -93,6 +97,10 @@ func NewGroup(o Options) *Group {
 		ClassOf:       classOf,
 		LeftOut:       o.LeftOut,
 	}}
+	if o.Timings {
+		g.timing = new(timing)
+	}
+	return g
 }
 
 // at is the time from the epoch to t, plus one nanosecond, so that 0 can stand for the zero Time.
@@ -169,8 +177,8 @@ func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 	c.watch = uint8(n % watches)
 	c.silence.noMessage = c.since
 	actorAndHost := host.Host(c)
-	if g.records(n) {
-		actorAndHost = c.recorded()
+	if o := c.observed(n); o != nil {
+		actorAndHost = o
 	}
 	port, err := host.Spawn(g.opts.System, actorAndHost, actor.SpawnOptions{
 		MailboxLimit: g.opts.MailboxLimit,

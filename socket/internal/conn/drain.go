@@ -63,6 +63,7 @@ func (c *Conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	}
 	c.draining = true
 	c.beforeCallback()
+	defer c.took(callDrain, c.clock())
 	r := d.HandleDrain(ctx, m.by)
 	return c.apply(&r)
 }

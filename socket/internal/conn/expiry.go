@@ -87,9 +87,7 @@ func (c *Conn) receiveExpiry(ctx context.Context, x *expiry) error {
 	}
 	if !x.warn.IsZero() && c.untilWall(x.warn) <= 0 {
 		x.warn = time.Time{}
-		c.beforeCallback()
-		r := c.handler.(websock.ExpiryHandler).HandleExpiry(ctx)
-		if err := c.apply(&r); err != nil {
+		if err := c.warn(ctx); err != nil {
 			return err
 		}
 		if !c.expires(x) {
@@ -98,4 +96,11 @@ func (c *Conn) receiveExpiry(ctx context.Context, x *expiry) error {
 	}
 	c.setTimer(ctx, x)
 	return nil
+}
+
+func (c *Conn) warn(ctx context.Context) error {
+	c.beforeCallback()
+	defer c.took(callExpiry, c.clock())
+	r := c.handler.(websock.ExpiryHandler).HandleExpiry(ctx)
+	return c.apply(&r)
 }

@@ -40,7 +40,7 @@ func Of(ctx context.Context) *Conn {
 	switch a := host.ActorOf(ctx).(type) {
 	case *Conn:
 		return a
-	case *recorded:
+	case *observed:
 		return a.Conn
 	}
 	return nil

@@ -49,6 +49,7 @@ func (c *Conn) receiveCatchUp(ctx context.Context) error {
 	}
 	l := websock.Lag{LeftOut: c.port.CaughtUp()}
 	c.beforeCallback()
+	defer c.took(callLag, c.clock())
 	r := h.HandleLag(ctx, l)
 	return c.apply(&r)
 }

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"context"
 	"reflect"
 	"sync"
 	"time"
@@ -103,53 +102,6 @@ func opName(op websock.Opcode) string {
 
 // Gone implements wire.Watcher.
 func (r *recorder) Gone() {}
-
-// recorded is the actor and host of the process of a connection that is recorded. Others are that themselves, and so pay
-// nothing for this.
-type recorded struct {
-	*Conn
-	r *recorder
-}
-
-// recorded gives a new connection a recorder.
-func (c *Conn) recorded() *recorded {
-	r := &recorder{began: c.group.time(c.since)}
-	scope := Scope{}
-	if c.scope != nil {
-		scope = *c.scope
-	}
-	scope.recorder = r
-	c.scope = &scope
-	return &recorded{c, r}
-}
-
-// Init implements actor.Initializer.
-func (r *recorded) Init(ctx context.Context) error {
-	defer r.r.returned(r.begins("init", 0))
-	return r.Conn.Init(ctx)
-}
-
-// Receive implements actor.Actor.
-func (r *recorded) Receive(ctx context.Context, msg any) error {
-	if _, looks := msg.(*Description); looks { // it would push out what matters
-		return r.Conn.Receive(ctx, msg)
-	}
-	defer r.r.returned(r.begins(nameOf(msg)))
-	return r.Conn.Receive(ctx, msg)
-}
-
-// Terminate implements actor.Terminator.
-func (r *recorded) Terminate(ctx context.Context, reason error) {
-	if !r.brief() {
-		defer r.r.returned(r.begins("terminate", 0))
-	}
-	r.Conn.Terminate(ctx, reason)
-}
-
-func (r *recorded) begins(what string, size int) uint64 {
-	waiting, _, _ := r.port.Load()
-	return r.r.add(Moment{What: what, Size: int32(min(size, 1<<30)), Waiting: int32(min(waiting, 1<<30)), Took: -1})
-}
 
 // nameOf says what a message is, without allocating: the kind of a frame, or a type.
 func nameOf(msg any) (what string, size int) {
