@@ -36,6 +36,9 @@ type Stats struct {
 	// Dropped counts the messages of other processes that were lost with sockets: the mailbox was full, they waited when
 	// the socket ended, or they came after that.
 	Dropped uint64
+	// Overflowed counts those of Dropped that were lost with sockets that ended with CauseOverload: usually because more
+	// waited than Config.MailboxLimit. The others waited when a socket ended for another reason, or came after that.
+	Overflowed uint64
 	// LeftOut counts the messages that were left out because their client was behind, as their websock.Delivery allows.
 	LeftOut uint64
 	// RoundTrips are how long peers took to answer our pings.
@@ -82,6 +85,7 @@ type ended struct {
 	sent, received map[websock.CloseCode]uint64
 	counts         wire.Counts
 	dropped        uint64
+	overflowed     uint64 // of dropped
 }
 
 // note notes that a socket has ended.
@@ -106,12 +110,16 @@ func (e *ended) note(s *Server, cl *Closed, counts wire.Counts) {
 	e.lifetimes[key].observe(cl.Lifetime)
 	e.counts.Add(counts)
 	e.dropped += cl.Dropped
+	if cl.Cause == CauseOverload {
+		e.overflowed += cl.Dropped
+	}
 }
 
 // addTo adds e to st, and to the tally of all.
 func (e *ended) addTo(st *Stats, lifetimes map[End]*Histogram, all *conn.Tally) {
 	st.Opened += e.opened
 	st.Dropped += e.dropped
+	st.Overflowed += e.overflowed
 	all.Counts.Add(e.counts)
 	for end, h := range e.lifetimes {
 		if lifetimes[end] == nil {

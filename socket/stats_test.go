@@ -56,6 +56,9 @@ func (r *rig) wantCounted() {
 				want.CloseReceived[class(cl.Received.Code)]++
 			}
 			want.Dropped += cl.Dropped
+			if cl.Cause == socket.CauseOverload {
+				want.Overflowed += cl.Dropped
+			}
 			addCounts(&want.Read, cl.Read)
 			addCounts(&want.Written, cl.Written)
 		}
@@ -77,7 +80,7 @@ func (r *rig) wantCounted() {
 	}
 	got := r.srv.Stats()
 	if got.Opened != n || got.Open != 0 || got.Asleep != 0 || !maps.Equal(got.Closed, want.Closed) || !maps.Equal(got.CloseSent, want.CloseSent) ||
-		!maps.Equal(got.CloseReceived, want.CloseReceived) || got.Dropped != want.Dropped || got.Read != want.Read || got.Written != want.Written {
+		!maps.Equal(got.CloseReceived, want.CloseReceived) || got.Dropped != want.Dropped || got.Overflowed != want.Overflowed || got.Read != want.Read || got.Written != want.Written {
 		r.t.Errorf("Stats at the end:\ngot  %+v\nwant %+v, %d opened: the sum of what OnClose got", got, want, n)
 	}
 	wantLifetimes(r.t, got)

@@ -104,3 +104,28 @@ func TestServer_Stats_longCallbacks(t *testing.T) {
 		want("all have returned", 0)
 	})
 }
+
+// Messages that were lost because a mailbox was full can be told from those that waited at an end, or came too late.
+func TestServer_Stats_overflowed(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{MailboxLimit: 4})
+		for _, reason := range []error{nil, actor.ErrNormal, actor.ErrKilled} {
+			c := r.dial(puppet())
+			go c.discard()
+			release := blockUntil(c, websock.OK())
+			for range 4 {
+				c.pid.Send("x")
+			}
+			if reason == nil {
+				c.pid.Send("one too many")
+			} else {
+				c.pid.Exit(reason)
+			}
+			release()
+			c.end()
+		}
+		if st := r.srv.Stats(); st.Overflowed != 5 || st.Dropped != 5+4 {
+			t.Errorf("%d of %d dropped messages have overflowed, want 5 of 9", st.Overflowed, st.Dropped)
+		}
+	})
+}
