@@ -21,6 +21,7 @@ var families = [...]struct{ name, kind, help string }{
 	{"troupe_socket_mailbox_max", "gauge", "Messages that wait for the socket for which most of them do."},
 	{"troupe_socket_lag_max_seconds", "gauge", "For how long the oldest message that waits for a socket has waited."},
 	{"troupe_socket_dropped_total", "counter", "Messages that were lost with sockets that ended."},
+	{"troupe_callback_duration_seconds", "histogram", "How long callbacks of sockets took."},
 	{"troupe_callback_stuck", "gauge", "Callbacks of sockets that have been running for a second or longer."},
 	{"troupe_drain_left", "gauge", "Sockets that are still open, while a drain runs."},
 	{"troupe_drain_killed_total", "counter", "Sockets that drains have killed because their time was over."},
@@ -34,6 +35,8 @@ var families = [...]struct{ name, kind, help string }{
 	{"troupe_registry_names", "gauge", "Names that are held by processes of this node."},
 	{"troupe_registry_groups", "gauge", "Groups that have members on this node."},
 	{"troupe_registry_members", "gauge", "Members of all groups together, on this node."},
+	{"troupe_broadcast_duration_seconds", "histogram", "How long broadcasts took."},
+	{"troupe_broadcast_recipients", "histogram", "Mailboxes of this node that took a broadcast."},
 }
 
 // exposition is the text format of Prometheus, version 0.0.4. All lines of a metric must stand together, whichever server they
@@ -68,16 +71,25 @@ func (e *exposition) count(name string, value int64, labels ...string) {
 
 var escaper = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// histogram adds the buckets up: those of Prometheus hold what is at most their bound, whatever is below it.
-func (e *exposition) histogram(name string, h *socket.Histogram, labels ...string) {
-	n := uint64(0)
-	for i, bound := range h.Bounds {
-		n += h.Counts[i]
-		e.bucket(name, strconv.FormatFloat(bound.Seconds(), 'g', -1, 64), n, labels)
+func (e *exposition) durations(name string, h *socket.Histogram, labels ...string) {
+	bounds := make([]float64, len(h.Bounds))
+	for i, b := range h.Bounds {
+		bounds[i] = b.Seconds()
 	}
-	e.bucket(name, "+Inf", h.Count(), labels)
-	e.add(name, "_sum", h.Sum, labels...)
-	e.add(name, "_count", float64(h.Count()), labels...)
+	e.histogram(name, bounds, h.Counts, h.Sum, labels...)
+}
+
+// histogram adds the buckets up: those of Prometheus hold what is at most their bound, whatever is below it.
+func (e *exposition) histogram(name string, bounds []float64, counts []uint64, sum float64, labels ...string) {
+	n := uint64(0)
+	for i, bound := range bounds {
+		n += counts[i]
+		e.bucket(name, strconv.FormatFloat(bound, 'g', -1, 64), n, labels)
+	}
+	n += counts[len(bounds)]
+	e.bucket(name, "+Inf", n, labels)
+	e.add(name, "_sum", sum, labels...)
+	e.add(name, "_count", float64(n), labels...)
 }
 
 func (e *exposition) bucket(name, le string, n uint64, labels []string) {

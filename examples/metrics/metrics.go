@@ -123,6 +123,10 @@ func (s *Sources) text() []byte {
 		e.count("troupe_registry_names", int64(st.Names))
 		e.count("troupe_registry_groups", int64(st.Groups))
 		e.count("troupe_registry_members", int64(st.Members))
+		for group, st := range s.Registry.BroadcastStats() {
+			e.histogram("troupe_broadcast_duration_seconds", st.Durations.Bounds, st.Durations.Counts, st.Durations.Sum, "troupe_group", group)
+			e.histogram("troupe_broadcast_recipients", st.Recipients.Bounds, st.Recipients.Counts, st.Recipients.Sum, "troupe_group", group)
+		}
 	}
 	return e.bytes()
 }
@@ -132,7 +136,7 @@ func (e *exposition) server(st *socket.Stats) {
 	e.count("troupe_socket_active", int64(st.Open-st.Asleep), "troupe_server", name, "troupe_socket_state", "awake")
 	e.count("troupe_socket_active", int64(st.Asleep), "troupe_server", name, "troupe_socket_state", "asleep")
 	for end, h := range st.Lifetimes {
-		e.histogram("troupe_socket_duration_seconds", &h, "troupe_server", name, "troupe_cause", end.Cause.String(),
+		e.durations("troupe_socket_duration_seconds", &h, "troupe_server", name, "troupe_cause", end.Cause.String(),
 			"troupe_close_code", strconv.Itoa(int(end.Code)))
 	}
 	for cause, n := range st.Closed {
@@ -145,10 +149,14 @@ func (e *exposition) server(st *socket.Stats) {
 	}
 	e.direction(name, "receive", &st.Read)
 	e.direction(name, "transmit", &st.Written)
-	e.histogram("troupe_socket_rtt_seconds", &st.RoundTrips, "troupe_server", name)
+	e.durations("troupe_socket_rtt_seconds", &st.RoundTrips, "troupe_server", name)
 	e.count("troupe_socket_mailbox_max", int64(st.MailboxMax), "troupe_server", name)
 	e.add("troupe_socket_lag_max_seconds", "", st.LagMax.Seconds(), "troupe_server", name)
-	e.count("troupe_socket_dropped_total", int64(st.Dropped), "troupe_server", name)
+	e.count("troupe_socket_dropped_total", int64(st.Overflowed), "troupe_server", name, "troupe_dropped", "overflow")
+	e.count("troupe_socket_dropped_total", int64(st.Dropped-st.Overflowed), "troupe_server", name, "troupe_dropped", "ended")
+	for callback, h := range st.Callbacks {
+		e.durations("troupe_callback_duration_seconds", &h, "troupe_server", name, "troupe_callback", callback)
+	}
 	e.count("troupe_callback_stuck", int64(st.LongCallbacks), "troupe_server", name)
 	left := 0
 	if st.Draining {

@@ -17,6 +17,8 @@ const (
 	refusedKey    = attribute.Key("troupe.refused")
 	directionKey  = attribute.Key("network.io.direction")
 	frameKey      = attribute.Key("troupe.frame")
+	droppedKey    = attribute.Key("troupe.dropped")
+	groupKey      = attribute.Key("troupe.group")
 	exitKindKey   = attribute.Key("troupe.exit_kind")
 	supervisorKey = attribute.Key("troupe.supervisor")
 	childKey      = attribute.Key("troupe.child")

@@ -23,7 +23,7 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 // Metrics are the numbers of a program. Make one, with all that is to be watched; what is nil is left out,
 // elements of the lists included. The fields must not be changed once it is registered. Its methods may be called from any goroutine.
 //
-// [Metrics.Register] has all but the two histograms, which no observable instrument can have: they are counted already, and
+// [Metrics.Register] has all but the histograms, which no observable instrument can have: they are counted already, and
 // OpenTelemetry would count them again. The reader of an SDK takes them as they are, when Metrics is given to it as a
 // [go.opentelemetry.io/otel/sdk/metric.Producer], by sdkmetric.WithProducer or that of the exporter. They are cumulative,
 // whatever temporality the reader has.
@@ -46,7 +46,11 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.socket.rtt            histogram      s             how long peers took to answer pings
 //	troupe.socket.mailbox.max    gauge          {message}     that wait for the socket for which most of them do
 //	troupe.socket.lag.max        gauge          s             for how long the oldest message of all has waited
-//	troupe.socket.dropped        counter        {message}     that were lost with sockets
+//	troupe.socket.dropped        counter        {message}     that were lost with sockets; troupe.dropped: overflow, when more
+//	                                                          waited than may; ended, otherwise
+//	troupe.callback.duration     histogram      s             with socket.Config.TimeCallbacks alone: how long callbacks took;
+//	                                                          troupe.callback: Init, HandleIn, HandleInfo, HandleControl,
+//	                                                          HandleDrain, HandleExpiry, HandleLag, Terminate
 //	troupe.callback.stuck        gauge          {callback}    of sockets, that have been running for a second or longer
 //	troupe.drain.left            gauge          {connection}  that are still open, while a drain runs; else 0
 //	troupe.drain.killed          counter        {connection}  that drains have killed because their time was over
@@ -71,6 +75,10 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.registry.names        gauge          {name}
 //	troupe.registry.groups       gauge          {group}
 //	troupe.registry.members      gauge          {process}
+//	troupe.broadcast.duration    histogram      s             with registry.Registry.MeasureBroadcasts alone: how long broadcasts
+//	                                                          took, those of other nodes included; troupe.group: what its
+//	                                                          function makes of the group, else none, and other after 32
+//	troupe.broadcast.recipients  histogram      {process}     likewise: how many mailboxes of this node took each
 //
 // With the attribute troupe.node, which is its name, from each Node of this program; those of links are of all its links
 // together, links that have ended included:
@@ -260,7 +268,8 @@ func (o *observation) server(st *socket.Stats) {
 	o.direction(server, directionKey.String("transmit"), &st.Written)
 	o.int(o.mailboxMax, int64(st.MailboxMax), server)
 	o.to.ObserveFloat64(o.lagMax, st.LagMax.Seconds(), metric.WithAttributes(server))
-	o.int(o.dropped, int64(st.Dropped), server)
+	o.int(o.dropped, int64(st.Overflowed), server, droppedKey.String("overflow"))
+	o.int(o.dropped, int64(st.Dropped-st.Overflowed), server, droppedKey.String("ended"))
 	o.int(o.long, int64(st.LongCallbacks), server)
 	left := 0
 	if st.Draining {

@@ -72,13 +72,13 @@ func (b blocked) HandleInfo(context.Context, any) websock.Result {
 
 // inWorld runs f in a bubble, in which nothing moves meanwhile: a socket that sleeps and has answered a ping, one that has
 // panicked, a request that was refused, three servers of one name, a socket that a drain has killed in the second, one that a drain
-// waits for in the third, a child that was restarted, a node that reaches one other and has lost another.
+// waits for in the third, three broadcasts, a child that was restarted, a node that reaches one other and has lost another.
 func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{sys: sockettest.NewSystem(t)}
 		for range 3 {
-			srv, err := socket.New(socket.Config{Name: "chat\xff", System: w.sys, Logger: discard, PingInterval: 20 * time.Second, HibernateAfter: 10 * time.Second})
+			srv, err := socket.New(socket.Config{Name: "chat\xff", System: w.sys, Logger: discard, PingInterval: 20 * time.Second, HibernateAfter: 10 * time.Second, TimeCallbacks: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,6 +86,7 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 			w.servers = append(w.servers, srv)
 		}
 		w.reg = registry.New(w.sys)
+		w.reg.MeasureBroadcasts(func(group string) string { return strings.TrimPrefix(group, "nobody") })
 		h := w.servers[0].Handler(func(r *http.Request) (websock.Handler, error) {
 			if r.URL.Path == "/no" {
 				return nil, &socket.UpgradeError{Status: 401}
@@ -107,6 +108,14 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 			if info.Read.Binary.Frames > 0 {
 				pid.Send("panic")
 			}
+		}
+		member, err := w.sys.Spawn(t.Context(), idle{}, actor.SpawnOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.reg.Join("idle", member, nil)
+		for _, group := range []string{"idle", "nobody", "nobody\xff"} { // of which the second is without a label
+			w.reg.Broadcast(group, "x")
 		}
 		b.WantClose(1011, "")
 
@@ -334,6 +343,16 @@ func TestMetrics_words(t *testing.T) {
 			t.Errorf("the comment does not name %s, for which requests are refused", r)
 		}
 	}
+	srv, err := socket.New(socket.Config{Logger: discard, TimeCallbacks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Shutdown(context.Background())
+	for callback := range srv.Stats().Callbacks {
+		if !lists(callback) {
+			t.Errorf("the comment does not name the callback %s", callback)
+		}
+	}
 }
 
 func kind(a metricdata.Aggregation) string {
@@ -360,8 +379,8 @@ func TestMetrics_stop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(collect(t, reader)); n != 39 {
-			t.Errorf("a collection has %d metrics, want 39", n)
+		if n := len(collect(t, reader)); n != 42 {
+			t.Errorf("a collection has %d metrics, want 42", n)
 		}
 		for range 2 {
 			if err := stop(); err != nil {
@@ -369,8 +388,8 @@ func TestMetrics_stop(t *testing.T) {
 			}
 		}
 		got := collect(t, reader)
-		if len(got) != 2 {
-			t.Errorf("after stop a collection has %v, want the two histograms", got)
+		if len(got) != 5 {
+			t.Errorf("after stop a collection has %v, want the five histograms", got)
 		}
 		h, _ := got["troupe.socket.rtt"].Data.(metricdata.Histogram[float64])
 		if len(h.DataPoints) != 3 || h.DataPoints[0].Count != 1 || h.Temporality != metricdata.CumulativeTemporality {

@@ -222,7 +222,7 @@ func TestPrometheus_chat(t *testing.T) {
 	if n := c.count(c.books.got, opText).n; n < chatters*chatHears {
 		t.Errorf("people have got %d messages, which are fewer than they have heard", n)
 	}
-	prom.hasAll(false) // chat is no node of a cluster
+	prom.hasAll(false) // chat is no node of a cluster, and measures nothing
 }
 
 func (c *crowd) count(in map[byte]frames, op byte) frames {

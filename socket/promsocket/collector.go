@@ -34,7 +34,11 @@ import (
 //	troupe_socket_rtt_seconds            histogram  how long peers took to answer pings
 //	troupe_socket_mailbox_max            gauge      messages that wait for the socket for which most of them do
 //	troupe_socket_lag_max_seconds        gauge      for how long the oldest message of all has waited
-//	troupe_socket_dropped_total          counter    messages that were lost with sockets
+//	troupe_socket_dropped_total          counter    messages that were lost with sockets; troupe_dropped: overflow, when more
+//	                                                waited than may; ended, otherwise
+//	troupe_callback_duration_seconds     histogram  with socket.Config.TimeCallbacks alone: how long callbacks took;
+//	                                                troupe_callback: Init, HandleIn, HandleInfo, HandleControl, HandleDrain,
+//	                                                HandleExpiry, HandleLag, Terminate
 //	troupe_callback_stuck                gauge      callbacks of sockets that have been running for a second or longer
 //	troupe_drain_left                    gauge      sockets that are still open, while a drain runs; else 0
 //	troupe_drain_killed_total            counter    sockets that drains have killed because their time was over
@@ -58,6 +62,10 @@ import (
 //	troupe_registry_names                gauge
 //	troupe_registry_groups               gauge
 //	troupe_registry_members              gauge
+//	troupe_broadcast_duration_seconds    histogram  with registry.Registry.MeasureBroadcasts alone: how long broadcasts took, those
+//	                                                of other nodes included; troupe_group: what its function makes of the
+//	                                                group, else empty, and other after 32 of them
+//	troupe_broadcast_recipients          histogram  likewise: how many mailboxes of this node took each
 //
 // With the label troupe_node, which is its name, from each Node of this program; those of links are of all its links together,
 // links that have ended included:
@@ -112,7 +120,8 @@ var (
 	socketRTT       = desc("troupe_socket_rtt_seconds", "How long peers took to answer pings.", "troupe_server")
 	socketMailbox   = desc("troupe_socket_mailbox_max", "Messages that wait for the socket for which most of them do.", "troupe_server")
 	socketLag       = desc("troupe_socket_lag_max_seconds", "For how long the oldest message that waits for a socket has waited.", "troupe_server")
-	socketDropped   = desc("troupe_socket_dropped_total", "Messages that were lost with sockets that ended.", "troupe_server")
+	socketDropped   = desc("troupe_socket_dropped_total", "Messages that were lost with sockets that ended.", "troupe_server", "troupe_dropped")
+	callbackTook    = desc("troupe_callback_duration_seconds", "How long callbacks of sockets took.", "troupe_server", "troupe_callback")
 	callbackStuck   = desc("troupe_callback_stuck", "Callbacks of sockets that have been running for a second or longer.", "troupe_server")
 	drainLeft       = desc("troupe_drain_left", "Sockets that are still open, while a drain runs.", "troupe_server")
 	drainKilled     = desc("troupe_drain_killed_total", "Sockets that drains have killed because their time was over.", "troupe_server")
@@ -126,6 +135,8 @@ var (
 	registryNames   = desc("troupe_registry_names", "Names that are held by processes of this node.")
 	registryGroups  = desc("troupe_registry_groups", "Groups that have members on this node.")
 	registryMembers = desc("troupe_registry_members", "Members of all groups together, on this node.")
+	broadcastTook   = desc("troupe_broadcast_duration_seconds", "How long broadcasts took.", "troupe_group")
+	broadcastTo     = desc("troupe_broadcast_recipients", "Mailboxes of this node that took a broadcast.", "troupe_group")
 	nodeReady       = desc("troupe_node_ready", "Whether this node can reach others.", "troupe_node")
 	nodeUp          = desc("troupe_node_up", "Other nodes that are up.", "troupe_node")
 	nodeUps         = desc("troupe_node_ups_total", "Links to other nodes that have begun.", "troupe_node")
@@ -148,8 +159,8 @@ var (
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		socketActive, socketDuration, socketEnds, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox,
-		socketLag, socketDropped, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
-		processStuck, undelivered, restarts, gaveUp, registryNames, registryGroups, registryMembers,
+		socketLag, socketDropped, callbackTook, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
+		processStuck, undelivered, restarts, gaveUp, registryNames, registryGroups, registryMembers, broadcastTook, broadcastTo,
 		nodeReady, nodeUp, nodeUps, nodeDowns, nodeEngineLost, linkResets, linkBytes, linkRecords, linkRefused, linkResent,
 		linkUnencodable, linkUndecodable, linkUndelivered, linkRTT, linkInUse, linkWindow,
 	} {
@@ -183,6 +194,10 @@ func (c *Collector) Collect(to chan<- prometheus.Metric) {
 		gauge(to, registryNames, float64(st.Names))
 		gauge(to, registryGroups, float64(st.Groups))
 		gauge(to, registryMembers, float64(st.Members))
+		for group, st := range c.Registry.BroadcastStats() {
+			histogram(to, broadcastTook, st.Durations.Bounds, st.Durations.Counts, st.Durations.Sum, group)
+			histogram(to, broadcastTo, st.Recipients.Bounds, st.Recipients.Counts, st.Recipients.Sum, group)
+		}
 	}
 	used = names{}
 	for _, n := range c.Nodes {
@@ -211,7 +226,7 @@ func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
 	gauge(to, socketActive, float64(st.Open-st.Asleep), name, "awake")
 	gauge(to, socketActive, float64(st.Asleep), name, "asleep")
 	for end, h := range st.Lifetimes {
-		histogram(to, socketDuration, &h, name, end.Cause.String(), strconv.Itoa(int(end.Code)))
+		durations(to, socketDuration, &h, name, end.Cause.String(), strconv.Itoa(int(end.Code)))
 	}
 	for cause, n := range st.Closed {
 		counter(to, socketEnds, float64(n), name, cause.String())
@@ -222,10 +237,14 @@ func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
 	}
 	direction(to, name, "receive", &st.Read)
 	direction(to, name, "transmit", &st.Written)
-	histogram(to, socketRTT, &st.RoundTrips, name)
+	durations(to, socketRTT, &st.RoundTrips, name)
 	gauge(to, socketMailbox, float64(st.MailboxMax), name)
 	gauge(to, socketLag, st.LagMax.Seconds(), name)
-	counter(to, socketDropped, float64(st.Dropped), name)
+	counter(to, socketDropped, float64(st.Overflowed), name, "overflow")
+	counter(to, socketDropped, float64(st.Dropped-st.Overflowed), name, "ended")
+	for callback, h := range st.Callbacks {
+		durations(to, callbackTook, &h, name, callback)
+	}
 	gauge(to, callbackStuck, float64(st.LongCallbacks), name)
 	left := 0
 	if st.Draining {
@@ -307,15 +326,24 @@ func counter(to chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels 
 	to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
 }
 
-// histogram adds the buckets up: those of Prometheus hold what is at most their bound, whatever is below it.
-func histogram(to chan<- prometheus.Metric, d *prometheus.Desc, h *socket.Histogram, labels ...string) {
-	buckets := make(map[float64]uint64, len(h.Bounds))
-	n := uint64(0)
-	for i, bound := range h.Bounds {
-		n += h.Counts[i]
-		buckets[bound.Seconds()] = n
+func durations(to chan<- prometheus.Metric, d *prometheus.Desc, h *socket.Histogram, labels ...string) {
+	bounds := make([]float64, len(h.Bounds))
+	for i, b := range h.Bounds {
+		bounds[i] = b.Seconds()
 	}
-	to <- prometheus.MustNewConstHistogram(d, h.Count(), h.Sum, buckets, labels...)
+	histogram(to, d, bounds, h.Counts, h.Sum, labels...)
+}
+
+// histogram adds the buckets up: those of Prometheus hold what is at most their bound, whatever is below it.
+func histogram(to chan<- prometheus.Metric, d *prometheus.Desc, bounds []float64, counts []uint64, sum float64, labels ...string) {
+	buckets := make(map[float64]uint64, len(bounds))
+	n := uint64(0)
+	for i, bound := range bounds {
+		n += counts[i]
+		buckets[bound] = n
+	}
+	n += counts[len(bounds)]
+	to <- prometheus.MustNewConstHistogram(d, n, sum, buckets, labels...)
 }
 
 // names are those in use.

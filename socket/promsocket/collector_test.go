@@ -122,7 +122,8 @@ func TestCollector_sockets(t *testing.T) {
 			`troupe_socket_rtt_seconds_count{troupe_server="chat"} 1`,
 			`troupe_socket_mailbox_max{troupe_server="chat"} 0`,
 			`troupe_socket_lag_max_seconds{troupe_server="chat"} 0`,
-			`troupe_socket_dropped_total{troupe_server="chat"} 0`,
+			`troupe_socket_dropped_total{troupe_dropped="ended",troupe_server="chat"} 0`,
+			`troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="chat"} 0`,
 			`troupe_process_active 1`,
 			`troupe_process_exits_total{troupe_exit_kind="abnormal"} 1`,
 			`troupe_process_abandoned_total 0`,
@@ -172,6 +173,62 @@ func TestCollector_drain(t *testing.T) {
 		numbers(0, 0, 1)
 		time.Sleep(time.Minute) // what was abandoned returns
 	})
+}
+
+// What is measured when it is asked for, and else is not there; and what an overload has cost.
+func TestCollector_measured(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			sys := sockettest.NewSystem(t)
+			srv, err := socket.New(socket.Config{Name: "chat", System: sys, Logger: discard, TimeCallbacks: on, MailboxLimit: 2, SlowCallback: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer srv.Shutdown(context.Background())
+			reg := registry.New(sys)
+			if on {
+				reg.MeasureBroadcasts(func(group string) string { return group[:4] })
+			}
+			c := &promsocket.Collector{Servers: []*socket.Server{srv}, Registry: reg}
+			sockettest.Dial(t, srv.Handler(func(*http.Request) (websock.Handler, error) { return stubborn{}, nil }), nil)
+			pid := other(srv, actor.PID{})
+			reg.Join("room:1", pid, nil)
+			reg.Broadcast("room:1", "a minute's work")
+			time.Sleep(2 * time.Minute)
+			for range 2 {
+				reg.Broadcast("room:1", "a minute's work")
+			}
+			reg.Broadcast("room:2", "nobody gets it")
+			synctest.Wait()
+			for range 3 {
+				pid.Send("one of them is too many")
+			}
+			time.Sleep(2 * time.Minute)
+			lines := scrape(t, c)
+			want(t, lines,
+				`troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="chat"} 4`,
+				`troupe_socket_dropped_total{troupe_dropped="ended",troupe_server="chat"} 0`)
+			if !on {
+				for _, line := range lines {
+					if strings.HasPrefix(line, "troupe_callback_duration") || strings.HasPrefix(line, "troupe_broadcast") {
+						t.Errorf("not measured, and there is %s", line)
+					}
+				}
+				return
+			}
+			want(t, lines,
+				`troupe_callback_duration_seconds_count{troupe_callback="Init",troupe_server="chat"} 1`,
+				`troupe_callback_duration_seconds_bucket{troupe_callback="Init",troupe_server="chat",le="1e-05"} 1`,
+				`troupe_callback_duration_seconds_count{troupe_callback="HandleInfo",troupe_server="chat"} 2`,
+				`troupe_callback_duration_seconds_bucket{troupe_callback="HandleInfo",troupe_server="chat",le="5"} 0`,
+				`troupe_callback_duration_seconds_sum{troupe_callback="HandleInfo",troupe_server="chat"} 120`,
+				`troupe_callback_duration_seconds_count{troupe_callback="HandleIn",troupe_server="chat"} 0`,
+				`troupe_broadcast_duration_seconds_count{troupe_group="room"} 4`,
+				`troupe_broadcast_recipients_bucket{troupe_group="room",le="0"} 1`,
+				`troupe_broadcast_recipients_bucket{troupe_group="room",le="1"} 4`,
+				`troupe_broadcast_recipients_sum{troupe_group="room"} 3`)
+		})
+	}
 }
 
 // other is a socket of srv that is not pid. A client has its 101 a moment before the server has its socket.
@@ -318,7 +375,7 @@ func TestCollector_nil(t *testing.T) {
 		Supervisors: []promsocket.Supervisor{nil, (*supervisor.Supervisor)(nil), (*supervisor.Dynamic)(nil), tree},
 	}
 	want(t, scrape(t, c),
-		`troupe_socket_dropped_total{troupe_server="sockets"} 0`,
+		`troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="sockets"} 0`,
 		`troupe_supervisor_gave_up_total{troupe_supervisor="supervisor"} 0`)
 }
 
@@ -356,7 +413,7 @@ func TestCollector_listed(t *testing.T) {
 			t.Fatal(err)
 		}
 		var named []string
-		for _, name := range regexp.MustCompile(`troupe_(socket|callback|drain|process|message|supervisor|registry|node|link)_\w+`).FindAllString(string(page), -1) {
+		for _, name := range regexp.MustCompile(`troupe_(socket|callback|drain|process|message|supervisor|registry|broadcast|node|link)_\w+`).FindAllString(string(page), -1) {
 			if name = strings.TrimSuffix(name, "_count"); name != "troupe_socket_state" {
 				named = append(named, name)
 			}
@@ -389,6 +446,16 @@ func TestCollector_words(t *testing.T) {
 	for r := socket.RefuseReason(0); !strings.HasPrefix(r.String(), "RefuseReason("); r++ {
 		if !lists(r.String()) {
 			t.Errorf("the comment does not name %s, for which requests are refused", r)
+		}
+	}
+	srv, err := socket.New(socket.Config{Logger: discard, TimeCallbacks: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer srv.Shutdown(context.Background())
+	for callback := range srv.Stats().Callbacks {
+		if !lists(callback) {
+			t.Errorf("the comment does not name the callback %s", callback)
 		}
 	}
 }

@@ -28,6 +28,12 @@ var (
 	word       = regexp.MustCompile(`\w+`)
 )
 
+// histograms are those metrics that are one, which Describe does not say.
+var histograms = []string{
+	"troupe_socket_duration_seconds", "troupe_socket_rtt_seconds", "troupe_callback_duration_seconds", "troupe_broadcast_duration_seconds",
+	"troupe_broadcast_recipients",
+}
+
 // described are all metrics of a Collector.
 func described() (all []metric) {
 	descs := make(chan *prometheus.Desc, 100)
@@ -38,7 +44,7 @@ func described() (all []metric) {
 		all = append(all, metric{
 			name:      name,
 			labels:    word.FindAllString(descLabels.FindStringSubmatch(d.String())[1], -1),
-			histogram: name == "troupe_socket_duration_seconds" || name == "troupe_socket_rtt_seconds",
+			histogram: slices.Contains(histograms, name),
 		})
 	}
 	return all
@@ -74,7 +80,7 @@ func readDashboard(t *testing.T) (p panels) {
 // the braces after it.
 var (
 	grouping   = regexp.MustCompile(`\bby \(([^)]*)\)`)
-	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|callback|drain|process|message|supervisor|registry|node|link)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
+	seriesName = regexp.MustCompile(`\b(troupe_(?:socket|callback|drain|process|message|supervisor|registry|broadcast|node|link)_\w+?)(_bucket|_count|_sum)?(?:\{([^}]*)\})?(?:[[),\s]|$)`)
 )
 
 // TestDashboard: it shows each metric of the collector, and none that is not there; nor a label that its metric has not.

@@ -40,12 +40,15 @@ func sorted(lines []string) []string {
 func TestCollector_asExamples(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sys := sockettest.NewSystem(t)
-		srv, err := socket.New(socket.Config{Name: "a \"b\"\\", System: sys, Logger: discard, PingInterval: 20 * time.Second})
+		srv, err := socket.New(socket.Config{Name: "a \"b\"\\", System: sys, Logger: discard, PingInterval: 20 * time.Second, TimeCallbacks: true})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer srv.Shutdown(context.Background())
 		reg := registry.New(sys)
+		reg.MeasureBroadcasts(func(group string) string { return group })
+		reg.Broadcast("", "nobody gets it")
+		reg.Broadcast("nobody", "nobody gets it")
 		tree, err := supervisor.New(supervisor.Config{Name: "shop", Logger: discard}, supervisor.ChildSpec{ID: "queue", Service: failing(2)})
 		if err != nil {
 			t.Fatal(err)
