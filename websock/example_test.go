@@ -278,3 +278,29 @@ func ExampleHandler() {
 	// [text, 5 bytes: "sorry"]
 	// 1 texts, 1 pongs; websock: closed with 4001 "too slow"
 }
+
+// echo is a handler that has a Terminate, and no other optional callback.
+type echo struct{}
+
+func (echo) Init(context.Context) websock.Result                          { return websock.OK() }
+func (echo) HandleIn(_ context.Context, m websock.Message) websock.Result { return websock.Push(m) }
+func (echo) HandleInfo(context.Context, any) websock.Result               { return websock.OK() }
+func (echo) Terminate(_ context.Context, reason error)                    { fmt.Println("the handler ends") }
+
+// noisy says when a handler ends. It has a Terminate, which is called only for those that have one.
+type noisy struct{ websock.Handler }
+
+func (n noisy) Wraps() websock.Handler { return n.Handler }
+
+func (n noisy) Terminate(ctx context.Context, reason error) {
+	fmt.Println("it ends:", reason)
+	n.Handler.(websock.Terminator).Terminate(ctx, reason)
+}
+
+func ExampleWrapper() {
+	var h websock.Wrapper = noisy{echo{}}
+	h.(websock.Terminator).Terminate(context.Background(), errors.New("an error")) // as a server does
+	// Output:
+	// it ends: an error
+	// the handler ends
+}

@@ -218,7 +218,7 @@ func (c *Conn) Open(w *wire.Conn) {
 func (c *Conn) Owner() any { return c.group.opts.Owner }
 
 // Wrapped is what actor.Inspect names the type of.
-func (c *Conn) Wrapped() any { return c.handler }
+func (c *Conn) Wrapped() any { return innermost(c.handler) }
 
 // PID is that of the process.
 func (c *Conn) PID() actor.PID { return c.port.PID() }

@@ -63,7 +63,7 @@ func (d *Description) Look() {}
 
 // Describes tells whether the handler is a Describer.
 func (c *Conn) Describes() bool {
-	_, ok := c.handler.(websock.Describer)
+	_, ok := optional[websock.Describer](c.handler)
 	return ok
 }
 
@@ -93,9 +93,9 @@ func (c *Conn) receiveDescribe(d *Description) error {
 			v, err = nil, &actor.PanicError{Value: r, Stack: debug.Stack()}
 		}
 	}()
-	h, ok := c.handler.(websock.Describer)
+	h, ok := optional[websock.Describer](c.handler)
 	if !ok {
-		err = fmt.Errorf("%T is no websock.Describer", c.handler)
+		err = fmt.Errorf("%T is no websock.Describer", innermost(c.handler))
 		return nil
 	}
 	c.beforeCallback()

@@ -18,7 +18,7 @@ func (m drainBegins) Due(actor.PID) (any, bool) { return m, true }
 
 // Drains tells whether the handler is a Drainer.
 func (c *Conn) Drains() bool {
-	_, ok := c.handler.(websock.Drainer)
+	_, ok := optional[websock.Drainer](c.handler)
 	return ok
 }
 
@@ -57,7 +57,7 @@ func (f *farewell) Run() {
 }
 
 func (c *Conn) receiveDrain(ctx context.Context, m drainBegins) error {
-	d, ok := c.handler.(websock.Drainer)
+	d, ok := optional[websock.Drainer](c.handler)
 	if !ok || c.draining { // a connection that opens just as the drain begins may be asked twice
 		return nil
 	}

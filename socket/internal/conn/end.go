@@ -114,7 +114,7 @@ func (c *Conn) endEnding(waits bool) {
 // brief tells whether Terminate takes no time, because the handler has none to call. Then the process may end on the reader's
 // goroutine.
 func (c *Conn) brief() bool {
-	_, ok := c.handler.(websock.Terminator)
+	_, ok := optional[websock.Terminator](c.handler)
 	return !ok || !c.initialized
 }
 

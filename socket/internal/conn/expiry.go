@@ -28,7 +28,7 @@ func (c *Conn) Expire(ctx context.Context, at time.Time) {
 	var next *expiry
 	if !at.IsZero() {
 		next = &expiry{at: at}
-		if _, ok := c.handler.(websock.ExpiryHandler); ok && c.group.opts.ExpiryWarning > 0 {
+		if _, ok := optional[websock.ExpiryHandler](c.handler); ok && c.group.opts.ExpiryWarning > 0 {
 			next.warn = at.Add(-min(c.group.opts.ExpiryWarning, max(c.untilWall(at), 0)/2))
 		}
 	}

@@ -35,7 +35,7 @@ func (c *Conn) leavesOut(m *websock.Message, pushed bool) bool {
 // receiveCatchUp comes after what was waiting when a message was left out. Once nothing waits any more, the kernel's buffer
 // apart, the handler is told. One that does not want to know costs one such notice.
 func (c *Conn) receiveCatchUp(ctx context.Context) error {
-	h, ok := c.handler.(websock.LagHandler)
+	h, ok := optional[websock.LagHandler](c.handler)
 	if !ok {
 		return nil
 	}

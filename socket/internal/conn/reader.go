@@ -129,7 +129,7 @@ func (c *Conn) OnControl(m websock.Message) bool {
 	case c.answered(m.Data):
 		return true
 	}
-	if _, ok := c.handler.(websock.ControlHandler); !ok {
+	if _, ok := optional[websock.ControlHandler](c.handler); !ok {
 		return true
 	}
 	f := &frame{m}
