@@ -20,7 +20,7 @@ const (
 	messageTypeKey = attribute.Key("troupe.message.type")
 )
 
-// traced is a handler with spans around its callbacks. What wrap makes of it has the optional ones, too.
+// traced is a handler with spans around its callbacks. The optional ones are in optional.go.
 type traced struct {
 	h websock.Handler
 	*tracing

@@ -24,7 +24,7 @@ import (
 //
 // A span is named as the callback is, and has these attributes:
 //
-//	troupe.callback      Init, HandleIn, HandleInfo, HandleControl, HandleDrain, Terminate
+//	troupe.callback      Init, HandleIn, HandleInfo, HandleControl, HandleDrain, HandleExpiry, HandleLag, Terminate
 //	troupe.pid           of the socket
 //	troupe.frame         text, binary, ping, pong: of HandleIn and HandleControl
 //	troupe.message.size  its payload, in bytes: likewise
@@ -55,7 +55,7 @@ type Traces struct {
 }
 
 // Callbacks is a set of callbacks of a websock.Handler.
-type Callbacks int8
+type Callbacks int16
 
 // The callbacks.
 const (
@@ -65,10 +65,12 @@ const (
 	OnControl                         // HandleControl: pings and pongs of the peer
 	OnDrain                           // HandleDrain
 	OnTerminate                       // Terminate
+	OnExpiry                          // HandleExpiry
+	OnLag                             // HandleLag
 )
 
-// Handler is newHandler, for [socket.Server.Handler], with spans around the callbacks of the handlers that it returns. Those
-// methods that a handler does not have are not added to it. In actor.Inspect its type is one of this package.
+// Handler is newHandler, for [socket.Server.Handler], with spans around the callbacks of the handlers that it returns, each a
+// [websock.Wrapper]. So a handler has the optional callbacks that it has without Traces, and in actor.Inspect its own type.
 //
 // The request's span is that of r.Context() when newHandler is called: that of otelhttp, for example. Without one there are no
 // links.
@@ -79,7 +81,7 @@ func (t Traces) Handler(newHandler func(*http.Request) (websock.Handler, error))
 		if err != nil || h == nil {
 			return h, err
 		}
-		return wrap(&traced{h: h, tracing: tr, upgrade: trace.SpanContextFromContext(r.Context())}), nil
+		return &traced{h: h, tracing: tr, upgrade: trace.SpanContextFromContext(r.Context())}, nil
 	}
 }
 

