@@ -45,7 +45,7 @@ func TestSources_Handler(t *testing.T) {
 		if w.Code != tt.status {
 			t.Errorf("%s %s of %q: %d, want %d", tt.method, tt.path, tt.host, w.Code, tt.status)
 		}
-		if line := `troupe_socket_dropped_total{troupe_server="a\"\n\\` + "\uFFFD" + `"} 0`; (tt.status == 200) != strings.Contains(w.Body.String(), line) {
+		if line := `troupe_socket_dropped_total{troupe_server="a\"\n\\` + "\uFFFD" + `",troupe_dropped="ended"} 0`; (tt.status == 200) != strings.Contains(w.Body.String(), line) {
 			t.Errorf("%s %s of %q: line %s in the answer, or not, with status %d:\n%s", tt.method, tt.path, tt.host, line, tt.status, w.Body)
 		}
 	}
