@@ -106,7 +106,7 @@ func (m *measure) add(label string) *broadcastCounts {
 	if c := all[label]; c != nil {
 		return c
 	}
-	if label != "" && label != otherLabel && m.labels(all) == mostLabels {
+	if label != "" && m.labels(all) == mostLabels {
 		label = otherLabel
 		if c := all[label]; c != nil {
 			return c

@@ -167,5 +167,10 @@ func TestConfig_TimeCallbacks_messages(t *testing.T) {
 		if n := r.srv.Stats().Callbacks["HandleInfo"].Count(); n != 1 {
 			t.Errorf("a call with a message counts as %d calls of HandleInfo, want 1", n)
 		}
+		c.must(c.Close(1000, ""))
+		c.end()
+		if got, want := timed(r.srv.Stats()), "HandleInfo 10µs:1 sum 0; Init 10µs:1 sum 0; Terminate 10µs:1 sum 0"; got != want {
+			t.Errorf("after the peer's Close: got %s, want %s", got, want)
+		}
 	})
 }
