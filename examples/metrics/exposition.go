@@ -22,6 +22,7 @@ var families = [...]struct{ name, kind, help string }{
 	{"troupe_socket_lag_max_seconds", "gauge", "For how long the oldest message that waits for a socket has waited."},
 	{"troupe_socket_dropped_total", "counter", "Messages that were lost with sockets that ended."},
 	{"troupe_callback_duration_seconds", "histogram", "How long callbacks of sockets took."},
+	{"troupe_socket_left_out_total", "counter", "Messages that were left out because their client was behind."},
 	{"troupe_callback_stuck", "gauge", "Callbacks of sockets that have been running for a second or longer."},
 	{"troupe_drain_left", "gauge", "Sockets that are still open, while a drain runs."},
 	{"troupe_drain_killed_total", "counter", "Sockets that drains have killed because their time was over."},

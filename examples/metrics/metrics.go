@@ -157,6 +157,7 @@ func (e *exposition) server(st *socket.Stats) {
 	for callback, h := range st.Callbacks {
 		e.durations("troupe_callback_duration_seconds", &h, "troupe_server", name, "troupe_callback", callback)
 	}
+	e.count("troupe_socket_left_out_total", int64(st.LeftOut), "troupe_server", name)
 	e.count("troupe_callback_stuck", int64(st.LongCallbacks), "troupe_server", name)
 	left := 0
 	if st.Draining {

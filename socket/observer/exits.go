@@ -25,6 +25,7 @@ type exitJSON struct {
 	Sent     *closeJSON  `json:"sent"`
 	Received *closeJSON  `json:"received"`
 	Dropped  uint64      `json:"dropped,omitempty"`
+	LeftOut  uint64      `json:"left_out,omitempty"`
 	Read     *countJSON  `json:"read,omitempty"`
 	Written  *countJSON  `json:"written,omitempty"`
 	Events   []eventJSON `json:"events"`
@@ -89,7 +90,8 @@ func (e *ended) json() exitJSON {
 	c := e.closed
 	read, written := total(c.Read), total(c.Written)
 	v.Label, v.Subject, v.Address = text(c.Label, mostName), text(c.Subject, mostName), text(addrText(c.RemoteAddr), mostName)
-	v.Kind, v.Reason, v.Lifetime, v.Dropped = kindText(c.Reason), errorText(c.Reason), new(ms(c.Lifetime)), c.Dropped
+	v.Kind, v.Reason, v.Lifetime = kindText(c.Reason), errorText(c.Reason), new(ms(c.Lifetime))
+	v.Dropped, v.LeftOut = c.Dropped, c.Lag.LeftOut
 	v.Sent, v.Received, v.Read, v.Written = closeOf(c.Sent), closeOf(c.Received), &read, &written
 	v.Events = eventsOf(c.Record)
 	return v

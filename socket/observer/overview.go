@@ -65,6 +65,7 @@ type serverJSON struct {
 	Read          countJSON         `json:"read"`
 	Written       countJSON         `json:"written"`
 	Dropped       uint64            `json:"dropped"`
+	LeftOut       uint64            `json:"left_out"`
 	MailboxMax    int               `json:"mailbox_max"`
 	LagMax        float64           `json:"lag_max_ms"`
 	LongCallbacks int               `json:"long_callbacks"`
@@ -187,7 +188,8 @@ func (s *server) now() serverJSON {
 		Name: s.name, Open: st.Open, Asleep: st.Asleep, Opened: st.Opened, State: state,
 		Refused: make([]refusedJSON, 0, len(st.Refused)), Closed: make(map[string]uint64, len(st.Closed)),
 		CloseSent: codesOf(st.CloseSent), CloseReceived: codesOf(st.CloseReceived),
-		Read: total(st.Read), Written: total(st.Written), Dropped: st.Dropped, MailboxMax: st.MailboxMax, LagMax: ms(st.LagMax),
+		Read: total(st.Read), Written: total(st.Written), Dropped: st.Dropped, LeftOut: st.LeftOut,
+		MailboxMax: st.MailboxMax, LagMax: ms(st.LagMax),
 		LongCallbacks: st.LongCallbacks, Draining: st.Draining, DrainKilled: st.DrainKilled,
 		RTT: durationsOf(st.RoundTrips),
 	}

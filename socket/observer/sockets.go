@@ -130,6 +130,7 @@ type lagJSON struct {
 	Messages int     `json:"messages"`
 	Bytes    int64   `json:"bytes"`
 	Age      float64 `json:"age_ms"`
+	LeftOut  uint64  `json:"left_out"`
 }
 
 // socketJSON is a socket in a list.
@@ -157,7 +158,7 @@ func (r *socketRow) json() socketJSON {
 		PID: r.PID, Server: r.server, Label: text(r.Label, mostName), Subject: text(r.Subject, mostName),
 		Address: text(addrText(r.RemoteAddr), mostName), Subprotocol: text(r.Subprotocol, mostName),
 		Compressed: r.Compressed, Asleep: r.Hibernated, Since: r.Since, LastRead: timeOf(r.LastRead), LastWrite: timeOf(r.LastWrite),
-		RTT: ms(r.RTT), Mailbox: r.Mailbox, Lag: lagJSON{Messages: r.Lag.Messages, Bytes: r.Lag.Bytes, Age: ms(r.Lag.Age)},
+		RTT: ms(r.RTT), Mailbox: r.Mailbox, Lag: lagJSON{Messages: r.Lag.Messages, Bytes: r.Lag.Bytes, Age: ms(r.Lag.Age), LeftOut: r.Lag.LeftOut},
 		Read: total(r.Read), Written: total(r.Written),
 	}
 }

@@ -28,10 +28,10 @@ const (
 
 // instruments are all that are observed.
 type instruments struct {
-	active                                           metric.Int64ObservableUpDownCounter
-	ends, upgrades, io, frames, dropped, drainKilled metric.Int64ObservableCounter
-	mailboxMax, long, drainLeft                      metric.Int64ObservableGauge
-	lagMax                                           metric.Float64ObservableGauge
+	active                                                    metric.Int64ObservableUpDownCounter
+	ends, upgrades, io, frames, dropped, leftOut, drainKilled metric.Int64ObservableCounter
+	mailboxMax, long, drainLeft                               metric.Int64ObservableGauge
+	lagMax                                                    metric.Float64ObservableGauge
 
 	processes                     metric.Int64ObservableUpDownCounter
 	exits, abandoned, undelivered metric.Int64ObservableCounter
@@ -60,6 +60,7 @@ func newInstruments(meter metric.Meter) (*instruments, error) {
 		mailboxMax:      mk.gauge("troupe.socket.mailbox.max", "{message}", "Messages that wait for the socket for which most of them do."),
 		lagMax:          mk.seconds("troupe.socket.lag.max", "For how long the oldest message that waits for a socket has waited."),
 		dropped:         mk.counter("troupe.socket.dropped", "{message}", "Messages that were lost with sockets that ended."),
+		leftOut:         mk.counter("troupe.socket.left_out", "{message}", "Messages that were left out because their client was behind."),
 		long:            mk.gauge("troupe.callback.stuck", "{callback}", "Callbacks of sockets that have been running for a second or longer."),
 		drainLeft:       mk.gauge("troupe.drain.left", "{connection}", "Sockets that are still open, while a drain runs."),
 		drainKilled:     mk.counter("troupe.drain.killed", "{connection}", "Sockets that drains have killed because their time was over."),

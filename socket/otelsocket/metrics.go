@@ -51,6 +51,7 @@ const scope = "github.com/troupe-dev/troupe/socket/otelsocket"
 //	troupe.callback.duration     histogram      s             with socket.Config.TimeCallbacks alone: how long callbacks took;
 //	                                                          troupe.callback: Init, HandleIn, HandleInfo, HandleControl,
 //	                                                          HandleDrain, HandleExpiry, HandleLag, Terminate
+//	troupe.socket.left_out       counter        {message}     that were left out because their client was behind
 //	troupe.callback.stuck        gauge          {callback}    of sockets, that have been running for a second or longer
 //	troupe.drain.left            gauge          {connection}  that are still open, while a drain runs; else 0
 //	troupe.drain.killed          counter        {connection}  that drains have killed because their time was over
@@ -270,6 +271,7 @@ func (o *observation) server(st *socket.Stats) {
 	o.to.ObserveFloat64(o.lagMax, st.LagMax.Seconds(), metric.WithAttributes(server))
 	o.int(o.dropped, int64(st.Overflowed), server, droppedKey.String("overflow"))
 	o.int(o.dropped, int64(st.Dropped-st.Overflowed), server, droppedKey.String("ended"))
+	o.int(o.leftOut, int64(st.LeftOut), server)
 	o.int(o.long, int64(st.LongCallbacks), server)
 	left := 0
 	if st.Draining {

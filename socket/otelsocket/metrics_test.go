@@ -127,6 +127,8 @@ func inWorld(t *testing.T, f func(t *testing.T, w *world)) {
 			synctest.Wait()
 			for pid := range srv.Sockets() {
 				pid.Send("block")
+				synctest.Wait()
+				pid.Send(websock.Text("left out").Deliver(websock.Delivery{Volatile: true}))
 			}
 			synctest.Wait()
 			go func() {
@@ -379,8 +381,8 @@ func TestMetrics_stop(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(collect(t, reader)); n != 42 {
-			t.Errorf("a collection has %d metrics, want 42", n)
+		if n := len(collect(t, reader)); n != 43 {
+			t.Errorf("a collection has %d metrics, want 43", n)
 		}
 		for range 2 {
 			if err := stop(); err != nil {

@@ -39,6 +39,7 @@ import (
 //	troupe_callback_duration_seconds     histogram  with socket.Config.TimeCallbacks alone: how long callbacks took;
 //	                                                troupe_callback: Init, HandleIn, HandleInfo, HandleControl, HandleDrain,
 //	                                                HandleExpiry, HandleLag, Terminate
+//	troupe_socket_left_out_total         counter    messages that were left out because their client was behind
 //	troupe_callback_stuck                gauge      callbacks of sockets that have been running for a second or longer
 //	troupe_drain_left                    gauge      sockets that are still open, while a drain runs; else 0
 //	troupe_drain_killed_total            counter    sockets that drains have killed because their time was over
@@ -122,6 +123,7 @@ var (
 	socketLag       = desc("troupe_socket_lag_max_seconds", "For how long the oldest message that waits for a socket has waited.", "troupe_server")
 	socketDropped   = desc("troupe_socket_dropped_total", "Messages that were lost with sockets that ended.", "troupe_server", "troupe_dropped")
 	callbackTook    = desc("troupe_callback_duration_seconds", "How long callbacks of sockets took.", "troupe_server", "troupe_callback")
+	socketLeftOut   = desc("troupe_socket_left_out_total", "Messages that were left out because their client was behind.", "troupe_server")
 	callbackStuck   = desc("troupe_callback_stuck", "Callbacks of sockets that have been running for a second or longer.", "troupe_server")
 	drainLeft       = desc("troupe_drain_left", "Sockets that are still open, while a drain runs.", "troupe_server")
 	drainKilled     = desc("troupe_drain_killed_total", "Sockets that drains have killed because their time was over.", "troupe_server")
@@ -159,7 +161,7 @@ var (
 func (c *Collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		socketActive, socketDuration, socketEnds, socketUpgrades, socketBytes, socketFrames, socketRTT, socketMailbox,
-		socketLag, socketDropped, callbackTook, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
+		socketLag, socketDropped, socketLeftOut, callbackTook, callbackStuck, drainLeft, drainKilled, processActive, processExits, processLeft,
 		processStuck, undelivered, restarts, gaveUp, registryNames, registryGroups, registryMembers, broadcastTook, broadcastTo,
 		nodeReady, nodeUp, nodeUps, nodeDowns, nodeEngineLost, linkResets, linkBytes, linkRecords, linkRefused, linkResent,
 		linkUnencodable, linkUndecodable, linkUndelivered, linkRTT, linkInUse, linkWindow,
@@ -245,6 +247,7 @@ func server(to chan<- prometheus.Metric, name string, st *socket.Stats) {
 	for callback, h := range st.Callbacks {
 		durations(to, callbackTook, &h, name, callback)
 	}
+	counter(to, socketLeftOut, float64(st.LeftOut), name)
 	gauge(to, callbackStuck, float64(st.LongCallbacks), name)
 	left := 0
 	if st.Draining {

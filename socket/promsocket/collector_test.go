@@ -124,6 +124,7 @@ func TestCollector_sockets(t *testing.T) {
 			`troupe_socket_lag_max_seconds{troupe_server="chat"} 0`,
 			`troupe_socket_dropped_total{troupe_dropped="ended",troupe_server="chat"} 0`,
 			`troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="chat"} 0`,
+			`troupe_socket_left_out_total{troupe_server="chat"} 0`,
 			`troupe_process_active 1`,
 			`troupe_process_exits_total{troupe_exit_kind="abnormal"} 1`,
 			`troupe_process_abandoned_total 0`,
@@ -165,6 +166,8 @@ func TestCollector_drain(t *testing.T) {
 		other(srv, actor.PID{}).Send("a job")
 		time.Sleep(2 * time.Second)
 		numbers(1, 0, 0)
+		other(srv, actor.PID{}).Send(websock.Text("left out").Deliver(websock.Delivery{Volatile: true}))
+		want(t, scrape(t, c), `troupe_socket_left_out_total{troupe_server="chat"} 1`, `troupe_socket_dropped_total{troupe_server="chat"} 0`)
 		drained := make(chan error, 1)
 		go func() { drained <- srv.Drain(context.Background(), socket.Drain{Timeout: 10 * time.Second}) }()
 		time.Sleep(5 * time.Second)
@@ -376,6 +379,7 @@ func TestCollector_nil(t *testing.T) {
 	}
 	want(t, scrape(t, c),
 		`troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="sockets"} 0`,
+		`troupe_socket_left_out_total{troupe_server="sockets"} 0`,
 		`troupe_supervisor_gave_up_total{troupe_supervisor="supervisor"} 0`)
 }
 

@@ -502,6 +502,7 @@ function overviewView() {
     {title: "Read", num: true, text: s => bytes(s.read.bytes)},
     {title: "Written", num: true, text: s => bytes(s.written.bytes)},
     {title: "Dropped", num: true, text: s => count(s.dropped)},
+    {title: "Left out", num: true, text: s => count(s.left_out), hint: "because clients were behind"},
     {title: "Mailbox", num: true, text: s => count(s.mailbox_max), hint: "the fullest one"},
     {title: "Lag", num: true, text: s => span(s.lag_max_ms), cls: s => slow(s.lag_max_ms), hint: "age of the oldest message"},
     {title: "RTT p50 / p99", num: true, text: s => quantiles(s.rtt)},
@@ -1107,6 +1108,7 @@ function processView({arg: pid}) {
       ["Subprotocol", s?.subprotocol], ["Compressed", s && (s.compressed ? "yes" : "no")], ["Asleep", s && (s.asleep ? "yes" : "no")],
       ["Since", `${clock(d.since)}, ${since(d.since, d.at)}`], ["Last read", s?.last_read && since(s.last_read, d.at) + " ago"], ["Last write", s?.last_write && since(s.last_write, d.at) + " ago"],
       ["RTT", s?.rtt_ms > 0 ? span(s.rtt_ms) : ""], ["Lag", s && lagText(s.lag)], ["Lag in bytes", s?.lag?.bytes ? bytes(s.lag.bytes) : ""],
+      ["Left out", s?.lag?.left_out ? count(s.lag.left_out) : ""],
       ["Mailbox", count(d.mailbox)], ["Oldest message", d.oldest_ms ? span(d.oldest_ms) : ""], ["Handled", count(d.handled)], ["Dropped", count(d.dropped)],
       ["Handling", d.handling ? `${d.handling} for ${span(d.for_ms)}` : "nothing"], ["Parent", d.parent, d.parent && processHref(d.parent)]]);
     statePanel.hidden = d.state == null && !d.state_error && !s;
@@ -1129,6 +1131,7 @@ function processView({arg: pid}) {
     put(note, `It has ended at ${clock(x.ended)}.`);
     facts.update([["PID", x.pid], ["Type", x.actor], ["Server", x.server], ["Subject", x.subject], ["Address", x.address], ["Cause", x.cause], ["Kind", x.kind], ["Reason", x.reason],
       ["Close sent", closeText(x.sent)], ["Close received", closeText(x.received)], ["Lived", span(x.lifetime_ms)], ["Dropped", x.dropped ? count(x.dropped) : ""],
+      ["Left out", x.left_out ? count(x.left_out) : ""],
       ["Read", x.read && `${count(x.read.frames)} frames, ${bytes(x.read.bytes)}`], ["Written", x.written && `${count(x.written.frames)} frames, ${bytes(x.written.bytes)}`]]);
     for (const p of [placesPanel, framesPanel, childrenPanel]) p.hidden = true;
     if (x.server) showEvents(x.events ?? null, false);

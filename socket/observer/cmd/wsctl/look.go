@@ -24,6 +24,7 @@ type socketRow struct {
 		Messages int
 		Bytes    int64
 		Age      float64 `json:"age_ms"`
+		LeftOut  uint64  `json:"left_out"`
 	}
 	Read, Written count
 }
@@ -226,7 +227,7 @@ func show(ctx context.Context, c *client, _ *flags, args []string) error {
 		line("address", "%s", s.Address)
 		line("asleep", "%v", s.Asleep)
 		line("rtt", "%s", millis(s.RTT))
-		line("lag", "%d messages, %s, the oldest for %s", s.Lag.Messages, size(s.Lag.Bytes), millis(s.Lag.Age))
+		line("lag", "%d messages, %s, the oldest for %s, %d left out", s.Lag.Messages, size(s.Lag.Bytes), millis(s.Lag.Age), s.Lag.LeftOut)
 		line("read", "%d frames, %s", s.Read.Frames, size(s.Read.Bytes))
 		line("written", "%d frames, %s", s.Written.Frames, size(s.Written.Bytes))
 	}
