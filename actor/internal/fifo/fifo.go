@@ -11,6 +11,7 @@ const segmentLen = 32
 type segment[T any] struct {
 	next  *segment[T]
 	mark  int64 // see Queue.Mark
+	sum   int64 // in the head; see Queue.Add
 	items [segmentLen]T
 }
 
@@ -22,6 +23,16 @@ func (s *Segments[T]) get() *segment[T] {
 		return seg
 	}
 	return new(segment[T])
+}
+
+// put takes seg back, and those that follow it. They must hold nothing.
+func (s *Segments[T]) put(seg *segment[T]) {
+	for seg != nil {
+		next := seg.next
+		seg.next, seg.sum = nil, 0
+		s.pool.Put(seg)
+		seg = next
+	}
 }
 
 // Queue is a FIFO. An item that is put into an empty Queue is kept in the Queue itself, those that come after it in
@@ -71,6 +82,79 @@ func (q *Queue[T]) Oldest() (mark int64, ok bool) {
 	return q.head.mark, true
 }
 
+// Add adds n to a number that the owner keeps of the items in segments. It is in a segment, since an empty Queue must be small: so
+// it is 0 while there is no segment, and Add does nothing then.
+func (q *Queue[T]) Add(n int64) {
+	if q.head != nil {
+		q.head.sum += n
+	}
+}
+
+// Sum is what Add has added up.
+func (q *Queue[T]) Sum() int64 {
+	if q.head == nil {
+		return 0
+	}
+	return q.head.sum
+}
+
+// Front is the oldest item; nil: there is none. It is valid until the Queue changes.
+func (q *Queue[T]) Front() *T {
+	switch {
+	case q.n == 0:
+		return nil
+	case q.alone:
+		return &q.one
+	}
+	return &q.head.items[q.first]
+}
+
+// Filter keeps the items of which keep, which is called for each, the oldest first, says so. It goes through all of them. A mark
+// stays with the item that has begun a segment then, so Oldest is as exact as before.
+func (q *Queue[T]) Filter(s *Segments[T], keep func(*T) bool) {
+	var zero T
+	if q.alone && !keep(&q.one) {
+		q.one, q.alone = zero, false
+		q.n--
+	}
+	if q.head == nil {
+		return
+	}
+	to, at, empty := q.head, q.first, true // where the next one that is kept goes; it is the first one there
+	for seg, first := q.head, q.first; seg != nil; seg, first = seg.next, 0 {
+		last := uint8(segmentLen)
+		if seg == q.tail {
+			last = q.last
+		}
+		for i := first; i < last; i++ {
+			v := &seg.items[i]
+			if !keep(v) {
+				*v = zero
+				q.n--
+				continue
+			}
+			if at == segmentLen {
+				to, at, empty = to.next, 0, true
+			}
+			if empty {
+				to.mark, empty = seg.mark, false
+			}
+			if place := &to.items[at]; place != v {
+				*place, *v = *v, zero
+			}
+			at++
+		}
+	}
+	if q.n == 0 || q.alone && q.n == 1 {
+		s.put(q.head)
+		q.head, q.tail = nil, nil
+		return
+	}
+	rest := to.next
+	to.next, q.tail, q.last = nil, to, at
+	s.put(rest)
+}
+
 // All yields the items, the oldest first. The Queue must not change meanwhile.
 func (q *Queue[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
@@ -107,11 +191,13 @@ func (q *Queue[T]) Pop(s *Segments[T]) (v T, ok bool) {
 	v, q.head.items[q.first] = q.head.items[q.first], zero
 	q.first++
 	if q.n == 0 {
+		q.head.sum = 0
 		s.pool.Put(q.head)
 		q.head, q.tail = nil, nil
 	} else if q.first == segmentLen {
 		seg := q.head
 		q.head, q.first = seg.next, 0
+		q.head.sum, seg.sum = seg.sum, 0
 		seg.next = nil
 		s.pool.Put(seg)
 	}

@@ -1,6 +1,10 @@
 package fifo
 
-import "testing"
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
 
 func TestQueue_isAFIFOThatHoldsNothingWhenItIsEmpty(t *testing.T) {
 	var segments Segments[int]
@@ -146,6 +150,88 @@ func TestQueue_All(t *testing.T) {
 		}
 		for range q.All() {
 			break
+		}
+	}
+}
+
+// TestQueue_Filter: random pushes, pops and filters, against a slice. The mark of the oldest is that of an item that came no later
+// than it and at most a segment before, and the number that Add keeps is that of the items in segments.
+func TestQueue_Filter(t *testing.T) {
+	type thing struct{ n, counted int }
+	for seed := range uint64(50) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var segments Segments[thing]
+		var q Queue[thing]
+		var model []thing
+		next, sum := 0, 0
+		for step := range 2000 {
+			switch k := random.IntN(100); {
+			case k < 60:
+				next++
+				v := thing{n: next}
+				if q.Len() > 0 {
+					v.counted = random.IntN(3)
+				}
+				if q.Push(&segments, v) {
+					q.Mark(int64(next))
+				}
+				q.Add(int64(v.counted))
+				sum += v.counted
+				model = append(model, v)
+			case k < 97:
+				v, ok := q.Pop(&segments)
+				if ok != (len(model) > 0) || ok && v != model[0] {
+					t.Fatalf("seed %d, step %d: Pop() = %v, %t; want the first of %v", seed, step, v, ok, model)
+				}
+				if ok {
+					q.Add(-int64(v.counted))
+					sum -= v.counted
+					model = model[1:]
+				}
+			default:
+				odds := random.IntN(101)
+				var kept []thing
+				asked, less := 0, 0
+				q.Filter(&segments, func(v *thing) bool {
+					if *v != model[asked] {
+						t.Fatalf("seed %d, step %d: asked for %v, want %v", seed, step, *v, model[asked])
+					}
+					asked++
+					if random.IntN(100) < odds {
+						less += v.counted
+						return false
+					}
+					kept = append(kept, *v)
+					return true
+				})
+				if asked != len(model) {
+					t.Fatalf("seed %d, step %d: asked for %d items of %d", seed, step, asked, len(model))
+				}
+				q.Add(-int64(less))
+				sum -= less
+				model = kept
+			}
+			if q.Len() != len(model) || !slices.Equal(slices.Collect(q.All()), model) {
+				t.Fatalf("seed %d, step %d: %d items %v, want %v", seed, step, q.Len(), slices.Collect(q.All()), model)
+			}
+			if front := q.Front(); (front == nil) != (len(model) == 0) || front != nil && *front != model[0] {
+				t.Fatalf("seed %d, step %d: Front() = %v, want the first of %v", seed, step, front, model)
+			}
+			if q.Sum() != int64(sum) {
+				t.Fatalf("seed %d, step %d: Sum() = %d, want %d", seed, step, q.Sum(), sum)
+			}
+			if mark, ok := q.Oldest(); ok && (int(mark) > model[0].n || q.head.mark != mark) {
+				t.Fatalf("seed %d, step %d: the oldest, %d, has the mark of %d, which came after it", seed, step, model[0].n, mark)
+			}
+		}
+		q.Filter(&segments, func(*thing) bool { return false })
+		if q.Len() != 0 || q.head != nil || q.tail != nil || q.alone {
+			t.Fatalf("seed %d: an empty queue holds %+v", seed, q)
+		}
+		for range 100 { // what is in the pool holds nothing
+			if seg := segments.get(); seg.sum != 0 || seg.next != nil || seg.items != [segmentLen]thing{} {
+				t.Fatalf("seed %d: a segment in the pool holds %+v", seed, seg)
+			}
 		}
 	}
 }
