@@ -23,26 +23,23 @@ type leftOut struct {
 	n        uint64           // how many were left out
 	told     uint64           // of how many of them CaughtUp has told
 	noticing bool             // a catchUp waits, or nobody wants to know
+	purges   int64            // when the first of those that wait expires, or before that; 0: none does
+}
+
+// expiresAt notes that one expires then, by System.now; 0: never.
+func (l *leftOut) expiresAt(t int64) {
+	if t != 0 && (l.purges == 0 || t < l.purges) {
+		l.purges = t
+	}
 }
 
 // busy is how long a callback runs before a message that is Volatile is left out for it.
 const busy = int64(time.Millisecond)
 
-// classOf is what the host says of a message that has come while the process was not at rest; nil: nothing. p.mu is held.
-func (p *process) classOf(it *item) *hook.Class {
-	if p.options == nil || p.options.ClassOf == nil || it.kind != kindUser && it.kind != kindDeferred {
-		return nil
-	}
-	return p.options.ClassOf(it.content())
-}
-
 // hold is post of a message with a class. A message whose key is that of one which waits takes the place of that one. (At the
 // end, a key that changes faster than messages are taken out would never have its turn.) It unlocks p.mu.
 func (p *process) hold(it item, c *hook.Class) postResult {
-	r := p.rel()
-	if r.leftOut == nil {
-		r.leftOut = &leftOut{}
-	}
+	l := p.books()
 	if c.Volatile && (p.queue.len() > 0 || p.running && p.sys.now()-p.began >= busy) {
 		p.leaveOut()
 		p.mu.Unlock()
@@ -52,24 +49,55 @@ func (p *process) hold(it item, c *hook.Class) postResult {
 	if c.Expires > 0 {
 		h.expires = after(p.sys.now(), c.Expires)
 	}
-	if old := r.leftOut.keys[c.Key]; old != nil && c.Key != "" {
-		*old = *h
-		p.leaveOut()
-		p.mu.Unlock()
-		return posted
+	if old := l.keys[c.Key]; old != nil && c.Key != "" {
+		return p.replace(old, h) // unlocks
 	}
-	if p.full() {
-		return p.refuse() // unlocks
+	if _, why := p.makeRoom(&h.it, 1, int64(h.it.size)); why != nil { // it is never left out: it does not yield
+		return p.refuse(why) // unlocks
 	}
 	if c.Key != "" {
-		if r.leftOut.keys == nil {
-			r.leftOut.keys = make(map[string]*held)
+		if l.keys == nil {
+			l.keys = make(map[string]*held)
 		}
-		r.leftOut.keys[c.Key] = h
+		l.keys[c.Key] = h
 	}
-	p.push(item{kind: kindHeld, msg: h})
+	l.expiresAt(h.expires)
+	p.push(item{kind: kindHeld, size: h.it.size, msg: h})
+	p.letIn() // when others were left out, there may be more room than for one
 	p.wakeAndUnlock()
 	return posted
+}
+
+// replace is hold of a message whose key is that of old, which waits. When it is larger, others may have to be left out for it. It
+// unlocks p.mu.
+func (p *process) replace(old, h *held) postResult {
+	was := int64(old.it.size)
+	if was == 0 { // that one stands in no segment
+		h.it.size = 0
+	}
+	*old = *h
+	p.leaveOut()
+	p.relation.leftOut.expiresAt(h.expires)
+	more := int64(h.it.size) - was
+	if p.queue.items.Sum() > was { // others have bytes, too
+		if _, why := p.makeRoom(&item{}, 0, more); why != nil {
+			p.overflows(why) // unlocks
+			return posted
+		}
+	}
+	p.queue.items.Add(more)
+	p.letIn()
+	p.mu.Unlock()
+	return posted
+}
+
+// books returns the leftOut, and makes it if there is none; p.mu is held.
+func (p *process) books() *leftOut {
+	r := p.rel()
+	if r.leftOut == nil {
+		r.leftOut = &leftOut{}
+	}
+	return r.leftOut
 }
 
 // release puts the message that was held in the place of it, which was taken out of the mailbox. False: it is left out. p.mu is
@@ -82,6 +110,9 @@ func (p *process) release(it *item) bool {
 	p.forgetKey(h)
 	if h.expires != 0 && p.sys.now() > h.expires {
 		p.leaveOut()
+		if h.it.size != 0 {
+			p.lighter(h.it.size)
+		}
 		return false
 	}
 	*it = h.it
@@ -100,9 +131,9 @@ func (p *process) forgetKey(h *held) {
 }
 
 // leaveOut counts a message that is left out. The first one since the process has last caught up has the host told when it
-// comes to a notice behind all that waits now, unless the process takes nothing more. p.mu is held, and there is a leftOut.
+// comes to a notice behind all that waits now, unless the process takes nothing more. p.mu is held.
 func (p *process) leaveOut() {
-	l := p.relation.leftOut
+	l := p.books()
 	l.n++
 	if f := p.options.LeftOut; f != nil {
 		f()
@@ -120,20 +151,26 @@ func (p *process) LeaveOut(key string) {
 	if p.state >= stateEnding { // nothing waits any more. Before, an Exit may wait, and what waits before it is still handled
 		return
 	}
-	r := p.rel()
-	if r.leftOut == nil {
-		if key != "" {
-			return
-		}
-		r.leftOut = &leftOut{}
-	}
 	if key == "" {
 		p.leaveOut()
-	} else if h := r.leftOut.keys[key]; h != nil {
-		p.forgetKey(h)
-		*h = held{gone: true} // the message need not stay in memory, and its bytes wait no more
-		p.leaveOut()
+		return
 	}
+	if p.relation == nil || p.relation.leftOut == nil {
+		return
+	}
+	l := p.relation.leftOut
+	h := l.keys[key]
+	if h == nil {
+		return
+	}
+	p.forgetKey(h)
+	size := h.it.size
+	*h = held{gone: true} // the message need not stay in memory, and its bytes wait no more
+	l.expiresAt(1)        // the next purge finds it
+	if size != 0 {
+		p.lighter(size)
+	}
+	p.leaveOut()
 }
 
 // CatchUp is host.Port.CatchUp.

@@ -76,7 +76,7 @@ func TestKill_whileATurnChangesHands(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for range 200 {
-				p.post(item{kindUser, nil})
+				p.post(item{kind: kindUser})
 			}
 		})
 		wg.Go(func() {

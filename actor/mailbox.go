@@ -29,8 +29,11 @@ const (
 func (k itemKind) counts() bool { return k <= kindHeld }
 
 type item struct {
-	kind itemKind
-	msg  any
+	kind   itemKind
+	yields bool   // it may be left out for others; see makeRoom
+	at     uint16 // when it came, by process.tick; 0: that is not noted
+	size   uint32 // what it adds to the Sum of the queue; 0: nothing
+	msg    any
 }
 
 // deferred is host.Deferred.

@@ -11,7 +11,7 @@ import (
 func TestQueue_countsWhatTheLimitCounts(t *testing.T) {
 	var q queue
 	for i, kind := range []itemKind{kindUser, kindDown, kindCall, kindTimer, kindFrame} {
-		q.push(item{kind, i})
+		q.push(item{kind: kind, msg: i})
 	}
 	for _, want := range []int32{1, 1, 0, 0, 0} { // left after each
 		if _, ok := q.pop(); !ok || q.counted != want {
@@ -78,7 +78,7 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 		"overtaken":     func(p *process) { p.Fail(errors.New("peer lost")) },
 		"an Exit after": func(p *process) { p.exit(ErrNormal) },
 		"over the limit": func(p *process) {
-			if got := p.post(item{kindUser, nil}); got != postFull {
+			if got := p.post(item{kind: kindUser}); got != postFull {
 				t.Errorf("post beyond the limit: %d, want %d", got, postFull)
 				p.kill(ErrKilled) // or the test would wait for the end
 			}
@@ -104,7 +104,7 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 					runtime.Gosched()
 				}
 				for range 3 {
-					if got := p.post(item{kindUser, nil}); got != posted {
+					if got := p.post(item{kind: kindUser}); got != posted {
 						t.Fatalf("post: %d, want %d", got, posted)
 					}
 				}

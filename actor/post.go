@@ -24,13 +24,13 @@ func (p *process) post(it item) postResult {
 		}
 		return postDead
 	}
-	if p.hosted && (p.running || p.state == stateNew) { // else it is at rest, and nothing need wait
-		if c := p.classOf(&it); c != nil {
-			return p.hold(it, c) // unlocks
+	if it.kind.counts() {
+		if p.hosted && (p.running || p.state == stateNew) { // else it is at rest, and nothing need wait
+			return p.postBusy(it) // unlocks
 		}
-	}
-	if it.kind.counts() && p.full() {
-		return p.refuse() // unlocks
+		if p.full() {
+			return p.refuse(ErrOverload) // unlocks
+		}
 	}
 	if p.queue.push(it) { // p.push, compiled in
 		p.mark()
@@ -84,23 +84,27 @@ func (p *process) Defer(d any) bool {
 // Notify is host.Ref.Notify.
 func (p *process) Notify(d any) bool { return p.post(item{kind: kindNotice, msg: d}) == posted }
 
-// refuse is what post does when the mailbox is full; it unlocks p.mu.
-func (p *process) refuse() postResult {
+// refuse is what post does when a limit of the mailbox is reached, which why says; it unlocks p.mu.
+func (p *process) refuse(why error) postResult {
 	p.dropped.Add(1)
 	if p.overflow != OverflowExit {
 		p.mu.Unlock()
 		return postFull
 	}
-	if p.state == stateNew {
-		p.urge(errOverloadInInit)
-	} else {
-		p.urge(ErrOverload)
+	p.overflows(why) // unlocks
+	return postFull
+}
+
+// overflows ends the process because a limit of its mailbox is exceeded, which why says; it unlocks p.mu.
+func (p *process) overflows(why error) {
+	if p.state == stateNew && why == ErrOverload { //nolint:errorlint // never wrapped
+		why = errOverloadInInit
 	}
+	p.urge(why)
 	p.wakeAndUnlock()
 	if p.hosted {
 		p.host.Overflow()
 	}
-	return postFull
 }
 
 // overloaded returns the error of an Init or, if that has failed because of an overload, the exit reason, which says more.

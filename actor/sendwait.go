@@ -23,7 +23,8 @@ import (
 //   - one that comes at once, when ctx is that of a callback of the process itself: nobody could make room. An [Async] of the
 //     process may wait for it, and so may any goroutine whose ctx is not that of the process
 //
-// There is room while less than half of SpawnOptions.MailboxLimit waits, or nothing does. The other half is left to those
+// There is room while less than half of SpawnOptions.MailboxLimit waits, or nothing does, and in a socket less than half of its
+// Config.MailboxBytes. The other half is left to those
 // who do not wait. So SendWait never has a mailbox go over its limit, and a producer does not fill it up for others:
 // a socket, which ends with ErrOverload when one more comes than may wait, has as much left for broadcasts, ticks and
 // the rest. Who waits longest is let in first, one for each message that is taken out, ahead of whoever calls SendWait
@@ -62,8 +63,8 @@ func (p *process) sendWait(ctx context.Context, it item) error {
 	case p.shut:
 		p.mu.Unlock()
 		return p.shutOut(it)
-	case p.queue.hasRoom():
-		p.push(it)
+	case p.hasRoom():
+		p.pushSent(it)
 		p.wakeAndUnlock()
 		return nil
 	}
@@ -105,8 +106,23 @@ func (p *process) shutOut(it item) error {
 	return noProcess(p.pid())
 }
 
-// hasRoom tells whether SendWait need not wait. When somebody waits, it is false: see letIn.
-func (q *queue) hasRoom() bool { return q.limit < 0 || q.counted < q.room() }
+// hasRoom tells whether SendWait need not wait. When somebody waits, it is false: see letIn. p.mu is held.
+func (p *process) hasRoom() bool {
+	q := &p.queue
+	if q.limit >= 0 && q.counted >= q.room() {
+		return false
+	}
+	return p.options == nil || p.options.MailboxBytes <= 0 || q.items.Sum() < p.roomBytes()
+}
+
+// pushSent is push of what SendWait sends. Its bytes count; nothing else may become of it than being handled. p.mu is held.
+func (p *process) pushSent(it item) {
+	if p.options != nil && p.options.ClassOf != nil {
+		_, size := p.options.ClassOf(it.content())
+		it.size = sizeOf(size)
+	}
+	p.push(it)
+}
 
 // room is for how many of those who use SendWait there is room; without a limit it says nothing.
 func (q *queue) room() int32 { return q.limit - q.limit>>1 }
@@ -115,16 +131,16 @@ func (q *queue) room() int32 { return q.limit - q.limit>>1 }
 // use, so those for whom nobody waits pay nothing else.
 func (q *queue) freed() bool { return q.counted == q.room()-1 }
 
-// letIn puts the message into the mailbox that has waited longest for room. It is called after each message that was taken out
-// and has made room, under the same lock: so whenever somebody waits there is no room, and nobody gets in between. p.mu is
-// held.
+// letIn puts messages into the mailbox that have waited longest for room, as long as there is some. It is called after each message
+// that was taken out and has made room, under the same lock: so whenever somebody waits there is no room, and nobody gets in
+// between. p.mu is held.
 func (p *process) letIn() {
 	if p.relation == nil {
 		return
 	}
-	if w := p.relation.senders.first; w != nil {
+	for w := p.relation.senders.first; w != nil && p.hasRoom(); w = p.relation.senders.first {
 		p.relation.senders.remove(w)
-		p.push(w.it)
+		p.pushSent(w.it)
 		w.tell(true)
 	}
 }

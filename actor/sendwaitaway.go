@@ -53,8 +53,8 @@ func (p *process) askRoom(msg any, answer func(v any, err error)) (cancel func()
 	case p.shut:
 		p.mu.Unlock()
 		w.Run()
-	case p.queue.hasRoom():
-		p.push(w.it)
+	case p.hasRoom():
+		p.pushSent(w.it)
 		p.wakeAndUnlock()
 		answer(nil, nil)
 	default:

@@ -186,6 +186,9 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			continue
 		}
+		if (it.size != 0 || it.at != 0) && !p.dueNow(&it) { // unlocks
+			continue
+		}
 		p.begin(it)
 		p.mu.Unlock()
 		if !p.handle(it) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/conn"
 	"github.com/troupe-dev/troupe/socket/internal/handshake"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
@@ -130,9 +131,26 @@ type Config struct {
 	// up to 0.1 s later, if the callback still runs then; less than 0.1 s is taken for that. 0: 5 s; negative: never.
 	SlowCallback time.Duration
 
-	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013. What the peer
-	// sends does not count: one message and 16 pings and pongs wait, then it is not read. 0: 1024.
+	// MailboxLimit is how many messages may wait for a socket. One more ends it with ErrOverload and 1013, unless Overflow says
+	// otherwise. What the peer sends does not count: one message and 16 pings and pongs wait, then it is not read. 0: 1024.
 	MailboxLimit int
+
+	// MailboxBytes is how many bytes of messages for the client may wait for a socket, by the same rules: one message more does
+	// what Overflow says. The bytes of a message that is broadcast count for each socket that it waits for, though the sockets
+	// share them. One that comes when no others wait has room, however large it is. actor.SendWait waits while half of it
+	// waits: so make it more than twice as large as the largest message that you send. 0: 16 MB (16,000,000); negative: no limit.
+	MailboxBytes int64
+
+	// MaxLag is how long a message of another process may wait for a socket. When the oldest has waited longer, Overflow says what
+	// becomes of it, or of the next one that comes: a client that far behind is ended, or the next that it gets is newer. It is
+	// looked at when a message comes, when the turn of one has come, and not in between, and it is coarse: never early, and late
+	// by up to 1/64. What actor.SendWait sends may wait longer. Where it is set, each message to a busy socket reads the clock.
+	// 0: no limit.
+	MaxLag time.Duration
+
+	// Overflow is what becomes of messages without a websock.Delivery when one more waits than MailboxLimit, MailboxBytes or MaxLag
+	// allow. Messages with Expires that have expired are left out first. Zero: the socket ends.
+	Overflow Overflow
 
 	// MaxAsync is how many functions of actor.Async may run at a time for one socket. Beyond it actor.Done comes at
 	// once, with ErrOverload, and the function does not run: so a peer whose messages start functions cannot start any
@@ -265,6 +283,7 @@ type Compression struct {
 
 const (
 	defaultMaxMessageSize  = 10_000_000
+	defaultMailboxBytes    = 16_000_000
 	defaultIdleTimeout     = 60 * time.Second
 	defaultPingInterval    = 25 * time.Second
 	defaultMessageTimeout  = 60 * time.Second
@@ -315,6 +334,12 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.MailboxLimit < 0 {
 		return cfg, errors.New("socket: Config.MailboxLimit: a socket's mailbox cannot be without limit")
+	}
+	if err := cfg.checkOverflow(); err != nil {
+		return cfg, err
+	}
+	if cfg.MailboxBytes == 0 {
+		cfg.MailboxBytes = defaultMailboxBytes
 	}
 	if cfg.IdleClose == (websock.CloseDetail{}) {
 		cfg.IdleClose.Code = websock.CloseProtocolError
@@ -419,6 +444,9 @@ func (s *Server) connOptions() conn.Options {
 		Owner:           s,
 		System:          s.sys,
 		MailboxLimit:    cfg.MailboxLimit,
+		MailboxBytes:    cfg.MailboxBytes,
+		MaxLag:          cfg.MaxLag,
+		Overflow:        host.Overflow(cfg.Overflow),
 		MaxAsync:        cfg.MaxAsync,
 		IdleTimeout:     cfg.IdleTimeout,
 		PingInterval:    cfg.PingInterval,

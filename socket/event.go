@@ -45,7 +45,8 @@ type Refused struct {
 	Origin     string // likewise
 }
 
-// Overflowed says that more messages waited for a socket than Config.MailboxLimit. It is ending with ErrOverload.
+// Overflowed says that more waited for a socket than Config.MailboxLimit, MailboxBytes or MaxLag allow. It is ending with
+// ErrOverload.
 type Overflowed struct {
 	Server  string // Config.Name
 	PID     actor.PID

@@ -60,12 +60,32 @@ type Options struct {
 	// time. 0: the shutdown time; negative: without limit.
 	AbandonAfter time.Duration
 	// ClassOf says what may become of a message, or a [Deferred] of that Content, while it waits; nil: it is handled in its
-	// turn. It is called for each that comes while the process is not at rest, with the mailbox locked, so it must be quick and
-	// must not block. nil: all are handled.
-	ClassOf func(msg any) *Class
+	// turn. size is how many bytes it has for the client; negative: it is not for the client. It is called for each that
+	// comes while the process is not at rest, with the mailbox locked, so it must be quick and must not block. nil: all are
+	// handled, and none is for the client.
+	ClassOf func(msg any) (c *Class, size int)
 	// LeftOut is called for each message that is left out, with the mailbox locked. nil: nobody counts them.
 	LeftOut func()
+	// MailboxBytes is how many bytes for the client may wait; those of the message that has found the process at rest, or its
+	// mailbox empty, do not count. MaxLag is how long a message may wait; it is looked at when another one comes and when its turn
+	// has come, and late by 1/64 at most. 0 or negative: no limit.
+	MailboxBytes int64
+	MaxLag       time.Duration
+	// Overflow is what a message does that exceeds one of them, or SpawnOptions.MailboxLimit with OverflowExit.
+	Overflow Overflow
 }
+
+// Overflow says what becomes of messages for the client, of which ClassOf says nothing more, when a mailbox has reached a limit.
+type Overflow = hook.Overflow
+
+const (
+	// Exit ends the process with ErrOverload.
+	Exit = hook.Exit
+	// LeaveOutOldest leaves out the oldest of those that wait, and all that have waited longer than MaxLag.
+	LeaveOutOldest = hook.LeaveOutOldest
+	// LeaveOutNewest leaves out the one that comes; when one comes that is not to be left out, the newest of those that wait.
+	LeaveOutNewest = hook.LeaveOutNewest
+)
 
 // Class says what may become of a message while it waits: when a newer one with the same Key comes, that takes its place;
 // Volatile: it is left out when anything waits, or the running callback has been running for a millisecond; Expires: it is

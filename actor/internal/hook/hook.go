@@ -10,9 +10,22 @@ type Key struct{ _ [0]byte }
 type Options struct {
 	FlushesItself bool
 	AbandonAfter  time.Duration
-	ClassOf       func(msg any) *Class
+	ClassOf       func(msg any) (c *Class, size int)
 	LeftOut       func()
+	MailboxBytes  int64
+	MaxLag        time.Duration
+	Overflow      Overflow
 }
+
+// Overflow is host.Overflow.
+type Overflow uint8
+
+// See host.Overflow.
+const (
+	Exit Overflow = iota
+	LeaveOutOldest
+	LeaveOutNewest
+)
 
 // Delivery is host.Delivery.
 type Delivery uint8

@@ -24,6 +24,11 @@ type Options struct {
 	MailboxLimit int
 	MaxAsync     int
 
+	// MailboxBytes, MaxLag and Overflow are those of host.Options.
+	MailboxBytes int64
+	MaxLag       time.Duration
+	Overflow     host.Overflow
+
 	IdleTimeout, PingInterval, MessageTimeout, HibernateAfter time.Duration
 	WriteTimeout, CloseTimeout, ShutdownTimeout, AbandonAfter time.Duration
 
@@ -96,6 +101,9 @@ func NewGroup(o Options) *Group {
 		AbandonAfter:  o.AbandonAfter,
 		ClassOf:       classOf,
 		LeftOut:       o.LeftOut,
+		MailboxBytes:  o.MailboxBytes,
+		MaxLag:        o.MaxLag,
+		Overflow:      o.Overflow,
 	}}
 	if o.Timings {
 		g.timing = new(timing)

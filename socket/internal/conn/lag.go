@@ -8,11 +8,11 @@ import (
 )
 
 // classOf is host.Options.ClassOf. It is called with the mailbox locked, for each message that comes to a busy process.
-func classOf(msg any) *host.Class {
+func classOf(msg any) (c *host.Class, size int) {
 	if m, ok := msg.(websock.Message); ok {
-		return (*host.Class)(m.Delivery())
+		return (*host.Class)(m.Delivery()), len(m.Data)
 	}
-	return nil
+	return nil, -1
 }
 
 // leavesOut tells whether a message that is about to be written is left out, because a write waits for the client. One that

@@ -1,0 +1,259 @@
+package actor
+
+import (
+	"fmt"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
+)
+
+// The limits of a mailbox besides how many messages wait are those that its host sets: how many bytes for its client wait, and for
+// how long a message has waited. What exceeds one of them ends the process, as one message too many does, or is left out,
+// as hook.Options.Overflow says. All of it is for what comes while the process is not at rest: what finds it at rest does not wait.
+
+// The exit reasons of those limits. They are ErrOverload; their texts, for the log, say which setting it was.
+var (
+	errTooManyBytes = fmt.Errorf("%w: more bytes for the client wait than MailboxBytes", ErrOverload)
+	errTooLate      = fmt.Errorf("%w: a message has waited for longer than MaxLag", ErrOverload)
+)
+
+// classify notes in it what the limits must know, and returns what the host says of it. p.mu is held.
+func (p *process) classify(it *item) (c *hook.Class) {
+	o := p.options
+	if o == nil {
+		return nil
+	}
+	if o.ClassOf != nil && (it.kind == kindUser || it.kind == kindDeferred) {
+		var size int
+		c, size = o.ClassOf(it.content())
+		it.size = sizeOf(size)
+		it.yields = c == nil && size >= 0 && o.Overflow != hook.Exit
+	}
+	if o.MaxLag > 0 && it.kind.counts() {
+		it.at = p.tick()
+	}
+	return c
+}
+
+// sizeOf is a size as an item keeps it: at least 1, and 0 for what is not for the client.
+func sizeOf(size int) uint32 {
+	if size < 0 {
+		return 0
+	}
+	return uint32(min(max(size, 1), 1<<31))
+}
+
+// postBusy is post of what counts, to a hosted process that is not at rest. It unlocks p.mu.
+func (p *process) postBusy(it item) postResult {
+	if c := p.classify(&it); c != nil {
+		return p.hold(it, c) // unlocks
+	}
+	if it.at == 0 && p.tooMuch(1, int64(it.size)) == nil {
+		p.push(it)
+		p.wakeAndUnlock()
+		return posted
+	}
+	out, why := p.makeRoom(&it, 1, int64(it.size))
+	switch {
+	case why != nil:
+		return p.refuse(why) // unlocks
+	case out:
+		p.leaveOut()
+	default:
+		p.push(it)
+	}
+	p.letIn() // others were left out, so there may be more room than for one
+	p.wakeAndUnlock()
+	return posted
+}
+
+// makeRoom sees to it that a message can be put into the mailbox that adds count to the messages and bytes to the bytes that wait.
+// out: it is to be left out. why: it cannot, and this is the reason for which the process is to end. p.mu is held.
+func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why error) {
+	if it.at != 0 && p.isLate(p.queue.items.Front()) {
+		switch p.options.Overflow {
+		case hook.Exit:
+			return false, errTooLate
+		case hook.LeaveOutNewest:
+			if it.yields {
+				return true, nil
+			}
+		case hook.LeaveOutOldest:
+			for front := p.queue.items.Front(); p.isLate(front) && front.yields; front = p.queue.items.Front() {
+				p.leaveOutOf(false)
+			}
+		}
+	}
+	if why = p.tooMuch(count, bytes); why == nil {
+		return false, nil
+	}
+	p.purge()
+	for {
+		why = p.tooMuch(count, bytes)
+		switch {
+		case why == nil:
+			return false, nil
+		case p.options == nil || p.options.Overflow == hook.Exit:
+			return false, why
+		case p.options.Overflow == hook.LeaveOutNewest && it.yields:
+			return true, nil
+		case p.leaveOutOf(p.options.Overflow == hook.LeaveOutNewest):
+		case it.yields: // all that waits must be handled
+			return true, nil
+		default:
+			return false, why
+		}
+	}
+}
+
+// tooMuch is what the process would end for if so much were added to what waits; nil: there is room. A message has room, however
+// large it is, when no other bytes wait. p.mu is held.
+func (p *process) tooMuch(count int32, bytes int64) error {
+	if count > 0 && p.full() {
+		return ErrOverload
+	}
+	if bytes <= 0 || p.options == nil || p.options.MailboxBytes <= 0 {
+		return nil
+	}
+	if waits := p.queue.items.Sum(); waits > 0 && waits+bytes > p.options.MailboxBytes {
+		return errTooManyBytes
+	}
+	return nil
+}
+
+// leaveOutOf leaves out the oldest of those that wait and yield, or the newest. False: there is none. p.mu is held.
+func (p *process) leaveOutOf(newest bool) bool {
+	q := &p.queue
+	if front := q.items.Front(); !newest && front != nil && front.yields { // as it is nearly always
+		it, _ := q.pop()
+		q.items.Add(-int64(it.size))
+		p.leaveOut()
+		return true
+	}
+	which, i := -1, 0
+	for it := range q.items.All() {
+		if it.yields {
+			if which = i; !newest {
+				break
+			}
+		}
+		i++
+	}
+	if which < 0 {
+		return false
+	}
+	i = 0
+	var gone item
+	q.items.Filter(&segments, func(it *item) bool {
+		i++
+		if i-1 == which {
+			gone = *it
+			return false
+		}
+		return true
+	})
+	q.counted--
+	q.items.Add(-int64(gone.size))
+	p.leaveOut()
+	return true
+}
+
+// purge leaves out the messages that have expired while they waited. It goes through the mailbox only when there can be one. p.mu
+// is held.
+func (p *process) purge() {
+	if p.relation == nil || p.relation.leftOut == nil {
+		return
+	}
+	l := p.relation.leftOut
+	if now := p.sys.now(); l.purges != 0 && now > l.purges {
+		p.purgeAt(l, now)
+	}
+}
+
+// purgeAt is purge, for now.
+func (p *process) purgeAt(l *leftOut, now int64) {
+	l.purges = 0
+	expired, bytes := 0, int64(0)
+	p.queue.items.Filter(&segments, func(it *item) bool {
+		if it.kind != kindHeld {
+			return true
+		}
+		h := it.msg.(*held)
+		switch {
+		case h.gone:
+		case h.expires == 0 || now <= h.expires:
+			l.expiresAt(h.expires)
+			return true
+		default:
+			p.forgetKey(h)
+			expired++
+			bytes += int64(h.it.size)
+		}
+		p.queue.counted--
+		return false
+	})
+	p.queue.items.Add(-bytes)
+	for range expired {
+		p.leaveOut()
+	}
+}
+
+// lighter is for a message of so many bytes that was taken out of the mailbox. p.mu is held.
+func (p *process) lighter(size uint32) {
+	p.queue.items.Add(-int64(size))
+	if p.options.MailboxBytes <= 0 {
+		return
+	}
+	if left, half := p.queue.items.Sum(), p.roomBytes(); left < half && left+int64(size) >= half {
+		p.letIn()
+	}
+}
+
+// roomBytes is for how many bytes there is room for those who use SendWait, as queue.room is for how many messages.
+func (p *process) roomBytes() int64 { return max(p.options.MailboxBytes/2, 1) }
+
+// dueNow is for a message that was taken out of the mailbox, and was noted something in by classify. False: it is not to be
+// handled, and p.mu is unlocked. p.mu is held.
+func (p *process) dueNow(it *item) bool {
+	if it.size != 0 {
+		p.lighter(it.size)
+	}
+	if !p.isLate(it) {
+		return true
+	}
+	if p.options.Overflow == hook.Exit {
+		p.overflows(errTooLate) // unlocks
+		p.drop(*it)
+		return false
+	}
+	if it.yields && p.options.Overflow == hook.LeaveOutOldest {
+		p.leaveOut()
+		p.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// A message has the time at which it came only where there is a MaxLag, and in two bytes: as a count of sixty-fourths of MaxLag,
+// which begins again after a thousand times MaxLag. So what is late is found when it is late by 1/64 at most, and what has waited
+// a thousand times too long without anybody noticing, because nothing has come and nothing was taken out, may pass.
+const (
+	ticksOfMaxLag = 64
+	ticks         = 1<<16 - 1 // 0 is no time
+)
+
+// tick is the time now. p.options.MaxLag is positive.
+func (p *process) tick() uint16 {
+	return uint16(p.sys.now()/(int64(p.options.MaxLag)/ticksOfMaxLag+1)%ticks) + 1
+}
+
+// isLate tells whether it has waited for longer than MaxLag. nil is not late. p.mu is held.
+func (p *process) isLate(it *item) bool {
+	if it == nil {
+		return false
+	}
+	at := it.at
+	if it.kind == kindHeld {
+		at = it.msg.(*held).it.at
+	}
+	return at != 0 && (int(p.tick())-int(at)+ticks)%ticks > ticksOfMaxLag
+}
