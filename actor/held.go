@@ -52,7 +52,7 @@ func (p *process) hold(it item, c *hook.Class) postResult {
 	if old := l.keys[c.Key]; old != nil && c.Key != "" {
 		return p.replace(old, h) // unlocks
 	}
-	if _, why := p.makeRoom(&h.it, 1, int64(h.it.size)); why != nil { // it is never left out: it does not yield
+	if _, why := p.makeRoom(&h.it, 1, h.it.load.bytes()); why != nil { // it is never left out: it does not yield
 		return p.refuse(why) // unlocks
 	}
 	if c.Key != "" {
@@ -62,7 +62,7 @@ func (p *process) hold(it item, c *hook.Class) postResult {
 		l.keys[c.Key] = h
 	}
 	l.expiresAt(h.expires)
-	p.push(item{kind: kindHeld, size: h.it.size, msg: h})
+	p.push(item{kind: kindHeld, load: h.it.load, msg: h})
 	p.letIn() // when others were left out, there may be more room than for one
 	p.wakeAndUnlock()
 	return posted
@@ -71,14 +71,14 @@ func (p *process) hold(it item, c *hook.Class) postResult {
 // replace is hold of a message whose key is that of old, which waits. When it is larger, others may have to be left out for it. It
 // unlocks p.mu.
 func (p *process) replace(old, h *held) postResult {
-	was := int64(old.it.size)
+	was := old.it.load.bytes()
 	if was == 0 { // that one stands in no segment
-		h.it.size = 0
+		h.it.load = h.it.load.apart()
 	}
 	*old = *h
 	p.leaveOut()
 	p.relation.leftOut.expiresAt(h.expires)
-	more := int64(h.it.size) - was
+	more := h.it.load.bytes() - was
 	if p.queue.items.Sum() > was { // others have bytes, too
 		if _, why := p.makeRoom(&item{}, 0, more); why != nil {
 			p.overflows(why) // unlocks
@@ -110,9 +110,7 @@ func (p *process) release(it *item) bool {
 	p.forgetKey(h)
 	if h.expires != 0 && p.sys.now() > h.expires {
 		p.leaveOut()
-		if h.it.size != 0 {
-			p.lighter(h.it.size)
-		}
+		p.lighter(h.it.load.bytes())
 		return false
 	}
 	*it = h.it
@@ -164,12 +162,10 @@ func (p *process) LeaveOut(key string) {
 		return
 	}
 	p.forgetKey(h)
-	size := h.it.size
+	bytes := h.it.load.bytes()
 	*h = held{gone: true} // the message need not stay in memory, and its bytes wait no more
 	l.expiresAt(1)        // the next purge finds it
-	if size != 0 {
-		p.lighter(size)
-	}
+	p.lighter(bytes)
 	p.leaveOut()
 }
 

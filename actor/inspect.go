@@ -19,7 +19,7 @@ type ProcessInfo struct {
 	Oldest   time.Duration
 	Handled  uint64 // messages whose handling has begun; what only looks, as socket.Server.Describe does, is not counted
 	Dropped  uint64 // messages that the limit refused, that waited when the end overtook them, or that came after it
-	LeftOut  uint64 // messages that were left out while they waited; only those to sockets that a websock.Delivery allows it for
+	LeftOut  uint64 // messages to the client of a socket that were left out, as a websock.Delivery or socket.Config.Overflow allows
 	Ending   bool   // its exit reason is decided
 	Parent   PID    // zero for a root
 	Children []PID

@@ -29,12 +29,26 @@ const (
 func (k itemKind) counts() bool { return k <= kindHeld }
 
 type item struct {
-	kind   itemKind
-	yields bool   // it may be left out for others; see makeRoom
-	at     uint16 // when it came, by process.tick; 0: that is not noted
-	size   uint32 // what it adds to the Sum of the queue; 0: nothing
-	msg    any
+	kind itemKind
+	at   uint16 // when it came, by process.tick; 0: that is not noted
+	load load
+	msg  any
 }
+
+// load is what the limits of a mailbox must know of a message for the client: its bytes, and whether it yields. It is one field, since
+// the compiler keeps an item in registers only while it has no more than four.
+type load uint32
+
+const yields load = 1 << 31
+
+// bytes is what the message adds to the Sum of the queue.
+func (l load) bytes() int64 { return int64(l &^ yields) }
+
+// yields tells whether it may be left out for others; see makeRoom.
+func (l load) yields() bool { return l&yields != 0 }
+
+// apart is l of a message whose bytes are in no Sum.
+func (l load) apart() load { return l & yields }
 
 // deferred is host.Deferred.
 type deferred interface {

@@ -25,8 +25,10 @@ func (p *process) classify(it *item) (c *hook.Class) {
 	if o.ClassOf != nil && (it.kind == kindUser || it.kind == kindDeferred) {
 		var size int
 		c, size = o.ClassOf(it.content())
-		it.size = sizeOf(size)
-		it.yields = c == nil && size >= 0 && o.Overflow != hook.Exit
+		it.load = loadOf(size)
+		if c == nil && size >= 0 && o.Overflow != hook.Exit {
+			it.load |= yields
+		}
 	}
 	if o.MaxLag > 0 && it.kind.counts() {
 		it.at = p.tick()
@@ -34,12 +36,12 @@ func (p *process) classify(it *item) (c *hook.Class) {
 	return c
 }
 
-// sizeOf is a size as an item keeps it: at least 1, and 0 for what is not for the client.
-func sizeOf(size int) uint32 {
+// loadOf is the load of a message for the client that has so many bytes: at least 1. It is 0 for one that is not for the client.
+func loadOf(size int) load {
 	if size < 0 {
 		return 0
 	}
-	return uint32(min(max(size, 1), 1<<31))
+	return load(min(max(size, 1), 1<<30))
 }
 
 // postBusy is post of what counts, to a hosted process that is not at rest. It unlocks p.mu.
@@ -47,12 +49,12 @@ func (p *process) postBusy(it item) postResult {
 	if c := p.classify(&it); c != nil {
 		return p.hold(it, c) // unlocks
 	}
-	if it.at == 0 && p.tooMuch(1, int64(it.size)) == nil {
+	if it.at == 0 && p.tooMuch(1, it.load.bytes()) == nil {
 		p.push(it)
 		p.wakeAndUnlock()
 		return posted
 	}
-	out, why := p.makeRoom(&it, 1, int64(it.size))
+	out, why := p.makeRoom(&it, 1, it.load.bytes())
 	switch {
 	case why != nil:
 		return p.refuse(why) // unlocks
@@ -74,11 +76,11 @@ func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why er
 		case hook.Exit:
 			return false, errTooLate
 		case hook.LeaveOutNewest:
-			if it.yields {
+			if it.load.yields() {
 				return true, nil
 			}
 		case hook.LeaveOutOldest:
-			for front := p.queue.items.Front(); p.isLate(front) && front.yields; front = p.queue.items.Front() {
+			for front := p.queue.items.Front(); p.isLate(front) && front.load.yields(); front = p.queue.items.Front() {
 				p.leaveOutOf(false)
 			}
 		}
@@ -94,10 +96,10 @@ func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why er
 			return false, nil
 		case p.options == nil || p.options.Overflow == hook.Exit:
 			return false, why
-		case p.options.Overflow == hook.LeaveOutNewest && it.yields:
+		case p.options.Overflow == hook.LeaveOutNewest && it.load.yields():
 			return true, nil
 		case p.leaveOutOf(p.options.Overflow == hook.LeaveOutNewest):
-		case it.yields: // all that waits must be handled
+		case it.load.yields(): // all that waits must be handled
 			return true, nil
 		default:
 			return false, why
@@ -123,15 +125,15 @@ func (p *process) tooMuch(count int32, bytes int64) error {
 // leaveOutOf leaves out the oldest of those that wait and yield, or the newest. False: there is none. p.mu is held.
 func (p *process) leaveOutOf(newest bool) bool {
 	q := &p.queue
-	if front := q.items.Front(); !newest && front != nil && front.yields { // as it is nearly always
+	if front := q.items.Front(); !newest && front != nil && front.load.yields() { // as it is nearly always
 		it, _ := q.pop()
-		q.items.Add(-int64(it.size))
+		q.items.Add(-it.load.bytes())
 		p.leaveOut()
 		return true
 	}
 	which, i := -1, 0
 	for it := range q.items.All() {
-		if it.yields {
+		if it.load.yields() {
 			if which = i; !newest {
 				break
 			}
@@ -152,7 +154,7 @@ func (p *process) leaveOutOf(newest bool) bool {
 		return true
 	})
 	q.counted--
-	q.items.Add(-int64(gone.size))
+	q.items.Add(-gone.load.bytes())
 	p.leaveOut()
 	return true
 }
@@ -186,7 +188,7 @@ func (p *process) purgeAt(l *leftOut, now int64) {
 		default:
 			p.forgetKey(h)
 			expired++
-			bytes += int64(h.it.size)
+			bytes += h.it.load.bytes()
 		}
 		p.queue.counted--
 		return false
@@ -198,12 +200,12 @@ func (p *process) purgeAt(l *leftOut, now int64) {
 }
 
 // lighter is for a message of so many bytes that was taken out of the mailbox. p.mu is held.
-func (p *process) lighter(size uint32) {
-	p.queue.items.Add(-int64(size))
-	if p.options.MailboxBytes <= 0 {
+func (p *process) lighter(bytes int64) {
+	p.queue.items.Add(-bytes)
+	if bytes == 0 || p.options.MailboxBytes <= 0 {
 		return
 	}
-	if left, half := p.queue.items.Sum(), p.roomBytes(); left < half && left+int64(size) >= half {
+	if left, half := p.queue.items.Sum(), p.roomBytes(); left < half && left+bytes >= half {
 		p.letIn()
 	}
 }
@@ -214,9 +216,7 @@ func (p *process) roomBytes() int64 { return max(p.options.MailboxBytes/2, 1) }
 // dueNow is for a message that was taken out of the mailbox, and was noted something in by classify. False: it is not to be
 // handled, and p.mu is unlocked. p.mu is held.
 func (p *process) dueNow(it *item) bool {
-	if it.size != 0 {
-		p.lighter(it.size)
-	}
+	p.lighter(it.load.bytes())
 	if !p.isLate(it) {
 		return true
 	}
@@ -225,7 +225,7 @@ func (p *process) dueNow(it *item) bool {
 		p.drop(*it)
 		return false
 	}
-	if it.yields && p.options.Overflow == hook.LeaveOutOldest {
+	if it.load.yields() && p.options.Overflow == hook.LeaveOutOldest {
 		p.leaveOut()
 		p.mu.Unlock()
 		return false

@@ -57,9 +57,9 @@ func TestOverflow_books(t *testing.T) {
 			defer p.mu.Unlock()
 			sum, counted := int64(0), 0
 			for it := range p.queue.items.All() {
-				size := int64(it.size)
+				size := it.load.bytes()
 				if it.kind == kindHeld {
-					if size = int64(it.msg.(*held).it.size); it.msg.(*held).gone {
+					if size = it.msg.(*held).it.load.bytes(); it.msg.(*held).gone {
 						size = 0
 					}
 				}
@@ -96,8 +96,8 @@ func TestOverflow_books(t *testing.T) {
 				if p.queue.freed() {
 					p.letIn()
 				}
-				if ok && (it.kind != kindHeld || p.release(&it)) && it.size != 0 {
-					p.lighter(it.size)
+				if ok && (it.kind != kindHeld || p.release(&it)) {
+					p.lighter(it.load.bytes())
 				}
 				p.mu.Unlock()
 			case k == 3:

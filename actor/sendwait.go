@@ -119,7 +119,7 @@ func (p *process) hasRoom() bool {
 func (p *process) pushSent(it item) {
 	if p.options != nil && p.options.ClassOf != nil {
 		_, size := p.options.ClassOf(it.content())
-		it.size = sizeOf(size)
+		it.load = loadOf(size)
 	}
 	p.push(it)
 }

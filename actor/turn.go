@@ -186,7 +186,7 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			continue
 		}
-		if (it.size != 0 || it.at != 0) && !p.dueNow(&it) { // unlocks
+		if (it.load != 0 || it.at != 0) && !p.dueNow(&it) { // unlocks
 			continue
 		}
 		p.begin(it)

@@ -7,16 +7,17 @@ import "time"
 // has no part in the Sum: it does not stand in a segment.
 func (p *process) push(it item) {
 	if p.queue.len() == 0 {
-		it.size = 0
+		it.load = it.load.apart()
 		if it.kind == kindHeld {
-			it.msg.(*held).it.size = 0
+			h := it.msg.(*held)
+			h.it.load = h.it.load.apart()
 		}
 	}
 	if p.queue.push(it) {
 		p.mark()
 	}
-	if it.size != 0 {
-		p.queue.items.Add(int64(it.size))
+	if n := it.load.bytes(); n != 0 {
+		p.queue.items.Add(n)
 	}
 }
 

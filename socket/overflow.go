@@ -19,10 +19,11 @@ const (
 	// for messages of which each counts.
 	OverflowClose Overflow = iota
 	// LeaveOutOldest leaves out the oldest of those that wait: the client gets the newest, after a gap. With MaxLag it gets none
-	// that has waited longer.
+	// of those that have waited longer.
 	LeaveOutOldest
-	// LeaveOutNewest leaves out the one that comes: the client gets what waits, and then what comes when there is room again. When a
-	// message comes that is not to be left out, the newest of those that wait is left out for it.
+	// LeaveOutNewest leaves out the one that comes, with MaxLag while the oldest has waited longer: the client gets what waits, and
+	// then what comes when there is room again. When a message comes that is never left out, the newest of those that wait is left
+	// out for it.
 	LeaveOutNewest
 )
 

@@ -304,3 +304,36 @@ func ExampleWrapper() {
 	// it ends: an error
 	// the handler ends
 }
+
+// A newer quote takes the place of the one of the same symbol that waits for a client.
+func ExampleMessage_Deliver() {
+	quote := websock.JSON(map[string]int{"AAPL": 27331}).Deliver(websock.Delivery{Key: "AAPL"})
+	cursor := websock.JSON([]int{312, 44}).Deliver(websock.Delivery{Key: "ann", Expires: time.Second})
+	frame := websock.Binary(make([]byte, 1200)).Deliver(websock.Delivery{Volatile: true})
+	for _, m := range []websock.Message{quote, cursor, frame} {
+		fmt.Printf("%+v\n", *m.Delivery())
+	}
+	// Output:
+	// {Key:AAPL Volatile:false Expires:0s}
+	// {Key:ann Volatile:false Expires:1s}
+	// {Key: Volatile:true Expires:0s}
+}
+
+// tail shows a log to its client.
+type tail struct{}
+
+func (tail) Init(context.Context) websock.Result                      { return websock.OK() }
+func (tail) HandleIn(context.Context, websock.Message) websock.Result { return websock.OK() }
+func (tail) HandleInfo(context.Context, any) websock.Result           { return websock.OK() }
+
+// HandleLag tells the client what it has missed. It runs when all that was not left out has been written.
+func (tail) HandleLag(_ context.Context, l websock.Lag) websock.Result {
+	return websock.Push(websock.Text(fmt.Sprintf("%d lines were left out", l.LeftOut)))
+}
+
+func ExampleLagHandler() {
+	var h websock.LagHandler = tail{}
+	r := h.HandleLag(context.Background(), websock.Lag{LeftOut: 12}) // as a socket does
+	fmt.Println(r.Push[0])
+	// Output: text, 22 bytes: "12 lines were left out"
+}

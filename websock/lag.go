@@ -15,8 +15,8 @@ type Lag struct {
 	// Age is how long the oldest of Messages has waited. It is never less than that, and more by at most as long as the
 	// callback ran that was running when it came, or the time in which 31 more came after it.
 	Age time.Duration
-	// LeftOut is how many messages were left out, as their [Delivery] allows, since the socket opened; for a [LagHandler],
-	// since it was told last.
+	// LeftOut is how many messages were left out, as their [Delivery] allows or a setting of the server says, since the socket
+	// opened; for a [LagHandler], since it was told last.
 	LeftOut uint64
 }
 
