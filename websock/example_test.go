@@ -319,6 +319,42 @@ func ExampleMessage_Deliver() {
 	// {Key: Volatile:true Expires:0s}
 }
 
+// page sends the lines of a file at the pace of its client, who may stop it.
+type page struct {
+	lines   []string
+	stopped bool
+}
+
+func (p *page) Init(context.Context) websock.Result            { return websock.Stream(p.all) }
+func (p *page) HandleInfo(context.Context, any) websock.Result { return websock.OK() }
+
+// HandleIn runs between two lines, so it may stop what follows.
+func (p *page) HandleIn(_ context.Context, msg websock.Message) websock.Result {
+	p.stopped = string(msg.Data) == "stop"
+	return websock.OK()
+}
+
+func (p *page) all(yield func(websock.Message) bool) {
+	for _, line := range p.lines {
+		if p.stopped || !yield(websock.Text(line)) {
+			return
+		}
+	}
+}
+
+func ExampleStream() {
+	p := &page{lines: []string{"one", "two", "three"}}
+	for m := range p.Init(context.Background()).Stream { // as a socket does
+		fmt.Printf("%s\n", m.Data)
+		if string(m.Data) == "two" {
+			p.HandleIn(context.Background(), websock.Text("stop"))
+		}
+	}
+	// Output:
+	// one
+	// two
+}
+
 // tail shows a log to its client.
 type tail struct{}
 

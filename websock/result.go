@@ -3,6 +3,7 @@ package websock
 import (
 	"errors"
 	"fmt"
+	"iter"
 )
 
 // Result is what a callback wants done: messages to write, and whether the
@@ -15,6 +16,11 @@ type Result struct {
 	// Push is written in order, before any stop. Data messages, pings and
 	// pongs may be mixed.
 	Push []Message
+
+	// Stream is written after Push, at the client's pace; see the function
+	// [Stream]. It is illegal with Stop. nil: a stream that was returned before
+	// goes on.
+	Stream iter.Seq[Message]
 
 	// Stop ends the socket with this exit reason; nil: carry on. No callback
 	// runs after it but Terminate.
@@ -31,6 +37,38 @@ func OK() Result { return Result{} }
 // Push returns a Result that writes msgs in order and carries on. Without msgs
 // it is [OK]. WebSock's {:push, ...} and {:reply, ...}.
 func Push(msgs ...Message) Result { return Result{Push: msgs} }
+
+// Stream returns a Result that writes the messages of seq, one after the other,
+// at the client's pace: the next one is asked for when what was written before
+// it has been taken by the kernel, but for the 64 KiB that a host may gather.
+// Between two of them come the callbacks and messages that wait, so the socket
+// does all else that it does meanwhile.
+//
+//	func (h *files) HandleIn(ctx context.Context, msg websock.Message) websock.Result {
+//		h.stopped = string(msg.Data) == "stop"
+//		if h.stopped {
+//			return websock.OK()
+//		}
+//		return websock.Stream(func(yield func(websock.Message) bool) {
+//			for i := 0; i < len(h.lines) && !h.stopped && yield(websock.Text(h.lines[i])); i++ {
+//			}
+//		})
+//	}
+//
+// seq runs as a callback does, on the process: it may use the fields of the
+// handler, a panic in it ends the socket, and while it looks for the next
+// message nothing else of this socket goes on. So it must not wait: for what
+// comes from a network or another process, use actor.SendWait in an
+// actor.Async. It is stopped, as by a break of the loop over it, when the
+// socket ends, before Terminate has returned, and when another Result has a
+// Stream: one socket has one stream. So one without messages does nothing but
+// stop that before. What seq has deferred runs then, once; after a kill on
+// another goroutine, when a callback that runs has returned or beside it.
+//
+// A message of it that is illegal ends the socket, as in Push. While there is a
+// stream the client is behind: what is Volatile is left out, and a
+// [LagHandler] waits for its end.
+func Stream(seq iter.Seq[Message]) Result { return Result{Stream: seq} }
 
 // Close returns a Result that writes last, closes with code and closeReason and
 // ends the socket normally: Terminate gets a [*CloseError], which is errors.Is
@@ -68,6 +106,7 @@ func StopWith(reason error, detail CloseDetail, last ...Message) Result {
 //
 //   - a message in Push that [Message.Check] refuses
 //   - Close without Stop
+//   - Stream with Stop
 //   - a close code that is not [CloseCode.Sendable], 0 apart
 //   - a close reason of more than 123 bytes, or that is not UTF-8
 //   - a nil *CloseError as Stop
@@ -94,6 +133,9 @@ func (r Result) problem() string {
 			return "Close is set without Stop"
 		}
 		return ""
+	}
+	if r.Stream != nil {
+		return "Stream is set with Stop"
 	}
 	detail := r.Close
 	if carried, ok := errors.AsType[*CloseError](r.Stop); ok {

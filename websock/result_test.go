@@ -131,6 +131,8 @@ func TestResult_Check_stops(t *testing.T) {
 	}{
 		{"carry on", websock.OK(), ""},
 		{"Close without Stop", websock.Result{Close: detail(4000, "")}, "Close is set without Stop"},
+		{"Stream", websock.Stream(func(func(websock.Message) bool) {}), ""},
+		{"Stream with Stop", websock.Result{Stop: boom, Stream: func(func(websock.Message) bool) {}}, "Stream is set with Stop"},
 		{"close reason without Stop", websock.Result{Close: detail(0, "a")}, "Close is set without Stop"},
 
 		{"Stop normal", websock.Stop(websock.ErrNormal), ""},

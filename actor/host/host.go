@@ -241,6 +241,9 @@ func (p Port) LeaveOut(key string) { p.process.LeaveOut(key) }
 // CatchUp puts a [CatchUp] at the end of the mailbox: it is for Receive of one, when it was not the last message.
 func (p Port) CatchUp() { p.process.CatchUp() }
 
+// Notify is [Ref.Notify] of the Port's own process. Any goroutine may call it.
+func (p Port) Notify(d Deferred) bool { return p.process.Notify(d) }
+
 // CaughtUp is how many messages were left out since it was called last. The next one that is left out brings a [CatchUp].
 func (p Port) CaughtUp() uint64 { return p.process.CaughtUp() }
 

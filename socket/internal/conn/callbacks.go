@@ -56,6 +56,8 @@ func (c *Conn) Receive(ctx context.Context, msg any) error {
 		return c.receiveDescribe(m)
 	case host.CatchUp:
 		return c.receiveCatchUp(ctx)
+	case *stream:
+		return c.receiveStream(m)
 	}
 	return c.receiveInfo(ctx, msg)
 }
@@ -132,6 +134,8 @@ func (c *Conn) apply(r *websock.Result) error {
 	}
 	if r.Stop != nil {
 		c.noteDetail(r.Close)
+	} else if r.Stream != nil {
+		c.startStream(r.Stream)
 	}
 	return r.Stop
 }

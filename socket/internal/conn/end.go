@@ -19,6 +19,7 @@ type end struct {
 	killed  bool                // by Kill
 	expiry  *expiry             // the last Expire; nil: none, or it was for never
 	tooOld  bool                // it was told to end because of its age
+	stream  *stream             // of the last Result that had one; nil: none, or it has ended
 
 	// Exited sets these.
 	reason  error // the exit reason
@@ -59,7 +60,7 @@ func (c *Conn) Ending(reason error) (brief bool) {
 	}()
 	detail, ok := c.closeFrame(reason, e)
 	if !ok || !c.sayGoodbye(detail) {
-		return c.brief()
+		return c.brief() && !c.streams()
 	}
 	if reason != e.readEnd || !c.wire.Finished() { // Finished is the reader's; after a readEnd, that waits until this returns
 		c.wire.CloseWrite() //nolint:errcheck,gosec // the end of TCP comes in any case
@@ -67,7 +68,7 @@ func (c *Conn) Ending(reason error) (brief bool) {
 	} else if _, ok := c.wire.Transport().(*tls.Conn); ok { // else FIN need not be sent here: the reader closes TCP at once
 		c.wire.CloseWrite() //nolint:errcheck,gosec // close_notify
 	}
-	return c.brief()
+	return c.brief() && !c.streams()
 }
 
 // beginEnding moves life on to ending, and returns what is known of the end.
@@ -125,6 +126,9 @@ func (c *Conn) Terminate(ctx context.Context, reason error) {
 		c.terminated = true
 		c.mu.Unlock()
 	}()
+	if s := c.takeStream(); s != nil && s.finish() {
+		defer s.stop()
+	}
 	if c.brief() {
 		return
 	}
@@ -143,6 +147,9 @@ func (c *Conn) Exited(info actor.ProcessInfo, reason error) {
 		e.reason, e.label, e.dropped, e.leftOut = reason, info.Label, info.Dropped, info.LeftOut
 		opened = c.life != opening
 	})
+	if s := c.takeStream(); s != nil && s.finish() {
+		c.port.Go(s)
+	}
 	if opened {
 		c.exited()
 	}

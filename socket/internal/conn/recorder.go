@@ -116,6 +116,8 @@ func nameOf(msg any) (what string, size int) {
 		return "lag", 0
 	case *expiry:
 		return "expiry", 0
+	case *stream:
+		return "stream", 0
 	case websock.Message:
 		return "websock.Message to the client", len(m.Data)
 	case actor.Down:
