@@ -12,8 +12,8 @@ import (
 
 // The exit reasons of those limits. They are ErrOverload; their texts, for the log, say which setting it was.
 var (
-	errTooManyBytes = fmt.Errorf("%w: more bytes for the client wait than MailboxBytes", ErrOverload)
-	errTooLate      = fmt.Errorf("%w: a message has waited for longer than MaxLag", ErrOverload)
+	errTooManyBytes = fmt.Errorf("%w: more bytes for the client than Config.MailboxBytes", ErrOverload)
+	errTooLate      = fmt.Errorf("%w: a message has waited for longer than Config.MaxLag", ErrOverload)
 )
 
 // classify notes in it what the limits must know, and returns what the host says of it. p.mu is held.
@@ -72,20 +72,11 @@ func (p *process) postBusy(it item) postResult {
 // out: it is to be left out. why: it cannot, and this is the reason for which the process is to end. p.mu is held.
 func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why error) {
 	if it.at != 0 && p.isLate(p.queue.items.Front()) {
-		switch p.options.Overflow {
-		case hook.Exit:
-			return false, errTooLate
-		case hook.LeaveOutNewest:
-			if it.load.yields() {
-				return true, nil
-			}
-		case hook.LeaveOutOldest:
-			for front := p.queue.items.Front(); p.isLate(front) && front.load.yields(); front = p.queue.items.Front() {
-				p.leaveOutOf(false)
-			}
+		if out, why = p.makeYoung(it); out || why != nil {
+			return out, why
 		}
 	}
-	if why = p.tooMuch(count, bytes); why == nil {
+	if p.tooMuch(count, bytes) == nil {
 		return false, nil
 	}
 	p.purge()
@@ -105,6 +96,21 @@ func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why er
 			return false, why
 		}
 	}
+}
+
+// makeYoung is makeRoom while the oldest message is late. One that is not to be left out may be late: it has its turn, and so has what
+// waits after it.
+func (p *process) makeYoung(it *item) (out bool, why error) {
+	switch p.options.Overflow {
+	case hook.Exit:
+		return false, errTooLate
+	case hook.LeaveOutNewest:
+		return it.load.yields(), nil
+	}
+	for front := p.queue.items.Front(); p.isLate(front) && front.load.yields(); front = p.queue.items.Front() {
+		p.leaveOutOf(false)
+	}
+	return false, nil
 }
 
 // tooMuch is what the process would end for if so much were added to what waits; nil: there is room. A message has room, however

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"reflect"
 	"runtime"
 	"strconv"
 	"strings"
@@ -43,6 +44,16 @@ func quietSystem(t testing.TB, cfg Config) *System {
 func TestProcess_size(t *testing.T) {
 	if got, want := unsafe.Sizeof(process{}), uintptr(304); got > want && strconv.IntSize == 64 {
 		t.Errorf("a process has %d bytes; more than %d are 320 on the heap", got, want)
+	}
+}
+
+// TestItem_size: a mailbox that is full holds a thousand, and the compiler keeps one in registers while it has four fields.
+func TestItem_size(t *testing.T) {
+	if got, want := unsafe.Sizeof(item{}), uintptr(24); got > want && strconv.IntSize == 64 {
+		t.Errorf("an item has %d bytes, want %d", got, want)
+	}
+	if got, want := reflect.TypeFor[item]().NumField(), 4; got > want {
+		t.Errorf("an item has %d fields, want %d at most", got, want)
 	}
 }
 
