@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -152,6 +153,7 @@ func TestSeq_end(t *testing.T) {
 		"a kill":                   {end: func(c *sockettest.Conn) { c.PID.Exit(actor.ErrKilled) }, want: func(err error) bool { return errors.Is(err, actor.ErrKilled) }},
 		"a Result":                 {end: func(c *sockettest.Conn) { c.Send(websock.Text("end")); c.Resume() }, want: func(err error) bool { return err == websock.ErrNormal }},
 		"a panic in it":            {next: func(int) websock.Message { panic(boom) }, want: func(err error) bool { return errors.As(err, new(*actor.PanicError)) }},
+		"a Goexit in it":           {next: func(int) websock.Message { runtime.Goexit(); panic("not reached") }, want: func(err error) bool { return errors.As(err, new(*actor.PanicError)) }},
 		"an illegal message of it": {next: func(int) websock.Message { return websock.Text("\xff") }, want: func(err error) bool { return errors.As(err, new(*websock.ResultError)) }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,6 +198,39 @@ func TestSeq_killedInIt(t *testing.T) {
 		synctest.Wait()
 		if h.over.Load() != 1 || h.pulled.Load() != 1 {
 			t.Errorf("what the stream has deferred ran %d times after %d messages, want once, after 1", h.over.Load(), h.pulled.Load())
+		}
+	})
+}
+
+// watched is lines with a LagHandler.
+type watched struct {
+	lines
+	told []uint64
+}
+
+func (h *watched) HandleLag(_ context.Context, l websock.Lag) websock.Result {
+	h.told = append(h.told, l.LeftOut)
+	return websock.OK()
+}
+
+// What is left out during a stream is told of after it.
+func TestSeq_lag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &watched{lines: lines{n: 2000, size: 100}}
+		c := sockettest.Serve(t, socket.Config{Logger: quiet}, h)
+		c.Pause(1 << 10)
+		c.Send(websock.Text("go"))
+		c.Want(websock.Text("begins"))
+		time.Sleep(10 * time.Millisecond) // until a write waits
+		for range 5 {
+			c.PID.Send(websock.Text("volatile").Deliver(websock.Delivery{Volatile: true}))
+		}
+		for i := range h.n {
+			c.Want(number(i, h.size))
+		}
+		c.WantNothing(time.Second)
+		if len(h.told) != 1 || h.told[0] != 5 {
+			t.Errorf("HandleLag was told %v, want 5 once", h.told)
 		}
 	})
 }

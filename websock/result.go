@@ -65,9 +65,9 @@ func Push(msgs ...Message) Result { return Result{Push: msgs} }
 // stop that before. What seq has deferred runs then, once; after a kill on
 // another goroutine, when a callback that runs has returned or beside it.
 //
-// A message of it that is illegal ends the socket, as in Push. While there is a
-// stream the client is behind: what is Volatile is left out, and a
-// [LagHandler] waits for its end.
+// A message of it that is illegal ends the socket, as in Push. During a stream
+// the client counts as behind: most of what is Volatile is left out, and a
+// [LagHandler] is told after it.
 func Stream(seq iter.Seq[Message]) Result { return Result{Stream: seq} }
 
 // Close returns a Result that writes last, closes with code and closeReason and

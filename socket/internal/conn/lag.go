@@ -39,7 +39,9 @@ func (c *Conn) receiveCatchUp(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	c.flush()
+	if n, _, _ := c.port.Load(); n == 0 { // else it is too early, and what was gathered need not be written yet
+		c.flush()
+	}
 	if err := c.lossReason(); err != nil {
 		return err
 	}
