@@ -98,6 +98,22 @@ func TestSeq(t *testing.T) {
 	})
 }
 
+// starts is a handler whose Init returns a stream.
+type starts struct{ lines }
+
+func (h *starts) Init(context.Context) websock.Result { return websock.Stream(h.seq()) }
+
+func TestSeq_ofInit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &starts{lines{n: 3, size: 1}}
+		c := sockettest.Serve(t, socket.Config{Logger: quiet}, h)
+		c.Want(number(0, 1), number(1, 1), number(2, 1))
+		c.Send(websock.Text("echo"))
+		c.Want(websock.Text("echo"))
+		c.WantNothing(time.Second)
+	})
+}
+
 // The handler's own fields stop a stream.
 func TestSeq_stop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -160,7 +176,7 @@ func TestSeq_end(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				h := &lines{n: 1 << 30, size: 100, next: tt.next}
 				ends := make(chan socket.Closed, 1)
-				c := sockettest.Serve(t, socket.Config{Logger: quiet, OnClose: func(cl socket.Closed) { ends <- cl }}, h)
+				c := sockettest.Serve(t, socket.Config{Logger: quiet, Record: 1, OnClose: func(cl socket.Closed) { ends <- cl }}, h)
 				c.Pause(1 << 10)
 				c.Send(websock.Text("go"))
 				c.Want(websock.Text("begins"))
