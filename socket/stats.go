@@ -37,7 +37,8 @@ type Stats struct {
 	// the socket ended, or they came after that.
 	Dropped uint64
 	// Overflowed counts those of Dropped that were lost with sockets that ended with CauseOverload: usually because more
-	// waited than Config.MailboxLimit, MailboxBytes or MaxLag allow. The others waited when a socket ended for another reason, or came after that.
+	// waited than Config.MailboxLimit, MailboxBytes or MaxLag allow. The others waited when a socket ended for another reason,
+	// or came after that.
 	Overflowed uint64
 	// LeftOut counts the messages that were left out because their client was behind, as their websock.Delivery allows or
 	// Config.Overflow says.
