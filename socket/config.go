@@ -237,7 +237,7 @@ type Config struct {
 	Record int
 
 	// TimeCallbacks has Stats.Callbacks say how long callbacks took. Each reads the clock twice then, and adds to two counters that
-	// all sockets share; messages that go to the client as they are pass no callback. Off by default.
+	// all sockets share; messages that go to the client as they are, and those of a websock.Stream, pass no callback. Off by default.
 	TimeCallbacks bool
 
 	// OnClose is called once for each socket, after its TCP connection is closed and its process is dead: one call at a

@@ -114,6 +114,21 @@ func TestSeq_ofInit(t *testing.T) {
 	})
 }
 
+// What a stream writes passes no callback.
+func TestSeq_timed(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{TimeCallbacks: true})
+		c := r.dial(&starts{lines{n: 3, size: 1}})
+		for i := range 3 {
+			c.want(textFrame(fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		if got, want := timed(r.srv.Stats()), "Init 10µs:1 sum 0"; got != want {
+			t.Errorf("after a stream of Init: got %s, want %s", got, want)
+		}
+	})
+}
+
 // The handler's own fields stop a stream.
 func TestSeq_stop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

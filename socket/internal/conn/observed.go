@@ -81,7 +81,7 @@ func (o *observed) callback(msg any) Callback {
 			return callIn
 		}
 		return noCallback
-	case *readEnd, drainBegins, *expiry, *Description, host.CatchUp:
+	case *readEnd, drainBegins, *expiry, *stream, *Description, host.CatchUp:
 		return noCallback
 	case websock.Message:
 		if !o.port.Calling() {
