@@ -103,6 +103,7 @@ func TestDrain_progress(t *testing.T) {
 			}
 		}
 		r.rudePeer(puppet())
+		time.Sleep(s) // it is the oldest, and the first that is told
 		r.peers(3)
 		check("before", socket.DrainProgress{}, false)
 		run := r.drain(t.Context(), socket.Drain{Delay: 5 * s, Over: 4 * s, Timeout: 10 * s})

@@ -167,7 +167,7 @@ func TestCollector_drain(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		numbers(1, 0, 0)
 		other(srv, actor.PID{}).Send(websock.Text("left out").Deliver(websock.Delivery{Volatile: true}))
-		want(t, scrape(t, c), `troupe_socket_left_out_total{troupe_server="chat"} 1`, `troupe_socket_dropped_total{troupe_server="chat"} 0`)
+		want(t, scrape(t, c), `troupe_socket_left_out_total{troupe_server="chat"} 1`, `troupe_socket_dropped_total{troupe_dropped="overflow",troupe_server="chat"} 0`)
 		drained := make(chan error, 1)
 		go func() { drained <- srv.Drain(context.Background(), socket.Drain{Timeout: 10 * time.Second}) }()
 		time.Sleep(5 * time.Second)
