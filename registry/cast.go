@@ -22,8 +22,9 @@ func (o *others) cast(group string, msg any, but actor.PID) {
 	b := appendPID(appendText(append(*buf, byte(recCast)), group), but)
 	b, err := o.sender.Append(b, msg)
 	if err == nil {
+		sender := o.sender.With(msg)
 		for _, p := range to {
-			o.sender.Offer(p.Peer, b)
+			sender.Offer(p.Peer, b)
 		}
 	}
 	release(buf, b)

@@ -40,6 +40,13 @@ func (m Message) Deliver(d Delivery) Message {
 
 // Delivery is what [Message.Deliver] has given to m; nil: nothing. It is for hosts, and must not be changed.
 func (m Message) Delivery() *Delivery {
+	if m.cache == nil || m.cache.delivery == nil { // in most messages, and this is inlined
+		return nil
+	}
+	return m.delivery()
+}
+
+func (m Message) delivery() *Delivery {
 	if c := m.prepared(); c != nil {
 		return c.delivery
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime/debug"
+
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // Channel is for packages that replicate state between nodes: each node tells each other one its own part, and forgets what
@@ -24,7 +26,10 @@ type Channel interface {
 }
 
 // Peer is another node during one session, for a [Channel]. The next session has another Peer.
-type Peer struct{ s *session }
+type Peer struct {
+	s       *session
+	deliver *websock.Delivery // of the record that Receive has got; the goroutine's that receives
+}
 
 // Node is its name.
 func (p *Peer) Node() string { return p.s.node }
@@ -46,8 +51,8 @@ type channel struct {
 
 // Sender sends on one channel.
 type Sender struct {
-	n      *Node
-	number uint64
+	n    *Node
+	head []byte // what each of its records begins with
 }
 
 // Channel adds a channel, which nodes know by its name of 1 to 64 bytes. It must be added before the Node is served. The error
@@ -72,25 +77,37 @@ func (n *Node) Channel(name string, c Channel) (*Sender, error) {
 	}
 	number := uint64(len(n.channels))
 	n.channels = append(n.channels, &channel{name, number, c})
-	return &Sender{n, number}, nil
+	return &Sender{n, record(nil, recChannel, number)}, nil
+}
+
+// With returns a Sender on the same channel for records that end with v, as [Sender.Append] has encoded it: the
+// [websock.Delivery] of a [websock.Message] goes along, and [Peer.Value] gives it back. For every other v that is s itself. A node
+// of a version that does not know it gets the message without a Delivery.
+func (s *Sender) With(v any) *Sender {
+	d := deliveryOf(v)
+	if d == nil {
+		return s
+	}
+	tagged := appendDelivery(nil, d)
+	head := appendBytes([]byte{s.head[0] | byte(hasHeaders)}, tagged)
+	return &Sender{s.n, append(head, s.head[1:]...)}
 }
 
 // Send sends rec, which is copied. It is never refused and never blocks: a p that cannot take what waits for it is down, and
 // then it comes to nothing. rec may have Config.MaxMessage bytes of the node that has the smaller one; a longer one ends the
 // session.
 func (s *Sender) Send(p *Peer, rec []byte) {
-	head := record(make([]byte, 0, 3), recChannel, s.number)
-	if len(head)+len(rec) > p.s.peer.MaxRecord() {
+	if len(s.head)+len(rec) > p.s.peer.MaxRecord() {
 		p.s.peer.Reset(p.s.tooLong("a record on a channel", len(rec)))
 		return
 	}
-	p.s.peer.Control(head, rec)
+	p.s.peer.Control(s.head, rec)
 }
 
 // Offer is Send of what may be refused: it returns false when p's window has no room, or p is down, or rec is too long. Then p
 // has not got it.
 func (s *Sender) Offer(p *Peer, rec []byte) bool {
-	return p.s.peer.Offer(record(make([]byte, 0, 3), recChannel, s.number), rec)
+	return p.s.peer.Offer(s.head, rec)
 }
 
 // Append appends the encoding of v to b: what may cross, and how, is as for a message. A value has no length of its own, so
@@ -99,21 +116,21 @@ func (s *Sender) Offer(p *Peer, rec []byte) bool {
 // could need. On an error, which names the type, b is returned as it was; the Logger and OnEvent are told, as of a message that
 // is refused.
 func (s *Sender) Append(b []byte, v any) ([]byte, error) {
-	b, err := s.n.codec.AppendValue(b, v)
+	b, err := s.n.appendValue(b, v, deliveryOf(v))
 	if err != nil {
 		s.n.refused(err)
 	}
 	return b, err
 }
 
-// Value decodes what [Sender.Append] has written at p. It is for Receive. Of an error, such as a type that is not registered
-// here, the Logger and OnEvent are told, as of a message.
+// Value decodes what [Sender.Append] has written at p. It is for Receive, and only during it: what [Sender.With] has sent along is
+// that of the record. Of an error, such as a type that is not registered here, the Logger and OnEvent are told, as of a message.
 func (p *Peer) Value(b []byte) (any, error) {
 	v, err := p.s.types.Value(b)
 	if err != nil {
 		p.s.undecodable(err)
 	}
-	return v, err
+	return delivered(v, p.deliver), err
 }
 
 // Reset ends the session, because what p says makes no sense. It is for Receive: nothing more is received, and Down follows. The
@@ -174,18 +191,19 @@ func (s *session) channel(name string) *channelPeer {
 	defer s.n.mu.Unlock()
 	for _, c := range s.n.channels {
 		if c.name == name {
-			return &channelPeer{channel: c, peer: &Peer{s}}
+			return &channelPeer{channel: c, peer: &Peer{s: s}}
 		}
 	}
 	return nil
 }
 
 func (s *session) receiveChannel(f *fields) error {
-	number := f.number()
+	number, h := f.number(), f.tagged()
 	if f.bad || number >= uint64(len(s.channels)) {
 		return errBroken
 	}
 	if c := s.channels[number]; c != nil {
+		c.peer.deliver = h.deliver
 		c.call("Receive", func() { c.channel.c.Receive(c.peer, f.b) })
 	}
 	return nil

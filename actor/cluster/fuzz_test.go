@@ -23,6 +23,8 @@ func FuzzRecords(f *testing.F) {
 	}
 	add(with([]byte{0xf0}, value("hi")...), with([]byte{0xf1}, 1, 0, 0), []byte{0xf2, 1}, []byte{0xf3, 1}, []byte{0xf4})
 	add(rec(hello, 0), rec(send), rec(answer, 1))
+	add([]byte{answer | 0x80, 9, 3, 1, 'k', 4, 0, 5, 2, 0xac, 2, 1, 20, 1, 'h', 'i'}, // with a Delivery
+		[]byte{onChannel | 0x80, 9, 3, 1, 'k', 4, 0, 5, 2, 0xac, 2, 0, 'a', 'b'}, []byte{send | 0x80, 7, 3, 9, 'k', 5, 1, 0x80, 4, 1, 20, 1})
 	add(with(rec(call, 1, 7, 100), 2, 1, 'a', 1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 'x'), rec(cancelCall, 1), with(rec(fail, 1), 0))
 	add(with(rec(onChannel, 0), 'a', 'b'), rec(onChannel, 1), []byte{send | 0x80, 3, 1, 2, 3, 4}, []byte{77})
 	add(with(rec(send, 1), 25, 0, '{', '}'), with(rec(send, 1), 25, 9), with(rec(kill, 999), 1, 2, 3))

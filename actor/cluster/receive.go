@@ -66,7 +66,7 @@ func (s *session) handle(k kind, f *fields) error {
 func (s *session) here(num uint64) actor.PID { return host.PIDOf(s.n.sys, s.n.name, s.n.boot, num) }
 
 func (s *session) receiveSend(f *fields) error {
-	num, with := f.number(), f.tagged().with
+	num, h := f.number(), f.tagged()
 	if f.bad {
 		return errBroken
 	}
@@ -75,11 +75,12 @@ func (s *session) receiveSend(f *fields) error {
 		s.undecodable(err)
 		return nil
 	}
+	msg = delivered(msg, h.deliver)
 	to, sent := s.here(num), false
-	if with == "" {
+	if h.with == "" {
 		sent = to.Send(msg)
 	} else {
-		sent = host.SendCarried(to, msg, with)
+		sent = host.SendCarried(to, msg, h.with)
 	}
 	if !sent {
 		s.undelivered.Add(1)
@@ -128,6 +129,7 @@ func (s *session) receiveCall(f *fields) error {
 		s.answer(id, a, nil, err)
 		return nil
 	}
+	req = delivered(req, h.deliver)
 	if h.with != "" {
 		req = host.Carried{Msg: req, With: h.with}
 	}
@@ -200,7 +202,8 @@ func (s *session) answer(id uint64, a *asked, v any, err error) {
 	if err == nil {
 		p := buffers.Get().(*[]byte)
 		var b []byte
-		b, err = s.n.codec.AppendValue(record(*p, recAnswer, id), v)
+		d := deliveryOf(v)
+		b, err = s.n.appendValue(recordWith(*p, recAnswer, headers{deliver: d}, id), v, d)
 		switch {
 		case err != nil:
 		case len(b) <= shortAnswer && s.fits(b):
@@ -235,7 +238,7 @@ func (s *session) fail(id uint64, err error) {
 
 // receiveAnswer ends a Call that waits here; it may have been cancelled meanwhile.
 func (s *session) receiveAnswer(k kind, f *fields) error {
-	id := f.number()
+	id, h := f.number(), f.tagged()
 	if f.bad {
 		return errBroken
 	}
@@ -248,6 +251,7 @@ func (s *session) receiveAnswer(k kind, f *fields) error {
 	switch k {
 	case recAnswer:
 		v, err = s.types.Value(f.b)
+		v = delivered(v, h.deliver)
 	case recUnhandled:
 		failed = host.ErrUnhandled
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/troupe-dev/troupe/actor/host"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // A record is one item of the stream between two nodes: a byte that says its kind, tagged headers if that byte has the bit
@@ -32,10 +33,14 @@ const (
 	hasHeaders kind = 0x80
 )
 
-// The tags of headers.
+// The tags of headers. Those of a Delivery are of every record whose value may be a websock.Message: recSend, recCall, recAnswer,
+// recSurvey and recChannel.
 const (
-	tagCarried = 1 // of recSend and recCall: what Config.Carry has made of the sender's ctx, 1 to mostCarried bytes
-	tagRoom    = 2 // of recCall: it is a SendWait; no bytes
+	tagCarried  = 1 // of recSend and recCall: what Config.Carry has made of the sender's ctx, 1 to mostCarried bytes
+	tagRoom     = 2 // of recCall: it is a SendWait; no bytes
+	tagKey      = 3 // Delivery.Key, 1 to maxKey bytes
+	tagVolatile = 4 // Delivery.Volatile; no bytes
+	tagExpires  = 5 // Delivery.Expires, a number, ns
 )
 
 // mostCarried is how long that may be; package actor sends no more.
@@ -95,8 +100,9 @@ func (f *fields) bytes() []byte {
 
 // headers are those that a record may have.
 type headers struct {
-	with string // of tagCarried; "": there is none
-	room bool   // there is tagRoom
+	with    string            // of tagCarried; "": there is none
+	room    bool              // there is tagRoom
+	deliver *websock.Delivery // of tagKey, tagVolatile and tagExpires; nil: there is none
 }
 
 // tagged reads the headers. Those that make no sense make the record bad.
@@ -112,9 +118,23 @@ func (f *fields) tagged() (all headers) {
 			all.with = string(data)
 		case tag == tagRoom && len(data) == 0:
 			all.room = true
+		case tag == tagKey && len(data) <= maxKey:
+			all.delivery().Key = string(data)
+		case tag == tagVolatile && len(data) == 0:
+			all.delivery().Volatile = true
+		case tag == tagExpires:
+			all.delivery().Expires = expires(data)
 		}
 	}
 	return all
+}
+
+// delivery makes the Delivery, if there is none.
+func (h *headers) delivery() *websock.Delivery {
+	if h.deliver == nil {
+		h.deliver = &websock.Delivery{}
+	}
+	return h.deliver
 }
 
 func (f *fields) byte() byte {
@@ -155,6 +175,7 @@ func recordWith(b []byte, k kind, h headers, numbers ...uint64) []byte {
 	if h.room {
 		tagged = append(tagged, tagRoom, 0)
 	}
+	tagged = appendDelivery(tagged, h.deliver)
 	b = appendBytes(append(b, byte(k|hasHeaders)), tagged)
 	for _, v := range numbers {
 		b = binary.AppendUvarint(b, v)
@@ -170,6 +191,7 @@ func bare(msg any) (content any, h headers) {
 	if c, ok := msg.(host.Carried); ok {
 		h.with, msg = c.With, c.Msg
 	}
+	h.deliver = deliveryOf(msg)
 	return msg, h
 }
 

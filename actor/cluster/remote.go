@@ -40,7 +40,7 @@ func (r *remote) Send(to actor.PID, msg any) bool {
 	}
 	msg, h := bare(msg)
 	p := buffers.Get().(*[]byte)
-	b, err := r.n.codec.AppendValue(recordWith(*p, recSend, h, num), msg)
+	b, err := r.n.appendValue(recordWith(*p, recSend, h, num), msg, h.deliver)
 	if err == nil {
 		err = s.offer(b, msg)
 	}
@@ -87,7 +87,7 @@ func (r *remote) Call(to, from actor.PID, req any, deadline time.Time, answer fu
 	req, h := bare(req)
 	p := buffers.Get().(*[]byte)
 	b := r.n.appendCaller(recordWith(*p, recCall, h, id, num, left), from)
-	b, err = r.n.codec.AppendValue(b, req)
+	b, err = r.n.appendValue(b, req, h.deliver)
 	if err == nil {
 		err = s.offer(b, req)
 	}

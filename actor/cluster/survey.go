@@ -117,7 +117,7 @@ func (n *Node) survey(ctx context.Context, topic string, question any) map[strin
 	waits(n.name)
 	cancel := n.answerHere(ctx, topic, question, func(v any, err error) { replies <- reply{n.name, v, err} })
 	defer cancel()
-	value, err := n.codec.AppendValue(nil, question)
+	value, err := n.appendValue(nil, question, deliveryOf(question))
 	n.refused(err)
 	for _, s := range sessions {
 		waits(s.node)
@@ -156,7 +156,8 @@ func (s *session) survey(ctx context.Context, topic string, question any, value 
 		answer(nil, err)
 		return nothing
 	}
-	err = s.offer(append(appendBytes(record(nil, recSurvey, id, left), topic), value...), question)
+	rec := appendBytes(recordWith(nil, recSurvey, headers{deliver: deliveryOf(question)}, id, left), topic)
+	err = s.offer(append(rec, value...), question)
 	s.n.refused(err)
 	if err != nil {
 		if s.removeCall(id) != nil { // else the session has ended and told it
@@ -173,7 +174,7 @@ func (s *session) survey(ctx context.Context, topic string, question any, value 
 
 // receiveSurvey answers a question of the other node. It is among the Calls that wait for an answer from here.
 func (s *session) receiveSurvey(f *fields) error {
-	id, left := f.number(), f.number()
+	id, left, h := f.number(), f.number(), f.tagged()
 	topic := string(f.bytes())
 	if f.bad {
 		return errBroken
@@ -198,7 +199,7 @@ func (s *session) receiveSurvey(f *fields) error {
 	}
 	s.begun(&s.asked, id, a, cancel)
 	s.n.answers.group.Add(1)
-	s.n.answerHere(ctx, topic, question, func(v any, err error) {
+	s.n.answerHere(ctx, topic, delivered(question, h.deliver), func(v any, err error) {
 		defer s.n.answers.group.Done()
 		s.n.answers.leave()
 		cancel()

@@ -35,7 +35,7 @@ const (
 	tagBytes      = 17
 	tagTime       = 18 // as time.Time.AppendBinary: the instant and its offset, not the name of the zone
 	tagDuration   = 19 // zigzag varint, ns
-	tagMessage    = 20 // opcode, data
+	tagMessage    = 20 // opcode, data; its Delivery is not in it: see package cluster
 	tagNobody     = 21 // the zero PID
 	tagOwnPID     = 22 // of the sender's System: number
 	tagPID        = 23 // name of the node, boot, number

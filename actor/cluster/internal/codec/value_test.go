@@ -74,6 +74,21 @@ func TestValue_message(t *testing.T) {
 	}
 }
 
+// A Delivery is not in the bytes: whoever knows it sends it beside them, and whoever does not reads a plain message.
+func TestAppendValue_messageWithADelivery(t *testing.T) {
+	p := connect(t, nil, nil)
+	m := websock.Binary(make([]byte, maxMessage-2)) // as long as it may be
+	want, err := p.enc.AppendValue(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := websock.Delivery{Key: "k", Volatile: true, Expires: time.Second}
+	got, err := p.enc.AppendValue(nil, m.Deliver(d))
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("with %+v it is %x, %v; want %x", d, got, err, want)
+	}
+}
+
 func TestValue_pidBelongsToTheReceiver(t *testing.T) {
 	p := connect(t, nil, nil)
 	c := newSystem(t, "c")
