@@ -26,8 +26,13 @@ type Delivery struct {
 //
 // Send and Broadcast count a message that is left out as taken: this is what may become of it. How many were left out is in
 // [Lag], and a [LagHandler] is told. What actor.SendWait sends, and what is sent to a process that is no socket, is never left
-// out; nor is what has crossed to another node, which gets it as a plain message. Neither Key nor Expires can do anything for what is pushed, since it does not wait for the process; but a message with
+// out. Neither Key nor Expires can do anything for what is pushed, since it does not wait for the process; but a message with
 // the same key that waits is left out then, because it is older.
+//
+// A Delivery goes along to other nodes of a cluster, and says there what it says here. Expires begins when the message comes to
+// the mailbox there: the way does not count. A Key may have 1024 bytes then; a message with a longer one is refused, as what cannot
+// be encoded is. A node of a version that does not know a Delivery gets a plain message, and so does whoever gets m within a value
+// of another type, of which only what is exported crosses.
 //
 // The Delivery belongs to Opcode and Data as the cache of Prepare does. The Delivery that m had is replaced; copies of m keep it.
 func (m Message) Deliver(d Delivery) Message {

@@ -8,7 +8,7 @@ import (
 // everything before [New], which freezes it; several nodes of one process may share it. Any goroutine may register.
 //
 // Without being registered cross: nil, bool, all integers and floats, string, []byte, time.Time, time.Duration, actor.PID,
-// websock.Message and errors.
+// websock.Message with its Delivery, and errors.
 //
 // A type whose name the receiver does not know is not delivered: a message is dropped and counted, and an Event tells
 // of it; a Call gets an error at once. So deploy the reader of a new type before its writer.
