@@ -169,8 +169,10 @@ type Config struct {
 	// Compression is permessage-deflate (RFC 7692). Off by default: it costs CPU, and memory while a message is worked on.
 	Compression Compression
 
-	// HibernateAfter is how long the peer must have sent no message before a socket gives up its goroutine and all
-	// buffers until bytes come again. Messages of other processes, our pings and their pongs do not keep it awake.
+	// HibernateAfter is how long at most the peer must have sent no message before a socket gives up its goroutine and all
+	// buffers until bytes come again. A second in which nothing crosses is enough at first. When that turns out to be too
+	// short, because messages come or are written again, it is doubled, up to HibernateAfter; after a silence longer
+	// than HibernateAfter it is a second again. Messages of other processes, our pings and their pongs wake nobody.
 	// Where the connection cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it
 	// stays as it is. 0: 15 s; negative: never.
 	HibernateAfter time.Duration

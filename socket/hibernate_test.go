@@ -24,6 +24,15 @@ func (c *client) sleeps(want bool) {
 	}
 }
 
+// sleepsAfter fails the test unless the socket of c falls asleep when it has been silent for d from now on.
+func (c *client) sleepsAfter(d time.Duration) {
+	c.t.Helper()
+	time.Sleep(d - 1)
+	c.sleeps(false)
+	time.Sleep(d/16 + 2*time.Millisecond) // deadlines are coarse
+	c.sleeps(true)
+}
+
 // hibernating serves h and waits until its socket sleeps.
 func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
 	t.Helper()
@@ -35,17 +44,52 @@ func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
 }
 
 func TestHibernateAfter(t *testing.T) {
-	bubble(t, "a silent socket sleeps after 15 s, and a frame wakes it", func(t *testing.T) {
+	bubble(t, "a silent socket sleeps after a second, and a frame wakes it", func(t *testing.T) {
 		c := serve(t, socket.Config{}).dial(echo())
-		time.Sleep(15*time.Second - 1)
-		c.sleeps(false)
-		time.Sleep(time.Second)
-		c.sleeps(true)
+		c.sleepsAfter(time.Second)
 		wantEcho(t, c.Client, "hello")
 		c.sleeps(false)
-		time.Sleep(16 * time.Second)
+	})
+	bubble(t, "later each time it was too soon, up to HibernateAfter, and anew after a long silence", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1, IdleTimeout: -1}).dial(echo())
+		for _, after := range []time.Duration{1, 2, 4, 8, 15, 1, 2, 4, 8, 15, 1} {
+			c.sleepsAfter(after * time.Second)
+			wantEcho(t, c.Client, "hello")
+		}
+		c.sleepsAfter(2 * time.Second)
+		time.Sleep(40 * time.Second)
+		wantEcho(t, c.Client, "hello")
+		c.sleepsAfter(time.Second)
+	})
+	bubble(t, "a peer that talks all the time stays awake, and sleeps after HibernateAfter", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
+		for range 100 {
+			wantEcho(t, c.Client, "hello")
+			time.Sleep(700 * time.Millisecond)
+			c.sleeps(false)
+		}
+		wantEcho(t, c.Client, "hello")
+		c.sleepsAfter(15 * time.Second)
+	})
+	bubble(t, "what is written to all the time sleeps after HibernateAfter", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
+		for range 18 {
+			time.Sleep(800 * time.Millisecond)
+			c.pid.Send(websock.Text("news"))
+			wantMessage(t, c.Client, rawclient.OpText, "news")
+			c.sleeps(false)
+		}
+		time.Sleep(600 * time.Millisecond) // 15 s in all, and what a deadline may be late
+		c.pid.Send(websock.Text("news"))
+		time.Sleep(500 * time.Millisecond)
 		c.sleeps(true)
-		wantEcho(t, c.Client, "again")
+	})
+	bubble(t, "a HibernateAfter below a second", func(t *testing.T) {
+		c := serve(t, socket.Config{HibernateAfter: 300 * time.Millisecond}).dial(echo())
+		for range 3 {
+			c.sleepsAfter(300 * time.Millisecond)
+			wantEcho(t, c.Client, "hello")
+		}
 	})
 	bubble(t, "asleep it has no goroutine", func(t *testing.T) {
 		r := serve(t, socket.Config{PingInterval: -1, IdleTimeout: -1})

@@ -15,8 +15,30 @@ import (
 type silence struct {
 	counts    time.Duration // silence before this does not count; see silentSince
 	noMessage time.Duration // since when no message has come, unless wire has counted more than frames
-	frames    int64         // how many wire had counted when noMessage was set
 	suspended time.Duration // when the reader was last asked to suspend
+	frames    uint32        // how many wire had counted when noMessage was set; it wraps around
+	doubled   uint8         // how often firstSleep is doubled; see sleepAfter
+}
+
+// firstSleep is how long a connection must have been silent to fall asleep, at first.
+const firstSleep = time.Second
+
+// sleepAfter is how long no message must have come for the connection to fall asleep. It begins with firstSleep, is doubled
+// whenever the connection turns out not to be silent, up to HibernateAfter, and begins anew after a silence longer than
+// HibernateAfter: a connection that is silent for so long sleeps in any case, so sleeping sooner costs it nothing. Others
+// pay for it a few times. 0 or less: never. c.mu is held.
+func (c *Conn) sleepAfter() time.Duration {
+	return min(firstSleep<<c.silence.doubled, c.group.opts.HibernateAfter)
+}
+
+// notSilent notes that there was something after a silence of d. c.mu is held.
+func (c *Conn) notSilent(d time.Duration) {
+	switch most := c.group.opts.HibernateAfter; {
+	case d > most:
+		c.silence.doubled = 0
+	case c.sleepAfter() < most:
+		c.silence.doubled++
+	}
 }
 
 // watchSilence sets the deadline when a reader begins. A connection that has just woken may need an earlier one:
@@ -24,7 +46,11 @@ type silence struct {
 func (c *Conn) watchSilence() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.setDeadline(time.Now())
+	now := time.Now()
+	if c.group.at(now)-c.silence.noMessage > c.group.opts.HibernateAfter {
+		c.silence.doubled = 0 // notSilent would say so only when it is looked at next
+	}
+	c.setDeadline(now)
 }
 
 // silenceCounts tells whether the limits of the peer's silence still hold. c.mu is held.
@@ -46,7 +72,7 @@ func (c *Conn) setDeadline(now time.Time) {
 // it sleeps, there is no incomplete message. c.mu is held.
 func (c *Conn) nextDue(now time.Duration) (time.Duration, bool) {
 	o := &c.group.opts
-	silent, message := c.activity()
+	silent, message, _ := c.activity()
 	quiet := c.noMessageSince(silent)
 	if silent == 0 {
 		silent, quiet = now, now
@@ -66,16 +92,17 @@ func (c *Conn) nextDue(now time.Duration) (time.Duration, bool) {
 		sooner(message, o.MessageTimeout)
 	}
 	if c.reading == awake {
-		sooner(quiet, o.HibernateAfter)
+		sooner(quiet, c.sleepAfter())
 	}
 	sooner(0, c.ageDue(now))
 	return next, next != 0
 }
 
-// activity is since when bytes are waited for, and since when a message is incomplete; 0: not now.
-func (c *Conn) activity() (silent, message time.Duration) {
+// activity is since when bytes are waited for, and since when a message is incomplete, 0: not now; and when something was
+// written last.
+func (c *Conn) activity() (silent, message, wrote time.Duration) {
 	a := c.wire.Activity()
-	return c.group.at(a.WaitingSince), c.group.at(a.MessageSince)
+	return c.group.at(a.WaitingSince), c.group.at(a.MessageSince), c.group.at(a.LastWrite)
 }
 
 // silentSince is when the silence began that IdleTimeout limits; silent is since when bytes are waited for. The time in which
@@ -89,13 +116,14 @@ func (c *Conn) silentSince(silent, now time.Duration) time.Duration {
 	return from
 }
 
-// noMessageSince is when the silence began that HibernateAfter limits: with the last message, or when the reader was last
+// noMessageSince is when the silence began that sleepAfter limits: with the last message, or when the reader was last
 // asked to suspend. silent is since when bytes are waited for; while it is 0, new messages are not looked for. Pings and
 // pongs do not end this silence. c.mu is held.
 func (c *Conn) noMessageSince(silent time.Duration) time.Duration {
 	s := &c.silence
 	if silent != 0 {
-		if n := c.wire.DataFrames(); n != s.frames {
+		if n := uint32(c.wire.DataFrames()); n != s.frames {
+			c.notSilent(silent - s.noMessage)
 			s.frames, s.noMessage = n, silent
 		}
 	}
@@ -131,7 +159,7 @@ func (c *Conn) Due(now time.Time) {
 // due does what is due, or returns why reading is to end. c.mu is held.
 func (c *Conn) due(now time.Time) (why error) {
 	o, at := &c.group.opts, c.group.at(now)
-	silent, message := c.activity()
+	silent, message, wrote := c.activity()
 	over := func(since, d time.Duration) bool { return since != 0 && d > 0 && at >= since+d }
 	switch {
 	case silent != 0 && over(c.silentSince(silent, at), o.IdleTimeout):
@@ -145,11 +173,21 @@ func (c *Conn) due(now time.Time) (why error) {
 	if over(max(silent, c.ping.due), o.PingInterval) {
 		c.askForPong(at)
 	}
-	if c.reading == awake && over(c.noMessageSince(silent), o.HibernateAfter) {
-		c.silence.suspended = at
-		c.wire.Suspend()
+	if quiet := c.noMessageSince(silent); c.reading == awake && over(quiet, c.sleepAfter()) {
+		c.maySleep(quiet, wrote, at)
 	}
 	return nil
+}
+
+// maySleep asks the reader to suspend, unless there was something to write lately and HibernateAfter is not over: what is
+// written to often would gain little. c.mu is held.
+func (c *Conn) maySleep(quiet, wrote, now time.Duration) {
+	if now-quiet < c.group.opts.HibernateAfter && now-wrote < c.sleepAfter() {
+		c.notSilent(now - quiet)
+		return
+	}
+	c.silence.suspended = now
+	c.wire.Suspend()
 }
 
 // interrupt ends reading with err.

@@ -48,7 +48,7 @@ func (t *pinger) Run() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if silent, _ := c.activity(); silent != 0 {
+	if silent, _, _ := c.activity(); silent != 0 {
 		c.silence.counts = c.silentSince(silent, c.group.at(time.Now()))
 	}
 	c.ping.writing = false
