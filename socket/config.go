@@ -177,11 +177,6 @@ type Config struct {
 	// stays as it is. 0: 15 s; negative: never.
 	HibernateAfter time.Duration
 
-	// ReuseBuffers lets the memory of a message be used again when HandleIn has returned: its Data belongs to the handler
-	// only until then. What HandleIn pushes is safe. It must copy what it keeps, sends to other processes or gives to
-	// websock.Prepare. This saves an allocation for each message, which matters for messages of many KiB.
-	ReuseBuffers bool
-
 	// SkipUTF8Check lets text messages of the peer through unchecked. Close reasons, and what handlers push, are
 	// checked all the same.
 	SkipUTF8Check bool
@@ -494,6 +489,5 @@ func (cfg *Config) wireOptions(r role) wire.Options {
 		SkipUTF8Check:  cfg.SkipUTF8Check,
 		WriteTimeout:   cfg.WriteTimeout,
 		SendBuffer:     min(cfg.SendBuffer, math.MaxInt32),
-		ReuseBuffers:   cfg.ReuseBuffers,
 	}
 }

@@ -472,17 +472,17 @@ func TestLongCallbacks_cost(t *testing.T) {
 
 // The Data of a message is the handler's while its callback runs, also when others are read meanwhile into buffers that are
 // used again.
-func TestReuseBuffers_duringALongCallback(t *testing.T) {
+func TestBorrower_duringALongCallback(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		const size = 8 << 10
 		var got []string
-		h := &handler{in: func(_ context.Context, msg websock.Message) websock.Result {
+		h := &borrower{handler{in: func(_ context.Context, msg websock.Message) websock.Result {
 			time.Sleep(time.Second)
 			b := msg.Data[0]
 			got = append(got, fmt.Sprintf("%c %t", b, bytes.Equal(msg.Data, bytes.Repeat([]byte{b}, size))))
 			return websock.Push(websock.Binary(msg.Data[:4]))
-		}}
-		c := serve(t, socket.Config{ReuseBuffers: true, IdleTimeout: -1, PingInterval: -1}).dial(h)
+		}}}
+		c := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1}).dial(h)
 		go func() {
 			for b := byte('a'); b < 'a'+9; b++ {
 				c.must(c.Write(rawclient.Frame{Fin: true, Opcode: 2, Payload: bytes.Repeat([]byte{b}, size)}))

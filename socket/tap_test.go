@@ -130,8 +130,8 @@ func (c *client) discard() {
 // What stands in the buffer of a message that is used again is not what a tap has shown.
 func TestServer_Tap_copies(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
-		r := serve(t, socket.Config{TapPayload: true, ReuseBuffers: true})
-		h := &handler{in: func(_ context.Context, m websock.Message) websock.Result { clear(m.Data); return websock.OK() }}
+		r := serve(t, socket.Config{TapPayload: true})
+		h := &borrower{handler{in: func(_ context.Context, m websock.Message) websock.Result { clear(m.Data); return websock.OK() }}}
 		c := r.dial(h)
 		var l tapList
 		c.tap(l.add)

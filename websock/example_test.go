@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"time"
 
@@ -303,6 +304,27 @@ func ExampleWrapper() {
 	// Output:
 	// it ends: an error
 	// the handler ends
+}
+
+// sums answers each message with its checksum, and keeps none of it.
+type sums struct{ count int }
+
+func (*sums) Init(context.Context) websock.Result            { return websock.OK() }
+func (*sums) HandleInfo(context.Context, any) websock.Result { return websock.OK() }
+
+func (s *sums) HandleIn(_ context.Context, m websock.Message) websock.Result {
+	s.count++
+	return websock.Push(websock.Text(fmt.Sprintf("%d: %08x", s.count, crc32.ChecksumIEEE(m.Data))))
+}
+
+// Borrows: HandleIn reads Data and returns, so a server may use that again.
+func (*sums) Borrows() {}
+
+func ExampleBorrower() {
+	var h websock.Borrower = &sums{}
+	r := h.HandleIn(context.Background(), websock.Binary(make([]byte, 1<<20))) // as a server does
+	fmt.Println(r.Push[0])
+	// Output: text, 11 bytes: "1: a738ea1c"
 }
 
 // A newer quote takes the place of the one of the same symbol that waits for a client.

@@ -31,7 +31,7 @@ type Handler interface {
 
 	// HandleIn is called once per complete text or binary message, its
 	// fragments joined, inflated and, for text, checked to be UTF-8. msg.Data
-	// belongs to the handler.
+	// belongs to the handler; one that is a [Borrower] has it until it returns.
 	//
 	// What it returns:
 	//
@@ -62,6 +62,25 @@ type Handler interface {
 	// [Message.Check] the socket ends as by an illegal Result. Messages from one
 	// sender arrive in the order sent. Its Result is taken as that of HandleIn.
 	HandleInfo(ctx context.Context, msg any) Result
+}
+
+// Borrower is implemented by a Handler that keeps nothing of a message: the Data of what HandleIn gets is lent to it, until
+// HandleIn returns, and is used again for a later message of this or another socket. For messages of many KiB that saves
+// most of what they cost; below 1 KiB it makes no difference.
+//
+// A Borrower must copy what it keeps, sends to other processes, gives to [Prepare], yields in a [Stream] or uses on another
+// goroutine. What its Result pushes is safe, the message itself or a part of it: Data is used again when that has been
+// written. When HandleIn panics, or its process is killed meanwhile, Data is not used again before HandleIn has returned.
+//
+// With the race detector, the Data of every message is overwritten when it is given back. So a test that runs with it
+// finds what was kept by mistake: its bytes have changed, or there is a race with whoever still reads them.
+//
+// A [Wrapper] is a Borrower only if the wrapped handler is one, and the other way round: each must keep the promise. A struct
+// that embeds a Borrower by its type is one itself, and has to keep the promise, too.
+type Borrower interface {
+	Handler
+	// Borrows is never called: that there is such a method is the promise.
+	Borrows()
 }
 
 // ControlHandler is implemented by a Handler that wants to see pings and pongs.

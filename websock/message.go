@@ -13,7 +13,7 @@ const maxControlPayload = 125
 // Message is one complete text or binary message, or one ping or pong.
 //
 // A Message that [Handler].HandleIn or [ControlHandler].HandleControl received
-// belongs to the handler, Data included. A Message that was pushed, or sent to a
+// belongs to the handler, Data included, unless it is a [Borrower]. A Message that was pushed, or sent to a
 // PID, is read-only from then on, even for the code that made it: sockets may
 // share it, and it may be written later or more than once. nil Data is an empty
 // payload.

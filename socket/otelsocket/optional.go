@@ -10,6 +10,9 @@ import (
 // Wraps implements websock.Wrapper. So the optional callbacks below are called only where the handler has them.
 func (t *traced) Wraps() websock.Handler { return t.h }
 
+// Borrows implements websock.Borrower: nothing here keeps a message.
+func (t *traced) Borrows() {}
+
 // HandleControl implements websock.ControlHandler.
 func (t *traced) HandleControl(ctx context.Context, msg websock.Message) websock.Result {
 	h := t.h.(websock.ControlHandler)

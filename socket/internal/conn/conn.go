@@ -205,6 +205,9 @@ func (g *Group) Spawn(h websock.Handler, scope *Scope) (*Conn, error) {
 func (c *Conn) Open(w *wire.Conn) {
 	c.wire = w
 	w.SetHooks(c)
+	if _, ok := optional[websock.Borrower](c.handler); ok {
+		w.Lend()
+	}
 	if r := c.recorder(); r != nil {
 		w.Watch(r, 1)
 	}

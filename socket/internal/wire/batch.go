@@ -46,7 +46,7 @@ var batches = sync.Pool{New: func() any { return new(batch) }}
 func (b *batch) release(written bool) {
 	if written {
 		for _, p := range b.lent {
-			freeBuffer(p)
+			giveBack(p)
 		}
 	}
 	clear(b.large)

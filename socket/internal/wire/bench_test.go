@@ -25,7 +25,8 @@ func benchmarkNext(b *testing.B, input []byte, messages int, deflate bool) {
 func BenchmarkNext_recycle(b *testing.B) {
 	for name, size := range map[string]int{"16 KiB": 16 << 10, "1 MiB": 1 << 20} {
 		b.Run(name, func(b *testing.B) {
-			c := accept(b, &endless{input: frame(fin, opBinary, str(size))}, wire.Options{MaxMessageSize: -1, ReuseBuffers: true}, false)
+			c := accept(b, &endless{input: frame(fin, opBinary, str(size))}, wire.Options{MaxMessageSize: -1}, false)
+			c.Lend()
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
 			for b.Loop() {
@@ -134,22 +135,25 @@ func BenchmarkClient(b *testing.B) {
 // calls are in it.
 func BenchmarkTCP_echo(b *testing.B) {
 	for _, tt := range []struct {
-		name  string
-		size  int
-		reuse bool
+		name string
+		size int
+		lend bool
 	}{
 		{"32 B", 32, false}, {"128 B", 128, false},
 		{"16 KiB", 16 << 10, false}, {"16 KiB, recycled", 16 << 10, true},
 		{"1 MiB", 1 << 20, false}, {"1 MiB, recycled", 1 << 20, true},
 	} {
 		b.Run(tt.name, func(b *testing.B) {
-			benchmarkEcho(b, wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: tt.reuse, WriteTimeout: time.Minute}, tt.size)
+			benchmarkEcho(b, wire.Options{MaxMessageSize: 2 * mb, WriteTimeout: time.Minute}, tt.size, tt.lend)
 		})
 	}
 }
 
-func benchmarkEcho(b *testing.B, o wire.Options, size int) {
+func benchmarkEcho(b *testing.B, o wire.Options, size int, lend bool) {
 	client, c := overTCP(b, o, false, nil)
+	if lend {
+		c.Lend()
+	}
 	c.SetHooks(hooks{func() { c.Flush() }, nil})
 	done := make(chan struct{})
 	go func() {

@@ -67,6 +67,25 @@ func freeBuffer(p []byte) {
 	}
 }
 
-// reusable is the size from which on a message is read into a buffer when
-// Options.ReuseBuffers is set. Smaller ones are cheaper to allocate.
+// giveBack is freeBuffer for a message that was lent. Where misuse is to be found, it is overwritten before.
+func giveBack(p []byte) {
+	if spoils {
+		spoil(p)
+	}
+	freeBuffer(p)
+}
+
+// spoil overwrites a message that was lent, so that whoever has kept it sees something else, and the race detector sees
+// whoever still reads it.
+func spoil(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	p[0] = 0xDB
+	for done := 1; done < len(p); done *= 2 {
+		copy(p[done:], p[:done])
+	}
+}
+
+// reusable is the size from which on a message that is lent is in a pooled buffer. Smaller ones are cheaper to allocate.
 const reusable = 1 << 10

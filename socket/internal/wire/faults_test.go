@@ -35,12 +35,14 @@ func TestRecycle_whileItIsWritten(t *testing.T) {
 // messages of the same size meanwhile. more: a message waits for the write after it.
 func recycledWhileWritten(t *testing.T, size int, more bool) {
 	t.Helper()
-	o := wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: true}
+	o := wire.Options{MaxMessageSize: 2 * mb}
 	near, far := pipe.New(1000)
 	defer near.Close()
 	slow := slowAccept(t, far, near, o, false)
 	defer slow.Abort()
 	other, c := connect(t, o, false)
+	slow.Lend()
+	c.Lend()
 
 	mine, theirs := bytes.Repeat([]byte("A"), size), bytes.Repeat([]byte("B"), size)
 	go near.Write(frame(fin, opBinary, string(mine)))
@@ -93,21 +95,23 @@ func TestNext_headerAloneCostsNothing(t *testing.T) {
 	whole := frame(fin, opBinary, str(65_000))
 	for _, tt := range []struct {
 		name  string
-		o     wire.Options
+		lend  bool
 		input []byte
 	}{
-		{"64 KiB, a byte of it", wire.Options{}, whole[:9]},
-		{"64 KiB, 2,000 bytes of it", wire.Options{}, whole[:2008]},
-		{"64 KiB, a byte of it, ReuseBuffers", wire.Options{ReuseBuffers: true}, whole[:9]},
-		{"3 MiB, a byte of it", wire.Options{}, frame(fin, opBinary, str(3*mb))[:15]},
-		{"3 MiB in fragments, a byte of it", wire.Options{}, frame(0, opBinary, str(3*mb))[:15]},
-		{"64 KiB compressed, a byte of it", wire.Options{}, frame(fin|rsv1, opBinary, str(65_000))[:9]},
+		{"64 KiB, a byte of it", false, whole[:9]},
+		{"64 KiB, 2,000 bytes of it", false, whole[:2008]},
+		{"64 KiB, a byte of it, lent", true, whole[:9]},
+		{"3 MiB, a byte of it", false, frame(fin, opBinary, str(3*mb))[:15]},
+		{"3 MiB in fragments, a byte of it", false, frame(0, opBinary, str(3*mb))[:15]},
+		{"64 KiB compressed, a byte of it", false, frame(fin|rsv1, opBinary, str(65_000))[:9]},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.o.MaxMessageSize = 4 * mb
 			conns := make([]*wire.Conn, rounds+5)
 			for i := range conns {
-				conns[i] = accept(t, &script{chunks: [][]byte{tt.input}}, tt.o, true)
+				conns[i] = accept(t, &script{chunks: [][]byte{tt.input}}, limit(4*mb), true)
+				if tt.lend {
+					conns[i].Lend()
+				}
 			}
 			for _, c := range conns[rounds:] { // fills the pools
 				c.Next()

@@ -147,7 +147,7 @@ func (r *reader) inflate() ([]byte, error) {
 		return data, nil
 	}
 	f.out = data
-	if opts.ReuseBuffers && len(data) >= reusable {
+	if r.source.t.lends && len(data) >= reusable {
 		return append(newBuffer(bufferFor(len(data))), data...), nil
 	}
 	return append([]byte{}, data...), nil

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"math/bits"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
@@ -9,7 +10,7 @@ import (
 
 const (
 	// wholeSize is the largest message in one frame for which the memory is
-	// allocated at once, when directSize of it has come.
+	// allocated at once, when directSize of it has come, whoever the peer is.
 	wholeSize = 64 << 10
 
 	// directSize is the least that is read without the read buffer. What is
@@ -53,7 +54,15 @@ func (r *reader) join() ([]byte, error) {
 	if text && !utf8.Valid(data[checked:]) {
 		return nil, errNotUTF8()
 	}
+	r.prove(len(data))
 	return r.settled(data), nil
+}
+
+// prove notes that a message of n bytes has come whole.
+func (r *reader) prove(n int) {
+	if n > wholeSize {
+		r.source.t.proven = max(r.source.t.proven, uint8(bits.Len(uint(n-1))))
+	}
 }
 
 func errNotUTF8() error {
@@ -61,12 +70,12 @@ func errNotUTF8() error {
 }
 
 // settled returns data for the caller to keep: exactly as large as the message,
-// or in a pooled buffer when those are reused.
+// or in a pooled buffer when those are lent.
 func (r *reader) settled(data []byte) []byte {
 	if data == nil {
 		return []byte{}
 	}
-	if !r.pooled || r.source.t.opts.ReuseBuffers && len(data) >= reusable {
+	if !r.pooled || r.source.t.lends && len(data) >= reusable {
 		return data
 	}
 	own := append([]byte{}, data...)
@@ -95,9 +104,10 @@ func (r *reader) readPayload(data []byte) ([]byte, error) {
 
 // grow returns data with n more bytes. The capacity is at most four times what
 // has arrived, or 4 KiB, whatever a header declares; but when directSize has arrived of a
-// message of at most wholeSize, it is that of the whole message. A buffer that
+// message of at most wholeSize, or not much larger than what this peer has sent before (see
+// prove), it is that of the whole message, which is not copied then while it grows. A buffer that
 // may have to grow again is pooled. One that is certain to be large enough is
-// pooled only when ReuseBuffers is set: else it is given to the caller as it is.
+// pooled only when it is lent: else it is given to the caller as it is.
 func (r *reader) grow(data []byte, n int) []byte {
 	need := len(data) + n
 	if need <= cap(data) {
@@ -107,11 +117,11 @@ func (r *reader) grow(data []byte, n int) []byte {
 	if size > largestBuffer {
 		size *= 2
 	}
-	reuse := r.source.t.opts.ReuseBuffers
 	pooled := size <= largestBuffer
-	if declared := int64(len(data)) + r.remaining; r.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
+	declared, atOnce := int64(len(data))+r.remaining, max(wholeSize, int64(1)<<r.source.t.proven)
+	if r.frame.Fin && (declared <= int64(size) || declared <= atOnce && need >= directSize) {
 		size = int(declared)
-		if pooled = reuse && declared >= reusable && size <= largestBuffer; pooled {
+		if pooled = r.source.t.lends && declared >= reusable && size <= largestBuffer; pooled {
 			size = bufferFor(size)
 		}
 	}

@@ -16,7 +16,6 @@ type Options struct {
 	WriteTimeout   time.Duration // for a write of which the peer takes nothing; 0 or less: none
 	SendBuffer     int           // bytes that the kernel may hold for the peer; see rawio.Settings
 	Client         bool          // we are the client: our frames are masked, those of the peer are not, and the peer closes TCP first
-	ReuseBuffers   bool          // messages of 1 KiB and more are read into buffers that [Conn.Recycle] takes back
 }
 
 // Opener opens connections with the same Options, and holds what they share.

@@ -7,9 +7,13 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
+// Lend has messages read into memory that [Conn.Recycle] takes back, where that pays: from 1 KiB on. The caller promises to
+// recycle them. It must be called before the first Next.
+func (r *reader) Lend() { r.source.t.lends = true }
+
 // Next waits for the next complete data message: fragments joined, inflated,
-// text checked as UTF-8. Its Data belongs to the caller, who may give it back
-// with [Conn.Recycle]. Pings and pongs that come before it go to the hook of
+// text checked as UTF-8. Its Data belongs to the caller, who gives it back
+// with [Conn.Recycle] if [Conn.Lend] was called. Pings and pongs that come before it go to the hook of
 // [Conn.SetHooks].
 //
 // One goroutine at a time may read. [ErrSuspended] says to call again. Any other
@@ -53,7 +57,7 @@ func (r *reader) Next() (m websock.Message, err error) {
 	r.count(h.Opcode, h.Length) // before data is written, which is in no cache: an atomic addition would wait for that
 	n := int(h.Length)
 	var data []byte
-	if opts.ReuseBuffers && n >= reusable {
+	if s.t.lends && n >= reusable {
 		data = newBuffer(bufferFor(n))[:n]
 	} else {
 		data = make([]byte, n)

@@ -22,8 +22,9 @@ func TestRecycle(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, deflate %t", name, deflate), func(t *testing.T) {
 				var all sync.WaitGroup
 				for i := range 4 {
-					o := wire.Options{MaxMessageSize: 4 * mb, ReuseBuffers: true, Level: 1, Client: i%2 == 1}
+					o := wire.Options{MaxMessageSize: 4 * mb, Level: 1, Client: i%2 == 1}
 					client, c := open(t, o, deflate)
+					c.Lend()
 					var flushers sync.WaitGroup
 					over := make(chan struct{})
 					flushers.Go(func() {
@@ -111,7 +112,8 @@ func TestRecycle_allocatesNothing(t *testing.T) {
 			if client {
 				input = fromServer(input)
 			}
-			c := accept(t, &endless{input: input}, wire.Options{MaxMessageSize: 2 * mb, ReuseBuffers: true, Client: client}, false)
+			c := accept(t, &endless{input: input}, wire.Options{MaxMessageSize: 2 * mb, Client: client}, false)
+			c.Lend()
 			if got := testing.AllocsPerRun(100, func() {
 				m, err := c.Next()
 				if err != nil || len(m.Data) != size {

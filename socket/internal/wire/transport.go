@@ -14,6 +14,8 @@ type transport struct {
 	opts    *Options
 	pending atomic.Bool // frames wait for a Flush; the writer's
 	rules   frame.Rules // for the peer's frames
+	lends   bool        // see Conn.Lend
+	proven  uint8       // a message of up to 1<<proven bytes gets its memory at once; see reader.grow
 }
 
 // deflates reports whether permessage-deflate was negotiated.

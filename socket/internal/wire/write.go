@@ -285,7 +285,7 @@ func (w *writer) CloseWrite() error {
 
 // Recycle gives the Data of a message back that Next has returned, for a later
 // message of this or another connection. It does nothing unless
-// Options.ReuseBuffers is set. m.Data must be as Next returned it.
+// [Conn.Lend] was called. m must be as Next returned it.
 //
 // Data may have been given to Append on this Conn before: then it is reused only
 // after it was written, and never when writing has failed. From the call on
@@ -293,11 +293,11 @@ func (w *writer) CloseWrite() error {
 // another Conn that it was appended to. Each message may be recycled once, on
 // any goroutine. One that is not recycled is left to the garbage collector.
 func (w *writer) Recycle(m []byte) {
-	if !w.t.opts.ReuseBuffers || cap(m) < smallestBuffer {
+	if !w.t.lends {
 		return
 	}
 	if cap(m) < largePayload || w.t.client() { // so small that Append has copied it; a client's Append always has
-		freeBuffer(m)
+		giveBack(m)
 		return
 	}
 	w.mu.Lock()
@@ -309,7 +309,7 @@ func (w *writer) Recycle(m []byte) {
 		// still be reading them.
 		w.batch.lent = append(w.batch.lent, m)
 	case !w.writing:
-		freeBuffer(m)
+		giveBack(m)
 	}
 	// Else it may be in what is being written, and is left to the garbage collector.
 }

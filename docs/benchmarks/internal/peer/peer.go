@@ -17,7 +17,7 @@ type Options struct {
 	Rooms     bool          // a message goes to all connections with the same room in their address, and is not echoed
 	TLS       bool          // with a certificate of its own
 	Hibernate time.Duration // troupe: Config.HibernateAfter
-	Reuse     bool          // troupe: Config.ReuseBuffers
+	Reuse     bool          // troupe: the handler is a websock.Borrower
 	Copy      bool          // gws: the handler copies a message, as one does that keeps it
 }
 

@@ -39,7 +39,6 @@ func serveTroupe(ln net.Listener, o Options) (Broadcast, error) {
 	sockets, err := socket.New(socket.Config{
 		Compression:    socket.Compression{On: o.Deflate},
 		HibernateAfter: o.Hibernate,
-		ReuseBuffers:   o.Reuse,
 		Logger:         slog.New(slog.NewTextHandler(io.Discard, &slog.HandlerOptions{Level: slog.LevelError})),
 	})
 	if err != nil {
@@ -47,6 +46,9 @@ func serveTroupe(ln net.Listener, o Options) (Broadcast, error) {
 	}
 	reg := registry.New(sockets.System())
 	newHandler := func(*http.Request) (websock.Handler, error) { return echo{}, nil }
+	if o.Reuse {
+		newHandler = func(*http.Request) (websock.Handler, error) { return borrower{}, nil }
+	}
 	if o.Group {
 		newHandler = func(*http.Request) (websock.Handler, error) { return member{reg: reg}, nil }
 	}
@@ -67,6 +69,11 @@ type echo struct{}
 func (echo) Init(context.Context) websock.Result                            { return websock.OK() }
 func (echo) HandleIn(_ context.Context, msg websock.Message) websock.Result { return websock.Push(msg) }
 func (echo) HandleInfo(context.Context, any) websock.Result                 { return websock.OK() }
+
+// A borrower is an echo that keeps nothing of a message.
+type borrower struct{ echo }
+
+func (borrower) Borrows() {}
 
 // A member is an echo in the group.
 type member struct {
