@@ -90,6 +90,9 @@ func (p PID) ask(from PID, req any, deadline time.Time, answer func(v any, err e
 		if r := p.elsewhere(); r != nil {
 			return askAway(r, p, from, req, deadline, answer)
 		}
+		if room, ok := req.(hook.Room); ok && p.sys != nil {
+			p.sys.undelivered(p, bare(p.sys.arrived(room.Msg)))
+		}
 		answer(nil, errUnhandled)
 		return func() {}
 	}

@@ -28,7 +28,9 @@ func (s *System) sendWaitAway(ctx context.Context, r remote, to PID, msg any) er
 				return nil
 			}
 			if !errors.Is(err, ErrMailboxFull) {
-				s.undelivered(to, msg)
+				if neverLeft(err) {
+					s.undelivered(to, msg)
+				}
 				return fmt.Errorf("%w: %v", err, to)
 			}
 		case <-ctx.Done():
@@ -43,6 +45,16 @@ func (s *System) sendWaitAway(ctx context.Context, r remote, to PID, msg any) er
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// neverLeft tells whether a message of which err came counts as undelivered here. The node of the process has counted it when it is
+// unhandled there, and of one that was on its way when the link ended nobody knows, as of one of Send.
+func neverLeft(err error) bool {
+	_, unhandled := errors.AsType[hook.Unhandled](err)
+	if errors.Is(err, ErrNodeDown) {
+		return unhandled // it was not sent at all
+	}
+	return !unhandled
 }
 
 // askRoom is SendWait for one of another node, who gets the answer.

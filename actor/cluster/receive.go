@@ -133,14 +133,20 @@ func (s *session) receiveCall(f *fields) error {
 	if h.with != "" {
 		req = host.Carried{Msg: req, With: h.with}
 	}
+	answer := func(v any, err error) { s.answer(id, a, v, err) }
 	if h.room {
-		req = host.Room{Msg: req}
+		req, answer = host.Room{Msg: req}, func(_ any, err error) {
+			if err != nil {
+				s.undelivered.Add(1)
+			}
+			s.answer(id, a, nil, err)
+		}
 	}
 	deadline := time.Time{}
 	if left > 0 {
 		deadline = time.Now().Add(time.Duration(min(left, uint64(longest))))
 	}
-	cancel := host.Ask(s.here(num), from, req, deadline, func(v any, err error) { s.answer(id, a, v, err) })
+	cancel := host.Ask(s.here(num), from, req, deadline, answer)
 	s.begun(&s.asked, id, a, cancel)
 	return nil
 }

@@ -3,11 +3,13 @@ package cluster_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/cluster"
 	"github.com/troupe-dev/troupe/actor/cluster/clustertest"
 )
 
@@ -128,4 +130,95 @@ func TestSendWait_overNodes_windowFull(t *testing.T) {
 			t.Errorf("%d messages have arrived, want %d and the last one", len(all), sent)
 		}
 	})
+}
+
+// A message that reaches nobody is counted once: by the node of the process, as what Send has sent is, or by that of the sender, when
+// it has not left it. Of one that was on its way when the link ended nobody knows.
+func TestSendWait_overNodes_undelivered(t *testing.T) {
+	sendWait := func(to actor.PID, msg any) chan error {
+		told := make(chan error, 1)
+		go func() { told <- actor.SendWait(context.Background(), to, msg) }()
+		wait(time.Second)
+		return told
+	}
+	type counted struct{ Here, There, Link uint64 } // by the sender's System, by the other one, and by the link there
+	for name, tt := range map[string]struct {
+		do   func(c *clustertest.Cluster, to, pid actor.PID, release func()) (told chan error)
+		want counted
+		is   error
+	}{
+		"the process is gone": {func(_ *clustertest.Cluster, to, pid actor.PID, release func()) chan error {
+			release()
+			pid.Exit(actor.ErrNormal)
+			wait(time.Second)
+			return sendWait(to, "m")
+		}, counted{0, 1, 1}, actor.ErrNoProcess},
+		"the process ends": {func(_ *clustertest.Cluster, to, pid actor.PID, _ func()) chan error {
+			pid.Exit(actor.ErrNormal)
+			return sendWait(to, "m")
+		}, counted{0, 1, 1}, actor.ErrNoProcess},
+		"the process ends while it waits": {func(_ *clustertest.Cluster, to, pid actor.PID, release func()) chan error {
+			to.Send("waits") // and is handled
+			told := sendWait(to, "m")
+			pid.Exit(actor.ErrNormal)
+			release()
+			return told
+		}, counted{0, 1, 1}, actor.ErrNoProcess},
+		"it cannot be encoded": {func(_ *clustertest.Cluster, to, _ actor.PID, _ func()) chan error {
+			return sendWait(to, make(chan int))
+		}, counted{1, 0, 0}, nil},
+		"it cannot be decoded": {func(_ *clustertest.Cluster, to, _ actor.PID, _ func()) chan error {
+			return sendWait(to, known{})
+		}, counted{1, 0, 0}, nil},
+		"not connected": {func(c *clustertest.Cluster, to, _ actor.PID, _ func()) chan error {
+			c.Cut(0, 1)
+			wait(time.Minute)
+			return sendWait(to, "m")
+		}, counted{1, 0, 0}, actor.ErrNodeDown},
+		"the link ends while it waits": {func(c *clustertest.Cluster, to, _ actor.PID, _ func()) chan error {
+			to.Send("waits")
+			told := sendWait(to, "m")
+			c.Cut(0, 1)
+			return told
+		}, counted{}, actor.ErrNodeDown},
+		"the link ends before the answer comes": {func(c *clustertest.Cluster, to, pid actor.PID, _ func()) chan error {
+			pid.Exit(actor.ErrNormal)
+			c.CutOneWay(1, 0)
+			return sendWait(to, "m")
+		}, counted{0, 1, 1}, actor.ErrNodeDown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Node: func(i int, _ *actor.System) cluster.Config {
+					types := &cluster.Types{}
+					if i == 0 {
+						cluster.Register[known](types, "known")
+					}
+					return cluster.Config{Types: types}
+				}})
+				released := make(chan struct{})
+				release := sync.OnceFunc(func() { close(released) })
+				defer release()
+				pid := spawn(t, c.System(1), &behaviour{receive: func(context.Context, any) error { <-released; return nil }},
+					actor.SpawnOptions{MailboxLimit: 2})
+				pid.Send("is handled")
+				wait(time.Second)
+				told := tt.do(c, c.At(0, pid), pid, release)
+				wait(time.Second)
+				var got counted
+				for p := range c.Node(1).Peers() { // before the link may end
+					got.Link = p.Undelivered
+				}
+				wait(time.Minute)
+				err := <-told
+				if err == nil || tt.is != nil && !errors.Is(err, tt.is) {
+					t.Errorf("SendWait: %v, want %v", err, tt.is)
+				}
+				got.Here, got.There = c.System(0).Stats().Undelivered, c.System(1).Stats().Undelivered
+				if got != tt.want {
+					t.Errorf("counted %+v, want %+v", got, tt.want)
+				}
+			})
+		})
+	}
 }
