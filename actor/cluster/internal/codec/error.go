@@ -290,6 +290,11 @@ func (p *Peer) bears(reason error) (ok bool) {
 	for _, s := range p.codec.sentinels {
 		_ = errors.Is(reason, s.err)
 	}
+	_, _ = errors.AsType[*websock.CloseError](reason)
+	_, _ = errors.AsType[*websock.RemoteCloseError](reason)
+	_, _ = errors.AsType[*websock.ProtocolError](reason)
+	_, _ = errors.AsType[*websock.ResultError](reason)
+	_, _ = errors.AsType[*actor.PanicError](reason)
 	return true
 }
 

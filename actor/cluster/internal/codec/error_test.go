@@ -189,6 +189,7 @@ func (e fragile) at(method string) {
 func (e fragile) Error() string       { e.at("Error"); return "fragile " + e.Method }
 func (e fragile) Unwrap() error       { e.at("Unwrap"); return e.Cause }
 func (e fragile) Is(_ error) bool     { e.at("Is"); return false }
+func (e fragile) As(_ any) bool       { e.at("As"); return false }
 func (e fragile) ExitKind() exit.Kind { e.at("ExitKind"); return exit.Shutdown }
 
 // A registered error is looked at where it arrives, on a goroutine of the engine: a panic there would end the program. One that does
@@ -200,9 +201,10 @@ func TestPeer_Error_methodsThatPanic(t *testing.T) {
 		defer func() { panicked = recover() }()
 		_ = errors.Is(err, exit.ErrKilled)
 		_ = exit.KindOf(err)
+		_, _ = errors.AsType[*websock.CloseError](err)
 		return err.Error(), nil
 	}
-	for _, method := range []string{"Error", "Unwrap", "Is", "ExitKind"} {
+	for _, method := range []string{"Error", "Unwrap", "Is", "As", "ExitKind"} {
 		for name, wrap := range map[string]func(error) error{
 			"itself":  func(err error) error { return err },
 			"wrapped": func(err error) error { return fmt.Errorf("outside: %w", err) },
