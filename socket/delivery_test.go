@@ -338,20 +338,21 @@ func TestDelivery_ticker(t *testing.T) {
 }
 
 // Random messages of all classes, sent and broadcast, to a client that reads now and then: those without a Delivery
-// arrive all and in order, of each key what arrives gets newer and the newest arrives, and what was sent has arrived or is counted.
+// arrive all and in order, of each key what arrives gets newer and the newest arrives, what has expired is not written, and what was
+// sent has arrived or is counted.
 func TestDelivery_property(t *testing.T) {
 	for seed := range uint64(20) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
-			sys := sockettest.NewSystem(t)
-			reg := registry.New(sys)
-			srv := socket.Config{System: sys, Logger: quiet, MailboxLimit: 2000}
-			c := sockettest.Serve(t, srv, &idleHandler{})
+			srv, c := hosted(t, socket.Config{Logger: quiet, MailboxLimit: 2000, TapPayload: true}, &idleHandler{})
+			reg := registry.New(srv.System())
 			reg.Join("all", c.PID, nil)
+			w := watchWrites(t, srv, c.PID)
 			const messages = 2000
 			var plain []string
 			newest := map[string]int{}
-			var steps []string // for the message of a failure
+			until := map[string]time.Time{} // when those expire that do
+			var steps []string              // for the message of a failure
 			for i := range messages {
 				d := websock.Delivery{}
 				switch random.IntN(4) {
@@ -363,7 +364,8 @@ func TestDelivery_property(t *testing.T) {
 				case 2:
 					d.Expires = time.Duration(1+random.IntN(50)) * time.Millisecond
 				}
-				text := fmt.Sprintf("%s:%d", d.Key, i)
+				// A tap holds 256 events: so as many do not fit in what is written at once.
+				text := fmt.Sprintf("%s:%d:%300s", d.Key, i, "")
 				m := websock.Text(text)
 				if d != (websock.Delivery{}) {
 					m = m.Deliver(d)
@@ -372,8 +374,11 @@ func TestDelivery_property(t *testing.T) {
 					m = websock.Text(text)
 					plain = append(plain, text)
 				}
+				if d.Expires > 0 {
+					until[text] = time.Now().Add(d.Expires)
+				}
 				how := random.IntN(2)
-				steps = append(steps, fmt.Sprintf("%d %s %+v", how, text, d))
+				steps = append(steps, fmt.Sprintf("%d %s %+v", how, strings.TrimSpace(text), d))
 				if how == 0 {
 					c.PID.Send(m)
 				} else {
@@ -384,7 +389,7 @@ func TestDelivery_property(t *testing.T) {
 				}
 				switch random.IntN(40) {
 				case 0:
-					c.Pause(1 + random.IntN(200))
+					c.Pause(1 + random.IntN(2000))
 				case 1:
 					c.Resume()
 				}
@@ -398,20 +403,28 @@ func TestDelivery_property(t *testing.T) {
 			}
 			var gotPlain []string
 			got := map[string]int{}
-			arrived := messages - int(info.LeftOut)
-			for range arrived {
+			expiring := 0
+			for range messages - int(info.LeftOut) {
 				text := string(c.Next().Data)
-				var key string
-				var n int
-				if text[0] == 'p' {
+				key, rest, _ := strings.Cut(text, ":")
+				number, _, _ := strings.Cut(rest, ":")
+				n, err := strconv.Atoi(number)
+				if err != nil {
+					t.Fatalf("seed %d: got %q", seed, text)
+				}
+				switch last, ok := got[key]; {
+				case key == "plain":
 					gotPlain = append(gotPlain, text)
-				} else if text[0] != ':' {
-					key = text[:1]
-					n, _ = strconv.Atoi(text[2:])
-					if last, ok := got[key]; ok && n < last {
-						t.Fatalf("seed %d: %d of key %s after %d\n%q", seed, n, key, last, steps)
-					}
+				case key != "" && ok && n < last:
+					t.Fatalf("seed %d: %d of key %s after %d\n%q", seed, n, key, last, steps)
+				case key != "":
 					got[key] = n
+				}
+				if at, ok := until[text]; ok {
+					expiring++
+					if written := w.at(t, text); written.After(at) {
+						t.Errorf("seed %d: number %d was written %v after it had expired\n%q", seed, n, written.Sub(at), steps)
+					}
 				}
 			}
 			c.WantNothing(time.Second)
@@ -422,6 +435,9 @@ func TestDelivery_property(t *testing.T) {
 				if got[key] != n {
 					t.Errorf("seed %d: the last of key %s is %d, want %d", seed, key, got[key], n)
 				}
+			}
+			if expiring == 0 || expiring == len(until) {
+				t.Errorf("seed %d: of %d messages that expire %d have arrived, want some and not all", seed, len(until), expiring)
 			}
 		})
 	}
