@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,7 @@ import (
 	"github.com/troupe-dev/troupe/websock"
 )
 
-// teller streams numbered messages to its client, from Init on.
+// teller streams numbered messages to its client, when that says so.
 type teller struct {
 	idleHandler
 	messages, size int
@@ -34,7 +35,7 @@ func (h *teller) next(i int) websock.Message {
 // byWaiting is a teller that makes a message when it has slept, and waits with each for room.
 type byWaiting struct{ *teller }
 
-func (h byWaiting) Init(ctx context.Context) websock.Result {
+func (h byWaiting) HandleIn(ctx context.Context, _ websock.Message) websock.Result {
 	actor.Async(ctx, func(ctx context.Context) (struct{}, error) {
 		for i := range h.messages {
 			time.Sleep(h.every)
@@ -47,6 +48,21 @@ func (h byWaiting) Init(ctx context.Context) websock.Result {
 		return struct{}{}, nil
 	})
 	return websock.OK()
+}
+
+// byStream is a teller that has all messages at hand.
+type byStream struct{ *teller }
+
+func (h byStream) HandleIn(context.Context, websock.Message) websock.Result {
+	return websock.Stream(func(yield func(websock.Message) bool) {
+		for i := range h.messages {
+			if !yield(h.next(i)) {
+				h.ended <- errors.New("stopped")
+				return
+			}
+		}
+		h.ended <- nil
+	})
 }
 
 // reads is how a client reads: how long it sleeps before message i.
@@ -77,9 +93,8 @@ var mixedSpeeds = []reads{
 // is bounded, and a client that reads at once gets each message in the moment in which it is made.
 func TestStream_aThousandOfMixedSpeed(t *testing.T) {
 	const messages, size, limit, window = 100, 2 << 10, 16, 8 << 10
-	// Half of the mailbox, what a write has in its hands, which is 64 KiB and one message more, what is on the way, and read ahead, and
-	// one in the hands of the stream.
-	const most = limit/2 + 64<<10/size + 1 + window/size + 2 + 1
+	// What a write has in its hands, which is 64 KiB and one message more, what is on the way, and read ahead.
+	const most = 64<<10/size + 1 + window/size + 2
 	streams := 1000
 	if raceEnabled() {
 		streams = 200
@@ -87,9 +102,13 @@ func TestStream_aThousandOfMixedSpeed(t *testing.T) {
 	for _, how := range []struct {
 		name  string
 		every time.Duration
+		more  int64 // that it may be ahead
 		make  func(*teller) websock.Handler
 	}{
-		{"SendWait", time.Millisecond, func(h *teller) websock.Handler { return byWaiting{h} }},
+		// half of the mailbox, and one in the hands of the stream
+		{"SendWait", time.Millisecond, limit/2 + 1, func(h *teller) websock.Handler { return byWaiting{h} }},
+		// what is put together while a write waits
+		{"Stream", 0, 64<<10/size + 1, func(h *teller) websock.Handler { return byStream{h} }},
 	} {
 		bubble(t, how.name, func(t *testing.T) {
 			r := serve(t, socket.Config{Logger: quiet, MailboxLimit: limit})
@@ -99,8 +118,9 @@ func TestStream_aThousandOfMixedSpeed(t *testing.T) {
 				h := &teller{messages: messages, size: size, every: how.every, ended: make(chan error, 1)}
 				c, speed := r.dial(how.make(h)), mixedSpeeds[i%len(mixedSpeeds)]
 				c.conn.SetReadBuffer(window)
+				c.must(c.Text("go"))
 				clients.Go(func() {
-					if err := readStream(c, h, speed, most, limit/2+2, start); err != nil { // a Done, and a notice
+					if err := readStream(c, h, speed, most+how.more, limit/2+2, start); err != nil { // a Done, and a notice
 						t.Errorf("client %d, which reads %s: %v", i, speed.name, err)
 					}
 				})
@@ -108,7 +128,7 @@ func TestStream_aThousandOfMixedSpeed(t *testing.T) {
 			clients.Wait()
 			synctest.Wait()
 			if n := r.srv.Count(); n != streams {
-				t.Errorf("%d sockets are left, want all %d", n, streams)
+				t.Errorf("%d sockets are left, want all %d; ended: %v", n, streams, r.closed)
 			}
 			if st := r.srv.Stats(); st.LeftOut != 0 {
 				t.Errorf("%d messages were left out", st.LeftOut)
