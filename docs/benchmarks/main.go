@@ -6,6 +6,7 @@
 //	go run . compare                               # has a change made it slower?
 //	go run . soak                                  # ten minutes of all that clients can do
 //	go run . day                                   # a hard day of examples/chat, in less than a minute
+//	go run . slow                                  # what slow clients get, and what they cost the others
 //	go run . beside                                # what own system calls do beside a busy program
 //	go run . report results/run-1.json results/run-2.json
 package main
@@ -38,10 +39,14 @@ func run(args []string) error {
 			return hardDay(args[1:], os.Stdout)
 		case "beside":
 			return beside(args[1:], os.Stdout)
+		case "slow":
+			return slow(args[1:], os.Stdout)
 		case "spin":
 			spin()
 		case "serve-soak":
 			return serveSoak(args[1:], os.Stdin, os.Stdout)
+		case "serve-slow":
+			return serveSlow(args[1:], os.Stdin, os.Stdout)
 		case "report":
 			return render(args[1:])
 		}

@@ -14,7 +14,7 @@ import (
 
 // TestMain is also the server's process: the runner starts its own program again.
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "serve-soak" || os.Args[1] == "spin") {
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "serve-soak" || os.Args[1] == "serve-slow" || os.Args[1] == "spin") {
 		if err := run(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -72,7 +72,7 @@ func TestRun_refusesBadArguments(t *testing.T) {
 	for _, args := range [][]string{
 		{"-nonsense"}, {"surplus"}, {"-only", "nothing"}, {"-servers", "nobody"},
 		{"report"}, {"report", "missing.json"}, {"serve", "-peer", "nobody"}, {"serve", "-peer", "bun"}, {"serve", "-options", "nonsense"},
-		{"compare", "surplus"}, {"compare", "-only", "send"}, {"compare", "-only", "echo1", "-base", "no-such-commit"}, {"beside", "surplus"}, {"beside", "-window", "long"}, {"day", "surplus"}, {"day", "-hour", "long"},
+		{"compare", "surplus"}, {"compare", "-only", "send"}, {"compare", "-only", "echo1", "-base", "no-such-commit"}, {"beside", "surplus"}, {"beside", "-window", "long"}, {"day", "surplus"}, {"day", "-hour", "long"}, {"slow", "surplus"}, {"slow", "-only", "nothing"},
 	} {
 		if err := run(args); err == nil {
 			t.Errorf("run(%q): no error", args)

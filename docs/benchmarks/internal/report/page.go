@@ -43,6 +43,13 @@ func Render(dir string, runs []Run, servers []string) error {
 	if beside != nil {
 		beside.section(&page)
 	}
+	slow, err := readJSON[Slow](filepath.Join(dir, SlowFile))
+	if err != nil {
+		return err
+	}
+	if slow != nil {
+		slow.section(&page)
+	}
 	nodes, err := readJSON[Nodes](filepath.Join(dir, NodesFile))
 	if err != nil {
 		return err

@@ -1,0 +1,129 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SlowFile is where [Render] finds what slow clients get, if it was measured.
+const SlowFile = "results/slow.json"
+
+// The workloads with slow clients.
+const (
+	Ticker = "ticker"
+	Stream = "stream"
+	Tenth  = "tenth"
+)
+
+// The servers of Tenth.
+const (
+	WithSlow    = "a tenth is slow"
+	WithoutSlow = "none is slow"
+)
+
+// The figures of slow clients.
+const (
+	AgeP50  = "age_p50_ms" // of a message when it is read
+	AgeP99  = "age_p99_ms"
+	AgeMax  = "age_max_ms"
+	OnWay   = "on_the_way_bytes" // what comes when no more is sent
+	Sent    = "sent"
+	Arrived = "arrived"
+	LeftOut = "left_out"
+	Dropped = "dropped"
+	Lived   = "lived_s"     // until the socket was ended; no figure: it was not
+	Waiting = "waiting"     // messages in the mailbox, at most
+	Grown   = "grown_bytes" // of the server's heap, at most
+)
+
+// Slow is what slow clients get, and what they cost those that are not. The way, such as a Delivery, stands as server.
+type Slow struct {
+	Began   time.Time     `json:"began"`
+	Window  time.Duration `json:"window_ns"`
+	Machine Machine       `json:"machine"`
+	Ways    []string      `json:"ways"` // of the ticker, in the order of the table
+	Results []Result      `json:"results"`
+}
+
+// Replace puts the results of more in the place of those of the same workloads.
+func (s *Slow) Replace(more Slow) {
+	old := slices.DeleteFunc(s.Results, func(r Result) bool {
+		return slices.ContainsFunc(more.Results, func(n Result) bool { return n.Workload == r.Workload })
+	})
+	if len(more.Ways) == 0 {
+		more.Ways = s.Ways
+	}
+	*s = Slow{more.Began, more.Window, more.Machine, more.Ways, append(old, more.Results...)}
+}
+
+// ReadSlow reads what was measured before; nothing, if nothing was.
+func ReadSlow(name string) (Slow, error) {
+	s, err := readJSON[Slow](name)
+	if s == nil {
+		s = &Slow{}
+	}
+	return *s, err
+}
+
+// Write writes it as JSON.
+func (s Slow) Write(name string) error { return writeJSON(name, s) }
+
+// Table is what was measured, in Markdown.
+func (s Slow) Table() string {
+	var p strings.Builder
+	runs := []Run{{Results: s.Results}}
+	cell := func(workload, server, name, unit string) string {
+		v, ok := figure(runs, workload, server, name)
+		if !ok {
+			return ""
+		}
+		return strings.TrimSpace(v.around() + " " + unit)
+	}
+	fate := func(workload, server string) string {
+		if lived := cell(workload, server, Lived, "s"); lived != "" {
+			return "1013 after " + lived
+		}
+		return "open"
+	}
+	p.WriteString("| prices | age, p50 | p99 | oldest | on the way at the end | sent | came | left out | socket |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, way := range s.Ways {
+		fmt.Fprintf(&p, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", way, cell(Ticker, way, AgeP50, "ms"), cell(Ticker, way, AgeP99, "ms"),
+			cell(Ticker, way, AgeMax, "ms"), cell(Ticker, way, OnWay, "bytes"), cell(Ticker, way, Sent, ""), cell(Ticker, way, Arrived, ""),
+			cell(Ticker, way, LeftOut, ""), fate(Ticker, way))
+	}
+	p.WriteString("\n| stream by | made | came | lost | waited at most | heap grew by | socket |\n|---|---|---|---|---|---|---|\n")
+	for _, way := range Ways {
+		fmt.Fprintf(&p, "| %s | %s | %s | %s | %s | %s | %s |\n", way, cell(Stream, way, Sent, ""), cell(Stream, way, Arrived, ""), cell(Stream, way, Dropped, ""),
+			cell(Stream, way, Waiting, ""), cell(Stream, way, Grown, "bytes"), fate(Stream, way))
+	}
+	p.WriteString("\n| 10,000 sockets | p50, µs | p99, µs | p99.9, µs | CPU, µs | left out for each slow one |\n|---|---|---|---|---|---|\n")
+	for _, who := range []string{WithoutSlow, WithSlow} {
+		fmt.Fprintf(&p, "| %s | %s | %s | %s | %s | %s |\n", who, cell(Tenth, who, P50, ""), cell(Tenth, who, P99, ""), cell(Tenth, who, P999, ""),
+			cell(Tenth, who, CPU, ""), cell(Tenth, who, LeftOut, ""))
+	}
+	ratios := func(name string) string {
+		r, _ := summarize(Target{Workload: Tenth, Server: WithSlow, Figure: name}.hold(runs, bound{against: WithoutSlow}))
+		return r.around()
+	}
+	fmt.Fprintf(&p, "| ratio, of one round | %s | %s | %s | %s | |\n", ratios(P50), ratios(P99), ratios(P999), ratios(CPU))
+	return p.String()
+}
+
+// Ways are those of a stream.
+var Ways = []string{"Send", "SendWait", "Stream"}
+
+// section is its part of the page.
+func (s Slow) section(p *strings.Builder) {
+	fmt.Fprintf(p, "\n## Slow clients\n\n"+
+		"Over TCP, Troupe alone. *Ticker*: three symbols, a price each millisecond, one client that reads 100 messages a second, and no byte more.\n"+
+		"What it has not read is in the kernels, in the write that waits, and in the mailbox. An age is that of a price when it is read. At the end the ticker\n"+
+		"stops, and the client reads the rest, which was on the way: an age cannot be more than what is on the way, divided by what is read in a second. What has\n"+
+		"come and what was left out is what was sent, exactly, in every round.\n"+
+		"*Stream*: 4 KiB, 1,000 a second, to a client that reads 200 a second, with a MailboxLimit of 1,024; a `websock.Stream` has them at hand. *10,000 sockets*: broadcasts of 1 KiB with three\n"+
+		"keys and a SendBuffer of 16 KiB, the next when all that count have the last one. 9,000 count. The others read as well, or they read once a second what a\n"+
+		"small buffer holds. Times are from the making of a message to its arrival; CPU is that of the server for each message that counts.\n"+
+		"`go run . slow` measures it. %s, commit %s, window %v.\n\n%s",
+		s.Began.Format("2006-01-02 15:04 MST"), s.Machine.Commit, s.Window, s.Table())
+}
