@@ -50,6 +50,10 @@ func (m Message) Encoded(form any, encode func() []byte) []byte {
 	return f.fill(encode)
 }
 
+// Prepared reports whether m has a cache for what it says now. It is for hosts: without one, what they encode m to is for them
+// alone, so that they may use its memory again.
+func (m Message) Prepared() bool { return m.prepared() != nil }
+
 // prepared returns the cache that Prepare gave to m, nil when there is none or
 // when it is not for what m says now.
 func (m Message) prepared() *cache {

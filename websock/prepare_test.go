@@ -65,6 +65,9 @@ func TestMessage_Encoded(t *testing.T) {
 			m, e := tt.of(), &encoder{}
 			first := string(m.Encoded(plain{}, e.encode))
 			second := string(m.Encoded(plain{}, e.encode))
+			if got := m.Prepared(); got != (tt.times == 1) {
+				t.Errorf("Prepared: got %t, but two calls are to encode %d times", got, tt.times)
+			}
 			if want := fmt.Sprintf("form %d", tt.times); e.n != tt.times || first != "form 1" || second != want {
 				t.Errorf("encoded %d times, %q and %q; want %d times, form 1 and %s", e.n, first, second, tt.times, want)
 			}

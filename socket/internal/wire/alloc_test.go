@@ -137,19 +137,22 @@ func TestAppend_allocations(t *testing.T) {
 			}
 		})
 	}
-	c := accept(t, &endless{}, wire.Options{}, true)
-	m := websock.Text(str(10_000))
-	if got := testing.AllocsPerRun(1000, func() {
-		c.Append(m)
-		c.Flush()
-	}); got > 1 {
-		t.Errorf("deflated: %v allocations for Append and Flush, want 1: the payload", got)
-	}
-	m = websock.Prepare(m)
-	if got := testing.AllocsPerRun(1000, func() {
-		c.Append(m)
-		c.Flush()
-	}); got > 0 {
-		t.Errorf("deflated, prepared: %v allocations for Append and Flush, want none", got)
+	for _, tt := range []struct {
+		level, size int
+		want        float64 // the payload, when nobody keeps memory for it
+	}{{1, 10_000, 0}, {1, 20_000, 1}, {6, 10_000, 1}} {
+		c := accept(t, &endless{}, wire.Options{Level: tt.level}, true)
+		m := websock.Text(str(tt.size))
+		appendAndFlush := func() {
+			c.Append(m)
+			c.Flush()
+		}
+		if got := testing.AllocsPerRun(1000, appendAndFlush); got > tt.want {
+			t.Errorf("%d bytes deflated at level %d: %v allocations for Append and Flush, want %v", tt.size, tt.level, got, tt.want)
+		}
+		m = websock.Prepare(m)
+		if got := testing.AllocsPerRun(1000, appendAndFlush); got > 0 {
+			t.Errorf("%d bytes deflated at level %d, prepared: %v allocations for Append and Flush, want none", tt.size, tt.level, got)
+		}
 	}
 }

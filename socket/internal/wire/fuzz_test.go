@@ -261,7 +261,7 @@ func FuzzRoundTrip(f *testing.F) {
 					show(data), seed, mask, deflate, asClient, got, err, want)
 			}
 
-			peer, c := connect(t, wire.Options{Client: asClient}, deflate)
+			peer, c := connect(t, wire.Options{Client: asClient, Level: []int{1, 6}[seed%2]}, deflate)
 			if err := errors.Join(c.Append(message), c.Flush()); err != nil {
 				t.Fatal(err)
 			}

@@ -11,10 +11,11 @@ import (
 
 // What waits for a Flush does not wait for a message that may take long to inflate; a short one is no reason to flush.
 func TestSetHooks_beforeWaitRunsBeforeALongInflation(t *testing.T) {
-	noise := make([]byte, 4000) // does not compress
+	noise := make([]byte, 9000) // does not compress
 	for i := range noise {
 		noise[i] = byte(rand.N(256))
 	}
+	bomb := make([]byte, 2*mb)
 	for _, tt := range []struct {
 		name    string
 		message []byte
@@ -23,6 +24,8 @@ func TestSetHooks_beforeWaitRunsBeforeALongInflation(t *testing.T) {
 	}{
 		{"long", noise, 0, 1},
 		{"long, with a short first fragment", noise, 100, 1},
+		{"short, and long when inflated", bomb, 0, 1},
+		{"of 4 KB", noise[:4000], 0, 0},
 		{"short", []byte("short"), 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

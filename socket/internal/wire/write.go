@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-dev/troupe/socket/internal/deflate"
 	"github.com/troupe-dev/troupe/socket/internal/frame"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -58,12 +59,13 @@ func (w *writer) close(err error) { w.err, w.shut = err, true }
 // failed, or [net.ErrClosed] after [Conn.Abort].
 func (w *writer) Append(m websock.Message) error {
 	op, payload, compressed := frame.Opcode(m.Opcode), m.Data, false
+	var in *deflate.Deflater // payload is in its memory
 	if op != frame.Text && op != frame.Binary {
 		if op != frame.Ping && op != frame.Pong || len(payload) > frame.MaxControlPayload {
 			return refused(&m)
 		}
 	} else if w.t.deflates() && len(payload) >= w.t.opts.Threshold {
-		payload, compressed = w.deflated(&m)
+		payload, compressed, in = w.deflated(&m)
 	}
 	w.mu.Lock()
 	if w.shut {
@@ -73,6 +75,9 @@ func (w *writer) Append(m websock.Message) error {
 	}
 	b := w.waiting()
 	b.add(op, compressed, payload, w.t.client())
+	if in != nil { // payload is smaller than largePayload, so it was copied
+		smallDeflaters.Put(in)
+	}
 	full := b.full()
 	w.count(op, len(payload))
 	if w.watched {
@@ -83,16 +88,6 @@ func (w *writer) Append(m websock.Message) error {
 		return w.Flush()
 	}
 	return nil
-}
-
-// deflated returns the payload of m's frame, and whether it is deflated: not when it would not be smaller. A prepared
-// message is deflated once for all connections of a level.
-func (w *writer) deflated(m *websock.Message) (payload []byte, compressed bool) {
-	level := deflateLevel(w.t.opts.Level)
-	if p := m.Encoded(level, func() []byte { return deflate(m.Data, level) }); p != nil {
-		return p, true
-	}
-	return m.Data, false
 }
 
 // refused is the error for a message that cannot be a frame. Inlined, it would
