@@ -19,12 +19,21 @@ type held struct {
 // leftOut is what a process knows of the messages that it has held, and of those that were left out. It has none before there
 // is one. The mu of the process guards it.
 type leftOut struct {
-	keys     map[string]*held // those that wait; nil: none does
-	n        uint64           // how many were left out
-	told     uint64           // of how many of them CaughtUp has told
-	noticing bool             // a catchUp waits, or nobody wants to know
-	purges   int64            // when the first of those that wait expires, or before that; 0: none does
+	keys   map[string]*held // those that wait; nil: none does
+	n      uint64           // how many were left out
+	told   uint64           // of how many of them CaughtUp has told
+	notice noticeState
+	purges int64 // when the first of those that wait expires, or before that; 0: none does
 }
+
+// noticeState says what the host knows of what was left out.
+type noticeState uint8
+
+const (
+	noticeNone  noticeState = iota
+	noticeDue               // it is to get a catchUp when nothing waits any more
+	noticeGiven             // it has got it, and has not called CaughtUp yet: it may not want to know
+)
 
 // expiresAt notes that one expires then, by System.now; 0: never.
 func (l *leftOut) expiresAt(t int64) {
@@ -78,14 +87,13 @@ func (p *process) replace(old, h *held) postResult {
 	*old = *h
 	p.leaveOut()
 	p.relation.leftOut.expiresAt(h.expires)
-	more := h.it.load.bytes() - was
-	if p.queue.items.Sum() > was { // others have bytes, too
-		if _, why := p.makeRoom(&item{}, 0, more); why != nil {
-			p.overflows(why) // unlocks
-			return posted
-		}
+	bytes := h.it.load.bytes()
+	p.queue.items.Add(-was)
+	if _, why := p.makeRoom(&item{}, 0, bytes); why != nil {
+		p.overflows(why) // unlocks
+		return posted
 	}
-	p.queue.items.Add(more)
+	p.queue.items.Add(bytes)
 	p.letIn()
 	p.mu.Unlock()
 	return posted
@@ -110,7 +118,6 @@ func (p *process) release(it *item) bool {
 	p.forgetKey(h)
 	if h.expires != 0 && p.sys.now() > h.expires {
 		p.leaveOut()
-		p.lighter(h.it.load.bytes())
 		return false
 	}
 	*it = h.it
@@ -128,17 +135,17 @@ func (p *process) forgetKey(h *held) {
 	}
 }
 
-// leaveOut counts a message that is left out. The first one since the process has last caught up has the host told when it
-// comes to a notice behind all that waits now, unless the process takes nothing more. p.mu is held.
+// leaveOut counts a message that is left out. The first one since the process has last caught up has the host told when nothing
+// waits any more. It is a state, and no item of the mailbox: that would stand between the messages that are to be left out. p.mu
+// is held, and the process is not at rest.
 func (p *process) leaveOut() {
 	l := p.books()
 	l.n++
 	if f := p.options.LeftOut; f != nil {
 		f()
 	}
-	if !l.noticing && !p.shut {
-		l.noticing = true
-		p.push(item{kind: kindNotice, msg: catchUp{}})
+	if l.notice == noticeNone {
+		l.notice = noticeDue
 	}
 }
 
@@ -162,20 +169,27 @@ func (p *process) LeaveOut(key string) {
 		return
 	}
 	p.forgetKey(h)
-	bytes := h.it.load.bytes()
-	*h = held{gone: true} // the message need not stay in memory, and its bytes wait no more
+	p.queue.items.Add(-h.it.load.bytes())
+	*h = held{gone: true} // the message need not stay in memory
 	l.expiresAt(1)        // the next purge finds it
-	p.lighter(bytes)
 	p.leaveOut()
+	p.letIn()
 }
 
 // CatchUp is host.Port.CatchUp.
 func (p *process) CatchUp() {
 	p.mu.Lock()
-	if !p.shut {
-		p.push(item{kind: kindNotice, msg: catchUp{}})
+	defer p.mu.Unlock()
+	p.books().notice = noticeDue
+}
+
+// catchesUp is called when nothing waits. True: the host is to get a catchUp. p.mu is held.
+func (p *process) catchesUp() bool {
+	if p.relation == nil || p.relation.leftOut == nil || p.relation.leftOut.notice != noticeDue || p.shut {
+		return false
 	}
-	p.wakeAndUnlock()
+	p.relation.leftOut.notice = noticeGiven
+	return true
 }
 
 // CaughtUp is host.Port.CaughtUp.
@@ -186,7 +200,7 @@ func (p *process) CaughtUp() (n uint64) {
 		return 0
 	}
 	l := p.relation.leftOut
-	n, l.told, l.noticing = l.n-l.told, l.n, false
+	n, l.told, l.notice = l.n-l.told, l.n, noticeNone
 	return n
 }
 

@@ -50,6 +50,22 @@ func (l load) yields() bool { return l&yields != 0 }
 // apart is l of a message whose bytes are in no Sum.
 func (l load) apart() load { return l & yields }
 
+// bytes is what it adds to the Sum of the queue. That of a held one may have become another since it came.
+func (it *item) bytes() int64 {
+	if it.kind == kindHeld {
+		return it.msg.(*held).it.load.bytes()
+	}
+	return it.load.bytes()
+}
+
+// time is when it came, by process.tick; 0: that is not noted.
+func (it *item) time() uint16 {
+	if it.kind == kindHeld {
+		return it.msg.(*held).it.at
+	}
+	return it.at
+}
+
 // deferred is host.Deferred.
 type deferred interface {
 	Due(to PID) (msg any, ok bool)
@@ -103,8 +119,18 @@ func (q *queue) push(it item) (begins bool) {
 
 func (q *queue) pop() (item, bool) {
 	it, ok := q.items.Pop(&segments)
-	if ok && it.kind.counts() {
-		q.counted--
+	if ok {
+		q.taken(&it)
 	}
 	return it, ok
+}
+
+// taken is for an item that was taken out of items.
+func (q *queue) taken(it *item) {
+	if it.kind.counts() {
+		q.counted--
+	}
+	if it.load != 0 {
+		q.items.Add(-it.bytes())
+	}
 }

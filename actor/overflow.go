@@ -71,7 +71,7 @@ func (p *process) postBusy(it item) postResult {
 // makeRoom sees to it that a message can be put into the mailbox that adds count to the messages and bytes to the bytes that wait.
 // out: it is to be left out. why: it cannot, and this is the reason for which the process is to end. p.mu is held.
 func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why error) {
-	if it.at != 0 && p.isLate(p.queue.items.Front()) {
+	if it.at != 0 {
 		if out, why = p.makeYoung(it); out || why != nil {
 			return out, why
 		}
@@ -98,20 +98,27 @@ func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why er
 	}
 }
 
-// makeYoung is makeRoom while the oldest message is late. One that is not to be left out may be late: it has its turn, and so has what
-// waits after it.
+// makeYoung is makeRoom for messages that are late. One that is not to be left out may be late: it has its turn. So may what has no time:
+// frames of the client, what SendWait has sent, notices.
 func (p *process) makeYoung(it *item) (out bool, why error) {
+	items := &p.queue.items
 	switch p.options.Overflow {
 	case hook.Exit:
-		return false, errTooLate
+		if p.isLate(items.First(hasTime)) {
+			return false, errTooLate
+		}
 	case hook.LeaveOutNewest:
-		return it.load.yields(), nil
-	}
-	for front := p.queue.items.Front(); p.isLate(front) && front.load.yields(); front = p.queue.items.Front() {
-		p.leaveOutOf(false)
+		return it.load.yields() && p.isLate(items.First(hasTime)), nil
+	case hook.LeaveOutOldest:
+		for p.isLate(items.First(doesYield)) {
+			p.leaveOutOf(false)
+		}
 	}
 	return false, nil
 }
+
+func hasTime(it *item) bool   { return it.time() != 0 }
+func doesYield(it *item) bool { return it.load.yields() }
 
 // tooMuch is what the process would end for if so much were added to what waits; nil: there is room. A message has room, however
 // large it is, when no other bytes wait. p.mu is held.
@@ -130,37 +137,15 @@ func (p *process) tooMuch(count int32, bytes int64) error {
 
 // leaveOutOf leaves out the oldest of those that wait and yield, or the newest. False: there is none. p.mu is held.
 func (p *process) leaveOutOf(newest bool) bool {
-	q := &p.queue
-	if front := q.items.Front(); !newest && front != nil && front.load.yields() { // as it is nearly always
-		it, _ := q.pop()
-		q.items.Add(-it.load.bytes())
-		p.leaveOut()
-		return true
+	remove := p.queue.items.RemoveFirst
+	if newest {
+		remove = p.queue.items.RemoveLast
 	}
-	which, i := -1, 0
-	for it := range q.items.All() {
-		if it.load.yields() {
-			if which = i; !newest {
-				break
-			}
-		}
-		i++
-	}
-	if which < 0 {
+	it, ok := remove(&segments, doesYield)
+	if !ok {
 		return false
 	}
-	i = 0
-	var gone item
-	q.items.Filter(&segments, func(it *item) bool {
-		i++
-		if i-1 == which {
-			gone = *it
-			return false
-		}
-		return true
-	})
-	q.counted--
-	q.items.Add(-gone.load.bytes())
+	p.queue.taken(&it)
 	p.leaveOut()
 	return true
 }
@@ -194,7 +179,7 @@ func (p *process) purgeAt(l *leftOut, now int64) {
 		default:
 			p.forgetKey(h)
 			expired++
-			bytes += h.it.load.bytes()
+			bytes += it.bytes()
 		}
 		p.queue.counted--
 		return false
@@ -205,24 +190,12 @@ func (p *process) purgeAt(l *leftOut, now int64) {
 	}
 }
 
-// lighter is for a message of so many bytes that was taken out of the mailbox. p.mu is held.
-func (p *process) lighter(bytes int64) {
-	p.queue.items.Add(-bytes)
-	if bytes == 0 || p.options.MailboxBytes <= 0 {
-		return
-	}
-	if left, half := p.queue.items.Sum(), p.roomBytes(); left < half && left+bytes >= half {
-		p.letIn()
-	}
-}
-
 // roomBytes is for how many bytes there is room for those who use SendWait, as queue.room is for how many messages.
 func (p *process) roomBytes() int64 { return max(p.options.MailboxBytes/2, 1) }
 
 // dueNow is for a message that was taken out of the mailbox, and was noted something in by classify. False: it is not to be
 // handled, and p.mu is unlocked. p.mu is held.
 func (p *process) dueNow(it *item) bool {
-	p.lighter(it.load.bytes())
 	if !p.isLate(it) {
 		return true
 	}
@@ -257,9 +230,6 @@ func (p *process) isLate(it *item) bool {
 	if it == nil {
 		return false
 	}
-	at := it.at
-	if it.kind == kindHeld {
-		at = it.msg.(*held).it.at
-	}
+	at := it.time()
 	return at != 0 && (int(p.tick())-int(at)+ticks)%ticks > ticksOfMaxLag
 }

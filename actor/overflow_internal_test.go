@@ -47,7 +47,7 @@ func TestOverflow_books(t *testing.T) {
 			MailboxBytes: int64(1 + random.IntN(2000)), Overflow: hook.Overflow(seed % 3), MaxLag: time.Duration(seed%2) * time.Hour,
 		}
 		h := &transport{}
-		p, pid, err := s.Inside(hook.Key{}).Spawn(h, h, o, SpawnOptions{MailboxLimit: 1 + random.IntN(100), Overflow: OverflowExit})
+		p, pid, err := s.Inside(hook.Key{}).Spawn(h, h, o, SpawnOptions{MailboxLimit: 1 + random.IntN(1<<(1+seed%7)), Overflow: OverflowExit})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,15 +55,12 @@ func TestOverflow_books(t *testing.T) {
 			t.Helper()
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			sum, counted := int64(0), 0
+			sum, counted, paced := int64(0), 0, int32(0)
 			for it := range p.queue.items.All() {
-				size := it.load.bytes()
-				if it.kind == kindHeld {
-					if size = it.msg.(*held).it.load.bytes(); it.msg.(*held).gone {
-						size = 0
-					}
+				sum += it.bytes()
+				if it.kind == kindPaced {
+					paced++
 				}
-				sum += size
 				if it.kind.counts() {
 					counted++
 				}
@@ -74,8 +71,16 @@ func TestOverflow_books(t *testing.T) {
 			if int(p.queue.counted) != counted || counted > int(p.queue.limit) {
 				t.Fatalf("seed %d, step %d, after %s: %d count, it says %d; the limit is %d", seed, step, what, counted, p.queue.counted, p.queue.limit)
 			}
-			if w := p.rel().senders.first; w != nil && p.hasRoom() {
-				t.Fatalf("seed %d, step %d, after %s: somebody waits, and there is room", seed, step, what)
+			in := &p.rel().senders
+			if o.Overflow != hook.Exit && in.inside != paced || in.bytes < 0 || in.bytes > sum {
+				t.Fatalf("seed %d, step %d, after %s: %d of SendWait wait, %d bytes; it says %d of %d", seed, step, what, paced, sum, in.inside, in.bytes)
+			}
+			if in.first != nil {
+				before := p.queue.counted
+				p.letIn()
+				if in.first == nil || p.queue.counted != before {
+					t.Fatalf("seed %d, step %d, after %s: somebody waits, and there is room", seed, step, what)
+				}
 			}
 		}
 		for step := range 1000 {
@@ -86,6 +91,11 @@ func TestOverflow_books(t *testing.T) {
 				if random.IntN(4) == 0 {
 					p.Send("info")
 				}
+			case k == 1 && random.IntN(4) == 0:
+				what = "a frame"
+				p.mu.Lock()
+				p.push(item{kind: kindHanded, msg: "from the client"})
+				p.mu.Unlock()
 			case k == 1:
 				what = "a key that is left out"
 				p.LeaveOut(strconv.Itoa(random.IntN(3)))
@@ -93,11 +103,11 @@ func TestOverflow_books(t *testing.T) {
 				what = "a turn"
 				p.mu.Lock()
 				it, ok := p.queue.pop()
-				if p.queue.freed() {
-					p.letIn()
+				if p.rel().senders.concerned() {
+					p.letInAfter(&it)
 				}
-				if ok && (it.kind != kindHeld || p.release(&it)) {
-					p.lighter(it.load.bytes())
+				if ok && it.kind == kindHeld {
+					p.release(&it)
 				}
 				p.mu.Unlock()
 			case k == 3:

@@ -3,6 +3,8 @@ package actor
 import (
 	"context"
 	"fmt"
+
+	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
 // SendWait is [Send], but when there is no room it waits: until there is, until ctx is done, or until the process has ended
@@ -24,11 +26,11 @@ import (
 //     process may wait for it, and so may any goroutine whose ctx is not that of the process
 //
 // There is room while less than half of SpawnOptions.MailboxLimit waits, or nothing does, and in a socket less than half of its
-// Config.MailboxBytes. The other half is left to those
-// who do not wait. So SendWait never has a mailbox go over its limit, and a producer does not fill it up for others:
-// a socket, which ends with ErrOverload when one more comes than may wait, has as much left for broadcasts, ticks and
-// the rest. Who waits longest is let in first, one for each message that is taken out, ahead of whoever calls SendWait
-// later. Messages of one goroutine keep their order, whether it waits or not.
+// Config.MailboxBytes. The other half is left to those who do not wait. So SendWait never has a mailbox go over its limit, and
+// a producer does not fill it up for others: a socket, which ends with ErrOverload when one more comes than may wait, has as
+// much left for broadcasts, ticks and the rest. In a socket that leaves messages out instead, see socket.Config.Overflow, the
+// halves are of what SendWait has sent alone, and others are left out for it. Who waits longest is let in first, as soon as there
+// is room, ahead of whoever calls SendWait later. Messages of one goroutine keep their order, whether it waits or not.
 //
 // In a callback of another process SendWait holds up that process. Two that wait for each other wait until one of their
 // ctx is done: give it a deadline, or use an Async.
@@ -63,8 +65,7 @@ func (p *process) sendWait(ctx context.Context, it item) error {
 	case p.shut:
 		p.mu.Unlock()
 		return p.shutOut(it)
-	case p.hasRoom():
-		p.pushSent(it)
+	case !p.waitsForRoom() && p.admit(it):
 		p.wakeAndUnlock()
 		return nil
 	}
@@ -106,43 +107,86 @@ func (p *process) shutOut(it item) error {
 	return noProcess(p.pid())
 }
 
-// hasRoom tells whether SendWait need not wait. When somebody waits, it is false: see letIn. p.mu is held.
-func (p *process) hasRoom() bool {
-	q := &p.queue
-	if q.limit >= 0 && q.counted >= q.room() {
-		return false
-	}
-	return p.options == nil || p.options.MailboxBytes <= 0 || q.items.Sum() < p.roomBytes()
-}
+// waitsForRoom tells whether somebody waits. Then those who come later do, too. p.mu is held.
+func (p *process) waitsForRoom() bool { return p.relation != nil && p.relation.senders.first != nil }
 
-// pushSent is push of what SendWait sends. Its bytes count; nothing else may become of it than being handled. p.mu is held.
-func (p *process) pushSent(it item) {
-	if p.options != nil && p.options.ClassOf != nil {
-		_, size := p.options.ClassOf(it.content())
+// admit puts what SendWait sends into the mailbox. False: there is no room. Its bytes count; nothing else may become of it than being
+// handled. p.mu is held.
+func (p *process) admit(it item) bool {
+	o := p.options
+	if o != nil && o.ClassOf != nil {
+		_, size := o.ClassOf(it.content())
 		it.load = loadOf(size)
 	}
+	q := &p.queue
+	if o != nil && o.Overflow != hook.Exit {
+		return p.admitAmong(it)
+	}
+	if q.limit >= 0 && q.counted >= q.room() || o != nil && o.MailboxBytes > 0 && q.items.Sum() >= p.roomBytes() {
+		return false
+	}
 	p.push(it)
+	return true
+}
+
+// admitAmong is admit where messages may be left out. They may fill the mailbox for ever, so room is only what others who use
+// SendWait leave, and a message that yields is left out for one of theirs.
+func (p *process) admitAmong(it item) bool {
+	q, in := &p.queue, &p.rel().senders
+	if q.limit >= 0 && in.inside >= q.room() || p.options.MailboxBytes > 0 && in.bytes >= p.roomBytes() {
+		return false
+	}
+	bytes := it.load.bytes()
+	if p.tooMuch(1, bytes) != nil && !p.canMakeRoom(bytes) {
+		return false
+	}
+	if _, why := p.makeRoom(&it, 1, bytes); why != nil {
+		return false
+	}
+	if q.len() == 0 { // it will stand in no segment
+		bytes = 0
+	}
+	in.inside++
+	in.bytes += bytes
+	p.push(it)
+	return true
+}
+
+// canMakeRoom tells whether there is room for a message of so many bytes once all that yields is left out. p.mu is held.
+func (p *process) canMakeRoom(bytes int64) bool {
+	yield, sum := int32(0), p.queue.items.Sum()
+	for it := range p.queue.items.All() {
+		if it.load.yields() {
+			yield++
+			sum -= it.load.bytes()
+		}
+	}
+	q, limit := &p.queue, p.options.MailboxBytes
+	return (q.limit < 0 || q.counted-yield < q.limit) && (limit <= 0 || sum == 0 || sum+bytes <= limit)
 }
 
 // room is for how many of those who use SendWait there is room; without a limit it says nothing.
 func (q *queue) room() int32 { return q.limit - q.limit>>1 }
 
-// freed tells whether a message that was taken out may have made room for one. It compares two numbers that were just in
-// use, so those for whom nobody waits pay nothing else.
-func (q *queue) freed() bool { return q.counted == q.room()-1 }
-
 // letIn puts messages into the mailbox that have waited longest for room, as long as there is some. It is called after each message
-// that was taken out and has made room, under the same lock: so whenever somebody waits there is no room, and nobody gets in
-// between. p.mu is held.
+// that was taken out, under the same lock: so whenever somebody waits there is no room, and nobody gets in between. p.mu is held.
 func (p *process) letIn() {
 	if p.relation == nil {
 		return
 	}
-	for w := p.relation.senders.first; w != nil && p.hasRoom(); w = p.relation.senders.first {
+	for w := p.relation.senders.first; w != nil && p.admit(w.it); w = p.relation.senders.first {
 		p.relation.senders.remove(w)
-		p.pushSent(w.it)
 		w.tell(true)
 	}
+}
+
+// letInAfter is letIn after it was taken out of the mailbox. p.mu is held.
+func (p *process) letInAfter(it *item) {
+	if in := &p.relation.senders; it.kind == kindPaced && in.inside > 0 {
+		in.inside--
+		in.bytes -= it.load.bytes()
+	}
+	p.letIn()
 }
 
 // shuts has the process take no more messages, and tells those who wait for room. p.mu is held.
@@ -177,7 +221,15 @@ func (w *sender) tell(in bool) {
 }
 
 // senders are those who wait for room in one mailbox, whoever has waited longest first.
-type senders struct{ first, last *sender }
+type senders struct {
+	first, last *sender
+	// What SendWait has sent and waits in the mailbox, where messages may be left out; else 0.
+	inside int32
+	bytes  int64
+}
+
+// concerned tells whether an item that is taken out of the mailbox matters to them.
+func (l *senders) concerned() bool { return l.first != nil || l.inside != 0 }
 
 func (l *senders) add(w *sender) {
 	w.waits, w.prev = true, l.last

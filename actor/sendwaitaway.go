@@ -65,8 +65,7 @@ func (p *process) askRoom(msg any, answer func(v any, err error)) (cancel func()
 	case p.shut:
 		p.mu.Unlock()
 		w.Run()
-	case p.hasRoom():
-		p.pushSent(w.it)
+	case !p.waitsForRoom() && p.admit(w.it):
 		p.wakeAndUnlock()
 		answer(nil, nil)
 	default:

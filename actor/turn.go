@@ -163,8 +163,11 @@ func (p *process) run(delivering bool, n int) {
 			return
 		}
 		it, ok := p.queue.pop()
-		if p.queue.freed() {
-			p.letIn()
+		if r := p.relation; r != nil && r.senders.concerned() {
+			p.letInAfter(&it)
+		}
+		if !ok && p.catchesUp() {
+			it, ok = item{kind: kindNotice, msg: catchUp{}}, true
 		}
 		if !ok {
 			p.current, p.phase = item{}, phaseNone
@@ -186,7 +189,7 @@ func (p *process) run(delivering bool, n int) {
 			p.mu.Unlock()
 			continue
 		}
-		if (it.load != 0 || it.at != 0) && !p.dueNow(&it) { // unlocks
+		if it.at != 0 && !p.dueNow(&it) { // unlocks
 			continue
 		}
 		p.begin(it)

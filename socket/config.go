@@ -137,14 +137,14 @@ type Config struct {
 
 	// MailboxBytes is how many bytes of messages for the client may wait for a socket, beside the one that came first. Beyond it
 	// a message does what one more than MailboxLimit does. The bytes of a message that is broadcast count for each socket that it waits
-	// for, though the sockets share them. When no others wait there is room for a message of any size. actor.SendWait waits
-	// while half of it waits: make it more than twice as large as your largest message. 0: 16 MB (16,000,000); negative: no limit.
+	// for, though the sockets share them. When no others wait, the first one apart, there is room for a message of any size.
+	// actor.SendWait waits while half of it waits: make it more than twice as large as your largest message. 0: 16 MB (16,000,000); negative: no limit.
 	MailboxBytes int64
 
 	// MaxLag is how long a message of another process may wait for a socket. When the oldest has waited longer, Overflow says what
 	// becomes of the socket, of that message or of the next one. It is looked at when a message comes and when the turn of one
-	// has come, not in between, and it is coarse: never early, and late by up to 1/64. What actor.SendWait sends may wait longer.
-	// With it, each message to a busy socket costs a reading of the clock. 0: no limit.
+	// has come, not in between, and it is coarse: never early, and late by up to 1/64. What actor.SendWait sends may wait longer, and
+	// so may frames of the client. With it, each message to a busy socket costs a reading of the clock. 0: no limit.
 	MaxLag time.Duration
 
 	// Overflow is what becomes of messages without a websock.Delivery when one more waits than MailboxLimit, MailboxBytes or MaxLag

@@ -11,7 +11,8 @@ import (
 //
 // Only messages for the client are left out: a websock.Message that was sent or broadcast. Messages for HandleInfo never are, nor is
 // what actor.SendWait sends, nor one with a Delivery, unless that allows it. When one of those comes and there is no room, others
-// are left out for it; and when there are none, the socket ends with ErrOverload all the same.
+// are left out for it; and when there are none, the socket ends with ErrOverload all the same, or SendWait waits. SendWait waits,
+// too, while half of MailboxLimit or MailboxBytes is taken by what it has sent.
 type Overflow uint8
 
 const (

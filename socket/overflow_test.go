@@ -35,6 +35,8 @@ func TestOverflow(t *testing.T) {
 	key := func(s string) []any { return []any{websock.Text(s).Deliver(websock.Delivery{Key: "k"})} }
 	expires := []any{websock.Text("expires").Deliver(websock.Delivery{Expires: time.Second})}
 	later := func(d time.Duration) []any { return []any{d} }
+	type frame string // of the client
+	type paced string // of SendWait
 	full := plain("1", "2", "3", "4")
 	big := strings.Repeat("b", 100)
 	limit := socket.Config{MailboxLimit: 4}
@@ -67,17 +69,22 @@ func TestOverflow(t *testing.T) {
 		"bytes are of no client":     {small, slices.Concat(plain("first", "1234567890"), info, info), "first 1234567890 info info", "first 1234567890 info info", "first 1234567890 info info"},
 		"a newer one that is larger": {small, slices.Concat(plain("first"), key("k"), plain("12345678"), key("larger")), "!", "larger", "first larger"},
 		"alone it may be":            {small, slices.Concat(plain("first"), key("k"), key(big)), "first " + big, "first " + big, "first " + big},
+		"alone in the end":           {small, slices.Concat(plain("first"), key("k"), plain("x"), key(big)), "!", big, "first " + big},
 		"it makes room when smaller": {small, slices.Concat(plain("first"), key("123456789"), key("k"), plain("12345")), "first k 12345", "first k 12345", "first k 12345"},
 		"expired bytes":              {small, slices.Concat(plain("first"), expires, later(2*time.Second), plain("1234567890")), "first 1234567890", "first 1234567890", "first 1234567890"},
 
-		"in time":                   {fresh, slices.Concat(plain("1"), later(time.Second), plain("2")), "1 2", "1 2", "1 2"},
-		"late":                      {fresh, slices.Concat(plain("1", "2"), later(late), plain("3")), "!", "3", "1 2"},
-		"late, and nothing comes":   {fresh, slices.Concat(plain("1"), later(late)), "!", "", "1"},
-		"the others are not":        {fresh, slices.Concat(plain("1"), later(time.Second/2), plain("2"), later(late/2+time.Millisecond), plain("3")), "!", "2 3", "1 2"},
-		"late for the handler":      {fresh, slices.Concat(info, later(late), info), "!", "info info", "info info"},
-		"a newer one of a key":      {fresh, slices.Concat(key("k1"), later(late), key("k2")), "k2", "k2", "k2"},
-		"one with a key that waits": {fresh, slices.Concat(key("k1"), later(late), plain("2")), "!", "k1 2", "k1"},
-		"late for a long time":      {fresh, slices.Concat(plain("1"), later(8*time.Second)), "!", "", "1"},
+		"in time":                    {fresh, slices.Concat(plain("1"), later(time.Second), plain("2")), "1 2", "1 2", "1 2"},
+		"late":                       {fresh, slices.Concat(plain("1", "2"), later(late), plain("3")), "!", "3", "1 2"},
+		"late, and nothing comes":    {fresh, slices.Concat(plain("1"), later(late)), "!", "", "1"},
+		"the others are not":         {fresh, slices.Concat(plain("1"), later(time.Second/2), plain("2"), later(late/2+time.Millisecond), plain("3")), "!", "2 3", "1 2"},
+		"late for the handler":       {fresh, slices.Concat(info, later(late), info), "!", "info info", "info info"},
+		"a newer one of a key":       {fresh, slices.Concat(key("k1"), later(late), key("k2")), "k2", "k2", "k2"},
+		"one with a key that waits":  {fresh, slices.Concat(key("k1"), later(late), plain("2")), "!", "k1 2", "k1"},
+		"behind a frame":             {fresh, slices.Concat([]any{frame("f")}, plain("1"), later(late), plain("2")), "!", "2", "1"},
+		"behind SendWait":            {fresh, slices.Concat([]any{paced("w")}, plain("1"), later(late), plain("2")), "!", "w 2", "w 1"},
+		"behind one for the handler": {fresh, slices.Concat(info, plain("1"), later(late), plain("2")), "!", "info 2", "info 1"},
+		"late again":                 {fresh, slices.Concat(plain("1"), later(late), plain("2"), later(late), plain("3"), later(late), plain("4")), "!", "4", "1"},
+		"late for a long time":       {fresh, slices.Concat(plain("1"), later(8*time.Second)), "!", "", "1"},
 	} {
 		for policy, called := range policies {
 			t.Run(name+"/"+called, func(t *testing.T) {
@@ -89,11 +96,22 @@ func TestOverflow(t *testing.T) {
 					filler := block(t, c)
 					sent := 0
 					for i, m := range tt.sent {
-						if d, ok := m.(time.Duration); ok {
-							time.Sleep(d)
+						switch m := m.(type) {
+						case time.Duration:
+							time.Sleep(m)
+							continue
+						case frame:
+							c.Send(websock.Text(string(m)))
+							synctest.Wait()
 							continue
 						}
 						sent++
+						if m, ok := m.(paced); ok {
+							if err := actor.SendWait(t.Context(), c.PID, websock.Text(string(m))); err != nil {
+								t.Errorf("message %d, SendWait: %v", i, err)
+							}
+							continue
+						}
 						if ok := c.PID.Send(m); !ok && want != "!" {
 							t.Errorf("message %d, %v, was refused", i, m)
 						}
@@ -128,6 +146,64 @@ func TestOverflow(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// A feed that keeps the mailbox full does not keep out what SendWait sends.
+func TestOverflow_sendWaitBesideFeed(t *testing.T) {
+	for policy, called := range policies {
+		if policy == socket.OverflowClose {
+			continue
+		}
+		t.Run(called, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := sockettest.Serve(t, socket.Config{Logger: quiet, MailboxLimit: 16, Overflow: policy, IdleTimeout: -1, PingInterval: -1}, &idleHandler{})
+				block(t, c)
+				feed := func() {
+					for range 20 {
+						c.PID.Send(websock.Text("of the feed"))
+					}
+				}
+				const messages = 40
+				feed()
+				sent := make(chan error, messages)
+				go func() {
+					for i := range messages {
+						sent <- actor.SendWait(t.Context(), c.PID, websock.Text(fmt.Sprint(i)))
+					}
+				}()
+				synctest.Wait()
+				if n := len(sent); n != 8 {
+					t.Errorf("%d of SendWait wait in the mailbox of 16, want half of it", n)
+				}
+				if info, _ := actor.Inspect(c.PID); info.Mailbox > 16 {
+					t.Errorf("%d wait, want at most 16", info.Mailbox)
+				}
+				c.Pause(100)
+				next, others := 0, 0
+				for next < messages && others < 1000 {
+					feed()
+					switch m := c.Next(); string(m.Data) {
+					case fmt.Sprint(next):
+						next++
+					case "of the feed":
+						others++
+					default:
+						if len(m.Data) < 1000 { // the filler
+							t.Fatalf("got %v, want message %d of SendWait", m, next)
+						}
+					}
+				}
+				if next < messages || others == 0 {
+					t.Errorf("%d of %d messages of SendWait have arrived, and %d of the feed", next, messages, others)
+				}
+				for range messages {
+					if err := <-sent; err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
 	}
 }
 

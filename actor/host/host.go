@@ -92,7 +92,7 @@ const (
 // left out when its turn comes later than this after it was sent.
 type Class = hook.Class
 
-// CatchUp is the message that Receive gets after what was waiting when a message was left out for the first time since
+// CatchUp is the message that Receive gets when nothing waits any more after a message was left out for the first time since
 // [Port.CaughtUp].
 type CatchUp = hook.CatchUp
 
@@ -238,7 +238,7 @@ func (p Port) Load() (n int, oldest, callback time.Duration) { return p.process.
 // itself. It is for Receive, on its goroutine.
 func (p Port) LeaveOut(key string) { p.process.LeaveOut(key) }
 
-// CatchUp puts a [CatchUp] at the end of the mailbox: it is for Receive of one, when it was not the last message.
+// CatchUp has Receive get another [CatchUp], when nothing waits again: it is for Receive of one, when more has come meanwhile.
 func (p Port) CatchUp() { p.process.CatchUp() }
 
 // Notify is [Ref.Notify] of the Port's own process. Any goroutine may call it.

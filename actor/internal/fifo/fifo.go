@@ -98,15 +98,124 @@ func (q *Queue[T]) Sum() int64 {
 	return q.head.sum
 }
 
-// Front is the oldest item; nil: there is none. It is valid until the Queue changes.
-func (q *Queue[T]) Front() *T {
-	switch {
-	case q.n == 0:
-		return nil
-	case q.alone:
+// First is the oldest item that match says yes to; nil: there is none. It is valid until the Queue changes.
+func (q *Queue[T]) First(match func(*T) bool) *T {
+	if q.alone && match(&q.one) {
 		return &q.one
 	}
-	return &q.head.items[q.first]
+	if seg, i := q.find(match); seg != nil {
+		return &seg.items[i]
+	}
+	return nil
+}
+
+// find is where First is, if it is in a segment.
+func (q *Queue[T]) find(match func(*T) bool) (seg *segment[T], i uint8) {
+	i = q.first
+	for seg = q.head; seg != nil; seg, i = seg.next, 0 {
+		for last := q.end(seg); i < last; i++ {
+			if match(&seg.items[i]) {
+				return seg, i
+			}
+		}
+	}
+	return nil, 0
+}
+
+// end is the index after the last item of seg.
+func (q *Queue[T]) end(seg *segment[T]) uint8 {
+	if seg == q.tail {
+		return q.last
+	}
+	return segmentLen
+}
+
+// RemoveFirst takes out the oldest item that match says yes to; false: there is none. It looks at that one and those before it. When
+// those are in an earlier segment, what is left of the segment of that one has the mark of an older one from then on.
+func (q *Queue[T]) RemoveFirst(s *Segments[T], match func(*T) bool) (v T, ok bool) {
+	if q.alone && match(&q.one) {
+		return q.Pop(s)
+	}
+	found, at := q.find(match)
+	if found == nil {
+		return v, false
+	}
+	// Those before it move one place towards the end, and it comes to the head.
+	carried, mark := found.items[at], q.head.mark
+	for seg, i := q.head, q.first; ; seg, i = seg.next, 0 {
+		seg.mark, mark = mark, seg.mark
+		last := uint8(segmentLen)
+		if seg == found {
+			last = at + 1
+		}
+		for ; i < last; i++ {
+			carried, seg.items[i] = seg.items[i], carried
+		}
+		if seg == found {
+			break
+		}
+	}
+	if !q.alone {
+		return q.Pop(s)
+	}
+	q.alone = false // the oldest of all stays
+	q.n--
+	v, ok = q.Pop(s)
+	q.alone = true
+	q.n++
+	return v, ok
+}
+
+// RemoveLast takes out the newest item that match says yes to; false: there is none. It goes through all of them.
+func (q *Queue[T]) RemoveLast(s *Segments[T], match func(*T) bool) (v T, ok bool) {
+	var found *segment[T]
+	var at uint8
+	for seg, i := q.head, q.first; seg != nil; seg, i = seg.next, 0 {
+		for last := q.end(seg); i < last; i++ {
+			if match(&seg.items[i]) {
+				found, at = seg, i
+			}
+		}
+	}
+	if found == nil {
+		if q.alone && match(&q.one) {
+			return q.Pop(s)
+		}
+		return v, false
+	}
+	// Those after it move one place towards the head.
+	place := &found.items[at]
+	v = *place
+	for seg, i := found, at+1; seg != nil; seg, i = seg.next, 0 {
+		for last := q.end(seg); i < last; i++ {
+			*place = seg.items[i]
+			place = &seg.items[i]
+		}
+	}
+	var zero T
+	*place = zero
+	q.n--
+	q.last--
+	q.trim(s)
+	return v, true
+}
+
+// trim gives the last segment back, or all of them, when the last item of it was taken out.
+func (q *Queue[T]) trim(s *Segments[T]) {
+	if q.n == 0 || q.alone && q.n == 1 {
+		s.put(q.head)
+		q.head, q.tail = nil, nil
+		return
+	}
+	if q.last > 0 {
+		return
+	}
+	seg := q.head
+	for seg.next != q.tail {
+		seg = seg.next
+	}
+	s.put(q.tail)
+	seg.next, q.tail, q.last = nil, seg, segmentLen
 }
 
 // Filter keeps the items of which keep, which is called for each, the oldest first, says so. It goes through all of them. A mark
@@ -122,10 +231,7 @@ func (q *Queue[T]) Filter(s *Segments[T], keep func(*T) bool) {
 	}
 	to, at, empty := q.head, q.first, true // where the next one that is kept goes; it is the first one there
 	for seg, first := q.head, q.first; seg != nil; seg, first = seg.next, 0 {
-		last := uint8(segmentLen)
-		if seg == q.tail {
-			last = q.last
-		}
+		last := q.end(seg)
 		for i := first; i < last; i++ {
 			v := &seg.items[i]
 			if !keep(v) {
@@ -163,11 +269,7 @@ func (q *Queue[T]) All() iter.Seq[T] {
 		}
 		first := q.first
 		for seg := q.head; seg != nil; seg = seg.next {
-			last := uint8(segmentLen)
-			if seg == q.tail {
-				last = q.last
-			}
-			for _, v := range seg.items[first:last] {
+			for _, v := range seg.items[first:q.end(seg)] {
 				if !yield(v) {
 					return
 				}

@@ -154,9 +154,9 @@ func TestQueue_All(t *testing.T) {
 	}
 }
 
-// TestQueue_Filter: random pushes, pops and filters, against a slice. The mark of the oldest is that of an item that came no later
-// than it and at most a segment before, and the number that Add keeps is that of the items in segments.
-func TestQueue_Filter(t *testing.T) {
+// TestQueue_random: random pushes, pops, removals and filters, against a slice. The mark of the oldest is that of an item that came no
+// later than it, and the number that Add keeps is that of the items in segments.
+func TestQueue_random(t *testing.T) {
 	type thing struct{ n, counted int }
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -178,7 +178,7 @@ func TestQueue_Filter(t *testing.T) {
 				q.Add(int64(v.counted))
 				sum += v.counted
 				model = append(model, v)
-			case k < 97:
+			case k < 75:
 				v, ok := q.Pop(&segments)
 				if ok != (len(model) > 0) || ok && v != model[0] {
 					t.Fatalf("seed %d, step %d: Pop() = %v, %t; want the first of %v", seed, step, v, ok, model)
@@ -187,6 +187,29 @@ func TestQueue_Filter(t *testing.T) {
 					q.Add(-int64(v.counted))
 					sum -= v.counted
 					model = model[1:]
+				}
+			case k < 97:
+				odd := func(v *thing) bool { return v.n%5 == step%5 }
+				i := slices.IndexFunc(model, func(v thing) bool { return odd(&v) })
+				remove := q.RemoveFirst
+				if k%2 == 0 {
+					remove = q.RemoveLast
+					for j := range model {
+						if odd(&model[j]) {
+							i = j
+						}
+					}
+				} else if v := q.First(odd); (v != nil) != (i >= 0) || v != nil && *v != model[i] {
+					t.Fatalf("seed %d, step %d: First(n %% 5 = %d) = %v of %v", seed, step, step%5, v, model)
+				}
+				v, ok := remove(&segments, odd)
+				if ok != (i >= 0) || ok && v != model[i] {
+					t.Fatalf("seed %d, step %d: took out %v, %t, n %% 5 = %d, of %v", seed, step, v, ok, step%5, model)
+				}
+				if ok {
+					q.Add(-int64(v.counted))
+					sum -= v.counted
+					model = slices.Delete(model, i, i+1)
 				}
 			default:
 				odds := random.IntN(101)
@@ -213,9 +236,6 @@ func TestQueue_Filter(t *testing.T) {
 			}
 			if q.Len() != len(model) || !slices.Equal(slices.Collect(q.All()), model) {
 				t.Fatalf("seed %d, step %d: %d items %v, want %v", seed, step, q.Len(), slices.Collect(q.All()), model)
-			}
-			if front := q.Front(); (front == nil) != (len(model) == 0) || front != nil && *front != model[0] {
-				t.Fatalf("seed %d, step %d: Front() = %v, want the first of %v", seed, step, front, model)
 			}
 			if q.Sum() != int64(sum) {
 				t.Fatalf("seed %d, step %d: Sum() = %d, want %d", seed, step, q.Sum(), sum)
