@@ -34,11 +34,10 @@ func serve(t *testing.T, p peer.Peer, o peer.Options) (load.Target, peer.Broadca
 	}, broadcast
 }
 
-// here are the peers that run in this process. The others are tried by the tests of the runner, in processes of their
-// own: Bun, and nbio, which reads addresses of connections that another goroutine has written, and so would fail under
-// the race detector.
+// here are the peers that run in this process. The others, Bun and nbio, are tried by the tests of the runner, in processes of
+// their own.
 func here() []peer.Peer {
-	return slices.DeleteFunc(slices.Clone(peer.All), func(p peer.Peer) bool { return p.Serve == nil || p.Name == "nbio" })
+	return slices.DeleteFunc(slices.Clone(peer.All), func(p peer.Peer) bool { return p.Serve == nil })
 }
 
 func TestPeers_echo(t *testing.T) {
