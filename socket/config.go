@@ -173,8 +173,9 @@ type Config struct {
 	// buffers until bytes come again. A second in which nothing crosses is enough at first. When that turns out to be too
 	// short, because messages come or are written again, it is doubled, up to HibernateAfter; after a silence longer
 	// than HibernateAfter it is a second again. Messages of other processes, our pings and their pongs wake nobody.
-	// Where the connection cannot be watched without a goroutine (TLS, wrapped connections, systems without epoll) it
-	// stays as it is. 0: 15 s; negative: never.
+	// That works on Linux, over TCP, Unix sockets and a *tls.Conn over one of these. Where the connection cannot be watched
+	// without a goroutine (a net.Conn that wraps another, also below TLS; systems without epoll) it stays as it is. 0: 15 s;
+	// negative: never.
 	HibernateAfter time.Duration
 
 	// SkipUTF8Check lets text messages of the peer through unchecked. Close reasons, and what handlers push, are

@@ -53,7 +53,8 @@ type Dialer struct {
 	//   - Subprotocols are offered, in this order. The server chooses one of them, or none; Info says which.
 	//   - Compression.On offers permessage-deflate, without context takeover. The server may decline.
 	//   - System, when nil, is one of Serve's own, which ends with it.
-	//   - HibernateAfter 0 means never: one connection has little to save.
+	//   - HibernateAfter 0 means never: one connection has little to save. Leave it so where the server may renegotiate (TLS 1.2,
+	//     tls.Config.Renegotiation): falling asleep in the middle of that would end the connection.
 	//   - Context and LogAttrs get the request of the handshake as it was sent, after the answer.
 	//   - Drain.Close and Drain.Timeout say how Serve ends the connection when its ctx is done.
 	//   - OriginPatterns, MaxSockets, UpgradeRate, PerAddress, Address, MaxPerSubject, SubjectPolicy, Revocations, MaxAge and the other

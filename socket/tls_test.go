@@ -21,21 +21,34 @@ import (
 )
 
 // overTLS serves handler with TLS, by httptest, over memory.
-func (h *site) overTLS(handler http.Handler) *site {
+func (h *site) overTLS(handler http.Handler) *site { return h.overTLSFor(handler, tls.VersionTLS13) }
+
+// overTLSFor is overTLS with this version of TLS.
+func (h *site) overTLSFor(handler http.Handler, version uint16) *site {
 	ln := pipe.NewListener()
-	ts := httptest.NewUnstartedServer(handler)
-	ts.Listener.Close()
-	ts.Listener = ln
-	ts.StartTLS()
-	h.t.Cleanup(ts.Close)
+	h.onTLS(ln, handler)
 	h.dial = func() (net.Conn, error) {
 		conn, err := ln.Dial(h.t.Context())
 		if err != nil {
 			return nil, err
 		}
-		return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}), nil
+		return clientOf(conn, version), nil
 	}
 	return h
+}
+
+// onTLS serves handler with TLS, by httptest, on ln.
+func (h *site) onTLS(ln net.Listener, handler http.Handler) {
+	ts := httptest.NewUnstartedServer(handler)
+	ts.Listener.Close()
+	ts.Listener = ln
+	ts.StartTLS()
+	h.t.Cleanup(ts.Close)
+}
+
+// clientOf is the client's end of TLS over conn.
+func clientOf(conn net.Conn, version uint16) *tls.Conn {
+	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, MaxVersion: version, NextProtos: []string{"http/1.1"}})
 }
 
 func TestTLS(t *testing.T) {

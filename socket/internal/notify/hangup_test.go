@@ -261,13 +261,17 @@ func TestNotifier_changesWhatItWaitsFor(t *testing.T) {
 	})
 }
 
-// TestNotifier_hangUpsOfTLS: TLS holds bytes that it has read, and so is not watched for them. Its peer's end is that of
-// the connection below.
-func TestNotifier_hangUpsOfTLS(t *testing.T) {
+// TestNotifier_tls: what is watched is the connection below.
+func TestNotifier_tls(t *testing.T) {
 	eachTransport(t, func(t *testing.T, tr transport, n *notify.Notifier, c, peer halfCloser) {
 		overTLS := tls.Server(c, &tls.Config{}) // no handshake is needed
 		var s notify.Sleeper
 		gone, f := newFlag(), newFlag()
+		mustArm(t, n, &s, overTLS, f, notify.Readable)
+		act(t, tr, c, peer, "b")
+		if got := f.want(t); got != notify.Readable {
+			t.Errorf("told %v, want %v", got, notify.Readable)
+		}
 		mustArm(t, n, &s, overTLS, gone, notify.HalfClosed)
 		if !n.Disarm(&s, overTLS) {
 			t.Error("Disarm: got false, want true")

@@ -30,14 +30,16 @@ type memory interface {
 	Forget() bool
 }
 
-// Supported reports whether [Notifier.Arm] can watch conn for [Readable]: a
-// connection in memory, and on Linux a [*net.TCPConn] or a [*net.UnixConn]. A
-// connection that wraps one of these two is not supported, since it may hold
-// bytes that it has read already.
+// Supported reports whether [Notifier.Arm] can watch conn: a connection in memory,
+// on Linux a [*net.TCPConn] or a [*net.UnixConn], and a [*tls.Conn] over one of
+// these. Any other that wraps one is not supported, since it may hold bytes that it
+// has read already.
 //
-// For [HalfClosed] and [Gone] a [*tls.Conn] over such a connection can be watched
-// as well: they happen to the connection below it, whatever bytes it holds.
+// A [*tls.Conn] holds such bytes, too. What is watched is the connection below it.
+// So whoever waits for [Readable] must have read until a read deadline has ended
+// the Read: after that it holds at most the beginning of a record.
 func Supported(conn net.Conn) bool {
+	conn = carrier(conn)
 	if _, ok := conn.(memory); ok {
 		return true
 	}
@@ -83,9 +85,7 @@ type Sleeper struct {
 // Arming again before the wake or a [Notifier.Disarm] panics. After that it may be
 // for another Event.
 func (n *Notifier) Arm(s *Sleeper, conn net.Conn, w Waker, want Event) (already Event, err error) {
-	if want > Readable {
-		conn = carrier(conn)
-	}
+	conn = carrier(conn)
 	if m, ok := conn.(memory); ok {
 		return m.Notify(w, want), nil
 	}

@@ -25,6 +25,23 @@ func sendQueue(conn syscall.Conn) (n int) {
 	return n
 }
 
+// readable tells whether a read of conn would not block, because bytes wait, or the end of the stream, or an error.
+func readable(conn syscall.Conn) (ready bool) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return true
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, err := 0, error(unix.EINTR)
+		fds := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLRDHUP}}
+		for err == unix.EINTR { //nolint:errorlint // a unix.Errno, never wrapped
+			n, err = unix.Poll(fds[:], 0)
+		}
+		ready = n != 0
+	})
+	return ready || err != nil
+}
+
 // limitUnsent has the kernel take no more when so many bytes are unsent, and say that conn is writable when half of that is.
 // What was sent and is not acknowledged does not count, so nobody gets slower.
 func limitUnsent(conn syscall.Conn, bytes int) {

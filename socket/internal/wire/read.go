@@ -92,8 +92,9 @@ func (r *reader) Buffered() bool { return len(r.source.data) > 0 }
 
 // SetPatient says whether Next waits for bytes between two messages, as it does
 // by default. If not, it returns [ErrSuspended] instead, after the hook
-// BeforeWait. It always waits inside a message, and on a connection that cannot
-// tell without waiting whether there are bytes, such as TLS.
+// BeforeWait. It always waits inside a message, inside a record of TLS, and on a
+// connection that cannot tell without waiting whether there are bytes, such as a
+// wrapper.
 //
 // It is for the reading goroutine.
 func (r *reader) SetPatient(patient bool) { r.source.impatient = !patient }
@@ -103,8 +104,10 @@ func (r *reader) SetPatient(patient bool) { r.source.impatient = !patient }
 // message or does something else, or when bytes come at the same moment.
 // No bytes are lost by it. [Conn.Interrupt] and [Conn.Discard] come before it.
 //
-// A Conn whose Next has returned ErrSuspended holds no buffer. Interrupt and
-// Discard wake nobody then: the next call of Next returns their error. Activity
+// A Conn whose Next has returned ErrSuspended holds no buffer, and none of its
+// messages is in one below it: there is nothing to read before bytes arrive at
+// the descriptor, also with TLS (see package rawio). Interrupt and Discard wake
+// nobody then: the next call of Next returns their error. Activity
 // goes on to say since when bytes are waited for.
 func (r *reader) Suspend() { r.source.ask() }
 

@@ -74,7 +74,8 @@ func (s *source) Block() error {
 	return nil
 }
 
-// receiveBlind is receive for a connection that cannot be waited for without reading.
+// receiveBlind is receive for a connection that cannot be waited for without reading. Whoever is not to wait is asked to leave
+// before it reads, unless something has arrived: then it gets what the connection has read before, or leaves.
 func (s *source) receiveBlind(state parkState, inside bool) error {
 	s.shrink()
 	if inside || len(s.data) > 0 {
@@ -84,6 +85,9 @@ func (s *source) receiveBlind(state parkState, inside bool) error {
 		s.small = new([smallSize]byte)
 	}
 	s.parked(state)
+	if s.impatient && !s.t.Arrived() {
+		s.ask()
+	}
 	n, err := s.t.Read(s.small[:])
 	s.data = s.small[:n]
 	return s.received(n, err)
