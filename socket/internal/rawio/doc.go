@@ -5,7 +5,8 @@
 //   - [Writer.Write] writes as long as the peer takes something, however long that
 //     takes altogether, and [Conn.LimitWrites] bounds all of it.
 //   - [Conn.Unsent] says how much the peer's kernel has not got yet.
-//   - [Conn.Arrived] is for a connection over TLS that nobody is to wait for; secure.go has what is known of crypto/tls.
+//   - [Conn.Arrived] and [Conn.Release] are for a connection over TLS that nobody is to wait for; secure.go has what is known
+//     of crypto/tls.
 //
 // A TCP or Unix connection that nothing wraps is read and written by system calls
 // on its descriptor, which Go's poller still watches. They never block and are

@@ -33,3 +33,11 @@ func (c *Conn) Arrived() bool {
 	}
 	return true
 }
+
+// Release gives back the memory that the connection keeps for its next Read. It is for the goroutine that reads, after a Read
+// that a deadline has ended.
+func (c *Conn) Release() {
+	if t, ok := c.Conn.(*tls.Conn); ok {
+		releaseTLS(t)
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
+	"github.com/troupe-dev/troupe/socket/internal/rawio"
 	"github.com/troupe-dev/troupe/socket/internal/rawtls"
 )
 
@@ -86,13 +87,15 @@ func readAll(t *testing.T, server *tls.Conn) (got []byte) {
 }
 
 // TestTLS_deadlineIsNoError: wherever a stream of records is cut, a Read that waits for the rest and meets its deadline has
-// returned all records that are whole, and the next Read goes on, as if nothing had happened.
+// returned all records that are whole, and the next Read goes on, with the memory that was given back in between.
 func TestTLS_deadlineIsNoError(t *testing.T) {
 	config := certificate(t)
 	for name, version := range versions {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, below, server := secured(t, config, version)
+				var c rawio.Conn
+				c.Init(server, &rawio.Settings{Epoch: time.Now()})
 				records := []string{"one", "a second record", "3"}
 				cuts := 1
 				for cut := 0; cut < cuts; cut++ {
@@ -115,9 +118,11 @@ func TestTLS_deadlineIsNoError(t *testing.T) {
 					if string(got) != want {
 						t.Fatalf("%d of %d bytes, records end at %v: got %q, want %q", cut, cuts, ends, got, want)
 					}
+					c.Release()
 					if again := readAll(t, server); len(again) != 0 {
 						t.Fatalf("%d of %d bytes: after the deadline there was %q", cut, cuts, again)
 					}
+					c.Release()
 					below.Conn.Write(stream[cut:])
 					got = append(got, readAll(t, server)...)
 					if all := "onea second record3"; string(got) != all {
@@ -209,6 +214,8 @@ func TestTLS_deadlineInHandshakeMessages(t *testing.T) {
 					t.Fatal(err)
 				}
 				both.Wait()
+				var c rawio.Conn
+				c.Init(server, &rawio.Settings{Epoch: time.Now()})
 				for _, pieces := range []bool{false, true} {
 					stream := slices.Concat(client.KeyUpdate(true, pieces), client.Seal(rawtls.ApplicationData, nil),
 						client.Seal(rawtls.ApplicationData, []byte("with the new key")), client.KeyUpdate(false, pieces))
@@ -216,6 +223,7 @@ func TestTLS_deadlineInHandshakeMessages(t *testing.T) {
 					for _, b := range stream {
 						near.Write([]byte{b})
 						got = append(got, readAll(t, server)...)
+						c.Release()
 					}
 					if want := "with the new key"; string(got) != want {
 						t.Fatalf("byte by byte: got %q, want %q", got, want)

@@ -78,6 +78,7 @@ func (r *reader) Next() (m websock.Message, err error) {
 func (r *reader) failed(err error) error {
 	if err == ErrSuspended { //nolint:errorlint // never wrapped
 		r.source.drop()
+		r.source.t.Release()
 		r.source.parked(parkAway)
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"net"
 	"testing"
+
+	"github.com/troupe-dev/troupe/socket/internal/wire"
 )
 
 // Elsewhere it is not known whether bytes have come for a connection over TLS.
@@ -28,4 +30,26 @@ func dialTCP(t testing.TB) (near, far net.Conn) {
 		t.Fatal(err)
 	}
 	return near, far
+}
+
+// TestSuspended_holdsNoBufferOfTLS: crypto/tls keeps the buffer of its largest record, and that of the handshake, for as long
+// as a connection lives. They go when it is suspended. A failure with a new version of Go says that its crypto/tls has to be
+// looked at: see rawio's secure_go126.go.
+func TestSuspended_holdsNoBufferOfTLS(t *testing.T) {
+	const n = 100
+	config := certificate(t)
+	near, far := make([]*tls.Conn, n), make([]net.Conn, n)
+	for i := range n {
+		a, b := dialTCP(t)
+		near[i], far[i] = secure(t, config, tls.VersionTLS13, a, b)
+		defer a.Close()
+	}
+	input := frame(fin, opText, str(12_000))
+	got := idleBytes(t, wire.Options{MaxMessageSize: mb, Level: 6}, false, far, func(i int) {
+		go near[i].Write(input) // in more than one piece
+	})
+	t.Logf("TLS: %d bytes more than after its handshake", got)
+	if got > idleTarget && !raceEnabled {
+		t.Errorf("a connection that was suspended after a message of 12 KB holds %d bytes more than after its handshake, want at most %d", got, idleTarget)
+	}
 }
