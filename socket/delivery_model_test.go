@@ -2,6 +2,7 @@ package socket_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -22,6 +23,8 @@ import (
 // modelled is what waits for a client that does not read, as the comments of websock.Delivery and websock.Lag say it, in the plainest
 // way: a slice.
 type modelled struct {
+	limit   int // of waits
+	policy  socket.Overflow
 	waits   []modelMessage
 	leftOut uint64 // since HandleLag was called last
 	total   uint64
@@ -30,13 +33,16 @@ type modelled struct {
 type modelMessage struct {
 	text    string
 	key     string
+	plain   bool      // it has no Delivery
 	expires time.Time // zero: never
 	came    time.Time // whose place it has
 }
 
-// sent is a message that comes while the client's kernel takes nothing, so that all there is waits.
-func (m *modelled) sent(text string, d websock.Delivery, now time.Time) {
-	msg := modelMessage{text: text, key: d.Key, came: now}
+func (w modelMessage) expired(now time.Time) bool { return !w.expires.IsZero() && now.After(w.expires) }
+
+// sent is a message that comes while the client's kernel takes nothing, so that all there is waits. False: the socket ends.
+func (m *modelled) sent(text string, d websock.Delivery, now time.Time) bool {
+	msg := modelMessage{text: text, key: d.Key, plain: d == websock.Delivery{}, came: now}
 	if d.Expires > 0 {
 		msg.expires = now.Add(d.Expires)
 	}
@@ -49,8 +55,40 @@ func (m *modelled) sent(text string, d websock.Delivery, now time.Time) {
 		msg.came = m.waits[older].came
 		m.waits[older] = msg
 	default:
-		m.waits = append(m.waits, msg)
+		return m.push(msg, now)
 	}
+	return true
+}
+
+// push puts a message to the end, and leaves others out, or it, when there is no room.
+func (m *modelled) push(msg modelMessage, now time.Time) bool {
+	if len(m.waits) == m.limit {
+		m.waits = slices.DeleteFunc(m.waits, func(w modelMessage) bool {
+			if w.expired(now) {
+				m.leaveOut()
+			}
+			return w.expired(now)
+		})
+	}
+	if len(m.waits) < m.limit {
+		m.waits = append(m.waits, msg)
+		return true
+	}
+	all := append(m.waits, msg)
+	yields := slices.IndexFunc(all, func(w modelMessage) bool { return w.plain })
+	if m.policy == socket.LeaveOutNewest {
+		for i, w := range all {
+			if w.plain {
+				yields = i
+			}
+		}
+	}
+	if yields < 0 || m.policy == socket.OverflowClose {
+		return false
+	}
+	m.leaveOut()
+	m.waits = slices.Delete(all, yields, yields+1)
+	return true
 }
 
 func (m *modelled) leaveOut() { m.leftOut++; m.total++ }
@@ -71,7 +109,7 @@ func (m *modelled) lag(before int64, now time.Time) websock.Lag {
 // taken is what arrives when the client reads everything now, and what HandleLag is told; 0: it is not called.
 func (m *modelled) taken(now time.Time) (arrives []string, told uint64) {
 	for _, w := range m.waits {
-		if !w.expires.IsZero() && now.After(w.expires) {
+		if w.expired(now) {
 			m.leaveOut()
 			continue
 		}
@@ -85,20 +123,24 @@ func (m *modelled) taken(now time.Time) (arrives []string, told uint64) {
 // Random messages of all classes, by Send and Broadcast, while the client does not read, and then does, again and again: what arrives, in
 // which order, what HandleLag is told and what Lag says at each step are exactly those of the model. So unkeyed messages arrive in order,
 // the newest of each key arrives in the place of its oldest, nothing that has expired arrives, and what was sent has arrived or is counted.
+// In two of three seeds the mailbox is small, and messages without a Delivery are left out of it as Config.Overflow says.
 func TestDelivery_model(t *testing.T) {
-	for seed := range uint64(30) {
+	for seed := range uint64(45) {
 		synctest.Test(t, func(t *testing.T) { testModel(t, seed) })
 	}
 }
 
 func testModel(t *testing.T, seed uint64) {
 	random := rand.New(rand.NewPCG(seed, 1))
-	r := serve(t, socket.Config{Logger: quiet, MailboxLimit: 1000, PingInterval: -1, IdleTimeout: -1})
+	m := modelled{limit: 1000}
+	if m.policy = []socket.Overflow{socket.OverflowClose, socket.LeaveOutOldest, socket.LeaveOutNewest}[seed%3]; m.policy != socket.OverflowClose {
+		m.limit = 8 + random.IntN(24)
+	}
+	r := serve(t, socket.Config{Logger: quiet, MailboxLimit: m.limit, Overflow: m.policy, PingInterval: -1, IdleTimeout: -1})
 	reg := registry.New(r.sys)
 	h := &lagged{}
 	c := r.dial(h)
 	reg.Join("all", c.pid, nil)
-	var m modelled
 	var steps []string // of one round, for the message of a failure
 	number, arrived := 0, 0
 	fail := func(format string, args ...any) {
@@ -115,7 +157,16 @@ func testModel(t *testing.T, seed uint64) {
 			number++
 			msg := websock.Text(text).Deliver(d)
 			steps = append(steps, fmt.Sprintf("%v %q %+v", time.Since(blocked), text, d))
-			m.sent(text, d, time.Now())
+			fits := m.sent(text, d, time.Now())
+			if !fits {
+				if c.pid.Send(msg) {
+					fail("Send of %q: true, and %d wait that cannot be left out", text, m.limit)
+				}
+				if end := c.end(); !errors.Is(end.Reason, websock.ErrOverload) {
+					fail("ended with %v, want ErrOverload", end.Reason)
+				}
+				return
+			}
 			if random.IntN(2) == 0 {
 				if !c.pid.Send(msg) {
 					fail("Send of %q: false", text)
@@ -132,12 +183,14 @@ func testModel(t *testing.T, seed uint64) {
 		if told > 0 {
 			want = append(want, fmt.Sprint("left out: ", told))
 		}
-		want = append([]string{filler[4:]}, want...)
 		got := readUntilSilent(c)
-		if !slices.Equal(got, want) {
+		if len(got) == 0 || got[0] != filler[4:] {
+			fail("the write that has waited does not come first")
+		}
+		if got = got[1:]; !slices.Equal(got, want) {
 			fail("got\n%q, want\n%q", got, want)
 		}
-		arrived += len(got) - 1
+		arrived += len(got)
 		if told > 0 {
 			arrived--
 			if n := len(h.lags); n == 0 || h.lags[n-1] != (websock.Lag{LeftOut: told}) {

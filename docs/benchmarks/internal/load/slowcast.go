@@ -12,7 +12,7 @@ import (
 )
 
 // SlowCast is the workload in which the server broadcasts, and some clients are slow: they have a small buffer in their kernel and read
-// from it once a second. The next broadcast comes when all others have the last one.
+// it after every tenth broadcast. The next broadcast comes when all others have the last one.
 type SlowCast struct {
 	Conns   int
 	Slow    int  // one of so many is slow, or would be; at least 2
@@ -54,7 +54,6 @@ func (b SlowCast) Run(t Target, over func(SlowCounts) (bool, error)) (Sample, Sl
 	if err := b.Ready(); err != nil {
 		return Sample{}, r.counts, err
 	}
-	r.began = time.Now()
 	for range b.Fill {
 		if err := r.once(); err != nil {
 			return Sample{}, r.counts, err
@@ -97,10 +96,8 @@ type slowRound struct {
 	newest  map[*conn][]uint64 // of each slow one, for each key: the number after that of the newest that has come
 	counts  SlowCounts
 
-	began  time.Time // of reading by the slow ones
-	reads  int       // of them so far
-	number uint64    // of broadcasts
-	got    int       // how many have the last one, of those that count
+	number uint64 // of broadcasts
+	got    int    // how many have the last one, of those that count
 }
 
 // isSlow tells whether c is a slow one, and counts whether it would be.
@@ -114,12 +111,12 @@ func (r *slowRound) once() error {
 	if err := r.Cast(); err != nil {
 		return err
 	}
+	if err := r.trickle(); err != nil {
+		return err
+	}
 	fast := len(r.loop.conns) - (len(r.loop.conns)+r.Slow-1)/r.Slow
 	for end := time.Now().Add(r.loop.patience); r.got < fast; {
 		if _, err := r.loop.wait(time.Millisecond); err != nil {
-			return err
-		}
-		if err := r.trickle(); err != nil {
 			return err
 		}
 		if time.Now().After(end) {
@@ -129,13 +126,10 @@ func (r *slowRound) once() error {
 	return nil
 }
 
-// trickle has the slow ones read whose turn has come: each once a second, as much as its kernel has.
+// trickle has a tenth of the slow ones read, all in turn.
 func (r *slowRound) trickle() error {
-	if len(r.slow) == 0 {
-		return nil
-	}
-	for due := int(time.Since(r.began).Seconds() * float64(len(r.slow))); r.reads < due; r.reads++ {
-		if err := r.sip(r.slow[r.reads%len(r.slow)]); err != nil {
+	for i := int(r.number % 10); i < len(r.slow); i += 10 {
+		if err := r.sip(r.slow[i]); err != nil {
 			return err
 		}
 	}

@@ -160,3 +160,34 @@ func TestRegistry_table(t *testing.T) {
 		t.Errorf("the table has what was not measured:\n%s", got)
 	}
 }
+
+// TestSlow_table: each workload that was measured has its table, and results of one take the place of those before.
+func TestSlow_table(t *testing.T) {
+	values := func(v float64) report.Values {
+		return report.Values{report.AgeP50: v, report.Sent: 1000, report.Arrived: 10, report.LeftOut: 990, report.P99: 100 * v}
+	}
+	old := report.Slow{Ways: []string{"Key"}}
+	for round, v := range []float64{1, 3, 2} {
+		old.Results = append(old.Results, report.Result{Workload: report.Ticker, Server: "Key", Round: round, Values: values(v)})
+	}
+	ended := report.Values{report.Sent: 500, report.Arrived: 300, report.Lived: 1.25}
+	old.Replace(report.Slow{Results: []report.Result{{Workload: report.Stream, Server: "Send", Values: ended}}})
+	for round, v := range []float64{1, 3, 2} {
+		old.Results = append(old.Results, report.Result{Workload: report.Tenth, Server: report.WithoutSlow, Round: round, Values: values(2)},
+			report.Result{Workload: report.Tenth, Server: report.WithSlow, Round: round, Values: values(v)})
+	}
+	got := old.Table()
+	for _, want := range []string{
+		"| Key | 2.00 (1.00–3.00) ms |  |  |  | 1,000 | 10.0 | 990 | open |\n",
+		"| Send | 500 | 300 |  |  |  | 1013 after 1.25 s |\n",
+		"| a tenth is slow |  | 200 (100–300) |  |  | 990 |\n| ratio, of one round | 0 | 1.00 (0.500–1.50) | 0 | 0 | |\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the tables are\n%s\nwant the line\n%s", got, want)
+		}
+	}
+	old.Replace(report.Slow{Ways: []string{"Key"}, Results: []report.Result{{Workload: report.Ticker, Server: "Key", Values: values(7)}}})
+	if got := old.Table(); !strings.Contains(got, "| Key | 7.00 ms |") {
+		t.Errorf("after new results the tables are\n%s", got)
+	}
+}
