@@ -13,7 +13,8 @@ type Lag struct {
 	// and is not written yet. What the kernel has taken does not count.
 	Bytes int64
 	// Age is how long the oldest of Messages has waited. It is never less than that, and more by at most as long as the
-	// callback ran that was running when it came, or the time in which 31 more came after it.
+	// callback ran that was running when it came, or the time in which 31 more came after it. A message that has taken the place
+	// of an older one of its key counts from when that came.
 	Age time.Duration
 	// LeftOut is how many messages were left out, as their [Delivery] allows or a setting of the server says, since the socket
 	// opened; for a [LagHandler], since it was told last.
