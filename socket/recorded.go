@@ -16,9 +16,10 @@ type Recorded struct {
 	At time.Duration
 	// Sent says that it is a frame that was written, or was about to be; else it is a callback.
 	Sent bool
-	// What is "text", "binary", "ping", "pong" or "close" for frames and what the peer has sent; "init" and "terminate" for
-	// these callbacks; "drain" for HandleDrain; "end of reading" where the peer's Close or a timeout ends the socket; and
-	// else the type of the message, as %T says it. Describe is not recorded.
+	// What is "text", "binary", "ping", "pong" or "close" for frames and what the peer has sent; "init", "terminate", "drain",
+	// "expiry" and "lag" for Init, Terminate, HandleDrain, HandleExpiry and HandleLag; "end of reading" where the peer's Close or
+	// a timeout ends the socket; "websock.Message to the client" for a message that is written without HandleInfo; and else the
+	// type of the message, as %T says it. Describe is not recorded. Of a websock.Stream the frames are that it writes.
 	What string
 	// Size is the payload in bytes, before compression or after inflation.
 	Size int

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +85,47 @@ func TestConfig_Record_isARing(t *testing.T) {
 			if !last.Sent || last.Size != n || before.Sent || before.Size != n || before.Took != 0 || before.What != "text" {
 				t.Fatalf("after message %d the last entries are %v and %v", n, before, last)
 			}
+		}
+	})
+}
+
+// What a stream writes is there as the frames that were sent: looking for them is no callback, and pushes out nothing.
+func TestConfig_Record_stream(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{Record: 1})
+		c := r.dial(&lines{n: 60, size: 3})
+		c.must(c.Text("go"))
+		c.want(textFrame("begins"))
+		for i := range 60 {
+			c.want(textFrame(fmt.Sprintf("%3d", i)))
+		}
+		synctest.Wait()
+		got, err := r.srv.Recorded(c.pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		what := map[string]int{}
+		for _, e := range got {
+			what[fmt.Sprintf("%s sent %t", e.What, e.Sent)]++
+		}
+		want := map[string]int{"init sent false": 1, "text sent false": 1, "text sent true": 61}
+		if !maps.Equal(what, want) {
+			t.Errorf("recorded %v, want %v", what, want)
+		}
+	})
+}
+
+// What only looks whether there is something to do is not recorded: a socket that expires in a day looks each minute.
+func TestConfig_Record_expiry(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{Record: 1, IdleTimeout: -1, PingInterval: -1})
+		c := r.dial(puppet())
+		synctest.Wait()
+		c.pid.Send(expireIn(24 * time.Hour))
+		time.Sleep(3 * time.Hour)
+		got, err := r.srv.Recorded(c.pid)
+		if err != nil || len(got) != 2 || got[0].What != "init" {
+			t.Errorf("after three hours it says %v, %v; want Init and the callback that has called Expire", got, err)
 		}
 	})
 }

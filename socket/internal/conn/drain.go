@@ -63,6 +63,9 @@ func (c *Conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	}
 	c.draining = true
 	c.beforeCallback()
+	if r := c.recorder(); r != nil {
+		defer r.returned(c.begins(r, "drain", 0))
+	}
 	defer c.took(callDrain, c.clock())
 	r := d.HandleDrain(ctx, m.by)
 	return c.apply(&r)

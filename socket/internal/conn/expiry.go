@@ -100,6 +100,9 @@ func (c *Conn) receiveExpiry(ctx context.Context, x *expiry) error {
 
 func (c *Conn) warn(ctx context.Context) error {
 	c.beforeCallback()
+	if r := c.recorder(); r != nil {
+		defer r.returned(c.begins(r, "expiry", 0))
+	}
 	defer c.took(callExpiry, c.clock())
 	r := c.handler.(websock.ExpiryHandler).HandleExpiry(ctx)
 	return c.apply(&r)

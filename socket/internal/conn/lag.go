@@ -51,6 +51,9 @@ func (c *Conn) receiveCatchUp(ctx context.Context) error {
 	}
 	l := websock.Lag{LeftOut: c.port.CaughtUp()}
 	c.beforeCallback()
+	if r := c.recorder(); r != nil {
+		defer r.returned(c.begins(r, "lag", 0))
+	}
 	defer c.took(callLag, c.clock())
 	r := h.HandleLag(ctx, l)
 	return c.apply(&r)

@@ -39,16 +39,17 @@ func (c *Conn) observed(n uint32) *observed {
 // Init implements actor.Initializer.
 func (o *observed) Init(ctx context.Context) error {
 	if o.r != nil {
-		defer o.r.returned(o.begins("init", 0))
+		defer o.r.returned(o.begins(o.r, "init", 0))
 	}
 	defer o.took(callInit, o.clock())
 	return o.Conn.Init(ctx)
 }
 
-// Receive implements actor.Actor. What only looks is not recorded: it would push out what matters.
+// Receive implements actor.Actor.
 func (o *observed) Receive(ctx context.Context, msg any) error {
-	if _, looks := msg.(*Description); !looks && o.r != nil {
-		defer o.r.returned(o.begins(nameOf(msg)))
+	if o.r != nil && recorded(msg) {
+		what, size := nameOf(msg)
+		defer o.r.returned(o.begins(o.r, what, size))
 	}
 	if k := o.callback(msg); k != noCallback && o.timed {
 		defer o.took(k, time.Now())
@@ -60,16 +61,21 @@ func (o *observed) Receive(ctx context.Context, msg any) error {
 func (o *observed) Terminate(ctx context.Context, reason error) {
 	if !o.brief() {
 		if o.r != nil {
-			defer o.r.returned(o.begins("terminate", 0))
+			defer o.r.returned(o.begins(o.r, "terminate", 0))
 		}
 		defer o.took(callTerminate, o.clock())
 	}
 	o.Conn.Terminate(ctx, reason)
 }
 
-func (o *observed) begins(what string, size int) uint64 {
-	waiting, _, _ := o.port.Load()
-	return o.r.add(Moment{What: what, Size: int32(min(size, 1<<30)), Waiting: int32(min(waiting, 1<<30)), Took: -1})
+// recorded tells whether a message is recorded when its turn has come. Of those to itself the Conn records the callbacks, as not each of
+// them has one called. Neither the pulls of a stream nor what only looks is recorded: they would push out what matters.
+func recorded(msg any) bool {
+	switch msg.(type) {
+	case drainBegins, *expiry, host.CatchUp, *Description, *stream:
+		return false
+	}
+	return true
 }
 
 // callback is the one that msg is for, if it is one of those that come with each message. The Conn knows when the others run, as not each

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
-	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
 	"github.com/troupe-dev/troupe/websock"
 )
@@ -64,6 +63,12 @@ func (r *recorder) add(m Moment) uint64 {
 	return n
 }
 
+// begins notes in r that a callback begins, and returns what returned needs.
+func (c *Conn) begins(r *recorder, what string, size int) uint64 {
+	waiting, _, _ := c.port.Load()
+	return r.add(Moment{What: what, Size: int32(min(size, 1<<30)), Waiting: int32(min(waiting, 1<<30)), Took: -1})
+}
+
 // returned notes that the callback with this number has returned, if that is still kept.
 func (r *recorder) returned(n uint64) {
 	at := time.Since(r.began)
@@ -110,14 +115,6 @@ func nameOf(msg any) (what string, size int) {
 		return m.msg.Opcode.String(), len(m.msg.Data)
 	case *readEnd:
 		return m.String(), 0
-	case drainBegins:
-		return "drain", 0
-	case host.CatchUp:
-		return "lag", 0
-	case *expiry:
-		return "expiry", 0
-	case *stream:
-		return "stream", 0
 	case websock.Message:
 		return "websock.Message to the client", len(m.Data)
 	case actor.Down:
