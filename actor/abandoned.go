@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -123,7 +124,7 @@ func (p *process) logAbandoned(n note) {
 	handling, since := p.handling()
 	label := p.label
 	p.mu.Unlock()
-	stack := p.sys.stackOf(p, "Receive", "receive", "conclude", "initialize", "run")
+	stack := p.sys.stackOf(p, "Aside", "Receive", "receive", "conclude", "initialize", "run")
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a callback does not return; its goroutine is abandoned",
 		append(p.attrs(), slog.Any("exit_reason", n.reason), slog.String("handling", handling), slog.String("for", since.String()),
 			slog.Int64("abandoned_goroutines", p.sys.abandoned.Load()), slog.String("stack", stack))...)
@@ -159,14 +160,22 @@ func (s *System) stackOf(p *process, methods ...string) string {
 	return findStack(dump, methods...)
 }
 
-// findStack finds the goroutine in a dump of all that has one of the given calls in its trace.
+// findStack finds the goroutine in a dump of all that has one of the given calls in its trace. Of several, it is the one that is not
+// waiting for another one, or for its turn, as a coroutine.
 func findStack(dump []byte, calls ...string) string {
-	for _, g := range bytes.Split(dump, []byte("\n\n")) {
-		for _, c := range calls {
-			if bytes.Contains(g, []byte(c)) {
-				return string(g)
-			}
+	found := "not found"
+	for g := range bytes.SplitSeq(dump, []byte("\n\n")) {
+		if !containsAny(g, calls) {
+			continue
+		}
+		found = string(g)
+		if state, _, _ := bytes.Cut(g, []byte("\n")); !bytes.Contains(state, []byte(" [coroutine")) {
+			break
 		}
 	}
-	return "not found"
+	return found
+}
+
+func containsAny(g []byte, calls []string) bool {
+	return slices.ContainsFunc(calls, func(c string) bool { return bytes.Contains(g, []byte(c)) })
 }

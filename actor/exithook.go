@@ -102,10 +102,10 @@ func (p *process) runExitHook(f func(reason error), reason error, leader uint32)
 			return
 		}
 		if r := recover(); r != nil {
-			p.logPanicIn("exit hook", &PanicError{Value: r, Stack: debug.Stack()})
+			p.LogPanic("exit hook", &PanicError{Value: r, Stack: debug.Stack()})
 			return
 		}
-		p.logPanicIn("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
+		p.LogPanic("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
 		p.mu.Lock()
 		leads := p.leader == leader
 		if leads {

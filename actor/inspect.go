@@ -24,7 +24,9 @@ type ProcessInfo struct {
 	Parent   PID    // zero for a root
 	Children []PID
 	// Handling is the type of the message that is being handled, as %T says it; "init" while Init runs, "terminate"
-	// while Terminate runs, "turn end" and "ending" while those of a host's hooks run; empty at rest.
+	// while Terminate runs, "turn end" and "ending" while those of a host's hooks run; empty at rest. Of a socket it is
+	// "websock.Message text", binary, ping or pong for what the client has sent, "HandleDrain", "HandleExpiry", "HandleLag" or
+	// "Describe" while these run, and "websock.Stream" while the next message of a stream is looked for.
 	Handling string
 	// For is how long the callback has been running; 0 at rest.
 	For time.Duration
@@ -90,7 +92,7 @@ func (p *process) handling() (what string, since time.Duration) {
 	}
 	since = time.Duration(p.sys.now() - p.began)
 	if p.phase == phaseReceive {
-		return p.current.name(), since
+		return p.nameOf(p.current), since
 	}
 	return p.phase.String(), since
 }

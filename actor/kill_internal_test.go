@@ -125,6 +125,13 @@ func TestFindStack(t *testing.T) {
 	if got, want := findStack(dump, "c(", "b(0x2"), "goroutine 2 [select]:\nb(0x2)\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+	dump = []byte("goroutine 1 [coroutine (durable)]:\na(0x1)\n\ngoroutine 2 [sleep]:\nb(0x1)\n\ngoroutine 3 [coroutine, 2 minutes]:\nb(0x1)\n")
+	if got, want := findStack(dump, "b(0x1", "a(0x1"), "goroutine 2 [sleep]:\nb(0x1)"; got != want {
+		t.Errorf("among coroutines: got %q, want %q", got, want)
+	}
+	if got, want := findStack(dump, "a(0x1"), "goroutine 1 [coroutine (durable)]:\na(0x1)"; got != want {
+		t.Errorf("a coroutine alone: got %q, want %q", got, want)
+	}
 	if got := findStack(dump, "c("); got != "not found" {
 		t.Errorf("got %q, want not found", got)
 	}

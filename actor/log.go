@@ -16,7 +16,7 @@ func (p *process) logEnd(reason error) {
 	}
 	defer func() {
 		if r := recover(); r != nil { // the reason is an error of the user's, whose methods may do anything
-			p.logPanicIn("exit reason", &PanicError{Value: r, Stack: debug.Stack()})
+			p.LogPanic("exit reason", &PanicError{Value: r, Stack: debug.Stack()})
 		}
 	}()
 	level := slog.LevelDebug
@@ -38,11 +38,12 @@ func (p *process) logEnd(reason error) {
 // logPanic reports a panic where it does not become the exit reason.
 func (p *process) logPanic(h phase, err error) {
 	if panicked, ok := err.(*PanicError); ok {
-		p.logPanicIn(h.String(), panicked)
+		p.LogPanic(h.String(), panicked)
 	}
 }
 
-func (p *process) logPanicIn(where string, panicked *PanicError) {
+// LogPanic is host.Port.LogPanic.
+func (p *process) LogPanic(where string, panicked *PanicError) {
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "panic while a process ended", append(p.attrs(),
 		slog.String("where", where), slog.Any("panic", panicked.Value), slog.String("stack", string(panicked.Stack)))...)
 }

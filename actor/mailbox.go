@@ -90,12 +90,18 @@ func (it item) raw() any {
 	return it.msg
 }
 
-// name says what the item is: the type of the message, or the String of what a host has handed over.
-func (it item) name() string {
-	if s, ok := it.msg.(fmt.Stringer); ok && (it.kind == kindFrame || it.kind == kindHanded) {
-		return s.String()
+// namer is host.Namer.
+type namer interface{ NameOf(msg any) string }
+
+// nameOf is the type of the message, or how the host calls it; p.mu is held.
+func (p *process) nameOf(it item) string {
+	msg := it.content()
+	if h, ok := p.host.(namer); ok {
+		if name := h.NameOf(msg); name != "" {
+			return name
+		}
 	}
-	return fmt.Sprintf("%T", it.content())
+	return fmt.Sprintf("%T", msg)
 }
 
 // queue is a mailbox. Its owner locks it.

@@ -1,6 +1,7 @@
 package actor
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
@@ -50,6 +51,12 @@ func (p *process) Paced() bool { return p.current.kind == kindPaced }
 
 // Go is host.Port.Go.
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
+
+// Aside is host.Port.Aside.
+func (p *process) Aside(f func()) {
+	f()
+	runtime.KeepAlive(p) // stackOf finds the goroutine by p
+}
 
 // Hand is host.Port.Hand. Once the process takes no more messages, msg is dropped.
 func (p *process) Hand(msg any) hook.Delivery {

@@ -2,12 +2,15 @@ package socket_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/socket"
@@ -59,6 +62,100 @@ func TestInspect_saysWhatASocketHandles(t *testing.T) {
 				}
 				close(b.release)
 			})
+		})
+	}
+}
+
+// called is a handler each of whose optional callbacks takes a second, and whose streams do.
+type called struct{ *handler }
+
+func (called) HandleDrain(context.Context, time.Time) websock.Result {
+	time.Sleep(time.Second)
+	return websock.OK()
+}
+func (called) HandleExpiry(context.Context) websock.Result {
+	time.Sleep(time.Second)
+	return websock.OK()
+}
+func (called) HandleLag(context.Context, websock.Lag) websock.Result {
+	time.Sleep(time.Second)
+	return websock.OK()
+}
+func (called) Describe() any { time.Sleep(time.Second); return nil }
+
+// callings have one of those callbacks called, within a second.
+var callings = []struct {
+	name, recorded string
+	call           func(r *rig, c *client)
+}{
+	{"HandleDrain", "drain", func(r *rig, _ *client) {
+		go r.srv.Drain(context.Background(), socket.Drain{Delay: 5 * time.Second})
+		time.Sleep(time.Second / 2)
+	}},
+	{"HandleExpiry", "expiry", func(_ *rig, c *client) {
+		c.pid.Send(do(func(ctx context.Context) websock.Result {
+			socket.Expire(ctx, time.Now().Add(30*time.Minute+time.Second/2))
+			return websock.OK()
+		}))
+		time.Sleep(30*time.Minute - 9*time.Second) // ExpiryWarning is 10 s
+	}},
+	{"HandleLag", "lag", func(_ *rig, c *client) {
+		c.pid.Send(do(func(context.Context) websock.Result { time.Sleep(100 * time.Millisecond); return websock.OK() }))
+		time.Sleep(50 * time.Millisecond)
+		c.pid.Send(websock.Text("left out").Deliver(websock.Delivery{Volatile: true}))
+		time.Sleep(time.Second / 2)
+	}},
+	{"Describe", "", func(r *rig, c *client) {
+		go r.srv.Describe(context.Background(), c.pid)
+		time.Sleep(time.Second / 2)
+	}},
+	{"websock.Stream", "", func(_ *rig, c *client) {
+		c.pid.Send(do(func(context.Context) websock.Result {
+			return websock.Stream(func(func(websock.Message) bool) { time.Sleep(time.Second) })
+		}))
+		time.Sleep(time.Second / 2)
+	}},
+}
+
+// Whoever looks at a socket, or at what a socket was, sees the names of callbacks, and no message that only this library knows.
+func TestInspect_saysWhichCallback(t *testing.T) {
+	for _, tt := range callings {
+		bubble(t, tt.name, func(t *testing.T) {
+			r := serve(t, socket.Config{Record: 1, ExpiryWarning: 10 * time.Second, IdleTimeout: -1, PingInterval: -1})
+			c := r.dial(called{puppet()})
+			synctest.Wait()
+			tt.call(r, c)
+			info, err := actor.Inspect(c.pid)
+			if err != nil || info.Handling != tt.name {
+				t.Errorf("Handling = %q, %v, want %q", info.Handling, err, tt.name)
+			}
+			record, err := r.srv.Recorded(c.pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range record {
+				if !e.Sent && e.What != "init" && e.What != "socket_test.do" && e.What != "websock.Message to the client" {
+					got = append(got, fmt.Sprintf("%s, returned: %t", e.What, e.Took >= 0))
+				}
+			}
+			var want []string
+			if tt.recorded != "" {
+				want = []string{tt.recorded + ", returned: false"}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("recorded %q, want %q", got, want)
+			}
+			time.Sleep(2 * time.Second)
+			if record, err = r.srv.Recorded(c.pid); err != nil {
+				t.Fatal(err)
+			}
+			if last := record[len(record)-1]; tt.recorded != "" && (last.What != tt.recorded || last.Took != time.Second) {
+				t.Errorf("the last entry is %q, want %s, which took 1s", last, tt.recorded)
+			}
+			c.pid.Exit(actor.ErrKilled)
+			c.end()
+			time.Sleep(time.Minute) // until the drain is over
 		})
 	}
 }

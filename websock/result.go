@@ -59,11 +59,16 @@ func Push(msgs ...Message) Result { return Result{Push: msgs} }
 // handler, a panic in it ends the socket, and while it looks for the next
 // message nothing else of this socket goes on. So it must not wait: for what
 // comes from a network or another process, use actor.SendWait in an
-// actor.Async. It is stopped, as by a break of the loop over it, when the
-// socket ends, before Terminate has returned, and when another Result has a
-// Stream: one socket has one stream. So one without messages does nothing but
-// stop that before. What seq has deferred runs then, once; after a kill on
-// another goroutine, when a callback that runs has returned or beside it.
+// actor.Async.
+//
+// It is stopped, as by a break of the loop over it, when the socket ends, before
+// Terminate is called, and when another Result has a Stream: one socket has one
+// stream. So one without messages does nothing but stop that before. What seq
+// has deferred runs then, once; a panic in that ends the socket, or is logged
+// when the socket ends already. A socket that is killed, or given up because a
+// callback does not return, has no Terminate: then what seq has deferred runs on
+// another goroutine, beside a callback that still runs; if that is seq itself,
+// when it yields or returns.
 //
 // A message of it that is illegal ends the socket, as in Push. During a stream
 // the client counts as behind: most of what is Volatile is left out, and a

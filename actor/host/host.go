@@ -48,6 +48,13 @@ type Abandoner interface {
 	Abandoned(handling string, d time.Duration, stack string)
 }
 
+// Namer is a [Host] with names for messages that are no messages of a user's: what it hands over, and what it sends to its own process.
+// NameOf is what [actor.ProcessInfo].Handling says of msg; "": its type. It is called on any goroutine, while msg is handled, with
+// the process locked. It must not block, and must not use the process.
+type Namer interface {
+	NameOf(msg any) string
+}
+
 // Options are what all processes of one kind of Host have in common. They must not change.
 type Options struct {
 	// FlushesItself says that the Host flushes what its turns have buffered itself, before the goroutine of Start or Hand
@@ -119,6 +126,8 @@ type process interface {
 	Fail(reason error)
 	Decided()
 	Go(t interface{ Run() })
+	Aside(f func())
+	LogPanic(where string, panicked *actor.PanicError)
 	Send(msg any) bool
 	Load() (n int, oldest, callback time.Duration)
 	WaitingBytes(size func(msg any) int) int64
@@ -168,8 +177,7 @@ func (p Port) Start() Delivery { return Delivery(p.process.Start()) }
 // goroutine, and what has come meanwhile, until the turn has become long; otherwise msg is Queued. The host bounds how many
 // wait: it learns in Receive that one waits no longer. What waits when the process ends is dropped.
 //
-// Only one goroutine at a time may use Start and Hand; when it is relieved, the one that takes its place. What
-// actor.Inspect says of msg is its String, if it has one, which is called on any goroutine while msg is handled.
+// Only one goroutine at a time may use Start and Hand; when it is relieved, the one that takes its place.
 func (p Port) Hand(msg any) Delivery { return Delivery(p.process.Hand(msg)) }
 
 // HandLast is Hand of the last message, which ends the process with reason when it is handled: while it waits, the
@@ -258,6 +266,14 @@ func (p Port) WaitingBytes(size func(msg any) int) int64 { return p.process.Wait
 // Go runs t soon on one of the goroutines that run the System's turns. It may block. It is not part of the process: it
 // may run beside a turn and after the end, and System.Shutdown does not wait for it.
 func (p Port) Go(t interface{ Run() }) { p.process.Go(t) }
+
+// Aside runs f. It is for a goroutine other than that of the turn, which waits for it, as that of iter.Pull: when the callback does not
+// return, the stack that is reported is that of f. A panic and a runtime.Goexit in f are the caller's.
+func (p Port) Aside(f func()) { p.process.Aside(f) }
+
+// LogPanic logs a panic of the user's that cannot be the exit reason any more: where says in what. Any goroutine may call it; it
+// does not block.
+func (p Port) LogPanic(where string, panicked *actor.PanicError) { p.process.LogPanic(where, panicked) }
 
 // Ref is a process that was found, for whoever sends to it often. It is comparable; two of one process are ==. The zero
 // Ref is nobody. A Ref keeps a dead process in memory, so drop it in an OnExit.

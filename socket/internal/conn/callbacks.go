@@ -135,7 +135,7 @@ func (c *Conn) apply(r *websock.Result) error {
 	if r.Stop != nil {
 		c.noteDetail(r.Close)
 	} else if r.Stream != nil {
-		c.startStream(r.Stream)
+		return c.startStream(r.Stream)
 	}
 	return r.Stop
 }

@@ -119,16 +119,21 @@ func (c *Conn) brief() bool {
 	return !ok || !c.initialized
 }
 
-// Terminate implements actor.Terminator.
+// Terminate implements actor.Terminator. The stream ends before: what it has deferred may use what the handler's Terminate closes. A
+// panic of that is logged; for a runtime.Goexit, the rest is deferred.
 func (c *Conn) Terminate(ctx context.Context, reason error) {
 	defer func() {
 		c.mu.Lock()
 		c.terminated = true
 		c.mu.Unlock()
 	}()
+	defer c.terminate(ctx, reason)
 	if s := c.takeStream(); s != nil && s.finish() {
-		defer s.stop()
+		s.close()
 	}
+}
+
+func (c *Conn) terminate(ctx context.Context, reason error) {
 	if c.brief() {
 		return
 	}

@@ -4,11 +4,11 @@ import "github.com/troupe-dev/troupe/websock"
 
 // frame is a message, a ping or a pong that the reader hands to the process.
 type frame struct {
-	msg websock.Message // Opcode stays as it is until the process is done with the frame: actor.Inspect may call String
+	msg websock.Message // Opcode stays as it is until the process is done with the frame: actor.Inspect may call name
 }
 
-// String is what actor.Inspect says of a message of the peer.
-func (f *frame) String() string {
+// name is what actor.Inspect says of a message of the peer.
+func (f *frame) name() string {
 	switch f.msg.Opcode {
 	case websock.OpText:
 		return "websock.Message text"
@@ -24,5 +24,5 @@ func (f *frame) String() string {
 // readEnd says why reading has ended. It is the last thing that the reader hands to the process.
 type readEnd struct{ reason error }
 
-// String is what actor.Inspect says of it.
-func (*readEnd) String() string { return "end of reading" }
+// endOfReading is what actor.Inspect says of it.
+const endOfReading = "end of reading"

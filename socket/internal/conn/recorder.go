@@ -114,7 +114,7 @@ func nameOf(msg any) (what string, size int) {
 	case *frame:
 		return m.msg.Opcode.String(), len(m.msg.Data)
 	case *readEnd:
-		return m.String(), 0
+		return endOfReading, 0
 	case websock.Message:
 		return "websock.Message to the client", len(m.Data)
 	case actor.Down:

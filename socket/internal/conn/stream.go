@@ -2,6 +2,7 @@ package conn
 
 import (
 	"iter"
+	"runtime/debug"
 	"sync"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -12,10 +13,12 @@ import (
 // its messages: so all else that comes has its turn in between, and a write that the client does not take holds it up.
 //
 // Whoever holds the turn pulls, one at a time. The end of the process may come from any goroutine while one does: then that one
-// calls stop, and else whoever ends it. So next and stop never run at the same time, and stop runs once.
+// calls close, and else whoever ends it. So next and stop never run at the same time, and stop runs once.
 type stream struct {
-	next func() (websock.Message, bool)
-	stop func()
+	c        *Conn
+	next     func() (websock.Message, bool)
+	stop     func()
+	panicked *actor.PanicError // set in next or stop; nil: it has not
 
 	mu      sync.Mutex // guards what follows; not held in next and stop
 	pulling bool
@@ -37,7 +40,7 @@ func (s *stream) pull() (m websock.Message, ok bool) {
 	}
 	s.pulling = true
 	s.mu.Unlock()
-	defer s.pulled() // also when next panics
+	defer s.pulled() // also after a runtime.Goexit in next
 	return s.next()
 }
 
@@ -47,11 +50,26 @@ func (s *stream) pulled() {
 	over := s.over
 	s.mu.Unlock()
 	if over {
-		s.stop()
+		s.close()
 	}
 }
 
-// finish marks the end of the stream. True: the caller must call stop.
+// run is the sequence that is pulled. iter.Pull would panic again on the goroutine that pulls, with a stack that says nothing; so it
+// gets an end. It may have a runtime.Goexit, which goes on there.
+func (s *stream) run(seq iter.Seq[websock.Message]) iter.Seq[websock.Message] {
+	return func(yield func(websock.Message) bool) {
+		s.c.port.Aside(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					s.panicked = &actor.PanicError{Value: r, Stack: debug.Stack()}
+				}
+			}()
+			seq(yield)
+		})
+	}
+}
+
+// finish marks the end of the stream. True: the caller must call stop or close.
 func (s *stream) finish() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,16 +78,24 @@ func (s *stream) finish() bool {
 	return first && !s.pulling
 }
 
-// Run calls stop, as a task, for a process that was killed.
-func (s *stream) Run() {
-	defer func() { _ = recover() }() // of a process that was killed; like what becomes of a callback that runs then, nobody is told
+// close calls stop when the exit reason is decided: a panic is logged.
+func (s *stream) close() {
 	s.stop()
+	if s.panicked != nil {
+		s.c.port.LogPanic(streamName, s.panicked)
+	}
 }
 
-// startStream is for the Stream of a Result. It ends the one before it.
-func (c *Conn) startStream(seq iter.Seq[websock.Message]) {
-	next, stop := iter.Pull(seq)
-	s := &stream{next: next, stop: stop}
+// Run calls close, as a task, for a process that was killed.
+func (s *stream) Run() { s.close() }
+
+// streamName is what a user knows it by.
+const streamName = "websock.Stream"
+
+// startStream is for the Stream of a Result. It ends the one before it, a panic of which is the exit reason.
+func (c *Conn) startStream(seq iter.Seq[websock.Message]) error {
+	s := &stream{c: c}
+	s.next, s.stop = iter.Pull(s.run(seq))
 	var before *stream
 	c.ends(func(e *end) {
 		if e.reason != nil { // killed meanwhile
@@ -80,8 +106,12 @@ func (c *Conn) startStream(seq iter.Seq[websock.Message]) {
 	})
 	if before != nil && before.finish() {
 		before.stop()
+		if before.panicked != nil {
+			return before.panicked
+		}
 	}
 	c.port.Notify(s) // when it is refused, the end of the process finds it
+	return nil
 }
 
 // takeStream returns the stream, which is that of the connection no longer; nil: there is none.
@@ -111,6 +141,9 @@ func (c *Conn) receiveStream(s *stream) error {
 				e.stream = nil
 			}
 		})
+		if s.panicked != nil {
+			return s.panicked
+		}
 		return nil
 	}
 	if err := m.Check(); err != nil {
