@@ -45,6 +45,22 @@ func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(ac
 	if others != nil {
 		others.cast(group, msg, but)
 	}
+	return r.toMembers(group, msg, but, match)
+}
+
+// broadcastAway is broadcast of what another node has broadcast.
+func (r *Registry) broadcastAway(group string, msg any, but actor.PID) {
+	m := r.measure.Load()
+	if m == nil {
+		r.toMembers(group, msg, but, nil)
+		return
+	}
+	start := time.Now()
+	m.sinceAway(start, group, r.toMembers(group, msg, but, nil))
+}
+
+// toMembers gives msg to the members on this node.
+func (r *Registry) toMembers(group string, msg any, but actor.PID, match func(actor.PID, any) bool) (n int) {
 	l := r.look(group)
 	defer r.drop(l.list)
 	if l.parts == nil && len(*l.list) == 0 {

@@ -38,7 +38,7 @@ func (o *others) receiveCast(p *peer, f *fields) {
 		return
 	}
 	if msg, err := p.Value(f.b); err == nil {
-		o.r.broadcast(group, msg, but, nil, nil)
+		o.r.broadcastAway(group, msg, but)
 	}
 }
 

@@ -2,11 +2,14 @@ package registry
 
 import (
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/troupe-dev/troupe/actor/host"
 )
 
 // BroadcastStats are the numbers of broadcasts; see [Registry.MeasureBroadcasts].
@@ -45,12 +48,14 @@ const (
 // more.
 //
 // labelOf says under what a group is counted, such as "room" for "room:42"; "" is without a label. It is called for each broadcast, on
-// the goroutine of whoever broadcasts, after the members have got the message; when it panics, the caller does. There are
-// at most 32 labels: what comes beyond is counted as "other". nil: all are counted without a label.
+// the goroutine of whoever broadcasts, after the members have got the message; when it panics, the caller does. For a broadcast that
+// comes from another node it is called on the goroutine that receives all that comes from there, so it must not block; when it
+// panics there, the broadcast is counted as "other", and the first such panic is logged. There are at most 32 labels: what comes
+// beyond is counted as "other". nil: all are counted without a label.
 //
 // It may be called once; a second call panics.
 func (r *Registry) MeasureBroadcasts(labelOf func(group string) string) {
-	m := &measure{labelOf: labelOf}
+	m := &measure{labelOf: labelOf, log: r.log}
 	m.counts.Store(&map[string]*broadcastCounts{})
 	if !r.measure.CompareAndSwap(nil, m) {
 		panic("registry: MeasureBroadcasts: called before")
@@ -61,7 +66,9 @@ func (r *Registry) MeasureBroadcasts(labelOf func(group string) string) {
 // lock.
 type measure struct {
 	labelOf func(string) string
-	mu      sync.Mutex // of whoever replaces counts
+	log     *host.Log
+	failed  atomic.Bool // labelOf has panicked for another node
+	mu      sync.Mutex  // of whoever replaces counts
 	counts  atomic.Pointer[map[string]*broadcastCounts]
 }
 
@@ -79,13 +86,33 @@ var (
 	recipientBounds = [...]float64{0, 1, 10, 100, 1e3, 1e4, 1e5, 1e6}
 )
 
-// since notes a broadcast that began at start and has reached n.
+// since notes a broadcast of this node that began at start and has reached n.
 func (m *measure) since(start time.Time, group string, n *int) {
 	took := time.Since(start)
-	label := ""
-	if m.labelOf != nil {
-		label = strings.ToValidUTF8(m.labelOf(group), "\uFFFD")
+	m.note(took, m.label(group), *n)
+}
+
+// sinceAway is since for a broadcast of another node. A panic of labelOf would end the link to it.
+func (m *measure) sinceAway(start time.Time, group string, n int) {
+	took, label := time.Since(start), otherLabel
+	defer func() {
+		if v := recover(); v != nil && m.failed.CompareAndSwap(false, true) {
+			m.log.Error("panic in a callback", "callback", "labelOf of Registry.MeasureBroadcasts", "panic", v, "stack", string(debug.Stack()))
+		}
+		m.note(took, label, n)
+	}()
+	label = m.label(group)
+}
+
+func (m *measure) label(group string) string {
+	if m.labelOf == nil {
+		return ""
 	}
+	return strings.ToValidUTF8(m.labelOf(group), "\uFFFD")
+}
+
+// note counts a broadcast.
+func (m *measure) note(took time.Duration, label string, n int) {
 	c := (*m.counts.Load())[label]
 	if c == nil {
 		c = m.add(label)
@@ -93,9 +120,9 @@ func (m *measure) since(start time.Time, group string, n *int) {
 	i, _ := slices.BinarySearch(tookBounds[:], took.Seconds())
 	c.took[i].Add(1)
 	c.nanos.Add(uint64(took))
-	i, _ = slices.BinarySearch(recipientBounds[:], float64(*n))
+	i, _ = slices.BinarySearch(recipientBounds[:], float64(n))
 	c.to[i].Add(1)
-	c.sum.Add(uint64(*n))
+	c.sum.Add(uint64(n))
 }
 
 // add adds a label, or finds what stands for it.

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"reflect"
 	"slices"
@@ -164,6 +165,53 @@ func TestRegistry_MeasureBroadcasts_cluster(t *testing.T) {
 				t.Errorf("node %d: got %q, want %q", i, got, want)
 			}
 		}
+	})
+}
+
+// A labelOf that panics is the trouble of whoever broadcasts, and of no other node: there the broadcast is counted as "other", the link
+// stays, and the log says so once.
+func TestRegistry_MeasureBroadcasts_panics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string // of node 1; one goroutine writes them
+		logger := slog.New(logFunc(func(r slog.Record) {
+			line := r.Message
+			r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
+			lines = append(lines, line)
+		}))
+		c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, System: func(i int) actor.Config {
+			return actor.Config{Logger: []*slog.Logger{nil, logger}[i]}
+		}}, nil)
+		p := c.join(t, 1, "room")
+		settle()
+		c.regs[1].MeasureBroadcasts(func(string) string { panic("as asked") })
+		for i := range 3 {
+			c.regs[0].Broadcast("room", i)
+			settle()
+		}
+		if got, want := p.take(), []any{0, 1, 2}; !slices.Equal(got, want) {
+			t.Errorf("the member has got %v, want %v", got, want)
+		}
+		for i := range 2 {
+			if n := c.Node(i).Stats().Resets; n != 0 {
+				t.Errorf("node %d has begun its link again %d times, want never", i, n)
+			}
+		}
+		st := c.regs[1].BroadcastStats()
+		if got, want := inBuckets(st["other"].Recipients), "1:3 sum 3 of 3"; got != want || len(st) != 1 {
+			t.Errorf("counted as other: %q, with %d labels; want %q, and no other label", got, len(st), want)
+		}
+		synctest.Wait()
+		if len(lines) != 1 || !strings.Contains(lines[0], "panic=as asked") || !strings.Contains(lines[0], "labelOf") {
+			t.Errorf("logged\n%q\nwant one line about labelOf and its panic", lines)
+		}
+		func() {
+			defer func() {
+				if got := recover(); got != "as asked" {
+					t.Errorf("a broadcast of this node panics with %v, want what labelOf panics with", got)
+				}
+			}()
+			c.regs[1].Broadcast("room", 3)
+		}()
 	})
 }
 
