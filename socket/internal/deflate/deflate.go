@@ -10,9 +10,10 @@ const (
 	MaxMessage = 16 << 10
 
 	hashBits  = 13
-	margin    = 11  // bytes before the end of a message at which no match begins
-	minMatch  = 4   // what the hash finds
-	maxMatch  = 258 // RFC 1951 section 3.2.5
+	maxBase   = 1 << 22 // when it is reached, table is cleared, after a thousand messages or so
+	margin    = 11      // bytes before the end of a message at which no match begins
+	minMatch  = 4       // what the hash finds
+	maxMatch  = 258     // RFC 1951 section 3.2.5
 	sequences = MaxMessage/minMatch + 1
 )
 
@@ -76,7 +77,7 @@ func (d *Deflater) find(p []byte) {
 	clear(d.litFreq[:])
 	clear(d.distFreq[:])
 	d.n, d.extra, d.symbols = 0, 0, 0
-	if d.base >= 1<<30 {
+	if d.base >= maxBase {
 		d.base = 0
 	}
 	if d.base == 0 {

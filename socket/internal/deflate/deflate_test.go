@@ -57,7 +57,7 @@ func TestDeflater_ratio(t *testing.T) {
 func TestDeflater_manyMessages(t *testing.T) {
 	var d deflate.Deflater
 	big := bytes.Repeat([]byte("0123456789abcdef"), deflate.MaxMessage/16)
-	for range 1<<30/deflate.MaxMessage + 2 { // as many as make the counter begin again
+	for range 1<<22/deflate.MaxMessage + 2 { // as many as make the counter of positions begin again
 		d.Deflate(big)
 	}
 	for _, s := range texts() {

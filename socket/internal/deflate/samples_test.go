@@ -114,7 +114,7 @@ func shapes() (all []sample) {
 		all = append(all, sample{fmt.Sprintf("%d bytes of one kind", n), bytes.Repeat([]byte("a"), n)})
 		all = append(all, sample{fmt.Sprintf("%d bytes of noise", n), noise(n, 256)})
 	}
-	for n := 250; n < 1050; n += 7 { // several matches of the longest kind, and what remains
+	for n := 250; n < 1050; n += 13 { // several matches of the longest kind, and what remains
 		all = append(all, sample{fmt.Sprintf("%d bytes of one kind", n), bytes.Repeat([]byte("a"), n)})
 		all = append(all, sample{fmt.Sprintf("%d bytes of three kinds", n), bytes.Repeat([]byte("abc"), n/3+1)[:n]})
 	}
@@ -128,7 +128,7 @@ func shapes() (all []sample) {
 	}
 	rng.Shuffle(len(fibonacci), func(i, j int) { fibonacci[i], fibonacci[j] = fibonacci[j], fibonacci[i] })
 	all = append(all, sample{"the deepest tree", fibonacci})
-	for range 300 {
+	for range 100 {
 		p := noise(rng.IntN(6000), 1+rng.IntN(256))
 		reach := 1 + rng.IntN(3000)
 		for i := range p {
