@@ -106,11 +106,11 @@ func (r *Registry) entriesOf(pid actor.PID) *entries {
 	}
 	e := &entries{pid: pid, ref: ref, seat: r.seats.Add(1)}
 	e.mu.Lock()
-	s := r.procShard(pid)
+	s, num := r.procShard(pid)
 	s.mu.Lock()
-	other := s.m.Get(pid)
+	other := s.m.Get(num)
 	if other == nil {
-		s.m.Put(pid, e)
+		s.m.Put(num, e)
 	}
 	s.mu.Unlock()
 	if other != nil {
@@ -128,11 +128,11 @@ func (r *Registry) entriesOf(pid actor.PID) *entries {
 
 // known returns the entries of a process, locked; nil when there are none.
 func (r *Registry) known(pid actor.PID) *entries {
-	s := r.procShard(pid)
+	s, num := r.procShard(pid)
 	s.mu.RLock()
-	e := s.m.Get(pid)
+	e := s.m.Get(num)
 	s.mu.RUnlock()
-	if e == nil {
+	if e == nil || e.pid != pid {
 		return nil
 	}
 	return e.lock()
@@ -150,9 +150,9 @@ func (e *entries) lock() *entries {
 
 // forget removes e, which is gone and locked, from the table of processes.
 func (r *Registry) forget(e *entries) {
-	s := r.procShard(e.pid)
+	s, num := r.procShard(e.pid)
 	s.mu.Lock()
-	s.m.Delete(e.pid)
+	s.m.Delete(num)
 	s.mu.Unlock()
 }
 

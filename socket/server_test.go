@@ -74,6 +74,17 @@ func TestNew_refusesWhatCannotBeCarriedOut(t *testing.T) {
 
 // What ConnInfo and Closed say.
 func TestServer_Info(t *testing.T) {
+	bubble(t, "a PID from before a restart may have the number of a socket", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(echo())
+		number, _, _ := strings.Cut(c.pid.String(), ".")
+		old, err := c.rig.sys.ParsePID(number + ".0123456789abcdef@" + c.pid.Node())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := c.rig.srv.Info(old); !errors.Is(err, actor.ErrNoProcess) {
+			t.Errorf("Info(%v) of a server whose socket is %v: %+v, error %v; want ErrNoProcess", old, c.pid, info, err)
+		}
+	})
 	bubble(t, "fields", func(t *testing.T) {
 		start := time.Now()
 		proceed := make(chan struct{})
