@@ -56,7 +56,7 @@ type hosting interface {
 // Spawn makes a process of which nothing runs yet; see host.Spawn.
 func (i inside) Spawn(a Actor, h hosting, o *hook.Options, so SpawnOptions) (*process, PID, error) {
 	p := &process{}
-	p.init(i.s, a, &so, nil)
+	p.init(i.s, a, &so)
 	p.host, p.hosted, p.options = h, true, o
 	p.flushes = o != nil && o.FlushesItself
 	if err := i.s.add(p); err != nil {

@@ -59,8 +59,8 @@ func (p *process) info() (ProcessInfo, bool) {
 		Ending:  p.state >= stateEnding,
 	}
 	info.Mailbox, info.Oldest = p.waiting()
-	if p.parent != nil {
-		info.Parent = p.parent.pid()
+	if parent := p.parent(); parent != nil {
+		info.Parent = parent.pid()
 	}
 	if p.relation != nil {
 		for c := range p.relation.children.All() {

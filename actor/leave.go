@@ -32,7 +32,7 @@ func (p *process) dieAndUnlock(reason error) {
 	p.relation = nil
 	var spawner chan bool // waits for an Init that will not return nil any more
 	if !p.hosted && !p.started {
-		spawner = p.slot
+		spawner = p.own.slot
 	}
 	p.mu.Unlock()
 	was := p.sys.remove(p)
@@ -54,8 +54,8 @@ func (p *process) tellEnd(r *relations, reason error, spawner chan bool, dead ch
 		p.endRelations(r, reason)
 	}
 	p.logEnd(reason)
-	if p.parent != nil {
-		p.parent.childEnded(p, reason)
+	if parent := p.parent(); parent != nil {
+		parent.childEnded(p, reason)
 	}
 	defer func() { // after a runtime.Goexit in Gone, too
 		p.sys.gone()

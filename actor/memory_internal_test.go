@@ -86,7 +86,7 @@ func TestRelations_giveMemoryBackAfterACrowd(t *testing.T) {
 		{"Calls", func(i int) func() { return func() { From{calls[i]}.Reply(nil) } },
 			func(r *relations) int { return r.calls.Room() }},
 		{"children", func(int) func() {
-			child := &process{sys: s, parent: room}
+			child := &process{sys: s, own: &own{parent: room}}
 			room.addChild(child)
 			return func() { room.childEnded(child, ErrNormal) }
 		}, func(r *relations) int { return r.children.Room() }},

@@ -141,7 +141,7 @@ func (p *process) Outlives(ctx context.Context) bool {
 	if q == nil || !q.alive() {
 		return false
 	}
-	for ; q != nil; q = q.parent {
+	for ; q != nil; q = q.parent() {
 		if q == p {
 			return true
 		}

@@ -55,7 +55,7 @@ const (
 // Exactly one goroutine at a time holds the turn (running). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
 //
-// A million of them may rest, so its size counts: 304 bytes are a size class. What a message touches stands in the first
+// A million of them may rest, so its size counts: 288 bytes are a size class. What a message touches stands in the first
 // two cache lines: when there are many processes, each is a miss.
 type process struct {
 	mu      sync.Mutex
@@ -85,9 +85,8 @@ type process struct {
 	// These never change.
 	host     hosting       // nil when nobody hosts it
 	options  *hook.Options // nil: none; it is the host's
-	cell     *engine.Cell  // nil when somebody hosts it
+	own      *own          // nil when somebody hosts it
 	num      uint64
-	parent   *process
 	since    int64 // by System.now
 	shutdown time.Duration
 	maxAsync int32 // negative: none
@@ -96,7 +95,6 @@ type process struct {
 	label    string
 	reason   error // from stateEnding on, or when overtaken
 	clock    *endClock
-	slot     chan bool // where Spawn waits for Init
 	relation *relations
 	exits    *exitHook // the first one; see addExitHook
 	relieved *relieved
@@ -104,6 +102,21 @@ type process struct {
 	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
 	real    atomic.Pointer[stdContext]
 	dropped atomic.Uint64
+}
+
+// own is what only a process needs that nobody hosts. Its mu guards slot; the rest never changes.
+type own struct {
+	cell   engine.Cell
+	parent *process  // nil: a root
+	slot   chan bool // where Spawn waits for Init
+}
+
+// parent is the process of which this one is a child; nil: it is a root.
+func (p *process) parent() *process {
+	if p.own == nil {
+		return nil
+	}
+	return p.own.parent
 }
 
 // relations are what a process has to do with others. Most processes never have any.

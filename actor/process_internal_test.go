@@ -42,7 +42,7 @@ func quietSystem(t testing.TB, cfg Config) *System {
 
 // TestProcess_size: a million may rest.
 func TestProcess_size(t *testing.T) {
-	if got, want := unsafe.Sizeof(process{}), uintptr(304); got > want && strconv.IntSize == 64 {
+	if got, want := unsafe.Sizeof(process{}), uintptr(288); got > want && strconv.IntSize == 64 {
 		t.Errorf("a process has %d bytes; more than %d are 320 on the heap", got, want)
 	}
 }

@@ -24,7 +24,7 @@ func (s *System) Shutdown(ctx context.Context) error {
 	s.shut()
 	defer s.unshut() // last
 	for p := range s.table.spread() {
-		if p.parent == nil {
+		if p.parent() == nil {
 			p.exit(ErrShutdown)
 		}
 	}

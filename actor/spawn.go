@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-
-	"github.com/troupe-dev/troupe/actor/internal/engine"
 )
 
 // Spawn starts a process and returns when its Init has returned. The error is that of Init, not wrapped, or the exit reason
@@ -33,30 +31,30 @@ func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 	return parent.sys.newProcess(a, &o, parent).spawn(ctx)
 }
 
-// plain is a process that nobody hosts and its Cell, in one piece of memory.
+// plain is a process that nobody hosts and what it needs beyond, in one piece of memory.
 type plain struct {
 	process process
-	cell    engine.Cell
+	own     own
 }
 
 // newProcess makes a process that nobody hosts.
 func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
 	made := &plain{}
-	made.process.cell = &made.cell
+	made.process.own, made.own.parent = &made.own, parent
 	if o.middleware != nil {
-		made.cell.Use(o.middleware)
+		made.own.cell.Use(o.middleware)
 	}
-	made.process.init(s, a, o, parent)
+	made.process.init(s, a, o)
 	return &made.process
 }
 
 // init sets the fields that have no place but the options.
-func (p *process) init(s *System, a Actor, o *SpawnOptions, parent *process) {
+func (p *process) init(s *System, a Actor, o *SpawnOptions) {
 	if a == nil {
 		panic("actor: Spawn: nil Actor")
 	}
 	p.sys, p.num, p.since = s, s.numbers.Add(1), s.now()
-	p.actor, p.parent, p.label = a, parent, o.Label
+	p.actor, p.label = a, o.Label
 	p.queue.limit, p.overflow = limit(o.MailboxLimit, defaultMailboxLimit), o.Overflow
 	p.maxAsync = limit(o.MaxAsync, defaultMaxAsync)
 	p.shutdown = orDefault(o.Shutdown, s.shutdownTimeout)
@@ -98,7 +96,7 @@ func (s *System) admit(p *process) error {
 		s.gone()
 		return errSpawnLate
 	}
-	if p.parent != nil && !p.parent.addChild(p) {
+	if parent := p.parent(); parent != nil && !parent.addChild(p) {
 		s.gone()
 		return errSpawnEnding
 	}
@@ -142,7 +140,7 @@ func (p *process) enterEngine() error {
 	if p.hosted {
 		return nil
 	}
-	return p.sys.engine.Spawn(p.num, p, p.cell)
+	return p.sys.engine.Spawn(p.num, p, &p.own.cell)
 }
 
 func (p *process) addChild(c *process) bool {
@@ -163,7 +161,7 @@ func (p *process) launch(ctx context.Context) (PID, error) {
 		defer p.mu.Unlock()
 		return PID{}, p.reason
 	}
-	p.slot = slot // where either initTask says true or leave says false
+	p.own.slot = slot // where either initTask says true or leave says false
 	p.hire()
 	p.mu.Unlock()
 	if with == nil {

@@ -47,7 +47,7 @@ func (t *initTask) Run() { (*process)(t).firstTurn(nil) }
 func (p *process) firstTurn(with any) {
 	defer p.workerDone(p.turn)
 	if p.initialize(with) == nil {
-		p.slot <- true
+		p.own.slot <- true
 		p.run(false, 0)
 	}
 }
@@ -92,8 +92,8 @@ func (p *process) strikeOff(turn uint32) bool {
 // putSlot gives the slot back, once the one value that is sent on it has been received.
 func (p *process) putSlot() {
 	p.mu.Lock()
-	slot := p.slot
-	p.slot = nil
+	slot := p.own.slot
+	p.own.slot = nil
 	p.mu.Unlock()
 	p.sys.slots.Put(slot)
 }
@@ -258,7 +258,7 @@ func (p *process) invoke() error {
 	if p.hosted {
 		return p.Receive()
 	}
-	return p.cell.Invoke()
+	return p.own.cell.Invoke()
 }
 
 // Receive implements engine.Process: proto's invocation ends up here. It handles p.current.
