@@ -9,12 +9,14 @@ const (
 	// MaxMessage is the largest message that a Deflater takes.
 	MaxMessage = 16 << 10
 
-	hashBits  = 13
-	maxBase   = 1 << 22 // when it is reached, table is cleared, after a thousand messages or so
-	margin    = 11      // bytes before the end of a message at which no match begins
-	minMatch  = 4       // what the hash finds
-	maxMatch  = 258     // RFC 1951 section 3.2.5
-	sequences = MaxMessage/minMatch + 1
+	hashBits = 13
+	maxBase  = 1 << 22 // when it is reached, table is cleared, after a thousand messages or so
+	margin   = 11      // bytes before the end of a message at which no match begins
+
+	mostSkipped = 7   // bytes that are not looked at after one for which there is no match
+	minMatch    = 4   // what the hash finds
+	maxMatch    = 258 // RFC 1951 section 3.2.5
+	sequences   = MaxMessage/minMatch + 1
 )
 
 // Deflater deflates messages that are whole in memory, fast: it takes the first match that it finds, as zlib does at level 1.
@@ -91,11 +93,12 @@ func (d *Deflater) find(p []byte) {
 	limit := len(p) - margin
 	s := 0
 	for s < limit {
-		// Look for a match. The longer there was none, the more is left out.
+		// Look for a match. The longer there was none, the more is left out; but never so much that a text in which nothing was found
+		// for a while is no longer searched.
 		word := binary.LittleEndian.Uint64(p[s:])
 		t := d.last(word, base, s)
 		if t < 0 || binary.LittleEndian.Uint32(p[t:]) != uint32(word) {
-			s += 1 + (s-literals)>>5
+			s += 1 + min((s-literals)>>5, mostSkipped)
 			continue
 		}
 		length := minMatch + same(p[s+minMatch:], p[t+minMatch:])

@@ -2,6 +2,7 @@ package deflate_test
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/klauspost/compress/flate"
@@ -36,7 +37,7 @@ func TestDeflater_roundTrip(t *testing.T) {
 	}
 }
 
-// TestDeflater_ratio: nothing becomes larger than by level 1 of klauspost/compress, which is used for large messages.
+// TestDeflater_ratio: these texts become no larger than by level 1 of klauspost/compress, which is used for large messages.
 func TestDeflater_ratio(t *testing.T) {
 	var d deflate.Deflater
 	got, want := 0, 0
@@ -50,6 +51,22 @@ func TestDeflater_ratio(t *testing.T) {
 	t.Logf("%d bytes, of klauspost/compress %d", got, want)
 	if got > want {
 		t.Errorf("all texts: %d bytes, want at most %d", got, want)
+	}
+}
+
+// TestDeflater_textAfterNoise: what begins with bytes that have no match is searched all the same.
+func TestDeflater_textAfterNoise(t *testing.T) {
+	var d deflate.Deflater
+	for _, size := range []int{500, 2000, 6000} {
+		rng := rand.New(rand.NewPCG(1, 0))
+		text := make([]byte, size, size+8<<10)
+		for i := range text {
+			text[i] = 'a' + byte(rng.IntN(26))
+		}
+		text = append(text, words(1, 8<<10)...)
+		if one, other := len(d.Deflate(text)), len(deflated(t, text, 1)); one > other*110/100 {
+			t.Errorf("%d random letters before a text: %d bytes, want at most 10 %% more than %d", size, one, other)
+		}
 	}
 }
 

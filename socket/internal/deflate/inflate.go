@@ -1,6 +1,9 @@
 package deflate
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 const (
 	// MaxInput is the largest compressed payload that an Inflater takes.
@@ -26,7 +29,6 @@ type Inflater struct {
 	dist   table[[distTable]uint32]
 	pre    table[[1 << preBits]uint32]
 	words  [fixedLit + fixedDist]word
-	fixed  bool // lit and dist are those of the fixed codes
 	sorted [fixedLit]uint16
 }
 
@@ -57,11 +59,11 @@ func (f *Inflater) Inflate(most int) (data []byte, ok bool) {
 		case 0:
 			at, ok = f.stored(at, most)
 		case 1:
-			f.fixedCodes()
-			at, ok = f.block(at, most)
+			c := fixedCodes()
+			at, ok = f.block(&c.lit, &c.dist, at, most)
 		case 2:
 			if ok = f.dynamicCodes(); ok {
-				at, ok = f.block(at, most)
+				at, ok = f.block(&f.lit, &f.dist, at, most)
 			}
 		default:
 			ok = false
@@ -109,14 +111,14 @@ func (f *Inflater) stored(at, most int) (int, bool) {
 }
 
 // block decodes the symbols of a block (RFC 1951 section 3.2.3).
-func (f *Inflater) block(at, most int) (int, bool) {
+func (f *Inflater) block(lits *table[[litTable]uint32], dists *table[[distTable]uint32], at, most int) (int, bool) {
 	if !f.room(at, 1, most) {
 		return at, false
 	}
 	out := f.out
 	in, next, word, n := f.bits.in, f.bits.next, f.bits.word, f.bits.n
-	lit, dist := &f.lit.entries, &f.dist.entries
-	litRoot, distRoot := f.lit.root, f.dist.root
+	lit, dist := &lits.entries, &dists.entries
+	litRoot, distRoot := lits.root, dists.root
 	litMask, distMask := uint64(1)<<(litRoot&63)-1, uint64(1)<<(distRoot&63)-1
 	for {
 		// A length and a distance have 48 bits at most.
@@ -187,7 +189,6 @@ var order = [19]uint8{16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14,
 
 // dynamicCodes reads the codes of a block (RFC 1951 section 3.2.7).
 func (f *Inflater) dynamicCodes() bool {
-	f.fixed = false
 	b := &f.bits
 	lits, dists, pres := uint16(b.take(5))+257, uint16(b.take(5))+1, int(b.take(4))+4
 	if lits > maxLit || dists > maxDist || !f.preCode(pres) {
@@ -253,19 +254,24 @@ func (f *Inflater) preCode(n int) bool {
 	return build(f.pre.entries[:], &f.pre.root, preBits, words, 0, f.sorted[:], plain)
 }
 
-// fixedCodes makes the tables of the fixed codes (RFC 1951 section 3.2.6), unless they are there.
-func (f *Inflater) fixedCodes() {
-	if f.fixed {
-		return
-	}
-	f.fixed = true
-	words := f.words[:0]
+// codes are those of a block.
+type codes struct {
+	lit  table[[litTable]uint32]
+	dist table[[distTable]uint32]
+}
+
+// fixedCodes are the fixed codes (RFC 1951 section 3.2.6).
+var fixedCodes = sync.OnceValue(func() *codes {
+	c := new(codes)
+	var words []word
 	for i := range fixedLit {
 		words = append(words, word{uint16(i), fixedLength(i)})
 	}
 	for i := range fixedDist {
 		words = append(words, word{uint16(i), 5})
 	}
-	build(f.lit.entries[:], &f.lit.root, litBits, words[:fixedLit], 0, f.sorted[:], litEntry)
-	build(f.dist.entries[:], &f.dist.root, distBits, words[fixedLit:], 0, f.sorted[:], distEntry)
-}
+	var sorted [fixedLit]uint16
+	build(c.lit.entries[:], &c.lit.root, litBits, words[:fixedLit], 0, sorted[:], litEntry)
+	build(c.dist.entries[:], &c.dist.root, distBits, words[fixedLit:], 0, sorted[:], distEntry)
+	return c
+})

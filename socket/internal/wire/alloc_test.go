@@ -137,6 +137,12 @@ func TestAppend_allocations(t *testing.T) {
 			}
 		})
 	}
+	closed := accept(t, &endless{}, wire.Options{Level: 1}, true)
+	closed.AppendClose(websock.CloseDetail{Code: 1000})
+	text := websock.Text(str(2000))
+	if got := testing.AllocsPerRun(1000, func() { closed.Append(text) }); got > 0 {
+		t.Errorf("after Close: %v allocations for Append, want none", got)
+	}
 	for _, tt := range []struct {
 		level, size int
 		want        float64 // the payload, when nobody keeps memory for it

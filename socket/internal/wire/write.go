@@ -71,6 +71,9 @@ func (w *writer) Append(m websock.Message) error {
 	if w.shut {
 		err := w.err
 		w.mu.Unlock()
+		if in != nil {
+			smallDeflaters.Put(in)
+		}
 		return err
 	}
 	b := w.waiting()
