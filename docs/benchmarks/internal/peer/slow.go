@@ -66,7 +66,9 @@ func ServeSlow(ln net.Listener, o SlowOptions) (*Slow, error) {
 	s := &Slow{o: o}
 	var err error
 	s.sockets, err = socket.New(socket.Config{
-		SendBuffer: o.SendBuffer, MailboxLimit: o.MailboxLimit, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		SendBuffer: o.SendBuffer, MailboxLimit: o.MailboxLimit,
+		WriteTimeout: time.Minute, // on a busy machine a slow client is slower still, and is to stay
+		Logger:       slog.New(slog.NewTextHandler(io.Discard, nil)),
 		OnClose: func(c socket.Closed) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
