@@ -96,9 +96,6 @@ func (m *modelled) leaveOut() { m.leftOut++; m.total++ }
 // lag is what Info must say; before is what has been given to a write that waits. Of the age it is the least.
 func (m *modelled) lag(before int64, now time.Time) websock.Lag {
 	l := websock.Lag{Messages: len(m.waits), Bytes: before, LeftOut: m.total}
-	if m.leftOut > 0 {
-		l.Messages++ // the notice
-	}
 	for _, w := range m.waits {
 		l.Bytes += int64(len(w.text))
 		l.Age = max(l.Age, now.Sub(w.came))
