@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"math/bits"
 	"unicode/utf8"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
@@ -10,7 +9,7 @@ import (
 
 const (
 	// wholeSize is the largest message in one frame for which the memory is
-	// allocated at once, when directSize of it has come, whoever the peer is.
+	// allocated at once, when directSize of it has come.
 	wholeSize = 64 << 10
 
 	// directSize is the least that is read without the read buffer. What is
@@ -54,15 +53,7 @@ func (r *reader) join() ([]byte, error) {
 	if text && !utf8.Valid(data[checked:]) {
 		return nil, errNotUTF8()
 	}
-	r.prove(len(data))
 	return r.settled(data), nil
-}
-
-// prove notes that a message of n bytes has come whole.
-func (r *reader) prove(n int) {
-	if n > wholeSize {
-		r.source.t.proven = max(r.source.t.proven, uint8(bits.Len(uint(n-1))))
-	}
 }
 
 func errNotUTF8() error {
@@ -104,8 +95,7 @@ func (r *reader) readPayload(data []byte) ([]byte, error) {
 
 // grow returns data with n more bytes. The capacity is at most four times what
 // has arrived, or 4 KiB, whatever a header declares; but when directSize has arrived of a
-// message of at most wholeSize, or not much larger than what this peer has sent before (see
-// prove), it is that of the whole message, which is not copied then while it grows. A buffer that
+// message of at most wholeSize, it is that of the whole message. A buffer that
 // may have to grow again is pooled. One that is certain to be large enough is
 // pooled only when it is lent: else it is given to the caller as it is.
 func (r *reader) grow(data []byte, n int) []byte {
@@ -118,8 +108,7 @@ func (r *reader) grow(data []byte, n int) []byte {
 		size *= 2
 	}
 	pooled := size <= largestBuffer
-	declared, atOnce := int64(len(data))+r.remaining, max(wholeSize, int64(1)<<r.source.t.proven)
-	if r.frame.Fin && (declared <= int64(size) || declared <= atOnce && need >= directSize) {
+	if declared := int64(len(data)) + r.remaining; r.frame.Fin && (declared <= int64(size) || declared <= wholeSize && need >= directSize) {
 		size = int(declared)
 		if pooled = r.source.t.lends && declared >= reusable && size <= largestBuffer; pooled {
 			size = bufferFor(size)

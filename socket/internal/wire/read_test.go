@@ -312,39 +312,6 @@ func TestNext_readsLarge(t *testing.T) {
 	}
 }
 
-// TestNext_readsLargeAtOnce: a peer that has sent a large message gets memory for the next one at once, so that this is neither
-// copied while it grows nor read in pieces; but not for one that is much larger.
-func TestNext_readsLargeAtOnce(t *testing.T) {
-	const size, most = 1 << 20, 4
-	whole := frame(fin, opBinary, str(size))
-	promise := frame(fin, opBinary, str(4*size))[:20_000]
-	for _, lend := range []bool{false, true} {
-		conn := &script{chunks: [][]byte{whole, bytes.Clone(whole), promise}}
-		c := accept(t, conn, limit(10*mb), false)
-		if lend {
-			c.Lend()
-		}
-		before := 0
-		for i := range 2 {
-			before = conn.reads
-			m, err := c.Next()
-			if err != nil || string(m.Data) != str(size) {
-				t.Fatalf("lent %t: message %d of %d bytes: got %d, %v, or others", lend, i, size, len(m.Data), err)
-			}
-			c.Recycle(m.Data)
-		}
-		if n := conn.reads - before; n > most {
-			t.Errorf("lent %t: the second message of %d bytes took %d reads, want at most %d", lend, size, n, most)
-		}
-		if raceEnabled {
-			continue // the pools lose some
-		}
-		if n := allocated(func() { c.Next() }); n > 128<<10 {
-			t.Errorf("lent %t: %d bytes of a message of %d allocated %d bytes, want at most 128 KiB", lend, len(promise), 4*size, n)
-		}
-	}
-}
-
 // runReadCases reads each input in both roles, cut in each way, over connections that are waited for in each way.
 func runReadCases(t *testing.T, cases []readCase) {
 	for _, tc := range cases {

@@ -15,7 +15,6 @@ type transport struct {
 	pending atomic.Bool // frames wait for a Flush; the writer's
 	rules   frame.Rules // for the peer's frames
 	lends   bool        // see Conn.Lend
-	proven  uint8       // a message of up to 1<<proven bytes gets its memory at once; see reader.grow
 }
 
 // deflates reports whether permessage-deflate was negotiated.
