@@ -114,6 +114,7 @@ func TestServer_revoke(t *testing.T) {
 	bubble(t, "nobody", func(t *testing.T) {
 		h := bySubject(t, socket.Config{}, nil)
 		h.connect(as(""))
+		synctest.Wait()
 		if n := h.srv.Revoke("", nil); n != 0 || h.srv.Count() != 1 {
 			t.Errorf("Revoke of nobody = %d, %d sockets left; want 0, 1", n, h.srv.Count())
 		}
