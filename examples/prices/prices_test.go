@@ -228,8 +228,8 @@ func TestPrices_clientThatReadsSlowly(t *testing.T) {
 			if h := p.next(); h.Type == "price" && time.Now().UnixMilli()-h.At > 100*(1024/60+2*10) {
 				t.Fatalf("a price is %d ms old", time.Now().UnixMilli()-h.At)
 			}
-			if info, err := w.sockets.Info(pid); err != nil || info.Mailbox > len(symbols)+3 {
-				t.Fatalf("%d messages wait, %v; want one of each key, and the notice", info.Mailbox, err)
+			if info, err := w.sockets.Info(pid); err != nil || info.Mailbox > len(symbols)+2 {
+				t.Fatalf("%d messages wait, %v; want one of each key, and the timers", info.Mailbox, err)
 			}
 		}
 		p.Send(websock.Text(`{"type":"halt"}`))
