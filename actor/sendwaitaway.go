@@ -28,7 +28,7 @@ func (s *System) sendWaitAway(ctx context.Context, r remote, to PID, msg any) er
 				return nil
 			}
 			if !errors.Is(err, ErrMailboxFull) {
-				if neverLeft(err) {
+				if countsHere(err) {
 					s.undelivered(to, msg)
 				}
 				return fmt.Errorf("%w: %v", err, to)
@@ -47,9 +47,10 @@ func (s *System) sendWaitAway(ctx context.Context, r remote, to PID, msg any) er
 	}
 }
 
-// neverLeft tells whether a message of which err came counts as undelivered here. The node of the process has counted it when it is
-// unhandled there, and of one that was on its way when the link ended nobody knows, as of one of Send.
-func neverLeft(err error) bool {
+// countsHere tells whether a message of which err came counts as undelivered here. The node of the process has counted it when it is
+// unhandled there, and of one that was on its way when the link ended nobody knows, as of one of Send. One that cannot be decoded
+// there counts here, and there as undecodable.
+func countsHere(err error) bool {
 	_, unhandled := errors.AsType[hook.Unhandled](err)
 	if errors.Is(err, ErrNodeDown) {
 		return unhandled // it was not sent at all

@@ -77,7 +77,7 @@ func (r *Registry) hash(s string) uint64 { return maphash.String(r.seed, s) }
 // would take twice the memory, 30 bytes more for each process. Other PIDs may have the same number.
 func (r *Registry) procShard(pid actor.PID) (s *procShard, num uint64) {
 	_, _, num = host.Parts(pid)
-	return &r.procs[num%shards], num
+	return &r.procs[host.Spread(num, shards)], num
 }
 
 func (r *Registry) nameShard(name string) *nameShard { return &r.names[r.hash(name)%shards] }

@@ -71,6 +71,17 @@ func TestHibernateAfter(t *testing.T) {
 		wantEcho(t, c.Client, "hello")
 		c.sleepsAfter(15 * time.Second)
 	})
+	bubble(t, "a peer that talks all the time, at whatever pace", func(t *testing.T) {
+		for _, pause := range []time.Duration{50, 170, 430, 1100, 2300} {
+			c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
+			for range 5 * time.Minute / (pause * time.Millisecond) {
+				wantEcho(t, c.Client, "hello")
+				time.Sleep(pause * time.Millisecond)
+			}
+			wantEcho(t, c.Client, "hello")
+			c.sleepsAfter(15 * time.Second)
+		}
+	})
 	bubble(t, "what is written to all the time sleeps after HibernateAfter", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
 		for range 18 {

@@ -3,6 +3,7 @@ package socket_test
 import (
 	"context"
 	"errors"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -208,6 +209,33 @@ func TestSeq_killed_panics(t *testing.T) {
 		synctest.Wait()
 		if want := []string{"stream"}; !slices.Equal(h.log, want) {
 			t.Errorf("ended %q, want %q", h.log, want)
+		}
+	})
+}
+
+// A kill that meets a pull: whoever closes the stream is the only one that looks at its panic. It is for the race detector.
+func TestSeq_killedWhilePulled(t *testing.T) {
+	rounds := 300
+	if os.Getenv("TROUPE_STRESS") != "" {
+		rounds = 5000
+	}
+	bubble(t, "", func(t *testing.T) {
+		r := serve(t, socket.Config{})
+		for i := range rounds {
+			h := newScripted()
+			h.deferred = streamPanics
+			c := r.dial(h)
+			go c.discard()
+			c.must(c.Text("go"))
+			for range i % 200 {
+				runtime.Gosched()
+			}
+			c.pid.Exit(actor.ErrKilled)
+			c.end()
+			synctest.Wait()
+			if len(h.log) > 1 || len(h.log) == 1 && h.log[0] != "stream" {
+				t.Fatalf("round %d: ended %q, want the stream alone, if it had begun", i, h.log)
+			}
 		}
 	})
 }

@@ -246,7 +246,7 @@ func (s *Server) waitEmpty(ctx context.Context) error {
 // shard is where a connection stands, and under which key.
 func (s *Server) shard(p actor.PID) (sh *serverShard, num uint64) {
 	_, _, num = host.Parts(p)
-	return &s.shards[num%uint64(len(s.shards))], num
+	return &s.shards[host.Spread(num, len(s.shards))], num
 }
 
 // get returns the connection of p; nil: there is none. A PID of another node, or of another boot of this one, may have the

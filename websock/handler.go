@@ -68,8 +68,8 @@ type Handler interface {
 // HandleIn returns, and is used again for a later message of this or another socket. For messages of many KiB that saves
 // most of what they cost; below 1 KiB it makes no difference.
 //
-// A Borrower must copy what it keeps, sends to other processes, gives to [Prepare], yields in a [Stream] or uses on another
-// goroutine. What its Result pushes is safe, the message itself or a part of it: Data is used again when that has been
+// A Borrower must copy what it keeps, sends to any process, itself included, gives to [Prepare], yields in a [Stream], has in
+// the error of [Stop] or [StopWith], or uses on another goroutine. What its Result pushes is safe, the message itself or a part of it: Data is used again when that has been
 // written. When HandleIn panics, or its process is killed meanwhile, Data is not used again before HandleIn has returned.
 //
 // With the race detector, the Data of every message is overwritten when it is given back. So a test that runs with it

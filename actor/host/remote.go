@@ -1,6 +1,7 @@
 package host
 
 import (
+	"math/bits"
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
@@ -47,6 +48,14 @@ func ValidNode(node string) bool { return anySystem.Inside(hook.Key{}).ValidNode
 // Parts takes a PID apart: it is what [PIDOf] is made of. All are zero for the zero PID.
 func Parts(p actor.PID) (node string, boot, num uint64) {
 	return anySystem.Inside(hook.Key{}).Parts(p)
+}
+
+// Spread is the place of the process of this number in a table of n places. The processes of one kind may be each eighth, say, of all
+// that are spawned; they are spread evenly all the same.
+func Spread(num uint64, n int) int {
+	const golden = 0x9e3779b97f4a7c15 // 2 to the power of 64 divided by the golden ratio
+	place, _ := bits.Mul64(num*golden, uint64(n))
+	return int(place)
 }
 
 // Ask is an [actor.Call] whose caller does not wait: answer runs once, on any goroutine, perhaps before Ask returns, unless

@@ -20,8 +20,11 @@ type silence struct {
 	doubled   uint8         // how often firstSleep is doubled; see sleepAfter
 }
 
-// firstSleep is how long a connection must have been silent to fall asleep, at first.
-const firstSleep = time.Second
+// firstSleep is how long a connection must have been silent to fall asleep, at first. It is doubled so often at most: more is no Duration.
+const (
+	firstSleep  = time.Second
+	mostDoubled = 33
+)
 
 // sleepAfter is how long no message must have come for the connection to fall asleep. It begins with firstSleep, is doubled
 // whenever the connection turns out not to be silent, up to HibernateAfter, and begins anew after a silence longer than
@@ -31,12 +34,10 @@ func (c *Conn) sleepAfter() time.Duration {
 	return min(firstSleep<<c.silence.doubled, c.group.opts.HibernateAfter)
 }
 
-// notSilent notes that there was something after a silence of d. c.mu is held.
+// notSilent notes that there was something within d of what there was before, or of when that was looked for last. c.mu is held.
 func (c *Conn) notSilent(d time.Duration) {
-	switch most := c.group.opts.HibernateAfter; {
-	case d > most:
-		c.silence.doubled = 0
-	case c.sleepAfter() < most:
+	most := c.group.opts.HibernateAfter
+	if d <= most && c.sleepAfter() < most && c.silence.doubled < mostDoubled {
 		c.silence.doubled++
 	}
 }
@@ -48,7 +49,7 @@ func (c *Conn) watchSilence() {
 	defer c.mu.Unlock()
 	now := time.Now()
 	if c.group.at(now)-c.silence.noMessage > c.group.opts.HibernateAfter {
-		c.silence.doubled = 0 // notSilent would say so only when it is looked at next
+		c.silence.doubled = 0
 	}
 	c.setDeadline(now)
 }

@@ -31,6 +31,8 @@ func (c *Conn) fallAsleep() bool {
 		c.role++
 	case errors.Is(err, notify.ErrUnsupported):
 		c.reads(always)
+	case err != nil: // there is no descriptor for the notifier, or the kernel watches no more: not every second again
+		c.silence.doubled = mostDoubled
 	}
 	return c.reading == asleep
 }

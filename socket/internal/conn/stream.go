@@ -18,7 +18,7 @@ type stream struct {
 	c        *Conn
 	next     func() (websock.Message, bool)
 	stop     func()
-	panicked *actor.PanicError // set in next or stop; nil: it has not
+	panicked *actor.PanicError // set in next or stop, and read by who has called that; nil: it has not
 
 	mu      sync.Mutex // guards what follows; not held in next and stop
 	pulling bool
@@ -31,17 +31,20 @@ func (s *stream) Content() any { return s }
 // Due implements host.Deferred.
 func (s *stream) Due(actor.PID) (any, bool) { return s, true }
 
-// pull returns the next message; false: there is none any more.
-func (s *stream) pull() (m websock.Message, ok bool) {
+// pull returns the next message; false: there is none any more, and err is its panic, if it has panicked in this call.
+func (s *stream) pull() (m websock.Message, ok bool, err error) {
 	s.mu.Lock()
 	if s.over {
 		s.mu.Unlock()
-		return m, false
+		return m, false, nil
 	}
 	s.pulling = true
 	s.mu.Unlock()
 	defer s.pulled() // also after a runtime.Goexit in next
-	return s.next()
+	if m, ok = s.next(); !ok && s.panicked != nil {
+		return m, false, s.panicked
+	}
+	return m, ok, nil
 }
 
 func (s *stream) pulled() {
@@ -134,17 +137,14 @@ func (c *Conn) streams() bool {
 // receiveStream writes the next message of s.
 func (c *Conn) receiveStream(s *stream) error {
 	c.beforeCallback()
-	m, ok := s.pull()
+	m, ok, err := s.pull()
 	if !ok {
 		c.ends(func(e *end) {
 			if e.stream == s {
 				e.stream = nil
 			}
 		})
-		if s.panicked != nil {
-			return s.panicked
-		}
-		return nil
+		return err
 	}
 	if err := m.Check(); err != nil {
 		return err

@@ -93,9 +93,10 @@ func (r *reader) Buffered() bool { return len(r.source.data) > 0 }
 
 // SetPatient says whether Next waits for bytes between two messages, as it does
 // by default. If not, it returns [ErrSuspended] instead, after the hook
-// BeforeWait. It always waits inside a message, inside a record of TLS, and on a
-// connection that cannot tell without waiting whether there are bytes, such as a
-// wrapper.
+// BeforeWait. It always waits inside a message, and on a connection that cannot
+// tell without waiting whether there are bytes, such as a wrapper. Over TLS it
+// waits while bytes have just come, and not inside a record of which nothing
+// more has.
 //
 // It is for the reading goroutine.
 func (r *reader) SetPatient(patient bool) { r.source.impatient = !patient }
