@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,6 +36,9 @@ func TestStress_hibernation(t *testing.T) {
 				messages = 60
 			case os.Getenv("TROUPE_STRESS") != "":
 				clients, messages = 100, 2000
+				if raceEnabled() && strings.HasPrefix(transport, "TLS") {
+					messages = 600
+				}
 			}
 			site := open(t, cfg, func() websock.Handler { return &sequenced{} })
 			var slept atomic.Int64

@@ -97,6 +97,9 @@ func TestStress_secureEnds(t *testing.T) {
 	rounds, each := 2, 48
 	if os.Getenv("TROUPE_STRESS") != "" {
 		rounds, each = 20, 200
+		if raceEnabled() {
+			rounds, each = 5, 100
+		}
 	}
 	for round := range rounds {
 		h := secureSite(0)(t, socket.Config{HibernateAfter: time.Millisecond, PingInterval: 5 * time.Millisecond}, func() websock.Handler { return plain{echo()} })
