@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,9 +20,14 @@ import (
 )
 
 // calls are the optional callbacks that were called.
-type calls struct{ all []string }
+type calls struct {
+	mu  sync.Mutex // the process notes, and so does the test
+	all []string
+}
 
 func (c *calls) note(name string) websock.Result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.all = append(c.all, name)
 	return websock.OK()
 }
