@@ -1,98 +1,29 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
-)
 
-// patience bounds what a broken program could make a test wait for. The tests of this file run over real TCP, because the program
-// with its listener and its signals is what they are about.
-const patience = 30 * time.Second
+	"github.com/troupe-dev/troupe/examples/internal/program"
+)
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("os/signal.loop"), goleak.IgnoreTopFunction("os/signal.signal_recv"))
 }
 
-// start runs the program until the test ends. It returns its address, that of its numbers, and a function that ends it and waits.
 func start(t *testing.T, args ...string) (addr, watch string, stop func() error) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	out, in := io.Pipe()
-	done := make(chan error, 1)
-	go func() {
-		err := run(ctx, append([]string{"-addr", "127.0.0.1:0"}, args...), in)
-		in.Close()
-		done <- err
-	}()
-	stopped := false
-	stop = func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		return <-done
-	}
-	t.Cleanup(func() { stop() })
-	addr, watch = address(t, out)
-	return addr, watch, stop
-}
-
-// address reads the address of the program and that of its numbers from its output, and drops what comes after them.
-func address(t *testing.T, out io.Reader) (addr, watch string) {
-	t.Helper()
-	r := bufio.NewReader(out)
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			t.Fatalf("the program ended without its address: %v", err)
-		}
-		if rest, ok := strings.CutPrefix(line, "stream: numbers at http://"); ok {
-			watch, _, _ = strings.Cut(rest, "/")
-		}
-		if rest, ok := strings.CutPrefix(line, "stream: http://"); ok {
-			go io.Copy(io.Discard, r)
-			addr, _, _ = strings.Cut(rest, "/")
-			return addr, watch
-		}
-	}
-}
-
-// get returns status, header and body.
-func get(t *testing.T, url string) (int, http.Header, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.StatusCode, resp.Header, string(body)
+	return program.Start(t, "stream", run, args...)
 }
 
 // browser is a page of the real program.
@@ -103,7 +34,7 @@ type browser struct {
 
 func dial(t *testing.T, url string) browser {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), program.Patience)
 	defer cancel()
 	c, _, err := websocket.Dial(ctx, url, nil)
 	if err != nil {
@@ -123,7 +54,7 @@ func (b browser) say(text string) {
 // until reads to the first message of that type, and returns it with the tokens before it.
 func (b browser) until(typ string) (h heard, tokens int) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), program.Patience)
 	defer cancel()
 	for {
 		_, data, err := b.Read(ctx)
@@ -145,7 +76,7 @@ func (b browser) until(typ string) (h heard, tokens int) {
 
 // end reads to the end of the connection, and returns how it has ended.
 func (b browser) end() (err error) {
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	ctx, cancel := context.WithTimeout(b.t.Context(), program.Patience)
 	defer cancel()
 	for err == nil {
 		_, _, err = b.Read(ctx)
@@ -193,7 +124,7 @@ func TestStream_page(t *testing.T) {
 	for path, want := range map[string]string{
 		"/": "Troupe stream", "/stream.js": "client.js", "/client.js": "class Connection", "/style.css": "prefers-reduced-motion", "/ready": "",
 	} {
-		status, header, body := get(t, "http://"+addr+path)
+		status, header, body := program.Get(t, "http://"+addr+path)
 		if status != 200 || !strings.Contains(body, want) {
 			t.Errorf("GET %s: status %d, body %.80q, want 200 and %q in it", path, status, body, want)
 		}
@@ -204,7 +135,7 @@ func TestStream_page(t *testing.T) {
 			t.Errorf("GET %s: it has what its Content-Security-Policy forbids", path)
 		}
 	}
-	if status, _, _ := get(t, "http://"+addr+"/ws?link=no"); status != 400 {
+	if status, _, _ := program.Get(t, "http://"+addr+"/ws?link=no"); status != 400 {
 		t.Errorf("a link of no speed: %d, want 400", status)
 	}
 }
@@ -243,50 +174,26 @@ func TestStream_metrics(t *testing.T) {
 		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="stream",troupe_socket_state="awake"} 1` + "\n",
 		"http://" + watch + "/observer/api/v1/sockets": `"server":"stream"`,
 	} {
-		if status, _, body := get(t, url); status != 200 || !strings.Contains(body, want) {
+		if status, _, body := program.Get(t, url); status != 200 || !strings.Contains(body, want) {
 			t.Errorf("GET %s: %d, want 200 and %q in\n%s", url, status, want, body)
 		}
 	}
 	for _, path := range []string{"/metrics", "/observer/"} {
-		if status, _, _ := get(t, "http://"+addr+path); status != 404 {
+		if status, _, _ := program.Get(t, "http://"+addr+path); status != 404 {
 			t.Errorf("GET %s at the public address: %d, want 404", path, status)
 		}
 	}
 }
 
-// TestStream_sigterm runs the real program as a process of its own, because signals are per process.
 func TestStream_sigterm(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("no SIGTERM on Windows")
-	}
-	bin := filepath.Join(t.TempDir(), "stream")
-	if out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience) // then it is killed
-	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-addr", "127.0.0.1:0")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill() })
-	addr, _ := address(t, out)
-	b := dial(t, "ws://"+addr+"/ws")
+	p := program.Build(t, "stream")
+	b := dial(t, "ws://"+p.Addr+"/ws")
 	b.say(`{"type":"ask","answer":1,"prompt":"hello"}`)
 	b.until("token") // an answer is under way
-	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	err = b.end()
+	p.Terminate()
+	err := b.end()
 	if got := websocket.CloseStatus(err); got != websocket.StatusGoingAway {
 		t.Errorf("at SIGTERM: %v, want close code 1001", err)
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("exit after SIGTERM: %v, want 0", err)
-	}
+	p.WantExit()
 }
