@@ -272,6 +272,11 @@ func (n *Network) drop(e *edge) {
 		n.stats.Lost++
 	}
 	e.packets = nil
+	e.stop()
+}
+
+// stop has no timer deliver what waits; the mu of the Network is held.
+func (e *edge) stop() {
 	if e.timer != nil {
 		e.timer.Stop()
 	}
@@ -282,11 +287,15 @@ func (n *Network) schedule(e *edge) {
 	if e.delivering || len(e.packets) == 0 || n.frozen[e.to.boot] != nil {
 		return
 	}
-	// A timer of a bubble that is due at once is run by whoever sets it, and with the race detector Go 1.26 at times crashes in that.
-	d := max(time.Until(e.packets[0].at), 1)
-	if e.timer == nil {
+	switch d := time.Until(e.packets[0].at); {
+	case d <= 0:
+		// Not by a timer: in a bubble one that is due at once is run by whoever sets it, and in that Go 1.26 has crashed with the
+		// race detector.
+		e.stop()
+		go n.deliver(e)
+	case e.timer == nil:
 		e.timer = time.AfterFunc(d, func() { n.deliver(e) })
-	} else {
+	default:
 		e.timer.Reset(d)
 	}
 }
