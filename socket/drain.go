@@ -266,19 +266,15 @@ type drained struct {
 }
 
 // note keeps a step for Draining.
-func (r *drainRun) note(stage DrainStage) {
-	now := &drained{DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Killed: r.killed}, r.start}
-	if stage == DrainDone {
-		now.Elapsed = time.Since(r.start)
-	}
+func (r *drainRun) note(p DrainProgress) {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	r.s.drained = now
+	r.s.drained = &drained{p, r.start}
 }
 
 // Draining says how far the Drain is that runs, that of Serve included: its last step, and how many sockets are left, and how
-// much time has passed, as of now. false: none runs, and it is how the last one has ended, with DrainDone; zero, if
-// there was none. It is for those who look; Drain.OnProgress tells of each step.
+// much time has passed, as of now. false: none runs, and it is the last step of the last one, DrainDone, as its OnProgress has
+// got it; zero, if there was none. It is for those who look; Drain.OnProgress tells of each step.
 func (s *Server) Draining() (p DrainProgress, runs bool) {
 	s.mu.Lock()
 	d := s.drained
@@ -295,14 +291,10 @@ func (s *Server) Draining() (p DrainProgress, runs bool) {
 
 // report tells OnProgress of a step, or, when there is none, the log of a stage.
 func (r *drainRun) report(stage DrainStage) {
-	r.note(stage)
-	events := r.s.cfg.OnEvent != nil && !r.d.quiet
-	if r.d.OnProgress == nil && !events && (r.d.quiet || int(stage) < r.logged) {
-		return
-	}
 	p := DrainProgress{Stage: stage, Sockets: r.sockets, Closed: r.closed, Left: r.s.Count(), Killed: r.killed,
 		Elapsed: time.Since(r.start)}
-	if events {
+	r.note(p)
+	if r.s.cfg.OnEvent != nil && !r.d.quiet {
 		r.s.tell(Draining{r.s.cfg.Name, p})
 	}
 	if r.d.OnProgress == nil {

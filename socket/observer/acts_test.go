@@ -159,6 +159,51 @@ func TestDrain_ofTheServer(t *testing.T) {
 			t.Errorf("after an act: got %v, want that of ann", d)
 		}
 		deploy(0)
+
+		// A drain at which nobody has looked comes after that of an act all the same.
+		r.post("drain", "")
+		synctest.Wait()
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- r.srv.Serve(ctx) }()
+		synctest.Wait()
+		r.dial("one", "")
+		stop()
+		must(t, <-served)
+		if d := server().in("drain"); d.str("stage") != "done" || d.num("closed") != 1 || d.str("by") != "" {
+			t.Errorf("after a drain that nobody has looked at: got %v, want 1 closed, by nobody", d)
+		}
+	})
+}
+
+// TestDrain_actBehindAnother: while the drain of an act waits for its turn, the one that runs is shown.
+func TestDrain_actBehindAnother(t *testing.T) {
+	bubble(t, "", func(t *testing.T) {
+		r := newRig(t, func(cfg *observer.Config, s *socket.Config) {
+			mayAct(cfg, s)
+			cfg.Drain = socket.Drain{Over: -1}
+			s.Drain = socket.Drain{Over: 8 * time.Second}
+		})
+		server := func() object { return r.get("drain").list("servers")[0] }
+		ctx, stop := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- r.srv.Serve(ctx) }()
+		synctest.Wait()
+		for range 4 {
+			r.dial("one", "")
+		}
+		stop()
+		time.Sleep(3 * time.Second)
+		r.post("drain", "")
+		synctest.Wait()
+		if d := server().in("drain"); d.str("stage") != "closing" || d.num("closed") != 2 || d.num("elapsed_ms") != 3000 || d.str("by") != "" {
+			t.Errorf("after an act: got %v, want that of Serve, with 2 closed after 3 s", d)
+		}
+		must(t, <-served)
+		synctest.Wait()
+		if d := server().in("drain"); d.str("stage") != "done" || d.num("closed") != 0 || d.str("by") != "ann" {
+			t.Errorf("after both: got %v, want that of ann", d)
+		}
 	})
 }
 

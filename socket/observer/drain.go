@@ -17,11 +17,13 @@ type drains struct {
 	down    map[*server]*downSighting // servers that were not open when somebody looked last
 }
 
+// actDrain is a drain that an act has asked for.
 type actDrain struct {
-	by   string
-	over bool
-	socket.DrainProgress
-	err error
+	by    string
+	begun bool                 // it has its turn; before, one of somebody else may run
+	over  bool                 // it has ended, or has failed before it began
+	last  socket.DrainProgress // its last step
+	err   error
 }
 
 type downSighting struct {
@@ -81,28 +83,21 @@ func (o *Observer) drainNow() (any, error) {
 	return v, nil
 }
 
-// progress is how far the drain of a server is that runs, or how the last one has ended; nil: there was none. One of somebody else,
-// Serve for example, comes after that of an act, which is forgotten then. ds.mu is held.
+// progress is how far the drain of a server is that runs, or how the last one has ended; nil: there was none. The numbers are the
+// server's; who has begun it is known of those of acts. ds.mu is held.
 func (ds *drains) progress(s *server) *progressJSON {
 	p, runs := s.Draining()
 	a := ds.acts[s]
-	if a != nil && a.over && runs {
-		delete(ds.acts, s)
-		a = nil
+	failed := a != nil && a.over && !a.begun
+	if !runs && p.Stage != socket.DrainDone && !failed {
+		return nil
 	}
-	switch {
-	case a != nil:
-		v := progressOf(a.DrainProgress)
+	v := &progressJSON{Stage: p.Stage.String(), Sockets: p.Sockets, Closed: p.Closed, Left: p.Left, Killed: p.Killed, Elapsed: ms(p.Elapsed)}
+	// When it is over, others may have come after it: the last step, with its time, tells them apart.
+	if a != nil && (a.begun && !a.over || !runs && (failed || a.last == p)) {
 		v.By, v.Error = a.by, errorText(a.err)
-		return v
-	case runs || p.Stage == socket.DrainDone:
-		return progressOf(p)
 	}
-	return nil
-}
-
-func progressOf(p socket.DrainProgress) *progressJSON {
-	return &progressJSON{Stage: p.Stage.String(), Sockets: p.Sockets, Closed: p.Closed, Left: p.Left, Killed: p.Killed, Elapsed: ms(p.Elapsed)}
+	return v
 }
 
 // begin drains servers by d, each on a goroutine of its own, which ends when the drain has: that is bounded by d. false: one of
@@ -128,7 +123,7 @@ func (o *Observer) drain(s *server, a *actDrain) {
 	d := o.cfg.Drain
 	d.OnProgress = func(p socket.DrainProgress) {
 		o.drains.mu.Lock()
-		a.DrainProgress = p
+		a.begun, a.last = true, p
 		o.drains.mu.Unlock()
 		if f := o.cfg.Drain.OnProgress; f != nil {
 			f(p)
