@@ -30,5 +30,5 @@
 // together when nothing more waits to be handled, and after a millisecond at the latest.
 //
 // A peer that does not read blocks its own process only, for at most Config.WriteTimeout, or until its mailbox is over
-// Config.MailboxLimit.
+// Config.MailboxLimit or MailboxBytes.
 package socket

@@ -260,6 +260,7 @@ func TestSeq_lag(t *testing.T) {
 			c.Want(number(i, h.size))
 		}
 		c.WantNothing(time.Second)
+		synctest.Wait()
 		if len(h.told) != 1 || h.told[0] != 5 {
 			t.Errorf("HandleLag was told %v, want 5 once", h.told)
 		}

@@ -48,7 +48,8 @@ type Stats struct {
 
 	// Callbacks are how long the callbacks of all sockets took, by the name of the method: Init, HandleIn, HandleInfo,
 	// HandleControl, HandleDrain, HandleExpiry, HandleLag, Terminate. It has all of them from the start. What a callback
-	// pushes is encoded, and compressed, in that time. One that panics counts; one that was abandoned does when it returns. nil
+	// pushes is encoded, compressed and, from 64 KiB on, written in that time, which waits for a slow client; Terminate includes
+	// what a websock.Stream has deferred. One that panics counts; one that was abandoned does when it returns. nil
 	// without Config.TimeCallbacks.
 	Callbacks map[string]Histogram
 

@@ -16,7 +16,8 @@ const (
 	boardRows  = 5 // so that the board fits through a slow network
 )
 
-// board tells everybody, once a second, of which tabs most was left out, and how far they are behind. Only the newest of its messages waits for a slow tab, too.
+// board tells everybody, once a second, of which tabs most was left out, and how far they are behind. Only the newest of its
+// messages waits for a slow tab, too.
 type board struct {
 	reg     *registry.Registry
 	sockets *socket.Server

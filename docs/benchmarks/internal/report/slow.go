@@ -163,7 +163,7 @@ func (s Slow) section(p *strings.Builder) {
 		"Over TCP, Troupe alone. *Ticker*: three symbols, a price each millisecond, one client that reads 100 messages a second, and no byte more.\n"+
 		"What it has not read is in the kernels, in the write that waits, and in the mailbox. An age is that of a price when it is read. At the end the ticker\n"+
 		"stops, and the client reads the rest, which was on the way: an age is what was on the way, divided by what is read in a second. How much that is\n"+
-		"changes, as kernels make their buffers larger and smaller; the machine was busy, which makes the oldest older. What has\n"+
+		"changes, as kernels make their buffers larger and smaller. What has\n"+
 		"come and what was left out is what was sent, exactly, in every round.\n"+
 		"*Stream*: 4 KiB, 1,000 a second, to a client that reads 200 a second, with a MailboxLimit of 1,024; a `websock.Stream` has them at hand.\n"+
 		"%s`go run . slow` measures it. %s, commit %s, window %v.\n\n%s",
