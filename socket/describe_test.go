@@ -177,6 +177,7 @@ func TestServer_Describe_leavesNoTrace(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		r := serve(t, socket.Config{Record: 1})
 		c := r.dial(newDescriber())
+		synctest.Wait() // nothing waits for the end of Init
 		c.pid.Send("a message")
 		synctest.Wait()
 		handled := func() uint64 {

@@ -435,6 +435,7 @@ func TestServer_rateWithSockets(t *testing.T) {
 			if resp.StatusCode != 503 || !strings.Contains(body, "too many upgrades") || resp.Header.Get("Retry-After") == "" {
 				t.Errorf("the fourth got %d %q, header %v; want 503, the reason, a Retry-After", resp.StatusCode, body, resp.Header)
 			}
+			synctest.Wait() // a client has its 101 before the server counts its socket
 			if n := h.srv.Count(); n != 3 {
 				t.Errorf("%d sockets, want 3", n)
 			}

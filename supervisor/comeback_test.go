@@ -49,7 +49,7 @@ type keeper struct {
 
 func (d *diary) keeper(id string) *keeper {
 	k := &keeper{service: newService(), id: id, diary: d}
-	k.begin = func(context.Context) error { d.add("+" + id); return errCarryOn }
+	k.begin = func(ctx context.Context) error { d.add("+" + id); supervisor.Ready(ctx); return errCarryOn }
 	k.stop = func(ctx context.Context) error {
 		word := "shutdown"
 		if errors.Is(context.Cause(ctx), supervisor.ErrRestarting) {
@@ -59,6 +59,11 @@ func (d *diary) keeper(id string) *keeper {
 		return nil
 	}
 	return k
+}
+
+// spec is one with which the next child starts after k has noted that it begins.
+func (k *keeper) spec() supervisor.ChildSpec {
+	return supervisor.ChildSpec{ID: k.id, Service: k, StartTimeout: time.Second}
 }
 
 func (k *keeper) Shutdown(ctx context.Context) error {
@@ -195,7 +200,7 @@ func TestService_doesNotComeBack(t *testing.T) {
 		d, a := &diary{}, newService()
 		cfg.Strategy = supervisor.OneForAll
 		b := d.keeper("b")
-		r := serve(t, cfg, spec("a", a, 0), spec("b", b, 0), spec("c", d.keeper("c"), 0))
+		r := serve(t, cfg, spec("a", a, 0), b.spec(), d.keeper("c").spec())
 		d.want(t, "the start", "+b +c")
 		return r, d, a, b
 	}
@@ -304,9 +309,10 @@ func TestService_doesNotComeBack(t *testing.T) {
 	})
 	bubble(t, func(t *testing.T) {
 		r, d, a, _ := begin(t, waiting)
-		started := make(chan error, 1)
+		started, late := make(chan error, 1), d.keeper("new")
+		late.begin = func(context.Context) error { d.add("+new"); return errCarryOn }
 		go func() {
-			started <- r.StartChild(t.Context(), supervisor.ChildSpec{ID: "new", Service: d.keeper("new"), StartTimeout: time.Minute})
+			started <- r.StartChild(t.Context(), supervisor.ChildSpec{ID: "new", Service: late, StartTimeout: time.Minute})
 		}()
 		d.want(t, "StartChild", "+new")
 		a.end(errCrash)
@@ -353,7 +359,7 @@ func TestSupervisor_doesNotComeBack(t *testing.T) {
 	begin := func(t *testing.T) *family {
 		f := &family{diary: &diary{}, crashes: newService()}
 		f.k = f.keeper("k")
-		f.inner = newTree(t, supervisor.Config{MaxRestarts: -1}, spec("k", f.k, 0), spec("crashes", f.crashes, 0), spec("l", f.keeper("l"), 0))
+		f.inner = newTree(t, supervisor.Config{MaxRestarts: -1}, f.k.spec(), spec("crashes", f.crashes, 0), f.keeper("l").spec())
 		return f
 	}
 	waiting := supervisor.Config{Backoff: 2 * time.Minute, Within: time.Hour}
@@ -401,8 +407,8 @@ func TestSupervisor_doesNotComeBack(t *testing.T) {
 			supervisor.Ready(ctx)
 			return f.crashes.Serve(ctx)
 		})
-		inner := newTree(t, supervisor.Config{MaxRestarts: -1}, spec("k", f.k, 0),
-			supervisor.ChildSpec{ID: "fails", Service: fails, StartTimeout: time.Second}, spec("l", f.keeper("l"), 0))
+		inner := newTree(t, supervisor.Config{MaxRestarts: -1}, f.k.spec(),
+			supervisor.ChildSpec{ID: "fails", Service: fails, StartTimeout: time.Second}, f.keeper("l").spec())
 		r := serve(t, supervisor.Config{MaxRestarts: 2}, spec("inner", inner, 0))
 		f.crashes.end(errCrash)
 		wantErr(t, "Serve", r.wait(), errCrash)
