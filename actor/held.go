@@ -14,6 +14,7 @@ type held struct {
 	key     string
 	expires int64 // by System.now; 0: never
 	gone    bool  // it is left out when its turn comes
+	renewed bool  // it has taken the place of an older one, so what stands after it may have come before it
 }
 
 // leftOut is what a process knows of the messages that it has held, and of those that were left out. It has none before there
@@ -50,6 +51,9 @@ const busy = int64(time.Millisecond)
 func (p *process) hold(it item, c *hook.Class) postResult {
 	l := p.books()
 	if c.Volatile && (p.queue.len() > 0 || p.running && p.sys.now()-p.began >= busy) {
+		if _, why := p.makeYoung(&it); why != nil {
+			return p.refuse(why) // unlocks
+		}
 		p.leaveOut()
 		p.mu.Unlock()
 		return posted
@@ -85,11 +89,12 @@ func (p *process) replace(old, h *held) postResult {
 		h.it.load = h.it.load.apart()
 	}
 	*old = *h
+	old.renewed = true
 	p.leaveOut()
 	p.relation.leftOut.expiresAt(h.expires)
 	bytes := h.it.load.bytes()
 	p.queue.items.Add(-was)
-	if _, why := p.makeRoom(&item{}, 0, bytes); why != nil {
+	if _, why := p.makeRoom(&h.it, 0, bytes); why != nil {
 		p.overflows(why) // unlocks
 		return posted
 	}
@@ -141,8 +146,8 @@ func (p *process) forgetKey(h *held) {
 func (p *process) leaveOut() {
 	l := p.books()
 	l.n++
-	if f := p.options.LeftOut; f != nil {
-		f()
+	if o := p.options; o != nil && o.LeftOut != nil {
+		o.LeftOut()
 	}
 	if l.notice == noticeNone {
 		l.notice = noticeDue
@@ -180,7 +185,9 @@ func (p *process) LeaveOut(key string) {
 func (p *process) CatchUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.books().notice = noticeDue
+	if p.state < stateEnding {
+		p.books().notice = noticeDue
+	}
 }
 
 // catchesUp is called when nothing waits. True: the host is to get a catchUp. p.mu is held.

@@ -71,36 +71,39 @@ func (p *process) postBusy(it item) postResult {
 // makeRoom sees to it that a message can be put into the mailbox that adds count to the messages and bytes to the bytes that wait.
 // out: it is to be left out. why: it cannot, and this is the reason for which the process is to end. p.mu is held.
 func (p *process) makeRoom(it *item, count int32, bytes int64) (out bool, why error) {
-	if it.at != 0 {
-		if out, why = p.makeYoung(it); out || why != nil {
-			return out, why
-		}
+	if out, why = p.makeYoung(it); out || why != nil {
+		return out, why
 	}
 	if p.tooMuch(count, bytes) == nil {
 		return false, nil
 	}
 	p.purge()
-	for {
-		why = p.tooMuch(count, bytes)
-		switch {
-		case why == nil:
-			return false, nil
-		case p.options == nil || p.options.Overflow == hook.Exit:
-			return false, why
-		case p.options.Overflow == hook.LeaveOutNewest && it.load.yields():
-			return true, nil
-		case p.leaveOutOf(p.options.Overflow == hook.LeaveOutNewest):
-		case it.load.yields(): // all that waits must be handled
-			return true, nil
-		default:
-			return false, why
-		}
+	why = p.tooMuch(count, bytes)
+	if why == nil || p.options == nil || p.options.Overflow == hook.Exit {
+		return false, why
 	}
+	if p.options.Overflow == hook.LeaveOutNewest {
+		if it.load.yields() {
+			return true, nil
+		}
+		p.leaveOutNewest(count, bytes)
+		why = p.tooMuch(count, bytes)
+	}
+	for why != nil && p.leaveOutOldest() {
+		why = p.tooMuch(count, bytes)
+	}
+	if why != nil && it.load.yields() { // all that waits must be handled
+		return true, nil
+	}
+	return false, why
 }
 
-// makeYoung is makeRoom for messages that are late. One that is not to be left out may be late: it has its turn. So may what has no time:
-// frames of the client, what SendWait has sent, notices.
+// makeYoung is makeRoom for messages that are late, if it has a time. One that is not to be left out may be late: it has its turn. So
+// may what has no time: frames of the client, what SendWait has sent, notices.
 func (p *process) makeYoung(it *item) (out bool, why error) {
+	if it.at == 0 {
+		return false, nil
+	}
 	items := &p.queue.items
 	switch p.options.Overflow {
 	case hook.Exit:
@@ -111,13 +114,20 @@ func (p *process) makeYoung(it *item) (out bool, why error) {
 		return it.load.yields() && p.isLate(items.First(hasTime)), nil
 	case hook.LeaveOutOldest:
 		for p.isLate(items.First(doesYield)) {
-			p.leaveOutOf(false)
+			p.leaveOutOldest()
 		}
 	}
 	return false, nil
 }
 
-func hasTime(it *item) bool   { return it.time() != 0 }
+// hasTime finds the one that has come first: not one that has been renewed, whose own turn finds out whether it is late.
+func hasTime(it *item) bool {
+	if it.kind == kindHeld && it.msg.(*held).renewed {
+		return false
+	}
+	return it.time() != 0
+}
+
 func doesYield(it *item) bool { return it.load.yields() }
 
 // tooMuch is what the process would end for if so much were added to what waits; nil: there is room. A message has room, however
@@ -135,19 +145,48 @@ func (p *process) tooMuch(count int32, bytes int64) error {
 	return nil
 }
 
-// leaveOutOf leaves out the oldest of those that wait and yield, or the newest. False: there is none. p.mu is held.
-func (p *process) leaveOutOf(newest bool) bool {
-	remove := p.queue.items.RemoveFirst
-	if newest {
-		remove = p.queue.items.RemoveLast
-	}
-	it, ok := remove(&segments, doesYield)
+// leaveOutOldest leaves out the oldest of those that wait and yield. False: there is none. p.mu is held.
+func (p *process) leaveOutOldest() bool {
+	it, ok := p.queue.items.RemoveFirst(&segments, doesYield)
 	if !ok {
 		return false
 	}
 	p.queue.taken(&it)
 	p.leaveOut()
 	return true
+}
+
+// leaveOutNewest leaves out as many of those that wait and yield, from the newest on, as make room for one that adds count to the
+// messages and bytes to the bytes; or all of them. It goes through the mailbox twice, however many they are. p.mu is held.
+func (p *process) leaveOutNewest(count int32, bytes int64) {
+	q, limit := &p.queue, p.options.MailboxBytes
+	stay, sum := q.counted, q.items.Sum() // without those that yield
+	for it := range q.items.All() {
+		if it.load.yields() {
+			stay--
+			sum -= it.load.bytes()
+		}
+	}
+	fits, gone, less := true, int32(0), int64(0) // fits: so far
+	q.items.Filter(&segments, func(it *item) bool {
+		if !it.load.yields() {
+			return true
+		}
+		n, b := stay+1, sum+it.load.bytes()
+		fits = fits && (q.limit < 0 || n+count <= q.limit) && (limit <= 0 || bytes <= 0 || b == 0 || b+bytes <= limit)
+		if fits {
+			stay, sum = n, b
+		} else {
+			gone++
+			less += it.load.bytes()
+		}
+		return fits
+	})
+	q.counted -= gone
+	q.items.Add(-less)
+	for range gone {
+		p.leaveOut()
+	}
 }
 
 // purge leaves out the messages that have expired while they waited. It goes through the mailbox only when there can be one. p.mu
@@ -200,6 +239,9 @@ func (p *process) dueNow(it *item) bool {
 		return true
 	}
 	if p.options.Overflow == hook.Exit {
+		if p.shut { // its end is decided, and waits its turn: it has its own time
+			return true
+		}
 		p.overflows(errTooLate) // unlocks
 		p.drop(*it)
 		return false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -42,6 +43,7 @@ func TestOverflow_books(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		s := quietSystem(t, Config{})
 		left := 0
+		var waiters []func() // each gives up
 		o := &hook.Options{
 			FlushesItself: true, ClassOf: classOfSized, LeftOut: func() { left++ },
 			MailboxBytes: int64(1 + random.IntN(2000)), Overflow: hook.Overflow(seed % 3), MaxLag: time.Duration(seed%2) * time.Hour,
@@ -112,7 +114,10 @@ func TestOverflow_books(t *testing.T) {
 				p.mu.Unlock()
 			case k == 3:
 				what = "one that would wait"
-				p.askRoom(sized{bytes: random.IntN(largest)}, func(any, error) {})
+				waiters = append(waiters, p.askRoom(sized{bytes: random.IntN(largest)}, func(any, error) {}))
+			case k == 4 && len(waiters) > 0:
+				what = "one that gives up"
+				waiters[random.IntN(len(waiters))]()
 			case k < 7:
 				what = "one with a class"
 				c := &hook.Class{Key: strconv.Itoa(random.IntN(4)), Expires: time.Duration(random.IntN(2000))}
@@ -129,5 +134,87 @@ func TestOverflow_books(t *testing.T) {
 			check(step, what)
 		}
 		pid.Exit(ErrKilled)
+	}
+}
+
+// What makes room for one that must be handled is the newest, and no more than that: a smaller one before it stays, even when
+// one between them is too large.
+func TestOverflow_leaveOutNewest(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		limit         int32
+		bytes         int64 // that may wait
+		waits, remain []int // the bytes of each
+		count         int32
+		adds          int64
+	}{
+		{"none", 4, 100, []int{50, 10}, []int{50, 10}, 1, 40},
+		{"the newest", 4, 100, []int{50, 10, 5}, []int{50, 10}, 1, 40},
+		{"a small one after a large one", 4, 100, []int{10, 60, 5}, []int{10}, 1, 40},
+		{"all", 4, 100, []int{10, 60, 5}, nil, 1, 95},
+		{"by number", 4, 0, []int{10, 60, 5, 7}, []int{10, 60, 5}, 1, 40},
+		{"a larger one than may wait", 4, 100, []int{1}, nil, 1, 500},
+		{"what takes the place of one", 2, 100, []int{50, 45}, []int{50}, 0, 40},
+		{"one that is large, and no bytes are added", 3, 100, []int{500, 1}, []int{500, 1}, 1, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			left := 0
+			o := &hook.Options{
+				FlushesItself: true, ClassOf: classOfSized, LeftOut: func() { left++ }, MailboxBytes: tt.bytes, Overflow: hook.LeaveOutNewest,
+			}
+			so := SpawnOptions{MailboxLimit: int(tt.limit) + 1, Overflow: OverflowExit}
+			p, pid, err := quietSystem(t, Config{}).Inside(hook.Key{}).Spawn(&transport{}, &transport{}, o, so)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pid.Exit(ErrKilled)
+			p.mu.Lock()
+			p.push(item{msg: "for the handler"}) // the bytes of the first in an empty mailbox do not count
+			for _, n := range tt.waits {
+				p.push(item{msg: sized{bytes: n}, load: loadOf(n) | yields})
+			}
+			p.leaveOutNewest(tt.count, tt.adds)
+			var remain []int
+			for it := range p.queue.items.All() {
+				if m, ok := it.msg.(sized); ok {
+					remain = append(remain, m.bytes)
+				}
+			}
+			p.mu.Unlock()
+			if want := len(tt.waits) - len(tt.remain); !slices.Equal(remain, tt.remain) || left != want {
+				t.Errorf("%d remain, %d left out; want %d and %d", remain, left, tt.remain, want)
+			}
+		})
+	}
+}
+
+// Who gives up lets in those that have waited after it, if they are smaller.
+func TestSendWait_givesUpBeforeASmallerOne(t *testing.T) {
+	o := &hook.Options{FlushesItself: true, ClassOf: classOfSized, MailboxBytes: 100, Overflow: hook.LeaveOutOldest}
+	h := &transport{}
+	p, pid, err := quietSystem(t, Config{}).Inside(hook.Key{}).Spawn(h, h, o, SpawnOptions{MailboxLimit: 10, Overflow: OverflowExit})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pid.Exit(ErrKilled)
+	pid.Send("for the handler") // the bytes of the first in an empty mailbox do not count
+	pid.Send(sized{bytes: 60, class: &hook.Class{Key: "k"}})
+	waits := func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.waitsForRoom()
+	}
+	in := make(chan error, 1)
+	giveUp := p.askRoom(sized{bytes: 90}, func(_ any, err error) { t.Errorf("the one that gives up gets the answer %v", err) })
+	p.askRoom(sized{bytes: 5}, func(_ any, err error) { in <- err })
+	if !waits() || len(in) > 0 {
+		t.Fatal("the smaller one has overtaken one that waits")
+	}
+	giveUp()
+	if waits() {
+		t.Fatal("the smaller one still waits, and there is room")
+	}
+	if err := <-in; err != nil {
+		t.Errorf("the smaller one: %v, want nil", err)
 	}
 }

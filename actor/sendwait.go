@@ -47,7 +47,7 @@ func SendWait(ctx context.Context, to PID, msg any) error {
 		return context.Cause(ctx)
 	}
 	if p := to.find(); p != nil {
-		return p.sendWait(ctx, item{kind: kindPaced, msg: p.sys.wrap(ctx, msg)})
+		return p.sendWait(ctx, p.sys.wrap(ctx, msg))
 	}
 	if r := to.elsewhere(); r != nil {
 		return to.sys.sendWaitAway(ctx, r, to, msg)
@@ -59,8 +59,9 @@ func SendWait(ctx context.Context, to PID, msg any) error {
 }
 
 // sendWait is SendWait for a process of this System.
-func (p *process) sendWait(ctx context.Context, it item) error {
+func (p *process) sendWait(ctx context.Context, msg any) error {
 	p.mu.Lock()
+	it := p.paced(msg)
 	switch {
 	case p.shut:
 		p.mu.Unlock()
@@ -97,6 +98,7 @@ func (p *process) givesUp(w *sender) bool {
 		return false
 	}
 	p.relation.senders.remove(w) // there are relations: whoever waits when the end begins is told then
+	p.letIn()                    // there may be room for a smaller one
 	return true
 }
 
@@ -110,15 +112,20 @@ func (p *process) shutOut(it item) error {
 // waitsForRoom tells whether somebody waits. Then those who come later do, too. p.mu is held.
 func (p *process) waitsForRoom() bool { return p.relation != nil && p.relation.senders.first != nil }
 
-// admit puts what SendWait sends into the mailbox. False: there is no room. Its bytes count; nothing else may become of it than being
-// handled. p.mu is held.
-func (p *process) admit(it item) bool {
-	o := p.options
-	if o != nil && o.ClassOf != nil {
+// paced is what SendWait sends. p.mu is held.
+func (p *process) paced(msg any) item {
+	it := item{kind: kindPaced, msg: msg}
+	if o := p.options; o != nil && o.ClassOf != nil {
 		_, size := o.ClassOf(it.content())
 		it.load = loadOf(size)
 	}
-	q := &p.queue
+	return it
+}
+
+// admit puts what SendWait sends into the mailbox. False: there is no room. Its bytes count; nothing else may become of it than being
+// handled. p.mu is held.
+func (p *process) admit(it item) bool {
+	o, q := p.options, &p.queue
 	if o != nil && o.Overflow != hook.Exit {
 		return p.admitAmong(it)
 	}

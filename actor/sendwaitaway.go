@@ -60,8 +60,9 @@ func countsHere(err error) bool {
 
 // askRoom is SendWait for one of another node, who gets the answer.
 func (p *process) askRoom(msg any, answer func(v any, err error)) (cancel func()) {
-	w := &sender{it: item{kind: kindPaced, msg: p.sys.arrived(msg)}, away: &awaySender{p: p, answer: answer}}
+	msg = p.sys.arrived(msg)
 	p.mu.Lock()
+	w := &sender{it: p.paced(msg), away: &awaySender{p: p, answer: answer}}
 	switch {
 	case p.shut:
 		p.mu.Unlock()

@@ -39,13 +39,19 @@ func (r *Registry) BroadcastWhere(group string, match func(actor.PID, any) bool,
 
 // broadcast does all of the above: for the members on this node, and for those on the nodes of others, if that is not nil.
 func (r *Registry) broadcast(group string, msg any, but actor.PID, match func(actor.PID, any) bool, others *others) (n int) {
-	if m := r.measure.Load(); m != nil {
-		defer m.since(time.Now(), group, &n)
+	m := r.measure.Load()
+	var start time.Time
+	if m != nil {
+		start = time.Now()
 	}
 	if others != nil {
 		others.cast(group, msg, but)
 	}
-	return r.toMembers(group, msg, but, match)
+	n = r.toMembers(group, msg, but, match)
+	if m != nil {
+		m.since(start, group, n)
+	}
+	return n
 }
 
 // broadcastAway is broadcast of what another node has broadcast.

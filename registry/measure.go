@@ -51,7 +51,7 @@ const (
 // the goroutine of whoever broadcasts, after the members have got the message; when it panics, the caller does. For a broadcast that
 // comes from another node it is called on the goroutine that receives all that comes from there, so it must not block; when it
 // panics there, the broadcast is counted as "other", and the first such panic is logged. There are at most 32 labels: what comes
-// beyond is counted as "other". nil: all are counted without a label.
+// beyond is counted as "other". nil: all are counted without a label. A broadcast whose match panics does not count.
 //
 // It may be called once; a second call panics.
 func (r *Registry) MeasureBroadcasts(labelOf func(group string) string) {
@@ -87,9 +87,9 @@ var (
 )
 
 // since notes a broadcast of this node that began at start and has reached n.
-func (m *measure) since(start time.Time, group string, n *int) {
+func (m *measure) since(start time.Time, group string, n int) {
 	took := time.Since(start)
-	m.note(took, m.label(group), *n)
+	m.note(took, m.label(group), n)
 }
 
 // sinceAway is since for a broadcast of another node. A panic of labelOf would end the link to it.
@@ -113,7 +113,11 @@ func (m *measure) label(group string) string {
 
 // note counts a broadcast.
 func (m *measure) note(took time.Duration, label string, n int) {
-	c := (*m.counts.Load())[label]
+	all := *m.counts.Load()
+	c := all[label]
+	if c == nil && label != "" && m.labels(all) == mostLabels {
+		c = all[otherLabel]
+	}
 	if c == nil {
 		c = m.add(label)
 	}

@@ -215,6 +215,26 @@ func TestRegistry_MeasureBroadcasts_panics(t *testing.T) {
 	})
 }
 
+// A broadcast whose match panics does not count, and labelOf is not called for it.
+func TestRegistry_MeasureBroadcasts_match(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg, sys := newRegistry(t)
+		reg.Join("room", spawn(t, sys).pid, nil)
+		reg.MeasureBroadcasts(func(string) string { panic("labelOf") })
+		func() {
+			defer func() {
+				if p := recover(); p != "match" {
+					t.Errorf("the caller panics with %v, want what match has panicked with", p)
+				}
+			}()
+			reg.BroadcastWhere("room", func(actor.PID, any) bool { panic("match") }, "x")
+		}()
+		if st := reg.BroadcastStats(); len(st) != 0 {
+			t.Errorf("got %v, want nothing counted", st)
+		}
+	})
+}
+
 // Measuring allocates nothing once the label is known.
 func TestRegistry_MeasureBroadcasts_allocations(t *testing.T) {
 	if raceEnabled {

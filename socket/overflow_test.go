@@ -83,6 +83,7 @@ func TestOverflow(t *testing.T) {
 		"behind a frame":             {fresh, slices.Concat([]any{frame("f")}, plain("1"), later(late), plain("2")), "!", "2", "1"},
 		"behind SendWait":            {fresh, slices.Concat([]any{paced("w")}, plain("1"), later(late), plain("2")), "!", "w 2", "w 1"},
 		"behind one for the handler": {fresh, slices.Concat(info, plain("1"), later(late), plain("2")), "!", "info 2", "info 1"},
+		"behind one that is renewed": {fresh, slices.Concat(key("k1"), plain("1"), later(late*2/3), key("k2"), later(late*2/3), key("k3")), "!", "k3", "k3 1"},
 		"late again":                 {fresh, slices.Concat(plain("1"), later(late), plain("2"), later(late), plain("3"), later(late), plain("4")), "!", "4", "1"},
 		"late for a long time":       {fresh, slices.Concat(plain("1"), later(8*time.Second)), "!", "", "1"},
 	} {
@@ -147,6 +148,54 @@ func TestOverflow(t *testing.T) {
 			})
 		}
 	}
+}
+
+// One that has been renewed stands where the first of its key stood, and is younger than what waits after it: that is late while
+// the client still reads nothing.
+func TestOverflow_lateAfterRenewed(t *testing.T) {
+	for policy, called := range policies {
+		t.Run(called, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := sockettest.Serve(t, socket.Config{Logger: quiet, MaxLag: 3 * time.Second, Overflow: policy}, &lagged{})
+				filler := block(t, c)
+				tick := func(s string) websock.Message { return websock.Text(s).Deliver(websock.Delivery{Key: "k"}) }
+				c.PID.Send(tick("k1"))
+				c.PID.Send(websock.Text("late"))
+				time.Sleep(2 * time.Second)
+				c.PID.Send(tick("k2"))
+				time.Sleep(2 * time.Second)
+				sent := c.PID.Send(websock.Text("new"))
+				if info, err := actor.Inspect(c.PID); policy == socket.OverflowClose {
+					if sent {
+						t.Error("Send to a socket of which a message is late = true")
+					}
+				} else if err != nil || !sent || info.LeftOut != 2 {
+					t.Errorf("Send = %t, %d left out, %v; want true, and k1 and one more", sent, info.LeftOut, err)
+				}
+				c.Resume()
+				c.Want(filler)
+			})
+		})
+	}
+}
+
+// What is late does not overtake an Exit that waits after it.
+func TestOverflow_lateBeforeAnExit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan socket.Closed, 1)
+		cfg := socket.Config{Logger: quiet, MaxLag: time.Second, OnClose: func(cl socket.Closed) { ends <- cl }}
+		c := sockettest.Serve(t, cfg, &lagged{})
+		filler := block(t, c)
+		c.PID.Send(websock.Text("1"))
+		bye := errors.New("bye")
+		c.PID.Exit(bye)
+		time.Sleep(2 * time.Second)
+		c.Resume()
+		c.Want(filler, websock.Text("1"))
+		if cl := <-ends; !errors.Is(cl.Reason, bye) {
+			t.Errorf("ended with %v, want the reason of the Exit", cl.Reason)
+		}
+	})
 }
 
 // A feed that keeps the mailbox full does not keep out what SendWait sends.

@@ -37,6 +37,7 @@ type Delivery struct {
 // The Delivery belongs to Opcode and Data as the cache of Prepare does. The Delivery that m had is replaced; copies of m keep it.
 func (m Message) Deliver(d Delivery) Message {
 	m.cache = &cache{opcode: m.Opcode, data: m.Data}
+	d.Expires = max(d.Expires, 0)
 	if d != (Delivery{}) {
 		m.cache.delivery = &d
 	}

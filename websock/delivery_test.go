@@ -22,6 +22,7 @@ func TestMessage_Deliver(t *testing.T) {
 		"the one it was made of": plain,
 		"one of no Delivery":     websock.Text("a"),
 		"the zero Delivery":      m.Deliver(websock.Delivery{}),
+		"one that says nothing":  m.Deliver(websock.Delivery{Expires: -1}),
 		"changed since":          {Opcode: websock.OpBinary, Data: m.Data},
 	} {
 		if d := m.Delivery(); d != nil {

@@ -51,8 +51,9 @@ type channel struct {
 
 // Sender sends on one channel.
 type Sender struct {
-	n    *Node
-	head []byte // what each of its records begins with
+	n      *Node
+	number uint64 // of the channel
+	head   []byte // what each of its records begins with
 }
 
 // Channel adds a channel, which nodes know by its name of 1 to 64 bytes. It must be added before the Node is served. The error
@@ -77,20 +78,19 @@ func (n *Node) Channel(name string, c Channel) (*Sender, error) {
 	}
 	number := uint64(len(n.channels))
 	n.channels = append(n.channels, &channel{name, number, c})
-	return &Sender{n, record(nil, recChannel, number)}, nil
+	return &Sender{n, number, record(nil, recChannel, number)}, nil
 }
 
 // With returns a Sender on the same channel for records that end with v, as [Sender.Append] has encoded it: the
-// [websock.Delivery] of a [websock.Message] goes along, and [Peer.Value] gives it back. For every other v that is s itself. A node
-// of a version that does not know it gets the message without a Delivery.
+// [websock.Delivery] of a [websock.Message] goes along, and [Peer.Value] gives it back. For every other v that is the Sender which
+// [Node.Channel] has returned, if s is that, or one like it. A node of a version that does not know it gets the message without a
+// Delivery.
 func (s *Sender) With(v any) *Sender {
-	d := deliveryOf(v)
-	if d == nil {
+	h := headers{deliver: deliveryOf(v)}
+	if h.deliver == nil && s.head[0]&byte(hasHeaders) == 0 {
 		return s
 	}
-	tagged := appendDelivery(nil, d)
-	head := appendBytes([]byte{s.head[0] | byte(hasHeaders)}, tagged)
-	return &Sender{s.n, append(head, s.head[1:]...)}
+	return &Sender{s.n, s.number, recordWith(nil, recChannel, h, s.number)}
 }
 
 // Send sends rec, which is copied. It is never refused and never blocks: a p that cannot take what waits for it is down, and

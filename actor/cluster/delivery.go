@@ -30,12 +30,10 @@ func keyTooLong(n int) error {
 	return &codec.EncodeError{Type: "websock.Message", Err: fmt.Errorf("the Key of its Delivery has %d bytes, more than %d", n, maxKey)}
 }
 
-// deliveryOf is the Delivery with which v crosses; nil: it has none, or one that says nothing.
+// deliveryOf is the Delivery with which v crosses; nil: it has none.
 func deliveryOf(v any) *websock.Delivery {
 	if m, ok := v.(websock.Message); ok {
-		if d := m.Delivery(); d != nil && (d.Key != "" || d.Volatile || d.Expires > 0) {
-			return d
-		}
+		return m.Delivery()
 	}
 	return nil
 }

@@ -90,8 +90,14 @@ func TestDelivery_everywhere(t *testing.T) {
 			if !rs[0].sender.With(m).Offer(rs[0].peer("n1"), rec) || !rs[0].sender.Offer(rs[0].peer("n1"), rec) {
 				t.Error("Offer = false")
 			}
+			for _, s := range []*cluster.Sender{rs[0].sender.With(m).With(m), rs[0].sender.With(m).With(7)} {
+				if !s.Offer(rs[0].peer("n1"), rec) {
+					t.Error("Offer of a Sender that was made of another one = false")
+				}
+			}
 			wait(time.Second)
-			if want := []string{want + "<nil>", want + "<nil>", `text, 2 bytes: "hi"<nil>`}; !slices.Equal(onChannel.all(), want) {
+			const plain = `text, 2 bytes: "hi"<nil>`
+			if want := []string{want + "<nil>", want + "<nil>", plain, want + "<nil>", plain}; !slices.Equal(onChannel.all(), want) {
 				t.Errorf("on a channel: %q\nwant %q", onChannel.all(), want)
 			}
 			if s := rs[0].sender; s.With(m.Deliver(websock.Delivery{Expires: -1})) != s || s.With(7) != s {

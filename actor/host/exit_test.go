@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor"
 	"github.com/troupe-dev/troupe/actor/host"
@@ -56,6 +57,44 @@ func TestSpawn_afterShutdown(t *testing.T) {
 	if port, err := host.Spawn(sys, plain{}, actor.SpawnOptions{}, nil); !errors.Is(err, actor.ErrShutdown) || port != (host.Port{}) {
 		t.Errorf("Spawn after Shutdown = %v, %v; want ErrShutdown", port, err)
 	}
+}
+
+// The limits that a host sets end a process, so it must be one that ends.
+func TestSpawn_limitsNeedOverflowExit(t *testing.T) {
+	sys, err := actor.NewSystem(actor.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sys.Shutdown(context.Background())
+	for _, o := range []host.Options{{MailboxBytes: 1}, {MaxLag: time.Second}, {Overflow: host.LeaveOutOldest}} {
+		if _, err := host.Spawn(sys, plain{}, actor.SpawnOptions{}, &o); err == nil || !strings.Contains(err.Error(), "OverflowExit") {
+			t.Errorf("Spawn with %+v: %v, want an error about OverflowExit", o, err)
+		}
+	}
+}
+
+// A host need not count what it leaves out.
+func TestPort_LeaveOut_withoutOptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		left := uint64(0)
+		var port host.Port
+		h := receiver{receive: func(context.Context, any) error {
+			port.LeaveOut("")
+			left = port.CaughtUp()
+			return nil
+		}}
+		port, err := host.Spawn(newQuietSystem(t), h, actor.SpawnOptions{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		port.Start()
+		port.PID().Send("x")
+		synctest.Wait()
+		if left != 1 {
+			t.Errorf("CaughtUp = %d, want 1", left)
+		}
+		port.PID().Exit(actor.ErrKilled)
+	})
 }
 
 // departing is a Host that is told of its end.

@@ -22,8 +22,8 @@ type Host interface {
 	// flush what the turn has buffered. When delivering is set, it runs on the goroutine of Start or Hand, and may leave the
 	// flush to that goroutine, which must do it before it blocks. A panic ends the process.
 	TurnEnd(delivering bool)
-	// Overflow is called when the mailbox has refused a message and the process ends with ErrOverload: once, on the
-	// sender's goroutine. It must not block.
+	// Overflow is called when a limit of the mailbox is exceeded and the process ends with ErrOverload: once, on the goroutine
+	// of a sender or that of the turn. It must not block.
 	Overflow()
 	// Ending runs when the exit reason is decided, before the children end and before Terminate: a socket writes its
 	// Close frame. It does not run at a kill. brief says that Terminate will take no time. Then the process ends on the
@@ -67,8 +67,9 @@ type Options struct {
 	// time. 0: the shutdown time; negative: without limit.
 	AbandonAfter time.Duration
 	// ClassOf says what may become of a message, or a [Deferred] of that Content, while it waits; nil: it is handled in its
-	// turn. size is how many bytes it has for the client; negative: it is not for the client. It is called for each that
-	// comes while the process is not at rest, with the mailbox locked, so it must be quick and must not block. nil: all are
+	// turn. size is how many bytes it has for the client; negative: it is not for the client. It is called once for each that
+	// comes while the process is not at rest, and for each of [actor.SendWait], of which it says the size alone, with the
+	// mailbox locked, so it must be quick and must not block. nil: all are
 	// handled, and none is for the client.
 	ClassOf func(msg any) (c *Class, size int)
 	// LeftOut is called for each message that is left out, with the mailbox locked. nil: nobody counts them.
@@ -78,7 +79,8 @@ type Options struct {
 	// has come, and late by 1/64 at most. 0 or negative: no limit.
 	MailboxBytes int64
 	MaxLag       time.Duration
-	// Overflow is what a message does that exceeds one of them, or SpawnOptions.MailboxLimit with OverflowExit.
+	// Overflow is what a message does that exceeds one of them, or SpawnOptions.MailboxLimit. With any of the three,
+	// SpawnOptions.Overflow must be OverflowExit.
 	Overflow Overflow
 }
 
@@ -144,6 +146,9 @@ type process interface {
 // failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is not logged: its host
 // reports it. o is kept, not copied, so one Options can serve many processes; nil: the zero Options.
 func Spawn(sys *actor.System, h Host, so actor.SpawnOptions, o *Options) (Port, error) {
+	if o != nil && (o.MailboxBytes > 0 || o.MaxLag > 0 || o.Overflow != Exit) && so.Overflow != actor.OverflowExit {
+		return Port{}, errors.New("host: Options with MailboxBytes, MaxLag or Overflow need SpawnOptions.Overflow OverflowExit")
+	}
 	p, pid, err := sys.Inside(hook.Key{}).Spawn(h, h, (*hook.Options)(o), so)
 	if err != nil {
 		return Port{}, err

@@ -166,58 +166,6 @@ func (q *Queue[T]) RemoveFirst(s *Segments[T], match func(*T) bool) (v T, ok boo
 	return v, ok
 }
 
-// RemoveLast takes out the newest item that match says yes to; false: there is none. It goes through all of them.
-func (q *Queue[T]) RemoveLast(s *Segments[T], match func(*T) bool) (v T, ok bool) {
-	var found *segment[T]
-	var at uint8
-	for seg, i := q.head, q.first; seg != nil; seg, i = seg.next, 0 {
-		for last := q.end(seg); i < last; i++ {
-			if match(&seg.items[i]) {
-				found, at = seg, i
-			}
-		}
-	}
-	if found == nil {
-		if q.alone && match(&q.one) {
-			return q.Pop(s)
-		}
-		return v, false
-	}
-	// Those after it move one place towards the head.
-	place := &found.items[at]
-	v = *place
-	for seg, i := found, at+1; seg != nil; seg, i = seg.next, 0 {
-		for last := q.end(seg); i < last; i++ {
-			*place = seg.items[i]
-			place = &seg.items[i]
-		}
-	}
-	var zero T
-	*place = zero
-	q.n--
-	q.last--
-	q.trim(s)
-	return v, true
-}
-
-// trim gives the last segment back, or all of them, when the last item of it was taken out.
-func (q *Queue[T]) trim(s *Segments[T]) {
-	if q.n == 0 || q.alone && q.n == 1 {
-		s.put(q.head)
-		q.head, q.tail = nil, nil
-		return
-	}
-	if q.last > 0 {
-		return
-	}
-	seg := q.head
-	for seg.next != q.tail {
-		seg = seg.next
-	}
-	s.put(q.tail)
-	seg.next, q.tail, q.last = nil, seg, segmentLen
-}
-
 // Filter keeps the items of which keep, which is called for each, the oldest first, says so. It goes through all of them. A mark
 // stays with the item that has begun a segment then, so Oldest is as exact as before.
 func (q *Queue[T]) Filter(s *Segments[T], keep func(*T) bool) {
