@@ -23,6 +23,11 @@ type Task interface{ Run() }
 // cost the start of one goroutine for each processor, and a thousand that block cost one for each task. There are never
 // more workers than tasks that have begun and not ended, and the scout, and the idle workers.
 //
+// While tasks wait and all processors are busy, the workers take them for a portion of time: two milliseconds, or eight tasks if
+// that is longer. Then one of them stops, and the scout, before it takes a task, lets others run: those that can, and those whose bytes
+// have come. If that takes as long as a portion, the other workers stop, too. The next portion is as long as the pause was, up to a
+// second, so neither tasks nor others wait for all that there is of the other kind.
+//
 // Workers without a task are kept idle, at most 16 for each processor: a new goroutine has a small stack, and to let it
 // grow costs three times what it takes to wake an old one. They end when they were not needed for 100 to 200 ms, or at
 // Close. In a bubble of testing/synctest, Close the Pool before the bubble's first goroutine returns.
@@ -31,11 +36,16 @@ type Pool struct {
 	tasks  fifo.Queue[Task]
 	scout  bool // a worker is on its way and has not looked at tasks yet; always so while tasks wait
 	closed bool
+	pause  pause     // of the scout, which is on its way
 	idle   []*worker // the one that has been idle longest first
 	max    int       // how many may be idle; set with the first
 	low    int       // the least number of idle workers since sweep ran: so many were not needed
 	sweeps *time.Timer
 	timed  bool // sweep will run; always so while workers are idle
+
+	began   time.Time     // of the portion; zero: nobody has looked since no task has waited
+	portion time.Duration // how long it is, if more than shortPortion
+	poller  *poller       // made when it is needed
 }
 
 // idlePerProcessor is how many workers may be idle for each processor: many short connections at once need that many.
@@ -43,9 +53,27 @@ const idlePerProcessor = 16
 
 const period = 100 * time.Millisecond // of sweep
 
+const (
+	shortPortion = 2 * time.Millisecond
+	longPortion  = time.Second
+
+	// tasksPerLook is how many tasks a worker runs between two looks at the clock.
+	tasksPerLook = 8
+)
+
+// pause says whether others are to run before the scout takes a task.
+type pause uint8
+
+const (
+	noPause pause = iota
+	asked         // the portion is over
+	pausing       // the scout lets others run
+)
+
 type worker struct {
 	pool *Pool
 	wake chan bool // cap 1; true: be the scout, false: end
+	ran  int       // tasks since it has looked at the clock
 }
 
 var segments fifo.Segments[Task]
@@ -66,10 +94,15 @@ func (p *Pool) Close() {
 	p.mu.Lock()
 	idle := p.idle
 	p.idle, p.low, p.closed, p.timed = nil, 0, true, false
+	poller := p.poller
+	p.poller = nil
 	if p.sweeps != nil {
 		p.sweeps.Stop()
 	}
 	p.mu.Unlock()
+	if poller != nil {
+		poller.close() // waits for the scout, if that is polling
+	}
 	for _, w := range idle {
 		w.wake <- false
 	}
@@ -164,16 +197,26 @@ func (w *worker) next(scout bool) Task {
 	for {
 		p.mu.Lock()
 		if scout {
+			if p.pause == asked {
+				p.letOthersRun()
+			}
 			p.scout = false
 		}
-		t, ok := p.tasks.Pop(&segments)
-		if ok {
-			if p.tasks.Len() > 0 && !p.scout {
-				p.sendScoutAndUnlock()
-			} else {
-				p.mu.Unlock()
+		if w.portionOver() {
+			p.pause = max(p.pause, asked)
+		} else {
+			t, ok := p.tasks.Pop(&segments)
+			if p.tasks.Len() == 0 {
+				p.began, p.portion = time.Time{}, 0
 			}
-			return t
+			if ok {
+				if p.tasks.Len() > 0 && !p.scout {
+					p.sendScoutAndUnlock()
+				} else {
+					p.mu.Unlock()
+				}
+				return t
+			}
 		}
 		kept := p.keepIdle(w)
 		p.mu.Unlock()
@@ -184,4 +227,40 @@ func (w *worker) next(scout bool) Task {
 			return nil
 		}
 	}
+}
+
+// portionOver tells whether w is to stop, since tasks have waited for long enough while all processors were busy: then the scout is
+// still on its way. p.mu is held.
+func (w *worker) portionOver() bool {
+	p := w.pool
+	if !p.scout || p.tasks.Len() == 0 {
+		return false
+	}
+	if p.began.IsZero() {
+		p.began = time.Now()
+	}
+	if w.ran++; w.ran < tasksPerLook {
+		return false
+	}
+	w.ran = 0
+	return p.pause != asked && time.Since(p.began) >= max(p.portion, shortPortion)
+}
+
+// letOthersRun is called by the scout. It is on its way as long as it takes, so each task that comes finds one. p.mu is held,
+// except meanwhile.
+func (p *Pool) letOthersRun() {
+	p.pause, p.began = pausing, time.Now()
+	if p.poller == nil && !p.closed {
+		p.poller = newPoller()
+	}
+	poller := p.poller
+	began := p.began
+	p.mu.Unlock()
+	if poller != nil {
+		poller.poll()
+	}
+	runtime.Gosched() // after those that the poller has found
+	p.mu.Lock()
+	p.pause, p.began = noPause, time.Now()
+	p.portion = min(p.began.Sub(began), longPortion)
 }
