@@ -33,7 +33,7 @@ func (p *process) exit(reason error) bool {
 		p.startDeadline()
 		if !p.shut { // the first one decides
 			p.shuts()
-			if p.state == stateRunning && !p.running { // at rest: the mailbox is empty
+			if p.state == stateRunning && p.holder == atRest { // at rest: the mailbox is empty
 				p.overtaken, p.reason = byExit, reason
 			} else {
 				p.push(item{kind: kindExit, msg: reason})
@@ -100,12 +100,12 @@ func (p *process) conclude(reason error) {
 // see to, however long the children and Terminate take. False: the caller takes these steps itself.
 func (p *process) handOver(brief bool) bool {
 	p.mu.Lock()
-	if p.worker || p.state != stateEnding || brief && !p.hasChildren() {
+	if p.holder == byWorker || p.state != stateEnding || brief && !p.hasChildren() {
 		p.mu.Unlock()
 		return false
 	}
 	p.phase = phaseNone
-	p.hire()
+	p.assign()
 	p.mu.Unlock()
 	p.sys.pool.Go((*endTask)(p))
 	return true
@@ -143,7 +143,7 @@ func (p *process) endByGoexit(reason error) {
 // return.
 func (p *process) lost(turn uint32) {
 	p.mu.Lock()
-	host := !p.worker || p.wasRelieved(turn)
+	host := p.holder != byWorker || p.wasRelieved(turn)
 	p.mu.Unlock()
 	if host {
 		p.back(turn)
@@ -217,12 +217,12 @@ func (p *process) killAndUnlock(reason error, elsewhere bool) bool {
 		p.startExits()
 	}
 	waiting := p.takeQueue()
-	if p.running && p.phase != phaseNone {
+	if p.holder != atRest && p.phase != phaseNone {
 		p.abandoned = true
 		p.sys.abandoned.Add(1)
 		p.sys.counts.abandoned.Add(1)
 		p.sys.abandon(note{p: p, turn: p.turn, reason: reason, at: p.sys.now()})
-		if p.worker {
+		if p.holder == byWorker {
 			p.sys.goroutineDone()
 		}
 	}

@@ -47,7 +47,7 @@ func after(now int64, d time.Duration) int64 {
 
 // startAbandon gives the callback in progress, if there is one, its time after the loss of the transport. p.mu is held.
 func (p *process) startAbandon() {
-	if p.state == stateRunning && !p.running || p.clock != nil && p.clock.abandon != 0 {
+	if p.state == stateRunning && p.holder == atRest || p.clock != nil && p.clock.abandon != 0 {
 		return
 	}
 	d := p.patience()
@@ -75,8 +75,10 @@ func (p *process) nextCallback() bool {
 	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
 		return false
 	}
-	if !p.running {
+	if p.holder == atRest {
 		c.abandon = 0
+	} else if p.holder == hired { // the next one has not begun
+		c.abandon = after(now, p.patience())
 	} else if c.abandon = after(p.began, p.patience()); now >= c.abandon {
 		return false
 	}

@@ -50,7 +50,7 @@ const busy = int64(time.Millisecond)
 // end, a key that changes faster than messages are taken out would never have its turn.) It unlocks p.mu.
 func (p *process) hold(it item, c *hook.Class) postResult {
 	l := p.books()
-	if c.Volatile && (p.queue.len() > 0 || p.running && p.sys.now()-p.began >= busy) {
+	if c.Volatile && (p.queue.len() > 0 || p.holder != atRest && p.sys.now()-p.began >= busy) {
 		if _, why := p.makeYoung(&it); why != nil {
 			return p.refuse(why) // unlocks
 		}

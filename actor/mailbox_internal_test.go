@@ -98,7 +98,7 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 				rest := func() bool {
 					p.mu.Lock()
 					defer p.mu.Unlock()
-					return !p.running
+					return p.holder == atRest
 				}
 				for !rest() {
 					runtime.Gosched()

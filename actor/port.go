@@ -7,18 +7,19 @@ import (
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
 
-// These are the methods of host.Port, which says what they do. Start, Hand and HandLast run turns on the host's goroutine.
+// These are the methods of host.Port, which says what they do. Start, Run, Hand and HandLast run turns on the host's goroutine.
 
 // Start is host.Port.Start.
 func (p *process) Start() hook.Delivery {
 	p.mu.Lock()
-	if p.running || p.state != stateNew {
+	if p.holder != atRest || p.state != stateNew {
 		defer p.mu.Unlock()
 		return p.delivery()
 	}
 	turn := p.take()
 	p.mu.Unlock()
 	if p.initialize(nil) == nil {
+		p.mu.Lock()
 		p.run(true, 0)
 	}
 	return p.back(turn)
@@ -65,7 +66,7 @@ func (p *process) Hand(msg any) hook.Delivery {
 		p.mu.Unlock()
 		return hook.Ended
 	}
-	if p.state == stateRunning && !p.running { // at rest: nothing waits
+	if p.state == stateRunning && p.holder == atRest { // at rest: nothing waits
 		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
 	}
 	if p.queue.push(item{kind: kindHanded, msg: msg}) { // p.push, compiled in
@@ -73,6 +74,26 @@ func (p *process) Hand(msg any) hook.Delivery {
 	}
 	p.mu.Unlock()
 	return hook.Queued
+}
+
+// Take is host.Port.Take. The task of the worker finds out when it runs.
+func (p *process) Take() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.holder != hired || p.state != stateRunning {
+		return false
+	}
+	p.take()
+	p.began = p.sys.now()
+	return true
+}
+
+// Run is host.Port.Run.
+func (p *process) Run() hook.Delivery {
+	p.mu.Lock()
+	turn := p.turn  // nobody relieves it before a callback runs
+	p.run(true, -2) // unlocks. Usually one message waits, and the frame: given away, it would be where it was
+	return p.back(turn)
 }
 
 // Queue is host.Port.Queue.
@@ -88,7 +109,7 @@ func (p *process) HandLast(msg any, reason error) hook.Delivery {
 		p.mu.Unlock()
 		return hook.Ended
 	}
-	if p.state == stateRunning && !p.running {
+	if p.state == stateRunning && p.holder == atRest {
 		return p.handleHere(item{kind: kindFrame, msg: msg}) // unlocks
 	}
 	p.pushLast(msg, reason)
@@ -128,6 +149,7 @@ func (p *process) handleHere(it item) hook.Delivery {
 	if p.rests() {
 		return hook.Going
 	}
+	p.mu.Lock()
 	p.run(true, 1)
 	return p.back(turn)
 }
@@ -141,7 +163,7 @@ func (p *process) Leaving(reason error) {
 
 // leaving limits the time of the callback in progress, if there is one, to patience. p.mu is held.
 func (p *process) leaving(reason error) {
-	if p.running && !p.shut {
+	if p.holder != atRest && !p.shut {
 		p.overtaken, p.reason = lastWaits, reasonOf(reason)
 		p.startAbandon()
 	}
@@ -161,23 +183,23 @@ func (p *process) Callback() time.Duration {
 func (p *process) Delivering() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.running && !p.worker
+	return p.holder == byHost
 }
 
 // rests ends a turn of one message on the host's goroutine as run would. False: something is left to do, which needs run.
 func (p *process) rests() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.flushes || p.worker || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
+	if !p.flushes || p.holder != byHost || p.state >= stateEnding || p.overtaken >= byExit || p.queue.len() > 0 {
 		return false
 	}
-	p.current, p.phase, p.running = item{}, phaseNone, false
+	p.current, p.phase, p.holder = item{}, phaseNone, atRest
 	return true
 }
 
 // take gives the turn to the caller, a goroutine of the host, and returns its number; p.mu is held.
 func (p *process) take() (turn uint32) {
-	p.running, p.worker = true, false
+	p.holder = byHost
 	p.turn++
 	return p.turn
 }

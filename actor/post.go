@@ -25,7 +25,7 @@ func (p *process) post(it item) postResult {
 		return postDead
 	}
 	if it.kind.counts() {
-		if p.hosted && (p.running || p.state == stateNew) { // else it is at rest, and nothing need wait
+		if p.hosted && (p.holder != atRest || p.state == stateNew) { // else it is at rest, and nothing need wait
 			return p.postBusy(it) // unlocks
 		}
 		if p.full() {

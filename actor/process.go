@@ -49,10 +49,20 @@ const (
 	byLoss                  // the transport is lost, or the mailbox was over its limit; it ends next, whatever waits
 )
 
+// holder says who holds the turn.
+type holder uint8
+
+const (
+	atRest   holder = iota // nobody
+	byHost                 // a goroutine of the host
+	hired                  // a worker that has not begun: a turnTask of the process is in the pool, or on its way there. The host may take its turn; see Take
+	byWorker               // one of the System's goroutines, or a host's that was relieved
+)
+
 // process is the record of one process. mu guards the fields that do not say otherwise; those under "never change" are
 // set before the process can be found.
 //
-// Exactly one goroutine at a time holds the turn (running). It alone calls the actor, and it alone ends the process,
+// Exactly one goroutine at a time holds the turn (holder). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
 //
 // A million of them may rest, so its size counts: 288 bytes are a size class. What a message touches stands in the first
@@ -60,11 +70,11 @@ const (
 type process struct {
 	mu      sync.Mutex
 	state   state
-	running bool  // some goroutine holds the turn
-	worker  bool  // that goroutine is one of the System's, or a host's that was relieved
-	shut    bool  // no messages are taken any more: an Exit waits, or the end is decided
-	started bool  // Init has returned nil
-	phase   phase // what runs; a kill leaves it as it was
+	holder  holder // after a kill it may be any
+	tasked  bool   // a turnTask is in the pool or on its way there; there is never more than one
+	shut    bool   // no messages are taken any more: an Exit waits, or the end is decided
+	started bool   // Init has returned nil
+	phase   phase  // what runs; a kill leaves it as it was
 
 	abandoned bool // the goroutine that holds the turn was abandoned, because the process ended while a callback ran
 	overtaken overtaking

@@ -13,17 +13,17 @@ type relieved struct {
 	next *relieved
 }
 
-// Relieve is host.Port.Relieve. It sets worker, and from then on the goroutine that holds the turn counts as a worker: run
+// Relieve is host.Port.Relieve. It sets holder, and from then on the goroutine that holds the turn counts as a worker: run
 // calls TurnEnd as on a worker and keeps the turn, handOver lets the goroutine take the steps of the end, and a kill takes
 // it out of the count of goroutines. Once the end is decided, the host's goroutine need not be relieved: handOver gives to a worker what
 // may keep it for long.
 func (p *process) Relieve(after time.Duration) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.running || p.worker || p.state >= stateEnding || p.phase == phaseNone || p.sys.now()-p.began < int64(after) {
+	if p.holder != byHost || p.state >= stateEnding || p.phase == phaseNone || p.sys.now()-p.began < int64(after) {
 		return false
 	}
-	p.worker = true
+	p.holder = byWorker
 	p.relieved = &relieved{p.turn, p.relieved}
 	p.sys.goroutines.Add(1)
 	return true

@@ -2,10 +2,13 @@ package actor
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/troupe-dev/troupe/actor/internal/hook"
 )
@@ -32,6 +35,7 @@ func (y yielding) Receive(_ context.Context, msg any) error {
 func TestRelieve_inEveryMoment(t *testing.T) {
 	s := quietSystem(t, Config{})
 	relieved := 0
+	var took atomic.Int64
 	for i := range 3_000 {
 		y := yielding{endsAt: i%20 - 10}
 		p, _, err := s.Inside(hook.Key{}).Spawn(y, y, &hook.Options{FlushesItself: i%2 == 0}, SpawnOptions{})
@@ -42,9 +46,19 @@ func TestRelieve_inEveryMoment(t *testing.T) {
 		read := func(d hook.Delivery) {
 			for n := 0; n < 100 && d != hook.Relieved && d != hook.Ended; n++ {
 				d = p.Hand(n)
+				if d == hook.Queued && p.Take() {
+					d = p.Run()
+					took.Add(1)
+				}
 			}
 		}
-		readers.Go(func() { read(p.Start()) })
+		readers.Go(func() {
+			d := p.Start()
+			if i%3 == 0 {
+				p.Send("from another one")
+			}
+			read(d)
+		})
 		readers.Go(func() {
 			for range 20 {
 				if p.Relieve(0) {
@@ -67,9 +81,74 @@ func TestRelieve_inEveryMoment(t *testing.T) {
 	for s.goroutines.Load() > 0 || s.abandoned.Load() > 0 {
 		runtime.Gosched()
 	}
-	if relieved == 0 {
-		t.Error("no reader was relieved: this shows nothing")
+	if relieved == 0 || took.Load() == 0 {
+		t.Errorf("%d readers were relieved, %d turns were taken: this shows nothing", relieved, took.Load())
 	}
+}
+
+// TestTake_keepsTheBooks: what ends a process while a turn waits for a worker, and after it was taken and has not begun.
+func TestTake_keepsTheBooks(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that no worker begins before this goroutine waits
+	for name, end := range map[string]func(p *process){
+		"a kill":             func(p *process) { p.kill(ErrKilled) },
+		"an Exit":            func(p *process) { p.exit(ErrNormal) },
+		"Fail":               func(p *process) { p.Fail(io.ErrUnexpectedEOF) },
+		"Goexit":             func(p *process) { p.Hand(func() error { runtime.Goexit(); return nil }) },
+		"Goexit and a kill":  func(p *process) { p.Hand(func() error { p.kill(ErrKilled); runtime.Goexit(); return nil }) },
+		"an error":           func(p *process) { p.Hand(func() error { return io.EOF }) },
+		"it is relieved":     func(p *process) { p.Hand(func() error { p.Relieve(0); return io.EOF }) },
+		"relieved, a Goexit": func(p *process) { p.Hand(func() error { p.Relieve(0); runtime.Goexit(); return nil }) },
+	} {
+		for _, taken := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, taken: %t", name, taken), func(t *testing.T) {
+				s := quietSystem(t, Config{})
+				for {
+					p, _, err := s.Inside(hook.Key{}).Spawn(runner{}, runner{}, nil, SpawnOptions{})
+					if err != nil {
+						t.Fatal(err)
+					}
+					p.Start()
+					p.Hand(func() error { p.Send(func() error { return nil }); return nil })
+					p.Send(func() error { return nil })
+					if took := p.Take(); !took { // this goroutine was preempted
+						p.kill(ErrKilled)
+						continue
+					} else if !taken {
+						p.mu.Lock()
+						p.hireAndUnlock()
+					}
+					var reader sync.WaitGroup
+					end(p)
+					if taken {
+						reader.Go(func() { p.Run() })
+					}
+					reader.Wait()
+					for p.Alive() {
+						runtime.Gosched()
+					}
+					return
+				}
+			})
+		}
+	}
+}
+
+// A process whose turn waits for a worker runs no callback, and so none that takes too long.
+func TestNextCallback_whileATurnWaits(t *testing.T) {
+	s := quietSystem(t, Config{})
+	p, pid, err := s.Inside(hook.Key{}).Spawn(runner{}, runner{}, &hook.Options{AbandonAfter: time.Second}, SpawnOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pid.Exit(ErrKilled)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.state, p.holder, p.began = stateRunning, hired, p.sys.now()-int64(time.Hour)
+	p.leaving(io.EOF)
+	if now := p.sys.now(); !p.nextCallback() || p.clock.abandon <= now {
+		t.Errorf("the process is ended, or its clock stands at %v; want a second more", time.Duration(p.clock.abandon-now))
+	}
+	p.holder = atRest
 }
 
 // TestRelieve_keepsTheBooks: each way in which a goroutine that was relieved comes back, or does not.
@@ -154,6 +233,7 @@ func TestRelieve_turnsThatOverlap(t *testing.T) {
 		if !p.Relieve(0) {
 			t.Fatal("Relieve: false")
 		}
+		p.mu.Lock()
 		p.run(true, 1)
 		want := hook.Going
 		if next {

@@ -162,7 +162,7 @@ func (p *process) launch(ctx context.Context) (PID, error) {
 		return PID{}, p.reason
 	}
 	p.own.slot = slot // where either initTask says true or leave says false
-	p.hire()
+	p.assign()
 	p.mu.Unlock()
 	if with == nil {
 		p.sys.pool.Go((*initTask)(p))

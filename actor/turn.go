@@ -10,26 +10,42 @@ import (
 
 // wakeAndUnlock gives the turn to a worker if the process is at rest; it unlocks p.mu.
 func (p *process) wakeAndUnlock() {
-	if p.state != stateRunning || p.running {
+	if p.state != stateRunning || p.holder != atRest {
 		p.mu.Unlock()
 		return
 	}
-	p.hire()
+	p.hireAndUnlock()
+}
+
+// hireAndUnlock gives the turn to a worker. When the host has taken the turn of the last one that was hired, its task may still
+// be in the pool, and serves for this turn. It unlocks p.mu.
+func (p *process) hireAndUnlock() {
+	p.holder = hired
+	p.turn++
+	if p.tasked {
+		p.mu.Unlock()
+		return
+	}
+	p.tasked = true
+	p.sys.goroutines.Add(1) // for the task, whether it finds the turn or not
 	p.mu.Unlock()
 	p.sys.pool.Go((*turnTask)(p))
 }
 
-// hire notes that a worker has the turn. The caller must give one of the tasks below to the pool. p.mu is held.
-func (p *process) hire() {
+// turnTask is what waits in the mailbox, if nobody has taken the turn.
+type turnTask process
+
+// assign notes that a worker has the turn, and nobody takes it. The caller must give one of the tasks below to the pool. p.mu is
+// held.
+func (p *process) assign() {
 	p.sys.goroutines.Add(1)
-	p.running, p.worker = true, true
+	p.holder = byWorker
 	p.turn++
 }
 
-// The tasks of a worker that was hired. They read p.turn without the lock, since nobody changes it after hire until they run.
+// The other tasks of workers. They read p.turn without the lock, since nobody changes it after assign until they run.
 type (
 	initTask process // Init, and then what waits in the mailbox
-	turnTask process // what waits in the mailbox
 	endTask  process // the rest of the end
 )
 
@@ -48,12 +64,21 @@ func (p *process) firstTurn(with any) {
 	defer p.workerDone(p.turn)
 	if p.initialize(with) == nil {
 		p.own.slot <- true
+		p.mu.Lock()
 		p.run(false, 0)
 	}
 }
 
 func (t *turnTask) Run() {
 	p := (*process)(t)
+	p.mu.Lock()
+	p.tasked = false
+	if p.holder != hired {
+		p.mu.Unlock()
+		p.sys.goroutineDone()
+		return
+	}
+	p.holder = byWorker
 	defer p.workerDone(p.turn)
 	p.run(false, 0)
 }
@@ -136,13 +161,13 @@ func (p *process) initialize(with any) error {
 
 // run handles what waits until the process is at rest or has ended, or until the turn is given to a worker. The caller must
 // hold the turn, and does not hold it any more when run returns. delivering says that this is a goroutine of the host, in
-// Start, Hand or HandLast, which may be relieved; n is how many messages it has handled in this turn.
+// Start, Run, Hand or HandLast, which may be relieved; n is how many messages it has handled in this turn, which is not long
+// while n is negative, and p.began is when that has begun. p.mu is held; run unlocks it.
 func (p *process) run(delivering bool, n int) {
 	start := p.began
 	ended := false // TurnEnd has run since the last message
-	for {
-		p.mu.Lock()
-		if delivering && p.worker { // relieved: it will not flush what TurnEnd has left to it
+	for ; ; p.mu.Lock() {
+		if delivering && p.holder == byWorker { // relieved: it will not flush what TurnEnd has left to it
 			delivering, ended = false, false
 		}
 		if p.state >= stateEnding { // killed
@@ -155,11 +180,9 @@ func (p *process) run(delivering bool, n int) {
 			p.end(reason)
 			return
 		}
-		if delivering && p.queue.len() > 0 && (n >= longTurnMessages || p.sys.now()-start >= int64(longTurn)) {
+		if delivering && n >= 0 && p.queue.len() > 0 && (n >= longTurnMessages || p.sys.now()-start >= int64(longTurn)) {
 			p.current, p.phase = item{}, phaseNone
-			p.hire()
-			p.mu.Unlock()
-			p.sys.pool.Go((*turnTask)(p))
+			p.hireAndUnlock()
 			return
 		}
 		it, ok := p.queue.pop()
@@ -181,7 +204,7 @@ func (p *process) run(delivering bool, n int) {
 				ended = true
 				continue
 			}
-			p.running = false
+			p.holder = atRest
 			p.mu.Unlock()
 			return
 		}

@@ -151,6 +151,28 @@ func TestPing_beforeReadingPauses(t *testing.T) {
 	}
 }
 
+// A message for a client that reads nothing keeps whoever writes it: the reader goes on, also when that was the reader, which had taken
+// the turn from a worker. With one processor it takes it, unless it is preempted at the wrong moment.
+func TestRead_whileTheClientReadsNothing(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	bubble(t, "", func(t *testing.T) {
+		c := serve(t, socket.Config{IdleTimeout: -1, PingInterval: -1}).dial(puppet())
+		time.Sleep(time.Second / 2) // nobody watches it for its Init any more
+		c.conn.SetReadBuffer(64)
+		c.pid.Send(websock.Binary(make([]byte, 1<<20)))
+		for n := range int64(2) {
+			c.must(c.Text("a frame"))
+			time.Sleep(time.Second)
+			if info, err := c.rig.srv.Info(c.pid); err != nil || info.Read.Text.Frames != n+1 {
+				t.Errorf("%d frames are read, %v; want %d", info.Read.Text.Frames, err, n+1)
+			}
+		}
+		if all := readUntilSilent(c); len(all) != 3 {
+			t.Errorf("got %d messages, want what was sent and two echoes", len(all))
+		}
+	})
+}
+
 // Whoever tells a socket to end finds it in a long callback: all is as if its goroutine were not the reader's.
 func TestEnd_duringALongCallback(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -19,7 +19,7 @@ import (
 type Host interface {
 	actor.Actor
 	// TurnEnd runs at the end of a turn, when the mailbox is empty, before another goroutine can take the process. It must
-	// flush what the turn has buffered. When delivering is set, it runs on the goroutine of Start or Hand, and may leave the
+	// flush what the turn has buffered. When delivering is set, it runs on the goroutine of Start, Hand or Run, and may leave the
 	// flush to that goroutine, which must do it before it blocks. A panic ends the process.
 	TurnEnd(delivering bool)
 	// Overflow is called when a limit of the mailbox is exceeded and the process ends with ErrOverload: once, on the goroutine
@@ -27,7 +27,7 @@ type Host interface {
 	Overflow()
 	// Ending runs when the exit reason is decided, before the children end and before Terminate: a socket writes its
 	// Close frame. It does not run at a kill. brief says that Terminate will take no time. Then the process ends on the
-	// goroutine of Start or Hand, if it is there and has no children; otherwise it leaves that goroutine after Ending.
+	// goroutine of Start, Hand or Run, if it is there and has no children; otherwise it leaves that goroutine after Ending.
 	Ending(reason error) (brief bool)
 	// Exited is called once, on any goroutine, as if it were the first function of [actor.PID.OnExit]. It must not block.
 	// info is the process as it was before. When the process is killed at once, this may be before Spawn has returned.
@@ -57,7 +57,7 @@ type Namer interface {
 
 // Options are what all processes of one kind of Host have in common. They must not change.
 type Options struct {
-	// FlushesItself says that the Host flushes what its turns have buffered itself, before the goroutine of Start or Hand
+	// FlushesItself says that the Host flushes what its turns have buffered itself, before the goroutine of Start, Hand or Run
 	// blocks. Then TurnEnd is not called on that goroutine, only on others.
 	FlushesItself bool
 	// AbandonAfter is how long the callback in progress may run on, on whatever goroutine, after a [Port.Fail], after an
@@ -115,6 +115,8 @@ type Port struct {
 type process interface {
 	Start() hook.Delivery
 	Hand(msg any) hook.Delivery
+	Take() bool
+	Run() hook.Delivery
 	HandLast(msg any, reason error) hook.Delivery
 	Queue(msg any) bool
 	QueueLast(msg any, reason error) bool
@@ -182,8 +184,16 @@ func (p Port) Start() Delivery { return Delivery(p.process.Start()) }
 // goroutine, and what has come meanwhile, until the turn has become long; otherwise msg is Queued. The host bounds how many
 // wait: it learns in Receive that one waits no longer. What waits when the process ends is dropped.
 //
-// Only one goroutine at a time may use Start and Hand; when it is relieved, the one that takes its place.
+// Only one goroutine at a time may use Start, Hand, and Take with Run; when it is relieved, the one that takes its place.
 func (p Port) Hand(msg any) Delivery { return Delivery(p.process.Hand(msg)) }
+
+// Take takes the turn from a worker to which it was given and which has not begun: many other turns may come before. It is for after
+// a Hand that has said Queued. True: the caller has the turn, and must call Run next. False: a worker has begun, or the process is
+// at rest or has ended since.
+func (p Port) Take() bool { return p.process.Take() }
+
+// Run runs what waits in the mailbox on the caller's goroutine, as Hand does, after a Take that has said true.
+func (p Port) Run() Delivery { return Delivery(p.process.Run()) }
 
 // HandLast is Hand of the last message, which ends the process with reason when it is handled: while it waits, the
 // callback in progress has [Options].AbandonAfter.
@@ -210,22 +220,22 @@ func (p Port) Leaving(reason error) { p.process.Leaving(reason) }
 // it; it does not block.
 func (p Port) Callback() time.Duration { return p.process.Callback() }
 
-// Relieve makes a worker of the goroutine on which Start or Hand runs Init, Receive or TurnEnd, if that has been
+// Relieve makes a worker of the goroutine on which Start, Hand or Run runs Init, Receive or TurnEnd, if that has been
 // running for at least after. Then the turn goes on there as on any worker: TurnEnd is called with delivering not set,
 // the end of the process, if it comes to that, runs there too, System.Shutdown waits for it, and when the turn is over,
-// whatever became of the process, Start or Hand returns Relieved. A callback that leaves its goroutine by
+// whatever became of the process, Start, Hand or Run returns Relieved. A callback that leaves its goroutine by
 // runtime.Goexit keeps them from returning at all.
 //
 // For each true the host must put one other goroutine in its place, for which Hand says Queued until the process is at rest
-// again. What the goroutine had written before it called Start or Hand, the caller of Relieve sees when it returns true.
+// again. What the goroutine had written before it called Start, Hand or Take, the caller of Relieve sees when it returns true.
 // False: there is no such goroutine, because the callback has just returned, a worker has the turn, or the process is at
 // rest or ending; or it has not been running for that long. Nothing has changed then.
 //
 // Any goroutine may call it; it does not block.
 func (p Port) Relieve(after time.Duration) bool { return p.process.Relieve(after) }
 
-// Delivering tells whether a Start or Hand is running Init, a callback or a hook on its goroutine, and was not relieved.
-// After a kill it tells whether one was. Any goroutine may ask; it does not block.
+// Delivering tells whether a goroutine of the host has the turn, and was not relieved: it is in Start, Hand or Run, or between
+// Take and Run. After the end of the process it tells whether one had. Any goroutine may ask; it does not block.
 func (p Port) Delivering() bool { return p.process.Delivering() }
 
 // Fail ends the process with reason, ahead of what waits in the mailbox: the peer is lost, or a write has failed. The

@@ -33,6 +33,7 @@
 //
 // The reader does not wait until the process has handled a message. When the process is busy, one message and 16 control
 // frames may wait in its mailbox (backlog). After that reading pauses, and the notifier watches for the end of the peer.
+// When the process only waits for a worker, the reader takes its turn (Port.Take).
 //
 // Whoever still works on a connection holds it: its process, its reader, and each task that writes beside them. The last
 // one to release it reports the end, by Options.Closed. The process releases it when it is dead and its monitors and its

@@ -37,6 +37,11 @@ func newSystem(t *testing.T) *actor.System {
 // been reported.
 func connected(t *testing.T, o Options) (*Conn, *rawclient.Client) {
 	t.Helper()
+	return connectedTo(t, o, nobody{})
+}
+
+func connectedTo(t *testing.T, o Options, h websock.Handler) (*Conn, *rawclient.Client) {
+	t.Helper()
 	o.System, o.MailboxLimit = newSystem(t), 8
 	reported := make(chan struct{})
 	o.Opened, o.Closed = func(*Conn) {}, func(*Conn) { close(reported) }
@@ -45,7 +50,7 @@ func connected(t *testing.T, o Options) (*Conn, *rawclient.Client) {
 	opened := make(chan *Conn, 1)
 	ln := pipe.NewListener()
 	hs := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, err := g.Spawn(nobody{}, nil)
+		c, err := g.Spawn(h, nil)
 		if err != nil {
 			t.Error(err)
 			return

@@ -111,7 +111,13 @@ func (c *Conn) deliver(m *websock.Message) bool {
 	case host.Queued:
 		c.queued, c.place = true, nil
 		c.counted(f, 1)
-		return true
+		if !c.port.Take() { // while a broadcast reaches very many, the turn for this one may be far away
+			return true
+		}
+		c.group.enter(c) // a write on this goroutine may take long before any callback runs
+		if c.port.Run() == host.Going {
+			return true
+		}
 	}
 	return false // ended or relieved; if relieved, the reader's fields belong to another goroutine
 }

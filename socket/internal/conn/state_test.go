@@ -18,6 +18,7 @@ import (
 	"github.com/troupe-dev/troupe/socket/internal/pipe"
 	"github.com/troupe-dev/troupe/socket/internal/rawclient"
 	"github.com/troupe-dev/troupe/socket/internal/wire"
+	"github.com/troupe-dev/troupe/websock"
 )
 
 // TestConn_size: one size class more is 32 bytes for each of a million connections.
@@ -206,6 +207,58 @@ func TestWatch_ofShortCallbacks(t *testing.T) {
 		time.Sleep(longCallback)
 		want("after another look", 0)
 	})
+}
+
+// hears is a handler that does something when it hears its client.
+type hears struct {
+	nobody
+	in func(ctx context.Context) websock.Result
+}
+
+func (h hears) HandleIn(ctx context.Context, _ websock.Message) websock.Result { return h.in(ctx) }
+
+// TestWatch_ofEnded: a connection whose process ends on its reader's goroutine leaves the watch.
+func TestWatch_ofEnded(t *testing.T) {
+	for name, in := range map[string]func(ctx context.Context) websock.Result{
+		"the peer's Close": nil,
+		"Stop":             func(context.Context) websock.Result { return websock.Stop(websock.ErrNormal) },
+		"a panic":          func(context.Context) websock.Result { panic("as asked") },
+		"a kill":           func(ctx context.Context) websock.Result { actor.Self(ctx).Exit(actor.ErrKilled); return websock.OK() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := hears{in: in}
+				if in == nil {
+					h.in = func(context.Context) websock.Result { return websock.OK() }
+				}
+				c, peer := connectedTo(t, Options{}, h)
+				time.Sleep(2 * longCallback) // nobody watches it for its Init any more
+				if err := peer.Text("x"); err != nil {
+					t.Fatal(err)
+				}
+				if in == nil {
+					if err := peer.Close(1000, ""); err != nil {
+						t.Fatal(err)
+					}
+				}
+				synctest.Wait()
+				w := &c.group.watches[c.watch]
+				look := func() (conns int, alive bool) {
+					w.mu.Lock()
+					defer w.mu.Unlock()
+					return len(w.conns), c.PID().Alive()
+				}
+				if n, alive := look(); n != 1 || alive {
+					t.Errorf("at the end: %d connections in the watch, the process lives: %t; want 1, dead", n, alive)
+				}
+				time.Sleep(longCallback)
+				synctest.Wait()
+				if n, _ := look(); n != 0 {
+					t.Errorf("after a look: %d connections in the watch, want none", n)
+				}
+			})
+		})
+	}
 }
 
 // BenchmarkEnter is what a callback costs whose connection is in the watch, and what it costs with a look after each.

@@ -14,8 +14,8 @@ const longCallback = 100 * time.Millisecond
 // watches is how many a Group has. Messages of quiet connections enter one each, on all processors at once.
 const watches = 16
 
-// watch finds callbacks that take long. A connection enters its watch when a callback begins. It leaves it when the watch
-// looks and no callback runs, or nothing is left to do about the one that does. So a busy connection enters it once in a
+// watch finds callbacks that take long. A connection enters its watch when a callback begins, or the reader has taken a turn. It
+// leaves it when the watch looks and neither is so any more, or nothing is left to do about the callback. So a busy connection enters it once in a
 // while, and most of its messages cost a look at a flag; on a quiet one, each message costs an append to a slice. The timer
 // runs only while there are connections in the watch.
 type watch struct {
@@ -27,8 +27,8 @@ type watch struct {
 	_     [56]byte    // another watch is another cache line
 }
 
-// enter puts c into its watch. It is called when a callback begins and c is not in it; the process has noted before that the
-// callback runs. The watch clears c.watched first, and then asks the process, so it misses no callback.
+// enter puts c into its watch. It is called when a callback begins, or the reader has taken a turn, and c is not in it; the process
+// has noted that before. The watch clears c.watched first, and then asks the process, so it misses no callback.
 func (g *Group) enter(c *Conn) {
 	if !c.watched.CompareAndSwap(false, true) {
 		return
@@ -80,11 +80,11 @@ func (c *Conn) look() (again bool) {
 	}
 	switch {
 	case d == 0:
-		return false
+		return c.turns() // it has taken the turn, and begins
 	case d < longCallback:
 		return true
 	case slow <= 0:
-		return false
+		return c.turns()
 	case d < slow || c.wire.Writing(): // a callback that waits for the peer to read is not slow itself
 		return true
 	}
@@ -94,5 +94,8 @@ func (c *Conn) look() (again bool) {
 	} else if err == nil {
 		c.group.opts.Slow(c, info.Handling, info.For)
 	}
-	return false
+	return c.turns()
 }
+
+// turns tells whether the reader runs a turn, in which a callback or a write may take long.
+func (c *Conn) turns() bool { return c.port.Delivering() && c.PID().Alive() }
