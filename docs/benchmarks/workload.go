@@ -41,22 +41,19 @@ const hibernate = 500 * time.Millisecond
 
 func workloads() []workload {
 	return []workload{
-		echo("echo1", load.Echo{Conns: 1, InFlight: 1, Size: 128}).seldom(),
+		echo("echo1", load.Echo{Conns: 1, InFlight: 1, Size: 128}),
 		echo("echo64", load.Echo{Conns: 64, InFlight: 1, Size: 128}),
 		echo("echo1000", load.Echo{Conns: 1000, InFlight: 1, Size: 128}),
 		echo("pipelined", load.Echo{Conns: 64, InFlight: 32, Size: 128}),
 		echo("echo16k", load.Echo{Conns: 64, InFlight: 1, Size: 16 << 10}).of(large),
 		echo("echo1m", load.Echo{Conns: 8, InFlight: 1, Size: 1 << 20}).of(large),
-		echo("echo2kz", load.Echo{Conns: 1000, InFlight: 1, Size: 2 << 10}).with(peer.Options{Deflate: true}).seldom(),
+		echo("echo2kz64", load.Echo{Conns: 64, InFlight: 1, Size: 2 << 10}).with(peer.Options{Deflate: true}),
+		echo("echo2kz", load.Echo{Conns: 1000, InFlight: 1, Size: 2 << 10}).with(peer.Options{Deflate: true}),
 		echo("echotls", load.Echo{Conns: 64, InFlight: 1, Size: 128}).with(peer.Options{TLS: true}).seldom(),
-		{
-			name: "rooms", few: true, options: peer.Options{Rooms: true}, run: rooms,
-			takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
-		},
-		{
-			name: "mix", few: true, options: peer.Options{Group: true}, run: mix,
-			takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
-		},
+		rooms("rooms", 200),
+		rooms("rooms2000", 2000),
+		mix("mix", 1000, 20*time.Millisecond).seldom(),
+		mix("mix5000", 5000, 250*time.Millisecond),
 		broadcast("cast1000", 1000, false),
 		broadcast("cast10000", 10_000, false),
 		broadcast("cast1000z", 1000, true),
@@ -153,15 +150,28 @@ func idle(name string, size, part int, o peer.Options) workload {
 	}
 }
 
-func rooms(s *server, sc scale) (report.Values, error) {
-	sample, err := load.Rooms{Rooms: 200, Each: 5, Size: 128, Warm: sc.warm, For: sc.window}.Run(s.target())
-	return values(sample), err
+func rooms(name string, n int) workload {
+	return workload{
+		name: name, options: peer.Options{Rooms: true},
+		takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
+		run: func(s *server, sc scale) (report.Values, error) {
+			sample, err := load.Rooms{Rooms: n, Each: 5, Size: 128, Warm: sc.warm, For: sc.window}.Run(s.target())
+			return values(sample), err
+		},
+	}
 }
 
-// mix is 64 talkers among 1,000 connections that get 50 broadcasts a second.
-func mix(s *server, sc scale) (report.Values, error) {
-	sample, err := load.Mix{Conns: 1000, Talkers: 64, Size: 128, Every: 20 * time.Millisecond, Warm: sc.warm, For: sc.window, Send: s.broadcast}.Run(s.target())
-	return values(sample), err
+// mix is 64 talkers among conns connections that get a broadcast every so often.
+func mix(name string, conns int, every time.Duration) workload {
+	return workload{
+		name: name, options: peer.Options{Group: true},
+		takes: func(p peer.Peer) bool { return echoes(p) && !p.Raw },
+		run: func(s *server, sc scale) (report.Values, error) {
+			m := load.Mix{Conns: conns, Talkers: 64, Size: 128, Every: every, Warm: sc.warm, For: sc.window, Send: s.broadcast}
+			sample, err := m.Run(s.target())
+			return values(sample), err
+		},
+	}
 }
 
 // wake is one broadcast to connections that have been idle.
