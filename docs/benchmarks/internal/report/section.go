@@ -22,7 +22,7 @@ var sections = []section{
 	{"rooms", "200 rooms of five", CPU, "server CPU, µs per delivery", "128 bytes. In each room one member after the other says something, the next when all five have it."},
 	{"rooms2000", "2,000 rooms of five", CPU, "server CPU, µs per delivery", "The same on 10,000 connections."},
 	{"mix", "64 talkers beside broadcasts", P99, "p99 of an echo, µs", "1,000 connections get a broadcast of 128 bytes 50 times a second, while 64 of them have one echo of 128 bytes in flight. CPU and rate are those of echoes and deliveries together, the other latencies those of the echoes."},
-	{"mix5000", "64 talkers beside long broadcasts", P99, "p99 of an echo, µs", "The same with 5,000 connections, which get a broadcast four times a second."},
+	{"mix5000", "64 talkers beside long broadcasts", P999, "p99.9 of an echo, µs", "The same with 5,000 connections, which get a broadcast four times a second."},
 	{"cast1000", "Broadcast to 1,000", CPU, "server CPU, µs per delivery", "128 bytes. Latency is the time from the call of the broadcast to the arrival at each client."},
 	{"cast10000", "Broadcast to 10,000", CPU, "server CPU, µs per delivery", "The same with more clients."},
 	{"cast1000z", "Compressed broadcast to 1,000", CPU, "server CPU, µs per delivery", "512 bytes of JSON, permessage-deflate without context takeover, level 1."},
