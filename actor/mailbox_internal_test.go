@@ -78,9 +78,12 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 		"overtaken":     func(p *process) { p.Fail(errors.New("peer lost")) },
 		"an Exit after": func(p *process) { p.exit(ErrNormal) },
 		"over the limit": func(p *process) {
-			if got := p.post(item{kind: kindUser}); got != postFull {
-				t.Errorf("post beyond the limit: %d, want %d", got, postFull)
+			switch got := p.post(item{kind: kindUser}); got {
+			case postFull:
+			case posted: // this goroutine was preempted, and the worker has made room
 				p.kill(ErrKilled) // or the test would wait for the end
+			default:
+				t.Errorf("post beyond the limit: %d, want %d", got, postFull)
 			}
 		},
 	} {
@@ -118,6 +121,10 @@ func TestPost_toAProcessAtRest(t *testing.T) {
 				want := uint64(3)
 				if name == "over the limit" {
 					want++
+				}
+				sum := func() uint64 { return uint64(a.n.Load()) + p.dropped.Load() }
+				for tries := 0; sum() != want && tries < 1_000_000; tries++ { // a worker may have been preempted in its callback
+					runtime.Gosched()
 				}
 				if handled, dropped := uint64(a.n.Load()), p.dropped.Load(); handled+dropped != want {
 					t.Fatalf("%d handled and %d dropped, want %d in all", handled, dropped, want)

@@ -148,8 +148,8 @@ func TestWorkers_shutdownOfManyProcesses(t *testing.T) {
 	if err := sys.Shutdown(context.Background()); err != nil {
 		t.Error(err)
 	}
-	// A worker that is preempted in a turn counts as one that blocks: on a busy machine there are 250, and have been 700.
-	if got, want := most.Load()-before, int64(1000); ended.Load() != n || got > want {
+	// A worker that is preempted in a turn counts as one that blocks: on a busy machine there are 250, and have been 1,268.
+	if got, want := most.Load()-before, int64(n/4); ended.Load() != n || got > want {
 		t.Errorf("%d of %d processes terminated, on up to %d goroutines; want at most %d", ended.Load(), n, got, want)
 	}
 	for int64(runtime.NumGoroutine()) > before+2 { // the workers are on their way out

@@ -127,6 +127,7 @@ func TestDelivery_toAClientThatKeepsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &lagged{}
 		c := sockettest.Serve(t, socket.Config{Logger: quiet}, h)
+		synctest.Wait() // Init is over: a worker writes, and not the reader beside the process
 		for i := range 1000 {
 			m := websock.Text(strconv.Itoa(i)).Deliver(websock.Delivery{Key: "a", Volatile: true, Expires: 1})
 			c.PID.Send(m)

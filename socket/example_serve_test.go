@@ -73,6 +73,9 @@ func ExampleServer_Drain() {
 	if err != nil {
 		panic(err)
 	}
+	for sockets.Count() == 0 { // a client has its 101 a moment before the server counts its socket
+		time.Sleep(time.Millisecond)
+	}
 	closed := make(chan error)
 	go func() {
 		_, _, err := client.Read(ctx) // answers the Close frame, too

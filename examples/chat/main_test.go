@@ -146,7 +146,7 @@ func TestChat_metrics(t *testing.T) {
 	c := visit(t, addr, "ann")
 	defer c.CloseNow()
 	for url, want := range map[string]string{
-		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="chat",troupe_socket_state="awake"} 1` + "\n",
+		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_upgrades_total{troupe_server="chat",http_response_status_code="101",troupe_refused=""} 1` + "\n",
 		"http://" + addr + "/metrics":                  "404",
 		"http://" + watch + "/observer/api/v1/sockets": `"server":"chat"`,
 		"http://" + watch + "/observer/":               "<!doctype html>",

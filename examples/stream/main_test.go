@@ -171,7 +171,7 @@ func TestStream_metrics(t *testing.T) {
 	addr, watch, _ := start(t)
 	dial(t, "ws://"+addr+"/ws").until("hello")
 	for url, want := range map[string]string{
-		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_active{troupe_server="stream",troupe_socket_state="awake"} 1` + "\n",
+		"http://" + watch + "/metrics":                 "\n" + `troupe_socket_upgrades_total{troupe_server="stream",http_response_status_code="101",troupe_refused=""} 1` + "\n",
 		"http://" + watch + "/observer/api/v1/sockets": `"server":"stream"`,
 	} {
 		if status, _, body := program.Get(t, url); status != 200 || !strings.Contains(body, want) {
