@@ -50,10 +50,10 @@ func sends(p plan) ([]report.Result, error) {
 
 // rank is the sort key that puts the results with targets first.
 func rank(name string) int {
-	if i := slices.Index([]string{report.Send, report.Call}, name); i >= 0 {
+	if i := slices.Index([]string{report.Send, report.Sender, report.Call}, name); i >= 0 {
 		return i
 	}
-	return 2
+	return 3
 }
 
 // million runs BenchmarkMillion of package socket, three times.

@@ -34,7 +34,7 @@ var sections = []section{
 	{"wake", "A broadcast to connections that have been idle", Time, "ms from the call to the last client", "One broadcast of 128 bytes to all connections, after they have been silent."},
 	{"million", "Connections in memory", Deliver, "ns per delivery of a broadcast", "Troupe alone, over pipes in the same process instead of the kernel, with all cores. Memory is that of both ends, asleep, with " +
 		"process, group entry and deadline. A drain ends when each client has answered its Close. Growth is the largest of the costs against that of 10,000."},
-	{"send", "Go benchmarks", Nanos, "ns per operation", "`go test -bench` of the packages, medians of 5, with all cores. The first two are those of the targets."},
+	{"send", "Go benchmarks", Nanos, "ns per operation", "`go test -bench` of the packages, medians of 5, with all cores. The first three are those of the targets."},
 }
 
 // A column is a figure in the tables.
