@@ -55,7 +55,7 @@ type holder uint8
 const (
 	atRest   holder = iota // nobody
 	byHost                 // a goroutine of the host
-	hired                  // a worker that has not begun: a turnTask of the process is in the pool, or on its way there. The host may take its turn; see Take
+	hired                  // a worker that has not begun, whose turn the host may Take: a turnTask is in the pool, or on its way there
 	byWorker               // one of the System's goroutines, or a host's that was relieved
 )
 

@@ -69,8 +69,9 @@ type Handler interface {
 // most of what they cost; below 1 KiB it makes no difference.
 //
 // A Borrower must copy what it keeps, sends to any process, itself included, gives to [Prepare], yields in a [Stream], has in
-// the error of [Stop] or [StopWith], or uses on another goroutine. What its Result pushes is safe, the message itself or a part of it: Data is used again when that has been
-// written. When HandleIn panics, or its process is killed meanwhile, Data is not used again before HandleIn has returned.
+// the error of [Stop] or [StopWith], or uses on another goroutine. What its Result pushes is safe, the message itself or a part
+// of it: Data is used again when that has been written. When HandleIn panics, or its process is killed meanwhile, Data is not used
+// again before HandleIn has returned.
 //
 // With the race detector, the Data of every message is overwritten when it is given back. So a test that runs with it
 // finds what was kept by mistake: its bytes have changed, or there is a race with whoever still reads them.

@@ -69,8 +69,7 @@ type Options struct {
 	// ClassOf says what may become of a message, or a [Deferred] of that Content, while it waits; nil: it is handled in its
 	// turn. size is how many bytes it has for the client; negative: it is not for the client. It is called once for each that
 	// comes while the process is not at rest, and for each of [actor.SendWait], of which it says the size alone, with the
-	// mailbox locked, so it must be quick and must not block. nil: all are
-	// handled, and none is for the client.
+	// mailbox locked, so it must be quick and must not block. nil: all are handled, and none is for the client.
 	ClassOf func(msg any) (c *Class, size int)
 	// LeftOut is called for each message that is left out, with the mailbox locked. nil: nobody counts them.
 	LeftOut func()
@@ -188,11 +187,12 @@ func (p Port) Start() Delivery { return Delivery(p.process.Start()) }
 func (p Port) Hand(msg any) Delivery { return Delivery(p.process.Hand(msg)) }
 
 // Take takes the turn from a worker to which it was given and which has not begun: many other turns may come before. It is for after
-// a Hand that has said Queued. True: the caller has the turn, and must call Run next. False: a worker has begun, or the process is
-// at rest or has ended since.
+// a Hand that has said Queued, and does not block. True: the caller has the turn, and must call Run next, since nobody else runs
+// the process until then. False: a worker has begun, or the process is at rest or has ended since.
 func (p Port) Take() bool { return p.process.Take() }
 
-// Run runs what waits in the mailbox on the caller's goroutine, as Hand does, after a Take that has said true.
+// Run runs what waits in the mailbox on the caller's goroutine, as Hand does, after a Take that has said true, and only then. It
+// returns Ended, Going or Relieved.
 func (p Port) Run() Delivery { return Delivery(p.process.Run()) }
 
 // HandLast is Hand of the last message, which ends the process with reason when it is handled: while it waits, the

@@ -249,12 +249,12 @@ func (w *worker) portionOver() bool {
 // letOthersRun is called by the scout. It is on its way as long as it takes, so each task that comes finds one. p.mu is held,
 // except meanwhile.
 func (p *Pool) letOthersRun() {
-	p.pause, p.began = pausing, time.Now()
+	began := time.Now()
+	p.pause, p.began = pausing, began
 	if p.poller == nil && !p.closed {
 		p.poller = newPoller()
 	}
 	poller := p.poller
-	began := p.began
 	p.mu.Unlock()
 	if poller != nil {
 		poller.poll()

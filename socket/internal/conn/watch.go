@@ -15,9 +15,9 @@ const longCallback = 100 * time.Millisecond
 const watches = 16
 
 // watch finds callbacks that take long. A connection enters its watch when a callback begins, or the reader has taken a turn. It
-// leaves it when the watch looks and neither is so any more, or nothing is left to do about the callback. So a busy connection enters it once in a
-// while, and most of its messages cost a look at a flag; on a quiet one, each message costs an append to a slice. The timer
-// runs only while there are connections in the watch.
+// leaves it when the watch looks and neither is so any more, or nothing is left to do about the callback. So a busy connection
+// enters it once in a while, and most of its messages cost a look at a flag; on a quiet one, each message costs an append to a
+// slice. The timer runs only while there are connections in the watch.
 type watch struct {
 	mu    sync.Mutex
 	conns []*Conn
