@@ -33,6 +33,15 @@ func (c *client) sleepsAfter(d time.Duration) {
 	c.sleeps(true)
 }
 
+// awake has the socket of c, whose handler echoes, stay awake for now: two messages come one soon after the other.
+func (c *client) awake() {
+	c.t.Helper()
+	wantEcho(c.t, c.Client, "hello")
+	time.Sleep(10 * time.Millisecond)
+	wantEcho(c.t, c.Client, "hello")
+	c.sleeps(false)
+}
+
 // hibernating serves h and waits until its socket sleeps.
 func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
 	t.Helper()
@@ -44,22 +53,50 @@ func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
 }
 
 func TestHibernateAfter(t *testing.T) {
-	bubble(t, "a silent socket sleeps after a second, and a frame wakes it", func(t *testing.T) {
+	bubble(t, "a silent socket sleeps after an eighth of a second, and messages wake it", func(t *testing.T) {
 		c := serve(t, socket.Config{}).dial(echo())
-		c.sleepsAfter(time.Second)
+		c.sleepsAfter(time.Second / 8)
+		c.awake()
+	})
+	bubble(t, "one that has talked sleeps after two seconds", func(t *testing.T) {
+		c := serve(t, socket.Config{}).dial(echo())
 		wantEcho(t, c.Client, "hello")
+		c.sleepsAfter(2 * time.Second)
+	})
+	bubble(t, "after a long silence it sleeps at once, unless there is more", func(t *testing.T) {
+		c := hibernating(t, socket.Config{PingInterval: -1, IdleTimeout: -1}, echo())
+		for range 3 {
+			wantEcho(t, c.Client, "hello")
+			c.sleeps(true)
+			time.Sleep(20 * time.Second)
+		}
+		for range 3 {
+			wantEcho(t, c.Client, "hello")
+			time.Sleep(100 * time.Millisecond)
+		}
 		c.sleeps(false)
+	})
+	bubble(t, "what has come together with the message that wakes it is handled", func(t *testing.T) {
+		c := hibernating(t, socket.Config{PingInterval: -1, IdleTimeout: -1}, echo())
+		two := append(masked(text("one")), masked(text("two"))...)
+		c.must(c.WriteBytes(append(two, masked(text("three"))[:4]...)))
+		wantMessage(t, c.Client, rawclient.OpText, "one")
+		wantMessage(t, c.Client, rawclient.OpText, "two")
+		c.sleeps(false) // half a frame
+		c.must(c.WriteBytes(masked(text("three"))[4:]))
+		wantMessage(t, c.Client, rawclient.OpText, "three")
+		c.sleeps(true)
 	})
 	bubble(t, "later each time it was too soon, up to HibernateAfter, and anew after a long silence", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1, IdleTimeout: -1}).dial(echo())
-		for _, after := range []time.Duration{1, 2, 4, 8, 15, 1, 2, 4, 8, 15, 1} {
+		c.sleepsAfter(time.Second / 8)
+		for _, after := range []time.Duration{2, 4, 8, 15, 2, 4, 8, 15, 2} {
+			c.awake()
 			c.sleepsAfter(after * time.Second)
-			wantEcho(t, c.Client, "hello")
 		}
-		c.sleepsAfter(2 * time.Second)
 		time.Sleep(40 * time.Second)
-		wantEcho(t, c.Client, "hello")
-		c.sleepsAfter(time.Second)
+		c.awake()
+		c.sleepsAfter(2 * time.Second)
 	})
 	bubble(t, "a peer that talks all the time stays awake, and sleeps after HibernateAfter", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
@@ -84,11 +121,11 @@ func TestHibernateAfter(t *testing.T) {
 	})
 	bubble(t, "what is written to all the time sleeps after HibernateAfter", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1}).dial(echo())
-		for range 18 {
-			time.Sleep(800 * time.Millisecond)
+		for range 144 {
 			c.pid.Send(websock.Text("news"))
 			wantMessage(t, c.Client, rawclient.OpText, "news")
 			c.sleeps(false)
+			time.Sleep(100 * time.Millisecond)
 		}
 		time.Sleep(600 * time.Millisecond) // 15 s in all, and what a deadline may be late
 		c.pid.Send(websock.Text("news"))
@@ -97,9 +134,10 @@ func TestHibernateAfter(t *testing.T) {
 	})
 	bubble(t, "a HibernateAfter below a second", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 300 * time.Millisecond}).dial(echo())
+		c.sleepsAfter(time.Second / 8)
 		for range 3 {
+			c.awake()
 			c.sleepsAfter(300 * time.Millisecond)
-			wantEcho(t, c.Client, "hello")
 		}
 	})
 	bubble(t, "asleep it has no goroutine", func(t *testing.T) {
@@ -186,8 +224,7 @@ func TestHibernateAfter(t *testing.T) {
 			wantMessage(t, c.Client, rawclient.OpPong, "")
 		}
 		c.sleeps(true)
-		wantEcho(t, c.Client, "hello")
-		c.sleeps(false)
+		c.awake()
 	})
 	bubble(t, "messages of other processes reach the peer and let it sleep on", func(t *testing.T) {
 		c := hibernating(t, socket.Config{}, puppet())

@@ -90,6 +90,8 @@ func TestHibernate_TLS(t *testing.T) {
 				p := make([]byte, n)
 				background(t, func() { c.Binary(p) })
 				wantMessage(t, c, rawclient.OpBinary, string(p))
+				s.sleeps(true)
+				wantEcho(t, c, "more")
 				s.sleeps(false)
 				time.Sleep(16 * time.Second)
 				s.sleeps(true)

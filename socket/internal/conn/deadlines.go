@@ -18,11 +18,14 @@ type silence struct {
 	suspended time.Duration // when the reader was last asked to suspend
 	frames    uint32        // how many wire had counted when noMessage was set; it wraps around
 	doubled   uint8         // how often firstSleep is doubled; see sleepAfter
+	long      bool          // it was long before the reader woke, so that it does not wait for more, but falls asleep; the reader's
 }
 
-// firstSleep is how long a connection must have been silent to fall asleep, at first. It is doubled so often at most: more is no Duration.
+// firstSleep is how long a connection must have been silent to fall asleep, at first, and freshSleep the same before its first
+// message. It is doubled so often at most: more is no Duration.
 const (
 	firstSleep  = time.Second
+	freshSleep  = firstSleep / 8
 	mostDoubled = 33
 )
 
@@ -31,7 +34,11 @@ const (
 // HibernateAfter: a connection that is silent for so long sleeps in any case, so sleeping sooner costs it nothing. Others
 // pay for it a few times. 0 or less: never. c.mu is held.
 func (c *Conn) sleepAfter() time.Duration {
-	return min(firstSleep<<c.silence.doubled, c.group.opts.HibernateAfter)
+	first := firstSleep
+	if c.silence.frames == 0 {
+		first = freshSleep
+	}
+	return min(first<<c.silence.doubled, c.group.opts.HibernateAfter)
 }
 
 // notSilent notes that there was something within d of what there was before, or of when that was looked for last. c.mu is held.
@@ -52,6 +59,22 @@ func (c *Conn) watchSilence() {
 		c.silence.doubled = 0
 	}
 	c.setDeadline(now)
+}
+
+// wasSilent tells whether a connection that has slept was silent for longer than the time after which it sleeps. Then it is likely
+// to be so again.
+func (c *Conn) wasSilent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	silent, _, _ := c.activity()
+	since, talked := c.talked(silent) // it may have been awake for no longer than a message
+	if c.group.at(time.Now())-c.silence.noMessage <= c.sleepAfter() {
+		return false
+	}
+	if talked {
+		c.notSilent(since)
+	}
+	return true
 }
 
 // silenceCounts tells whether the limits of the peer's silence still hold. c.mu is held.
@@ -121,14 +144,22 @@ func (c *Conn) silentSince(silent, now time.Duration) time.Duration {
 // asked to suspend. silent is since when bytes are waited for; while it is 0, new messages are not looked for. Pings and
 // pongs do not end this silence. c.mu is held.
 func (c *Conn) noMessageSince(silent time.Duration) time.Duration {
-	s := &c.silence
-	if silent != 0 {
-		if n := uint32(c.wire.DataFrames()); n != s.frames {
-			c.notSilent(silent - s.noMessage)
-			s.frames, s.noMessage = n, silent
-		}
+	if since, talked := c.talked(silent); talked {
+		c.notSilent(since)
 	}
-	return max(s.noMessage, s.suspended)
+	return max(c.silence.noMessage, c.silence.suspended)
+}
+
+// talked looks whether there were messages since it has looked last, and how long it took until then from the last message before. It
+// does not look while silent is 0. c.mu is held.
+func (c *Conn) talked(silent time.Duration) (since time.Duration, talked bool) {
+	s, n := &c.silence, uint32(c.wire.DataFrames())
+	if silent == 0 || n == s.frames {
+		return 0, false
+	}
+	since = silent - s.noMessage
+	s.frames, s.noMessage = n, silent
+	return since, true
 }
 
 // Due implements deadline.Target.

@@ -21,6 +21,7 @@ func (o *opener) Run() { (*Conn)(o).serve((*Conn)(o).port.Start) }
 func (r *reader) Run() {
 	(*Conn)(r).serve(func() host.Delivery {
 		r.wire.SetPatient(false) // what woke it may be a pong, or nothing
+		r.silence.long = (*Conn)(r).wasSilent()
 		return host.Going
 	})
 }
@@ -78,6 +79,7 @@ func (c *Conn) read() {
 			if c.fallAsleep() {
 				return
 			}
+			c.silence.long = false
 			c.wire.SetPatient(true)
 			continue
 		}
@@ -85,7 +87,9 @@ func (c *Conn) read() {
 			c.readingEnded(err)
 			return
 		}
-		c.wire.SetPatient(true)
+		if !c.silence.long {
+			c.wire.SetPatient(true)
+		}
 		if !c.deliver(&msg) {
 			return
 		}

@@ -24,6 +24,10 @@ func (c *Conn) fallAsleep() bool {
 	if c.life != open || c.interrupted || c.reading != awake { // nobody would wake it
 		return false
 	}
+	if transport := c.wire.Transport(); c.wire.Polled() {
+		c.group.notifier.Leave(&c.sleeper, transport)
+		c.wire.Rest()
+	}
 	already, err := c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, notify.Readable)
 	switch {
 	case err == nil && already == 0:

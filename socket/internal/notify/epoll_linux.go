@@ -40,7 +40,7 @@ type epoll struct {
 
 func hasDescriptor(conn net.Conn) bool {
 	switch conn.(type) {
-	case *net.TCPConn, *net.UnixConn:
+	case *net.TCPConn, *net.UnixConn, lender:
 		return true
 	}
 	return false
@@ -87,6 +87,22 @@ func (d *descriptors) disarm(p *registration) bool {
 	// The kernel goes on watching. Its event, if it comes before the next Arm, is of
 	// an ended generation: that is cheaper than a system call.
 	return p.slot != 0 && d.epoll.slots.disarm(p.slot) != nil
+}
+
+// forget takes the descriptor out of the set. Closed without that it would stay there, since the connection goes on.
+func (d *descriptors) forget(p *registration, conn net.Conn) {
+	l, ok := conn.(lender) // no other changes its descriptor
+	if !ok || !p.added {
+		return
+	}
+	p.added = false
+	d.mu.Lock()
+	e := d.epoll // stays, since p has its slot
+	d.mu.Unlock()
+	if fd, err := l.Lend(); err == nil {
+		syscall.EpollCtl(e.fd, syscall.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck,gosec // it is in there
+		l.Return()
+	}
 }
 
 func (d *descriptors) release(p *registration) {
@@ -189,10 +205,18 @@ func pending(fd int, events []syscall.EpollEvent) int {
 // watch arms the descriptor of conn.
 func (e *epoll) watch(p *registration, conn net.Conn, generation uint32, want Event) error {
 	event := syscall.EpollEvent{Events: flags(want), Fd: int32(p.slot), Pad: int32(generation)}
-	var failed error
-	err := control(conn, func(fd uintptr) {
-		failed = e.set(int(fd), p.added, &event)
-	})
+	var err, failed error
+	if l, ok := conn.(lender); ok {
+		var fd int
+		if fd, err = l.Lend(); err == nil {
+			failed = e.set(fd, p.added, &event)
+			l.Return()
+		}
+	} else {
+		err = control(conn, func(fd uintptr) {
+			failed = e.set(int(fd), p.added, &event)
+		})
+	}
 	if err == nil {
 		err = failed
 	}

@@ -3,8 +3,11 @@
 package notify
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -289,3 +292,64 @@ func loopback(t *testing.T) (c, peer net.Conn) {
 	t.Cleanup(func() { _ = c.Close() })
 	return c, peer
 }
+
+// moving is a connection whose descriptor becomes another one.
+type moving struct {
+	net.Conn
+	fd int
+}
+
+func (m *moving) Lend() (int, error) { return m.fd, nil }
+func (m *moving) Return()            {}
+
+// move gives it another number.
+func (m *moving) move(t *testing.T) {
+	t.Helper()
+	fd, err := syscall.Dup(m.fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	syscall.Close(m.fd)
+	m.fd = fd
+}
+
+// TestNotifier_Leave: a connection is watched by the number that it has, and the set holds no other one.
+func TestNotifier_Leave(t *testing.T) {
+	c, peer := loopback(t)
+	m := &moving{Conn: c}
+	if err := control(c, func(fd uintptr) { m.fd, _ = syscall.Dup(int(fd)) }); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { syscall.Close(m.fd) }()
+	if !Supported(m) {
+		t.Fatal("not supported")
+	}
+	var n Notifier
+	var s Sleeper
+	for range 20 {
+		w := make(chan Event, 1)
+		if _, err := n.Arm(&s, m, told(w), Readable); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(peer, "x")
+		<-w
+		c.Read(make([]byte, 1))
+		n.Leave(&s, m)
+		n.Leave(&s, m) // it is out already
+		m.move(t)
+	}
+	if _, err := n.Arm(&s, m, told(nil), Readable); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", n.descriptors.epoll.fd))
+	if got := strings.Count(string(info), "tfd:"); err != nil || got != 1 {
+		t.Errorf("the set holds %d descriptors, %v; want 1:\n%s", got, err, info)
+	}
+	n.Disarm(&s, m)
+	n.Release(&s, m)
+	n.Wait()
+}
+
+type told chan Event
+
+func (c told) Wake(what Event) { c <- what }

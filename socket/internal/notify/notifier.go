@@ -30,9 +30,15 @@ type memory interface {
 	Forget() bool
 }
 
+// lender is a connection that lends its descriptor itself, such as those of package
+// rawio. It is not closed before Return, which follows each Lend without an error.
+type lender interface {
+	Lend() (fd int, err error)
+	Return()
+}
+
 // Supported reports whether [Notifier.Arm] can watch conn: a connection in memory,
-// on Linux a [*net.TCPConn] or a [*net.UnixConn], and a [*tls.Conn] over one of
-// these. Any other that wraps one is not supported, since it may hold bytes that it
+// on Linux a [*net.TCPConn], a [*net.UnixConn] or one that lends its descriptor, and a [*tls.Conn] over one of these. Any other that wraps one is not supported, since it may hold bytes that it
 // has read already.
 //
 // A [*tls.Conn] holds such bytes, too. What is watched is the connection below it.
@@ -108,6 +114,12 @@ func (n *Notifier) Disarm(s *Sleeper, conn net.Conn) bool {
 		return m.Forget()
 	}
 	return n.descriptors.disarm(&s.registration)
+}
+
+// Leave takes the descriptor of conn out of what is watched, since it is about to be closed while conn goes on with another
+// one. It must not be armed. The next Arm is for the new descriptor.
+func (n *Notifier) Leave(s *Sleeper, conn net.Conn) {
+	n.descriptors.forget(&s.registration, carrier(conn))
 }
 
 // Release ends the registration of conn. When Arm was ever called with s, it must

@@ -13,5 +13,6 @@ func hasDescriptor(net.Conn) bool { return false }
 
 func (*descriptors) arm(*registration, net.Conn, Waker, Event) error { return ErrUnsupported }
 func (*descriptors) disarm(*registration) bool                       { return false }
+func (*descriptors) forget(*registration, net.Conn)                  {}
 func (*descriptors) release(*registration)                           {}
 func (*descriptors) wait()                                           {}

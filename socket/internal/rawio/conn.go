@@ -29,19 +29,23 @@ func (s *Settings) Time(at int64) time.Time {
 // Conn is a connection that is read by [Conn.Receive] and written by [Writer.Write]. One goroutine at a time may read,
 // and one write; everything else is for any goroutine.
 type Conn struct {
-	mu    sync.Mutex // guards limit, armed and the deadline for writing
-	limit int64      // of LimitWrites; 0: none
-	armed int64      // deadline of the write in progress; 0: it has none of its own
+	mu     sync.Mutex // guards limits and the deadline for writing
+	limits *limits    // nil: there is none, and never was
 
-	net.Conn
-	raw syscall.RawConn // of Conn, where it is a descriptor; else nil
+	net.Conn // a *descriptor where system calls of ours read and write it
+
+	// of a descriptor, since it is in Go's poller and they have asked for it; else nil
+	in  syscall.RawConn // whoever reads has it
+	out syscall.RawConn // whoever writes has it
+
 	*Settings
 }
 
 // Init makes c a Conn of conn. It must be called once, before all else.
 func (c *Conn) Init(conn net.Conn, s *Settings) {
-	c.Conn, c.raw, c.Settings = conn, rawConnOf(conn), s
+	c.Conn, c.Settings = conn, s
 	c.boundSendQueue()
+	c.describe()
 }
 
 // boundSendQueue bounds what the kernel takes beyond what it can send, which is up to 4 MiB otherwise: all of that is older than
@@ -49,8 +53,9 @@ func (c *Conn) Init(conn net.Conn, s *Settings) {
 // TLS that has met its deadline cannot go on, and the kernel says that a descriptor is writable when a third of its buffer is
 // free, for which a slow peer takes longer than WriteTimeout when that is 4 MiB.
 func (c *Conn) boundSendQueue() {
-	d, ok := innermost(c.Conn).(syscall.Conn)
-	if !ok {
+	conn := innermost(c.Conn)
+	d := controlOf(conn)
+	if d == nil {
 		return
 	}
 	unsent := c.SendBuffer
@@ -60,7 +65,7 @@ func (c *Conn) boundSendQueue() {
 		}
 	}
 	if unsent > 0 {
-		if b, ok := d.(interface{ SetWriteBuffer(bytes int) error }); ok {
+		if b, ok := conn.(interface{ SetWriteBuffer(bytes int) error }); ok {
 			b.SetWriteBuffer(unsent) //nolint:errcheck,gosec // then it stays as it is
 		}
 	} else {
@@ -76,13 +81,32 @@ const mostUnsent = 128 << 10
 // has all of them, or when that is unknown. It is known for sockets on Linux, also below TLS and below wrappers that
 // have NetConn or SyscallConn, and for connections that have a method for it.
 func (c *Conn) Unsent() int {
-	switch conn := innermost(c.Conn).(type) {
-	case interface{ Unsent() int }:
-		return conn.Unsent()
-	case syscall.Conn:
-		return sendQueue(conn)
+	conn := innermost(c.Conn)
+	if u, ok := conn.(interface{ Unsent() int }); ok {
+		return u.Unsent()
+	}
+	if d := controlOf(conn); d != nil {
+		return sendQueue(d)
 	}
 	return 0
+}
+
+// control is the part of a syscall.RawConn that neither reads nor writes.
+type control interface {
+	Control(f func(fd uintptr)) error
+}
+
+// controlOf returns nil where there is no descriptor.
+func controlOf(conn net.Conn) control {
+	switch c := conn.(type) {
+	case control:
+		return c
+	case syscall.Conn:
+		if raw, err := c.SyscallConn(); err == nil {
+			return raw
+		}
+	}
+	return nil
 }
 
 // innermost returns what conn wraps, as far as conn says.

@@ -106,8 +106,8 @@ func (w *pacer) begin() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w.end = w.last + int64(c.WriteTimeout)
-	if c.limit != 0 {
-		w.end = min(w.end, c.limit)
+	if last := c.last(); last != 0 {
+		w.end = min(w.end, last)
 	}
 	return c.armAt(min(w.end, now+int64(w.patience)))
 }

@@ -49,7 +49,11 @@ func watch(t *testing.T, timeout time.Duration) (near *net.TCPConn, far *watched
 	far.SetWriteBuffer(32 << 10)
 	c = new(Conn)
 	c.Init(far, &Settings{Epoch: time.Now(), WriteTimeout: timeout})
-	c.raw = rawConnOf(far.TCPConn)
+	raw, err := far.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Conn, c.in, c.out = &descriptor{polled: far}, raw, raw
 	t.Cleanup(func() {
 		near.Close()
 		far.Close()
@@ -166,7 +170,7 @@ func TestWrite_takesItsDeadlineBack(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.armed != 0 {
-		t.Errorf("after a write that has waited its deadline is %v, want none", c.Time(c.armed))
+	if armed := c.limits.armed; armed != 0 {
+		t.Errorf("after a write that has waited its deadline is %v, want none", c.Time(armed))
 	}
 }

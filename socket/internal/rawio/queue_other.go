@@ -2,13 +2,11 @@
 
 package rawio
 
-import "syscall"
-
 // sendQueue is unknown here.
-func sendQueue(syscall.Conn) int { return 0 }
+func sendQueue(control) int { return 0 }
 
 // readable is unknown here.
-func readable(syscall.Conn) bool { return true }
+func readable(control) bool { return true }
 
 // limitUnsent does nothing here.
-func limitUnsent(syscall.Conn, int) {}
+func limitUnsent(control, int) {}

@@ -2,14 +2,15 @@
 
 package rawio
 
-import (
-	"net"
-	"syscall"
-)
-
 // Here package net does it all: reads wait with a buffer, and every write sets a deadline.
 
-func rawConnOf(net.Conn) syscall.RawConn { return nil }
+func (*Conn) describe() {}
+
+// Rest takes the connection out of Go's poller while nobody waits for it; here it does nothing.
+func (*Conn) Rest() {}
+
+// Polled tells whether Rest could do something.
+func (*Conn) Polled() bool { return false }
 
 // Receive reads once, what is there or comes first. A read deadline ends waiting.
 func (c *Conn) Receive(r Reader) (int, error) { return c.receive(r) }

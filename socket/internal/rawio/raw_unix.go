@@ -11,23 +11,45 @@ import (
 	"syscall"
 )
 
-// rawConnOf returns nil unless conn is exactly a TCP or Unix connection: a
-// wrapper that inherited SyscallConn would have its own Read and Write bypassed.
-func rawConnOf(conn net.Conn) syscall.RawConn {
-	var raw syscall.RawConn
-	var err error
-	switch c := conn.(type) {
+// describe makes c.Conn a descriptor if it is exactly a TCP or Unix connection: a wrapper that inherited SyscallConn would have
+// its own Read and Write bypassed.
+func (c *Conn) describe() {
+	var d *descriptor
+	switch conn := c.Conn.(type) {
 	case *net.TCPConn:
-		raw, err = c.SyscallConn()
+		d = &descriptor{polled: conn}
 	case *net.UnixConn:
-		raw, err = c.SyscallConn()
+		d = &descriptor{polled: conn}
 	default:
-		return nil
+		return
 	}
-	if err != nil {
-		return nil
+	raw, err := d.raw()
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { d.fd = int32(fd) })
 	}
-	return raw
+	if err == nil {
+		c.Conn, c.in, c.out = d, raw, raw
+	}
+}
+
+// Rest takes the connection out of Go's poller, and of package net, until somebody has to wait for it. It costs less memory then.
+// Nobody may read or write meanwhile. Where there is no such thing, or after LimitWrites, it does nothing.
+func (c *Conn) Rest() {
+	d, ok := c.Conn.(*descriptor)
+	if !ok {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last() == 0 && d.rest() { // else there is a deadline
+		c.in, c.out = nil, nil
+	}
+}
+
+// Polled tells whether Rest may do something.
+func (c *Conn) Polled() bool {
+	d, ok := c.Conn.(*descriptor)
+	return ok && d.isPolled()
 }
 
 // rawRead is a Receive from a descriptor. It is pooled, so that the function for RawConn is not made for every call.
@@ -49,12 +71,22 @@ var rawReads = sync.Pool{New: func() any {
 
 // Receive reads once, what is there or comes first. A read deadline ends waiting.
 func (c *Conn) Receive(reader Reader) (int, error) {
-	if c.raw == nil {
-		return c.receive(reader)
+	if c.in == nil {
+		if _, ok := c.Conn.(*descriptor); !ok {
+			return c.receive(reader)
+		}
 	}
 	r := rawReads.Get().(*rawRead)
 	r.reader, r.n, r.err = reader, 0, nil
-	err := c.raw.Read(r.try)
+	done, err := false, error(nil)
+	if c.in == nil {
+		done, err = c.attempt(r.try, &c.in)
+	}
+	if !done && err == nil {
+		if err = c.in.Read(r.try); err != nil {
+			err = c.Conn.(*descriptor).why(err)
+		}
+	}
 	n := r.n
 	if err == nil {
 		err = r.err
@@ -62,6 +94,16 @@ func (c *Conn) Receive(reader Reader) (int, error) {
 	r.reader, r.err = nil, nil
 	rawReads.Put(r)
 	return n, err
+}
+
+// attempt calls f with a descriptor that rests. When f is not done, which means that it has to wait, or when the descriptor does not
+// rest, that is given to Go's poller, and *raw is for using it there.
+func (c *Conn) attempt(f func(fd uintptr) bool, raw *syscall.RawConn) (done bool, err error) {
+	d := c.Conn.(*descriptor)
+	if done, err = d.resting(f); !done && err == nil {
+		*raw, err = d.raw()
+	}
+	return done, err
 }
 
 // read tries once. It returns false to be called again when fd is readable.
@@ -98,6 +140,7 @@ type Writer struct {
 	parts  [][]byte // what is to be written, when it is several
 	armed  bool     // there is a deadline
 	taken  bool     // the kernel has taken something since the deadline was set
+	rests  bool     // the descriptor does: nothing waits
 	late   bool     // the deadline has passed, and this is the last try
 	err    error
 }
@@ -107,8 +150,10 @@ type Writer struct {
 //
 // After an error it is not known how much was written.
 func (w *Writer) Write(c *Conn, p []byte, parts [][]byte) error {
-	if c.raw == nil {
-		return c.pace(p, parts)
+	if c.out == nil {
+		if _, ok := c.Conn.(*descriptor); !ok {
+			return c.pace(p, parts)
+		}
 	}
 	if w.try == nil {
 		w.try = w.some
@@ -117,9 +162,20 @@ func (w *Writer) Write(c *Conn, p []byte, parts [][]byte) error {
 	if len(parts) == 0 {
 		w.unsent = p
 	}
-	err := c.raw.Write(w.try)
-	for errors.Is(err, os.ErrDeadlineExceeded) && w.again() {
-		err = c.raw.Write(w.try)
+	done, err := false, error(nil)
+	if c.out == nil {
+		w.rests = true
+		done, err = c.attempt(w.try, &c.out)
+		w.rests = false
+	}
+	if !done && err == nil {
+		err = c.out.Write(w.try)
+		for errors.Is(err, os.ErrDeadlineExceeded) && w.again() {
+			err = c.out.Write(w.try)
+		}
+		if err != nil {
+			err = c.Conn.(*descriptor).why(err)
+		}
 	}
 	if err == nil {
 		err = w.err
@@ -159,7 +215,7 @@ func (w *Writer) some(fd uintptr) bool {
 		switch {
 		case err == syscall.EINTR: //nolint:errorlint // a syscall.Errno, never wrapped
 		case err == syscall.EAGAIN: //nolint:errorlint // a syscall.Errno, never wrapped
-			return !w.wait()
+			return !w.rests && !w.wait()
 		case err != nil:
 			w.err = os.NewSyscallError("write", err)
 			return true

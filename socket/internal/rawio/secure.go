@@ -3,7 +3,6 @@ package rawio
 import (
 	"crypto/tls"
 	"net"
-	"syscall"
 )
 
 // A [tls.Conn] reads more than it is asked for: records that have come together, and the beginning of one that has not come
@@ -29,7 +28,8 @@ func (c *Conn) Arrived() bool {
 	case waiter:
 		return below.Readable()
 	case *net.TCPConn, *net.UnixConn:
-		return readable(below.(syscall.Conn))
+		d := controlOf(below)
+		return d == nil || readable(d)
 	}
 	return true
 }

@@ -19,8 +19,8 @@ import (
 // them. With many connections each is a cache miss, which costs as much as
 // everything else that is done with a message.
 type Conn struct {
-	subprotocol string
-	t           transport // after its first field, what a message needs of it and writer is the second line and the third
+	subprotocol *string   // nil: none
+	t           transport // what a message needs of it and writer is the second line and the third
 	writer
 	reader
 }
@@ -29,7 +29,10 @@ type Conn struct {
 // deflate says whether permessage-deflate without context takeover was. early is what has been read from conn already; it
 // belongs to the Conn from now on.
 func (o *Opener) Open(conn net.Conn, subprotocol string, deflate bool, early []byte) *Conn {
-	c := &Conn{subprotocol: subprotocol}
+	c := new(Conn)
+	if subprotocol != "" {
+		c.subprotocol = &subprotocol
+	}
 	c.t.Init(conn, &o.settings)
 	c.t.opts, c.t.rules = &o.opts, frame.Rules{Deflate: deflate, Unmasked: o.opts.Client}
 	c.writer.t, c.reader.source.t = &c.t, &c.t
@@ -60,8 +63,27 @@ func (c *Conn) Abort() error {
 // come while reading is suspended, and not for reading or writing.
 func (c *Conn) Transport() net.Conn { return c.t.Conn.Conn }
 
+// Polled tells whether [Conn.Rest] may do something.
+func (c *Conn) Polled() bool { return c.t.Polled() }
+
+// Rest has the connection take less memory until somebody has to wait for the peer. It is for the reading goroutine, and does
+// nothing while something is written. Its descriptor gets another number, so whoever watches [Conn.Transport] must end that before,
+// and may begin anew.
+func (c *Conn) Rest() {
+	c.writer.mu.Lock()
+	defer c.writer.mu.Unlock()
+	if !c.writing {
+		c.t.Rest()
+	}
+}
+
 // Subprotocol is what was negotiated; "": none.
-func (c *Conn) Subprotocol() string { return c.subprotocol }
+func (c *Conn) Subprotocol() string {
+	if c.subprotocol == nil {
+		return ""
+	}
+	return *c.subprotocol
+}
 
 // RemoteAddr is the peer's address; after the end too, if the transport still
 // knows it.
@@ -91,23 +113,27 @@ func (c *Conn) Activity() Activity {
 
 // Counts says what crossed the wire so far.
 func (c *Conn) Counts() Counts {
-	in, others := &c.reader.counts, &c.reader.others
-	counts := Counts{In: FrameCounts{
-		Text: in[0].load(), Binary: in[1].load(),
-		Continuation: others[0].load(), Ping: others[1].load(), Pong: others[2].load(), Close: others[3].load(),
-	}}
+	r := &c.reader
+	counts := Counts{In: FrameCounts{Text: r.counts[0].load(), Binary: r.counts[1].load(), Ping: r.pings.load(), Pong: r.pongs.load()}}
+	if rare := r.rare.Load(); rare != nil {
+		counts.In.Continuation, counts.In.Close = rare.continuations.load(), rare.closes.load()
+	}
 	w := &c.writer
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	counts.Out = FrameCounts{Text: w.counts[0], Binary: w.counts[1], Ping: w.others[0], Pong: w.others[1], Close: w.others[2]}
+	counts.Out = FrameCounts{Text: w.counts[0], Binary: w.counts[1], Ping: w.pings, Pong: w.pongs}
+	if w.t.over != nil {
+		counts.Out.Close = w.t.over.closes
+	}
 	return counts
 }
 
 // Touch brings what Counts needs into the processor's cache. It takes no lock: all that it looks at is atomic or does not
 // change. What it returns says nothing.
 func (c *Conn) Touch() uint64 {
-	n := uint64(c.reader.others[0].frames.Load() + c.reader.counts[0].frames.Load()) // two lines of reader
-	if c.writer.t == nil || c.writer.sent.Load() != nil {                            // two lines of writer
+	r := &c.reader
+	n := uint64(r.pings.frames.Load() + r.counts[0].frames.Load()) // two lines of reader
+	if c.writer.t == nil || r.rare.Load() != nil {                 // one of writer, one more of reader
 		n++
 	}
 	return n
@@ -116,5 +142,13 @@ func (c *Conn) Touch() uint64 {
 // CloseFrames returns the Close frames that were written and read, nil for
 // none. An empty one has the code 1005 (RFC 6455 section 7.1.5).
 func (c *Conn) CloseFrames() (sent, received *websock.CloseDetail) {
-	return c.sent.Load(), c.received.Load()
+	c.writer.mu.Lock()
+	if over := c.t.over; over != nil {
+		sent = over.sent
+	}
+	c.writer.mu.Unlock()
+	if rare := c.rare.Load(); rare != nil {
+		received = rare.received.Load()
+	}
+	return sent, received
 }

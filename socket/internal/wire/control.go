@@ -63,7 +63,7 @@ func (r *reader) peerClosed(p []byte) error {
 	if err != nil {
 		return err
 	}
-	r.received.Store(&detail)
+	r.rare.Load().received.Store(&detail) // count has made it
 	return &websock.RemoteCloseError{Code: detail.Code, Reason: detail.Reason}
 }
 

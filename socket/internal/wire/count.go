@@ -1,10 +1,6 @@
 package wire
 
-import (
-	"sync/atomic"
-
-	"github.com/troupe-dev/troupe/socket/internal/frame"
-)
+import "sync/atomic"
 
 // Counts says what crossed the wire: every frame once, payload bytes as they
 // were on the wire, after compression.
@@ -52,18 +48,4 @@ type tally struct {
 
 func (t *tally) load() Count {
 	return Count{Frames: t.frames.Load(), Bytes: t.bytes.Load()}
-}
-
-// otherCount is the index of the count for an opcode that is neither text nor binary.
-func otherCount(op frame.Opcode) int {
-	switch op {
-	case frame.Ping:
-		return 1
-	case frame.Pong:
-		return 2
-	case frame.Close:
-		return 3
-	default:
-		return 0 // continuations
-	}
 }

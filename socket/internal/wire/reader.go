@@ -11,9 +11,9 @@ import (
 //
 // The fields that most messages need stand together at its end: with many connections each cache line is a miss.
 type reader struct {
-	others   [4]tally // of the frames that were read and are neither text nor binary
-	hooks    Hooks
-	received atomic.Pointer[websock.CloseDetail]
+	pings, pongs tally
+	hooks        Hooks
+	rare         atomic.Pointer[rare] // nil until there is some of it
 
 	frame     frame.Header // the data frame being read; its mask is that of what is still to come
 	remaining int64        // what is still to come of its payload
@@ -31,6 +31,12 @@ type reader struct {
 	ended      bool         // every Next returns source.stop
 	closed     bool         // the peer's Close frame was read
 	finished   bool         // the peer's Close frame was read, and no byte after it
+}
+
+// rare is what most connections do not have, or not before their end.
+type rare struct {
+	continuations, closes tally
+	received              atomic.Pointer[websock.CloseDetail]
 }
 
 // Hooks are called by Next on the reading goroutine.
@@ -124,17 +130,37 @@ func (r *reader) consumed(n int) {
 
 // count counts a frame that was read.
 func (r *reader) count(op frame.Opcode, bytes int64) {
-	var n *tally
-	if op == frame.Text || op == frame.Binary {
+	n := &r.pings
+	switch op {
+	case frame.Text, frame.Binary:
 		n = &r.counts[op-frame.Text]
-	} else {
-		n = &r.others[otherCount(op)]
+	case frame.Pong:
+		n = &r.pongs
+	case frame.Continuation, frame.Close:
+		n = r.countRare(op)
 	}
 	n.frames.Add(1)
 	n.bytes.Add(bytes)
 }
 
+// countRare returns the tally of a frame that is in rare.
+//
+//go:noinline
+func (r *reader) countRare(op frame.Opcode) *tally {
+	if r.rare.Load() == nil {
+		r.rare.Store(new(rare))
+	}
+	if op == frame.Close {
+		return &r.rare.Load().closes
+	}
+	return &r.rare.Load().continuations
+}
+
 // DataFrames is how many frames of messages, not control frames, were read so far.
 func (r *reader) DataFrames() int64 {
-	return r.counts[0].frames.Load() + r.counts[1].frames.Load() + r.others[0].frames.Load()
+	n := r.counts[0].frames.Load() + r.counts[1].frames.Load()
+	if rare := r.rare.Load(); rare != nil {
+		n += rare.continuations.frames.Load()
+	}
+	return n
 }

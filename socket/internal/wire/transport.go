@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"github.com/troupe-dev/troupe/socket/internal/frame"
@@ -9,7 +10,11 @@ import (
 
 // transport is the connection below, and what its two directions know of each other.
 type transport struct {
-	watchers *watchers // nil: none; guarded by writer.mu. No message needs it while nobody watches
+	// These are the writer's, and its mu guards them. Few messages need them.
+	watchers *watchers  // nil: none
+	free     *sync.Cond // nil until somebody waits; see writer.begin
+	over     *over      // nil until the stream ends
+
 	rawio.Conn
 	opts    *Options
 	pending atomic.Bool // frames wait for a Flush; the writer's

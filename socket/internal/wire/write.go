@@ -6,7 +6,6 @@ import (
 	"math"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/troupe-dev/troupe/socket/internal/deflate"
@@ -26,28 +25,37 @@ type writer struct {
 
 	mu      sync.Mutex // guards all but t
 	writing bool       // a batch is being written, or the stream is being half closed
-	failed  bool       // err is that of a write
-	shut    bool       // err is set
+	shut    bool       // nothing can be appended any more: t.over says why
 	watched bool       // t.watchers has some
+	waited  bool       // t.free is set
 	flight  uint32     // bytes of the batch that is being written, saturated
 	batch   *batch     // what waits; nil: nothing
-
-	// free is signalled when writing ends. The first caller that has to wait makes
-	// it. It is no mutex, because whoever waits here for a slow peer must be
-	// durably blocked for testing/synctest.
-	free *sync.Cond
 
 	counts [2]Count // of text and binary frames
 
 	// What stands after this is not needed for most messages.
 
-	sent   atomic.Pointer[websock.CloseDetail]
-	err    error    // why nothing can be appended any more; nil: it can
-	others [3]Count // of ping, pong and Close frames
+	pings, pongs Count
+}
+
+// over is what there is to know of the end of the stream.
+type over struct {
+	err    error                // why nothing can be appended any more; nil: it can
+	failed bool                 // err is that of a write
+	sent   *websock.CloseDetail // the Close frame that was written
+	closes Count                // Close frames that were appended
+}
+
+// ends is what is known of the end of the stream. w.mu is held.
+func (w *writer) ends() *over {
+	if w.t.over == nil {
+		w.t.over = new(over)
+	}
+	return w.t.over
 }
 
 // close refuses all that is appended from now on, with err. w.mu is held.
-func (w *writer) close(err error) { w.err, w.shut = err, true }
+func (w *writer) close(err error) { w.ends().err, w.shut = err, true }
 
 // Append encodes m, and deflates it where that was negotiated and pays, as one
 // frame after what is pending. When 64 KiB wait it flushes. m.Data must not
@@ -69,7 +77,7 @@ func (w *writer) Append(m websock.Message) error {
 	}
 	w.mu.Lock()
 	if w.shut {
-		err := w.err
+		err := w.t.over.err
 		w.mu.Unlock()
 		if in != nil {
 			smallDeflaters.Put(in)
@@ -110,11 +118,14 @@ func (w *writer) waiting() *batch {
 
 // count counts a frame that was appended. w.mu is held.
 func (w *writer) count(op frame.Opcode, bytes int) {
-	var n *Count
-	if op == frame.Text || op == frame.Binary {
+	n := &w.pings
+	switch op {
+	case frame.Text, frame.Binary:
 		n = &w.counts[op-frame.Text]
-	} else {
-		n = &w.others[otherCount(op)-1]
+	case frame.Pong:
+		n = &w.pongs
+	case frame.Close:
+		n = &w.ends().closes
 	}
 	n.Frames++
 	n.Bytes += int64(bytes)
@@ -131,7 +142,7 @@ func (w *writer) AppendClose(d websock.CloseDetail) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.shut {
-		return w.err
+		return w.t.over.err
 	}
 	w.waiting().close(d, w.t.client())
 	w.count(frame.Close, frame.CloseLength(d))
@@ -182,16 +193,14 @@ func (w *writer) Flush() error {
 	w.t.pending.Store(false)
 	var err error
 	if b == nil {
-		if w.failed {
-			err = w.err
+		if w.shut && w.t.over.failed {
+			err = w.t.over.err
 		}
 	} else {
 		w.flight = uint32(min(b.size(), math.MaxUint32))
 		w.mu.Unlock()
 		err = b.memory.Write(&w.t.Conn, b.buf, b.segments())
-		if err == nil && b.last != nil {
-			w.sent.Store(b.last)
-		}
+		last := b.last
 		b.release(err == nil)
 		now := w.t.Now()
 		w.mu.Lock()
@@ -200,6 +209,9 @@ func (w *writer) Flush() error {
 			err = w.fail(err)
 		} else {
 			w.wrote = now
+			if last != nil {
+				w.ends().sent = last
+			}
 		}
 	}
 	w.end()
@@ -210,10 +222,12 @@ func (w *writer) Flush() error {
 // begin waits until nobody writes, and takes the right to write. w.mu is held.
 func (w *writer) begin() {
 	for w.writing {
-		if w.free == nil {
-			w.free = sync.NewCond(&w.mu)
+		if !w.waited {
+			// It is no mutex, because whoever waits here for a slow peer must be
+			// durably blocked for testing/synctest.
+			w.t.free, w.waited = sync.NewCond(&w.mu), true
 		}
-		w.free.Wait()
+		w.t.free.Wait()
 	}
 	w.writing = true
 }
@@ -221,17 +235,17 @@ func (w *writer) begin() {
 // end lets the next one write. w.mu is held.
 func (w *writer) end() {
 	w.writing = false
-	if w.free != nil {
-		w.free.Signal()
+	if w.waited {
+		w.t.free.Signal()
 	}
 }
 
 // fail ends writing after a write that failed. w.mu is held.
 func (w *writer) fail(err error) error {
 	w.close(fmt.Errorf("wire: write: %w", err))
-	w.failed = true
+	w.t.over.failed = true
 	w.discard()
-	return w.err
+	return w.t.over.err
 }
 
 // shutDown refuses all that is appended from now on, and drops what waits.
