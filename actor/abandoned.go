@@ -122,7 +122,7 @@ func (p *process) logAbandoned(n note) {
 		return
 	}
 	handling, since := p.handling()
-	label := p.label
+	label := p.label()
 	p.mu.Unlock()
 	stack := p.sys.stackOf(p, "Aside", "Receive", "receive", "conclude", "initialize", "run")
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a callback does not return; its goroutine is abandoned",

@@ -42,7 +42,7 @@ func Async[T any](ctx context.Context, f func(context.Context) (T, error)) TaskR
 	case asyncDead:
 		return ref
 	case asyncFull:
-		err := fmt.Errorf("actor: async: %d are running, which is SpawnOptions.MaxAsync: %w", p.maxAsync, ErrOverload)
+		err := fmt.Errorf("actor: async: %d are running, which is SpawnOptions.MaxAsync: %w", p.terms.maxAsync, ErrOverload)
 		p.asyncDone(Done[T]{Ref: ref, Err: err}, with)
 		return ref
 	}
@@ -81,7 +81,7 @@ func (p *process) asyncBegins() asyncResult {
 		return asyncDead
 	}
 	r := p.rel()
-	if p.maxAsync >= 0 && r.asyncs >= p.maxAsync {
+	if p.terms.maxAsync >= 0 && r.asyncs >= p.terms.maxAsync {
 		return asyncFull
 	}
 	r.asyncs++

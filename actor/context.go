@@ -82,9 +82,12 @@ func (c *processContext) Value(key any) any {
 }
 
 // terminateContext is the ctx of Terminate. At its deadline the process is killed, and so the ctx is done.
-type terminateContext struct{ *processContext }
+type terminateContext struct {
+	*processContext
+	deadline int64 // by System.now
+}
 
-func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.clock.deadline), true }
+func (c *terminateContext) Deadline() (time.Time, bool) { return c.sys.time(c.deadline), true }
 
 func (c *terminateContext) String() string { return c.processContext.String() }
 
@@ -116,7 +119,7 @@ func Self(ctx context.Context) PID {
 func SetLabel(ctx context.Context, label string) {
 	if p := processOf(ctx); p != nil {
 		p.mu.Lock()
-		p.label = label
+		p.extras().label = label
 		p.mu.Unlock()
 	}
 }

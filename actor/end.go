@@ -56,7 +56,7 @@ func (p *process) end(reason error) {
 	p.state, p.reason = stateEnding, reason
 	p.shuts()
 	p.startDeadline()
-	if p.clock != nil {
+	if p.clock() != nil {
 		p.setClock() // the time of the callback, if it had one after a loss, is over: it has returned
 	}
 	waiting := p.takeQueue()
@@ -152,9 +152,11 @@ func (p *process) lost(turn uint32) {
 
 func (p *process) terminate(t Terminator, reason error) {
 	ctx := context.Context((*processContext)(p))
-	if p.clock != nil && p.clock.deadline != 0 { // not written any more once the reason is decided
-		ctx = &terminateContext{(*processContext)(p)}
+	p.mu.Lock()
+	if c := p.clock(); c != nil && c.deadline != 0 { // not written any more once the reason is decided
+		ctx = &terminateContext{(*processContext)(p), c.deadline}
 	}
+	p.mu.Unlock()
 	t.Terminate(ctx, reason)
 }
 

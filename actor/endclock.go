@@ -12,28 +12,43 @@ import (
 // One timer runs for the time that comes first. Whoever changes a time sets the timer again; if it has fired in between,
 // it finds nothing due.
 type endClock struct {
-	timer *time.Timer
-	dead  chan struct{} // closed when the process is dead; set by a kill that waits for that
+	timer  *time.Timer
+	dead   chan struct{} // closed when the process is dead; set by a kill that waits for that
+	leader uint32        // which goroutine calls the exit hooks: counted up when another one takes over; see exitHookOver
 	// All by System.now.
 	deadline int64 // the end of the shutdown time; 0: not begun, or no limit. Fixed once the reason is decided
 	exits    int64 // when the end goes on without the exit hook that runs; 0: it has no time of its own yet
 	abandon  int64 // when the callback that runs after the loss of the transport is abandoned; 0: never
 }
 
+// clock is nil when there is none yet; p.mu is held.
+func (p *process) clock() *endClock {
+	if p.extra == nil {
+		return nil
+	}
+	return p.extra.clock
+}
+
 // ends returns the clock, and makes it if there is none; p.mu is held.
 func (p *process) ends() *endClock {
-	if p.clock == nil {
-		p.clock = &endClock{}
+	if p.extra == nil {
+		made := &struct { // in one piece of memory
+			extra extras
+			clock endClock
+		}{}
+		made.extra.clock, p.extra = &made.clock, &made.extra
+	} else if p.extra.clock == nil {
+		p.extra.clock = &endClock{}
 	}
-	return p.clock
+	return p.extra.clock
 }
 
 // startDeadline starts the shutdown time, once: at an Exit, or when the end is decided. p.mu is held.
 func (p *process) startDeadline() {
-	if p.shutdown < 0 || p.clock != nil && p.clock.deadline != 0 {
+	if c := p.clock(); p.terms.shutdown < 0 || c != nil && c.deadline != 0 {
 		return
 	}
-	p.ends().deadline = after(p.sys.now(), p.shutdown)
+	p.ends().deadline = after(p.sys.now(), p.terms.shutdown)
 	p.setClock()
 }
 
@@ -47,7 +62,7 @@ func after(now int64, d time.Duration) int64 {
 
 // startAbandon gives the callback in progress, if there is one, its time after the loss of the transport. p.mu is held.
 func (p *process) startAbandon() {
-	if p.state == stateRunning && p.holder == atRest || p.clock != nil && p.clock.abandon != 0 {
+	if c := p.clock(); p.state == stateRunning && p.holder == atRest || c != nil && c.abandon != 0 {
 		return
 	}
 	d := p.patience()
@@ -63,7 +78,7 @@ func (p *process) patience() time.Duration {
 	if p.options != nil && p.options.AbandonAfter != 0 {
 		return p.options.AbandonAfter
 	}
-	return p.shutdown
+	return p.terms.shutdown
 }
 
 // nextCallback is called when the time of a callback after the loss of the transport is over. When the host's last frame
@@ -71,7 +86,7 @@ func (p *process) patience() time.Duration {
 // the timer is set for it, and the result is true. It is true at rest, too, where the host hands over what the peer sent
 // before. p.mu is held.
 func (p *process) nextCallback() bool {
-	c, now := p.clock, p.sys.now()
+	c, now := p.clock(), p.sys.now()
 	if p.state >= stateEnding || p.overtaken != lastWaits || c.deadline != 0 && now >= c.deadline {
 		return false
 	}
@@ -88,7 +103,7 @@ func (p *process) nextCallback() bool {
 
 // setClock sets the timer for the time that comes first; p.mu is held.
 func (p *process) setClock() {
-	c := p.clock
+	c := p.clock()
 	due := p.due()
 	switch {
 	case c.timer == nil && due != 0:
@@ -102,15 +117,15 @@ func (p *process) setClock() {
 
 // startExits gives the exit hook that runs, or is next, a time of its own. p.mu is held.
 func (p *process) startExits() {
-	if p.shutdown >= 0 {
-		p.ends().exits = after(p.sys.now(), p.shutdown)
+	if p.terms.shutdown >= 0 {
+		p.ends().exits = after(p.sys.now(), p.terms.shutdown)
 		p.setClock()
 	}
 }
 
 // due is when to stop waiting for the process; 0: never. p.mu is held.
 func (p *process) due() int64 {
-	c := p.clock
+	c := p.clock()
 	if p.state >= stateLeaving && c.exits != 0 {
 		return c.exits
 	}
@@ -139,7 +154,7 @@ func (p *process) timeOver() {
 	}
 	reason := p.reason
 	if p.state >= stateEnding || p.overtaken != lastWaits && p.overtaken != byLoss {
-		reason = fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.shutdown)
+		reason = fmt.Errorf("%w: did not end within its shutdown time of %v", ErrKilled, p.terms.shutdown)
 	}
 	p.killAndUnlock(reason, false)
 }

@@ -107,9 +107,9 @@ func (p *process) runExitHook(f func(reason error), reason error, leader uint32)
 		}
 		p.LogPanic("exit hook", &PanicError{Value: errGoexit, Stack: debug.Stack()})
 		p.mu.Lock()
-		leads := p.leader == leader
+		leads := p.leader() == leader
 		if leads {
-			p.leader++
+			p.ends().leader++
 		}
 		p.mu.Unlock()
 		if leads {
@@ -125,14 +125,15 @@ func (p *process) runExitHook(f func(reason error), reason error, leader uint32)
 // time once more, for itself. When that is over, too, the end goes on here without it: the goroutine that has called it
 // finds another leader when it comes back. It unlocks p.mu.
 func (p *process) exitHookOver() {
-	late := p.clock.exits == 0
+	late := p.clock().exits == 0
 	p.startExits() // for this hook if late, else for the next one
 	if late {
 		p.mu.Unlock()
 		return
 	}
-	p.leader++
-	leader, reason := p.leader, p.reason
+	c := p.clock()
+	c.leader++
+	leader, reason := c.leader, p.reason
 	p.mu.Unlock()
 	p.sys.log.LogAttrs(context.Background(), slog.LevelError, "a function of PID.OnExit does not return; the end goes on without it",
 		append(p.attrs(), slog.String("stack", p.sys.stackOf(p, "runExitHook")))...)

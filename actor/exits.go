@@ -27,7 +27,7 @@ type exits struct {
 func exitOf(p *process, reason error) Exit {
 	x := Exit{PID: p.pid(), Actor: p.actorType(), Reason: reason, At: time.Now()}
 	p.mu.Lock()
-	x.Label = p.label
+	x.Label = p.label()
 	p.mu.Unlock()
 	return x
 }

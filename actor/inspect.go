@@ -50,7 +50,7 @@ func (p *process) info() (ProcessInfo, bool) {
 	}
 	info := ProcessInfo{
 		PID:     p.pid(),
-		Label:   p.label,
+		Label:   p.label(),
 		Actor:   p.actorType(),
 		Since:   p.sys.time(p.since),
 		Handled: p.handled,

@@ -5,7 +5,7 @@ package actor
 // next hook.
 func (p *process) leave(reason error, leader uint32) {
 	p.mu.Lock()
-	for p.leader == leader { // else the hook took too long, and another goroutine has taken over
+	for p.leader() == leader { // else the hook took too long, and another goroutine has taken over
 		f := p.nextExitHook()
 		if f == nil {
 			p.dieAndUnlock(reason)
@@ -18,15 +18,23 @@ func (p *process) leave(reason error, leader uint32) {
 	p.mu.Unlock()
 }
 
+// leader is that of the clock; p.mu is held.
+func (p *process) leader() uint32 {
+	if c := p.clock(); c != nil {
+		return c.leader
+	}
+	return 0
+}
+
 // dieAndUnlock is leave after the exit hooks; it unlocks p.mu.
 func (p *process) dieAndUnlock(reason error) {
 	p.state = stateDead
-	if p.clock != nil && p.clock.timer != nil {
-		p.clock.timer.Stop()
-	}
 	var dead chan struct{}
-	if p.clock != nil {
-		dead = p.clock.dead
+	if c := p.clock(); c != nil {
+		dead = c.dead
+		if c.timer != nil {
+			c.timer.Stop()
+		}
 	}
 	r := p.relation
 	p.relation = nil

@@ -50,7 +50,7 @@ func (p *process) LogPanic(where string, panicked *PanicError) {
 
 func (p *process) attrs() []slog.Attr {
 	p.mu.Lock()
-	label := p.label
+	label := p.label()
 	p.mu.Unlock()
 	attrs := []slog.Attr{slog.String("pid", p.pid().String()), slog.String("label", label)}
 	if p.hosted {

@@ -65,7 +65,8 @@ const (
 // Exactly one goroutine at a time holds the turn (holder). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
 //
-// A million of them may rest, so its size counts: 288 bytes are a size class. What a message touches stands in the first
+// A million of them may rest, so its size counts: 256 bytes are a size class, and those that rest have hardly
+// ever extras. What a message touches stands in the first
 // two cache lines: when there are many processes, each is a miss.
 type process struct {
 	mu      sync.Mutex
@@ -93,21 +94,17 @@ type process struct {
 	queue   queue // its first item stands at the end of the second cache line
 
 	// These never change.
-	host     hosting       // nil when nobody hosts it
-	options  *hook.Options // nil: none; it is the host's
-	own      *own          // nil when somebody hosts it
-	num      uint64
-	since    int64 // by System.now
-	shutdown time.Duration
-	maxAsync int32 // negative: none
+	host    hosting       // nil when nobody hosts it
+	options *hook.Options // nil: none; it is the host's
+	own     *own          // nil when somebody hosts it
+	terms   *terms
+	num     uint64
+	since   int64 // by System.now
 
-	leader   uint32 // which goroutine calls the exit hooks: counted up when another one takes over; see exitHookOver
-	label    string
 	reason   error // from stateEnding on, or when overtaken
-	clock    *endClock
 	relation *relations
+	extra    *extras   // nil: none yet; once it is set, it never changes
 	exits    *exitHook // the first one; see addExitHook
-	relieved *relieved
 
 	// real is the ctx in the form of the standard library, once somebody needs that; see processContext.
 	real    atomic.Pointer[stdContext]
@@ -127,6 +124,46 @@ func (p *process) parent() *process {
 		return nil
 	}
 	return p.own.parent
+}
+
+// terms are SpawnOptions, as far as processes share them that are spawned one after the other. They never change.
+type terms struct {
+	shutdown time.Duration
+	maxAsync int32 // negative: none
+}
+
+// termsOf returns t in a place that the next process with the same terms finds.
+func (s *System) termsOf(t terms) *terms {
+	if last := s.terms.Load(); last != nil && *last == t {
+		return last
+	}
+	made := t // so that t is not on the heap when it need not
+	s.terms.Store(&made)
+	return &made
+}
+
+// extras are what a hosted process has only with a label, when it was relieved, or from the beginning of its end. The mu of the
+// process guards them.
+type extras struct {
+	label    string
+	clock    *endClock
+	relieved *relieved
+}
+
+// extras returns p.extra, and makes it if there is none; p.mu is held.
+func (p *process) extras() *extras {
+	if p.extra == nil {
+		p.extra = &extras{}
+	}
+	return p.extra
+}
+
+// label is empty when there is none; p.mu is held.
+func (p *process) label() string {
+	if p.extra == nil {
+		return ""
+	}
+	return p.extra.label
 }
 
 // relations are what a process has to do with others. Most processes never have any.

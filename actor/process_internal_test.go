@@ -42,8 +42,11 @@ func quietSystem(t testing.TB, cfg Config) *System {
 
 // TestProcess_size: a million may rest.
 func TestProcess_size(t *testing.T) {
-	if got, want := unsafe.Sizeof(process{}), uintptr(288); got > want && strconv.IntSize == 64 {
-		t.Errorf("a process has %d bytes; more than %d are 320 on the heap", got, want)
+	if got, want := unsafe.Sizeof(process{}), uintptr(256); got > want && strconv.IntSize == 64 {
+		t.Errorf("a process has %d bytes; more than %d are 288 on the heap", got, want)
+	}
+	if got, want := unsafe.Sizeof(plain{}), uintptr(352); got > want && strconv.IntSize == 64 {
+		t.Errorf("a process that nobody hosts has %d bytes; more than %d are 384 on the heap", got, want)
 	}
 }
 

@@ -24,14 +24,18 @@ func (p *process) Relieve(after time.Duration) bool {
 		return false
 	}
 	p.holder = byWorker
-	p.relieved = &relieved{p.turn, p.relieved}
+	x := p.extras()
+	x.relieved = &relieved{p.turn, x.relieved}
 	p.sys.goroutines.Add(1)
 	return true
 }
 
 // strikeRelieved takes a turn off the list of relieved ones. False: it is not on the list. p.mu is held.
 func (p *process) strikeRelieved(turn uint32) bool {
-	for r := &p.relieved; *r != nil; r = &(*r).next {
+	if p.extra == nil {
+		return false
+	}
+	for r := &p.extra.relieved; *r != nil; r = &(*r).next {
 		if (*r).turn == turn {
 			*r = (*r).next
 			return true
@@ -42,7 +46,10 @@ func (p *process) strikeRelieved(turn uint32) bool {
 
 // wasRelieved tells whether a turn is on the list of relieved ones; p.mu is held.
 func (p *process) wasRelieved(turn uint32) bool {
-	for r := p.relieved; r != nil; r = r.next {
+	if p.extra == nil {
+		return false
+	}
+	for r := p.extra.relieved; r != nil; r = r.next {
 		if r.turn == turn {
 			return true
 		}

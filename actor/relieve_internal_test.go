@@ -145,8 +145,8 @@ func TestNextCallback_whileATurnWaits(t *testing.T) {
 	defer p.mu.Unlock()
 	p.state, p.holder, p.began = stateRunning, hired, p.sys.now()-int64(time.Hour)
 	p.leaving(io.EOF)
-	if now := p.sys.now(); !p.nextCallback() || p.clock.abandon <= now {
-		t.Errorf("the process is ended, or its clock stands at %v; want a second more", time.Duration(p.clock.abandon-now))
+	if now := p.sys.now(); !p.nextCallback() || p.clock().abandon <= now {
+		t.Errorf("the process is ended, or its clock stands at %v; want a second more", time.Duration(p.clock().abandon-now))
 	}
 	p.holder = atRest
 }
@@ -204,7 +204,7 @@ func TestRelieve_keepsTheBooks(t *testing.T) {
 			if got := s.abandoned.Load(); got != 0 {
 				t.Errorf("%d goroutines are taken for abandoned after it, want 0", got)
 			}
-			if p.relieved != nil {
+			if p.extra != nil && p.extra.relieved != nil {
 				t.Error("a turn that is over is still noted as relieved")
 			}
 		})

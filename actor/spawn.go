@@ -35,12 +35,13 @@ func Spawn(ctx context.Context, a Actor, o SpawnOptions) (PID, error) {
 type plain struct {
 	process process
 	own     own
+	extra   extras
 }
 
 // newProcess makes a process that nobody hosts.
 func (s *System) newProcess(a Actor, o *SpawnOptions, parent *process) *process {
 	made := &plain{}
-	made.process.own, made.own.parent = &made.own, parent
+	made.process.own, made.process.extra, made.own.parent = &made.own, &made.extra, parent
 	if o.middleware != nil {
 		made.own.cell.Use(o.middleware)
 	}
@@ -54,10 +55,11 @@ func (p *process) init(s *System, a Actor, o *SpawnOptions) {
 		panic("actor: Spawn: nil Actor")
 	}
 	p.sys, p.num, p.since = s, s.numbers.Add(1), s.now()
-	p.actor, p.label = a, o.Label
+	if p.actor = a; o.Label != "" {
+		p.extras().label = o.Label
+	}
 	p.queue.limit, p.overflow = limit(o.MailboxLimit, defaultMailboxLimit), o.Overflow
-	p.maxAsync = limit(o.MaxAsync, defaultMaxAsync)
-	p.shutdown = orDefault(o.Shutdown, s.shutdownTimeout)
+	p.terms = s.termsOf(terms{orDefault(o.Shutdown, s.shutdownTimeout), limit(o.MaxAsync, defaultMaxAsync)})
 }
 
 // limit is n as it is kept: -1 for none.
