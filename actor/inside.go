@@ -15,7 +15,10 @@ import (
 func (s *System) Inside(hook.Key) inside { return inside{s} }
 
 // Inside is for package host. It is the process that p names, or nil. Nobody else can make a hook.Key.
-func (p PID) Inside(hook.Key) *process { return p.find() }
+func (p PID) Inside(hook.Key) *Process { return p.find() }
+
+// Process is what package host keeps of a process: nobody else can get one.
+type Process = process
 
 // Inside is for package proto. Nobody else can make a hook.Key.
 func (c Config) Inside(hook.Key) insideConfig { return insideConfig{c} }
@@ -54,7 +57,7 @@ type hosting interface {
 }
 
 // Spawn makes a process of which nothing runs yet; see host.Spawn.
-func (i inside) Spawn(a Actor, h hosting, o *hook.Options, so SpawnOptions) (*process, PID, error) {
+func (i inside) Spawn(a Actor, h hosting, o *hook.Options, so SpawnOptions) (*Process, PID, error) {
 	p := &process{}
 	p.init(i.s, a, &so)
 	p.host, p.hosted, p.options = h, true, o

@@ -9,6 +9,14 @@ import (
 
 // These are the methods of host.Port, which says what they do. Start, Run, Hand and HandLast run turns on the host's goroutine.
 
+// PID is host.Port.PID and host.Ref.PID.
+func (p *process) PID() PID {
+	if p == nil {
+		return PID{}
+	}
+	return p.pid()
+}
+
 // Start is host.Port.Start.
 func (p *process) Start() hook.Delivery {
 	p.mu.Lock()
@@ -54,6 +62,8 @@ func (p *process) Paced() bool { return p.current.kind == kindPaced }
 func (p *process) Go(t interface{ Run() }) { p.sys.pool.Go(t) }
 
 // Aside is host.Port.Aside.
+//
+//go:noinline // stackOf finds it by its argument, which the stack does not show where it is compiled in
 func (p *process) Aside(f func()) {
 	f()
 	runtime.KeepAlive(p) // stackOf finds the goroutine by p

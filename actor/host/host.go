@@ -105,43 +105,7 @@ type Class = hook.Class
 type CatchUp = hook.CatchUp
 
 // Port is the host's side of a process. It is a reference: copies are the same Port.
-type Port struct {
-	process process
-	pid     actor.PID
-}
-
-// process is one of package actor.
-type process interface {
-	Start() hook.Delivery
-	Hand(msg any) hook.Delivery
-	Take() bool
-	Run() hook.Delivery
-	HandLast(msg any, reason error) hook.Delivery
-	Queue(msg any) bool
-	QueueLast(msg any, reason error) bool
-	Waited() bool
-	Leaving(reason error)
-	Callback() time.Duration
-	Relieve(after time.Duration) bool
-	Delivering() bool
-	Calling() bool
-	Paced() bool
-	Fail(reason error)
-	Decided()
-	Go(t interface{ Run() })
-	Aside(f func())
-	LogPanic(where string, panicked *actor.PanicError)
-	Send(msg any) bool
-	Load() (n int, oldest, callback time.Duration)
-	WaitingBytes(size func(msg any) int) int64
-	Touch() uint64
-	Alive() bool
-	Defer(d any) bool
-	Notify(d any) bool
-	LeaveOut(key string)
-	CatchUp()
-	CaughtUp() uint64
-}
+type Port struct{ process *actor.Process }
 
 // Spawn makes a process but runs nothing of it: messages wait until [Port.Start]. A hosted actor's Terminate runs after a
 // failed Init, too; it decides for itself what there is to terminate. The end of a hosted process is not logged: its host
@@ -150,15 +114,12 @@ func Spawn(sys *actor.System, h Host, so actor.SpawnOptions, o *Options) (Port, 
 	if o != nil && (o.MailboxBytes > 0 || o.MaxLag > 0 || o.Overflow != Exit) && so.Overflow != actor.OverflowExit {
 		return Port{}, errors.New("host: Options with MailboxBytes, MaxLag or Overflow need SpawnOptions.Overflow OverflowExit")
 	}
-	p, pid, err := sys.Inside(hook.Key{}).Spawn(h, h, (*hook.Options)(o), so)
-	if err != nil {
-		return Port{}, err
-	}
-	return Port{p, pid}, nil
+	p, _, err := sys.Inside(hook.Key{}).Spawn(h, h, (*hook.Options)(o), so)
+	return Port{p}, err
 }
 
 // PID is the process's address.
-func (p Port) PID() actor.PID { return p.pid }
+func (p Port) PID() actor.PID { return p.process.PID() }
 
 // Delivery is what became of a [Port.Start], [Port.Hand] or [Port.HandLast].
 type Delivery uint8
@@ -292,15 +253,16 @@ func (p Port) LogPanic(where string, panicked *actor.PanicError) { p.process.Log
 
 // Ref is a process that was found, for whoever sends to it often. It is comparable; two of one process are ==. The zero
 // Ref is nobody. A Ref keeps a dead process in memory, so drop it in an OnExit.
-type Ref struct{ process process }
+type Ref struct{ process *actor.Process }
 
 // RefOf finds p. ok is false, and ref zero, when it is dead, nobody, or of another boot or node. It does not block.
 func RefOf(p actor.PID) (ref Ref, ok bool) {
-	if found := p.Inside(hook.Key{}); found != nil {
-		return Ref{found}, true
-	}
-	return Ref{}, false
+	ref = Ref{p.Inside(hook.Key{})}
+	return ref, ref != Ref{}
 }
+
+// PID is that of the process, alive or dead; zero for the zero Ref.
+func (r Ref) PID() actor.PID { return r.process.PID() }
 
 // Send is [actor.PID.Send]: it never blocks, and returns false when the process has ended, its end is decided, or its
 // mailbox is full. Any goroutine may call it.
