@@ -10,7 +10,7 @@ import (
 // exitHook is one OnExit. Those of a process form a ring in the order of registration: to add or remove one takes the same
 // short time however many there are.
 type exitHook struct {
-	f          func(reason error)
+	f          func(p PID, reason error)
 	next, prev *exitHook // both nil: it has run, or was cancelled
 }
 
@@ -32,7 +32,7 @@ func (p PID) OnExit(f func(reason error)) (cancel func(), ok bool) {
 	if f == nil {
 		panic("actor: PID.OnExit: nil function")
 	}
-	h := &exitHook{f: f}
+	h := &exitHook{f: func(_ PID, reason error) { f(reason) }}
 	pr := p.find()
 	if pr == nil || !pr.addExitHook(h) {
 		return func() {}, false
@@ -42,6 +42,12 @@ func (p PID) OnExit(f func(reason error)) (cancel func(), ok bool) {
 		defer pr.mu.Unlock()
 		pr.removeExitHook(h)
 	}, true
+}
+
+// OnExit is host.Ref.OnExit.
+func (p *process) OnExit(h *exitHook, f func(pid PID, reason error)) bool {
+	h.f = f
+	return p.addExitHook(h)
 }
 
 // addExitHook puts h at the end of the ring. False: those in it run, or have run.
@@ -77,10 +83,10 @@ func (p *process) removeExitHook(h *exitHook) {
 }
 
 // nextExitHook takes what is to be called next, the host first; nil: nothing is left. p.mu is held.
-func (p *process) nextExitHook() func(reason error) {
+func (p *process) nextExitHook() func(pid PID, reason error) {
 	if p.hosted && p.state == stateLeaving {
 		p.state = stateExitHooks
-		return func(reason error) {
+		return func(_ PID, reason error) {
 			info, _ := p.info()
 			p.host.Exited(info, reason)
 		}
@@ -95,7 +101,7 @@ func (p *process) nextExitHook() func(reason error) {
 
 // runExitHook runs f. A panic in it is logged and goes no further: other hooks wait, and the goroutine may be anybody's.
 // When f calls runtime.Goexit, the end goes on from here, unless another goroutine has taken over.
-func (p *process) runExitHook(f func(reason error), reason error, leader uint32) {
+func (p *process) runExitHook(f func(pid PID, reason error), reason error, leader uint32) {
 	returned := false
 	defer func() {
 		if returned {
@@ -116,7 +122,7 @@ func (p *process) runExitHook(f func(reason error), reason error, leader uint32)
 			p.leave(reason, leader+1)
 		}
 	}()
-	f(reason)
+	f(p.pid(), reason)
 	returned = true
 	runtime.KeepAlive(p) // stackOf looks for it
 }

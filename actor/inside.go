@@ -20,6 +20,9 @@ func (p PID) Inside(hook.Key) *Process { return p.find() }
 // Process is what package host keeps of a process: nobody else can get one.
 type Process = process
 
+// ExitHook is for package host, see there.
+type ExitHook = exitHook
+
 // Inside is for package proto. Nobody else can make a hook.Key.
 func (c Config) Inside(hook.Key) insideConfig { return insideConfig{c} }
 

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/troupe-dev/troupe/actor"
+	"github.com/troupe-dev/troupe/actor/host"
 	"github.com/troupe-dev/troupe/websock"
 )
 
@@ -75,13 +76,11 @@ func (r *Registry) toMembers(group string, msg any, but actor.PID, match func(ac
 	if m, ok := msg.(websock.Message); ok {
 		msg = websock.Prepare(m)
 	}
+	except, _ := host.RefOf(but)
 	c := &cast{r: r, group: l.group, since: l.since, msg: msg}
 	for l.next() {
 		for _, m := range *l.list {
-			if but != (actor.PID{}) && m.who.pid == but {
-				continue
-			}
-			if (match == nil || match(m.who.pid, m.meta)) && m.to.Defer(c) {
+			if m.who != except && (match == nil || match(m.who.PID(), m.meta)) && m.who.Defer(c) {
 				n++
 			}
 		}

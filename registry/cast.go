@@ -68,7 +68,7 @@ func (r *Registry) exit(group string, reason error) (n int) {
 	}
 	r.everyMember(group, func(list []*member) bool {
 		for _, m := range list {
-			if exit(m.who.pid, reason) {
+			if exit(m.who.PID(), reason) {
 				n++
 			}
 		}

@@ -104,7 +104,7 @@ func (o *others) replaced(s *nameShard, h, prev *holding, meta []byte) {
 		c.gen, c.over = max(c.gen, best.gen), best.pid
 	}
 	if prev != nil {
-		c.over = prev.who.pid
+		c.over = prev.who.pid()
 	}
 	c.gen++
 	c.ending = !h.who.ref.Alive()
@@ -135,7 +135,7 @@ func appendClaim(b []byte, c claimed, flags byte) []byte {
 		flags |= claimEnds
 	}
 	b = appendText(append(b, byte(recClaim)), c.h.name)
-	return appendStamp(b, c.stamp, flags, c.h.who.pid, c.over)
+	return appendStamp(b, c.stamp, flags, c.h.who.pid(), c.over)
 }
 
 const (
@@ -173,7 +173,7 @@ func (o *others) ends(pid actor.PID) {
 		return
 	}
 	defer e.mu.Unlock()
-	for _, reg := range e.list {
+	for _, reg := range e.all() {
 		h, ok := reg.(*holding)
 		if !ok {
 			continue
@@ -229,7 +229,7 @@ func (o *others) receiveClaim(p *peer, f *fields) {
 	switch own := s.m.Get(name); {
 	case own == nil:
 		tell = o.r.changed(s, name, s.away.Get(name).pid)
-	case over == own.who.pid && !late:
+	case over == own.who.pid() && !late:
 		lost, tell = o.yields(s, name, c)
 	}
 	o.confirm(s, name)

@@ -44,7 +44,7 @@ func (o *others) confirm(s *nameShard, name string) {
 	if best == nil {
 		return
 	}
-	if own != nil && best.beats(o.mine(name).stamp, best.pid, own.who.pid) || own == nil && best.next != nil {
+	if own != nil && best.beats(o.mine(name).stamp, best.pid, own.who.pid()) || own == nil && best.next != nil {
 		o.sender.Send(best.from.Peer, appendConfirm(recConfirm, name, best.stamp))
 	}
 }
@@ -89,7 +89,7 @@ func (o *others) receiveConfirmed(p *peer, f *fields) {
 // until left is called.
 func (o *others) yields(s *nameShard, name string, c *claim) (lost *holding, tell []*nameWatcher) {
 	own := s.m.Get(name)
-	if own == nil || !c.beats(o.mine(name).stamp, c.pid, own.who.pid) {
+	if own == nil || !c.beats(o.mine(name).stamp, c.pid, own.who.pid()) {
 		return nil, nil
 	}
 	s.m.Delete(name)
@@ -116,7 +116,7 @@ func (o *others) left(lost *holding) {
 func (o *others) beaten(lost *holding, c *claim) {
 	if lost != nil {
 		o.left(lost)
-		o.conflict(lost.name, lost.who.pid, c.pid)
+		o.conflict(lost.name, lost.who.pid(), c.pid)
 	}
 }
 

@@ -108,8 +108,8 @@ func (r *Registry) try(ctx context.Context, name string) (a *attempt, own bool, 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.m.Get(name)
-	if h != nil && host.Outlives(ctx, h.who.pid) {
-		return nil, false, fmt.Errorf("registry: Ensure %q: %v, which is ending, would wait for itself", name, h.who.pid)
+	if h != nil && host.Outlives(ctx, h.who.pid()) {
+		return nil, false, fmt.Errorf("registry: Ensure %q: %v, which is ending, would wait for itself", name, h.who.pid())
 	}
 	if a := s.attempts.Get(name); a != nil {
 		return a, false, nil

@@ -71,7 +71,7 @@ func (r *Registry) Entries(pid actor.PID) int {
 		return 0
 	}
 	defer e.mu.Unlock()
-	return len(e.list)
+	return len(e.all())
 }
 
 // Holder returns the holder of the name, even one that is ending.
@@ -80,7 +80,7 @@ func (r *Registry) Holder(name string) actor.PID {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if h := s.m.Get(name); h != nil {
-		return h.who.pid
+		return h.who.pid()
 	}
 	return actor.PID{}
 }

@@ -21,7 +21,7 @@ func (r *Registry) Names() iter.Seq2[string, actor.PID] {
 			list = list[:0]
 			s.mu.RLock()
 			for name, h := range s.m.All() {
-				list = append(list, held{name, h.who.pid})
+				list = append(list, held{name, h.who.pid()})
 			}
 			for name, c := range s.away.All() {
 				if s.m.Get(name) == nil {
@@ -104,8 +104,9 @@ func (r *Registry) Of(pid actor.PID) iter.Seq[Registration] {
 		if e == nil {
 			return
 		}
-		list := make([]Registration, len(e.list))
-		for i, reg := range e.list {
+		all := e.all()
+		list := make([]Registration, len(all))
+		for i, reg := range all {
 			k := reg.key()
 			list[i] = Registration{Kind: k.kind, Name: k.name, Key: k.key, Meta: metaOf(reg)}
 		}

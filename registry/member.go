@@ -8,24 +8,22 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// member is a process in a group. The lock of its part guards at; the rest does not change: new meta makes another
-// member.
+// member is a process in a group. The lock of its part guards at, that of its shard seat; the rest does not change: new meta
+// makes another member.
+//
+// A million sockets may each be one, so the size counts: 48 bytes are a size class.
 type member struct {
-	who   *entries
-	to    host.Ref // to who
+	who   host.Ref
 	meta  any
 	group *group
-	seat  uint32 // of who
 	at    int32  // in part.members
-	in    int32  // in entries.list
 	since uint32 // group.left when it joined
+	seat  uint8  // in which part of a large group it is
 }
 
 func (m *member) key() registrationKey {
 	return registrationKey{kind: RegisteredMember, name: m.group.name}
 }
-
-func (m *member) slot() *int32 { return &m.in }
 
 // Join makes pid a member of the group, once; a group exists while it has members. A process may be in many groups. meta
 // is for [Registry.Members], [Registry.BroadcastWhere] and the watchers; a Join of a member gives it the new meta.
@@ -42,7 +40,7 @@ func (r *Registry) Join(group string, pid actor.PID, meta any) error {
 		return fmt.Errorf("registry: join %q by %v: %w", group, pid, ErrNoProcess)
 	}
 	var n news
-	m := &member{who: e, to: e.ref, seat: e.seat, meta: meta}
+	m := &member{who: e.ref, meta: meta}
 	if old, ok := e.find(registrationKey{kind: RegisteredMember, name: group}).(*member); ok {
 		n = r.renew(old, m)
 		e.replace(old, m)
@@ -93,6 +91,9 @@ func (r *Registry) enter(name string, m *member) news {
 // admit adds m. Unless the shard is locked for writing, it refuses to add the first member, or one more than a small
 // group may have.
 func (g *group) admit(m *member, writing bool) ([]*reader, bool) {
+	if g.parts() != nil {
+		m.seat = g.more.seat()
+	}
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
@@ -138,7 +139,7 @@ func (r *Registry) renew(old, m *member) news {
 	pt := g.part(uint64(old.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
-	m.group, m.at, m.since = g, old.at, old.since
+	m.group, m.seat, m.at, m.since = g, old.seat, old.at, old.since
 	pt.members[m.at] = m
 	if g.watched() {
 		return news{readers: g.more.journal.renewed(old, m)}
@@ -146,18 +147,18 @@ func (r *Registry) renew(old, m *member) news {
 	return news{}
 }
 
-func (m *member) vacate(r *Registry) news {
+func (m *member) vacate(r *Registry, ended bool) news {
 	g := m.group
 	t := r.groupShard(g.name)
 	t.mu.RLock()
-	readers, ok := g.release(m, false)
+	readers, ok := g.release(m, ended, false)
 	t.mu.RUnlock()
 	if ok {
 		return news{readers: readers}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	readers, _ = g.release(m, true)
+	readers, _ = g.release(m, ended, true)
 	var n news
 	if g.count() == 0 {
 		n = g.announce(t.listeners, false)
@@ -171,7 +172,7 @@ func (m *member) vacate(r *Registry) news {
 }
 
 // release takes m out. Unless the shard is locked for writing, it refuses to take out the last member.
-func (g *group) release(m *member, writing bool) ([]*reader, bool) {
+func (g *group) release(m *member, ended, writing bool) ([]*reader, bool) {
 	pt := g.part(uint64(m.seat))
 	pt.mu.Lock()
 	defer pt.mu.Unlock()
@@ -188,7 +189,7 @@ func (g *group) release(m *member, writing bool) ([]*reader, bool) {
 	pt.members[m.at].at = m.at
 	pt.members[last] = nil
 	pt.members = host.Shrink(pt.members[:last])
-	if !m.who.gone { // else what waits in its mailbox is dropped anyway
+	if !ended { // else what waits in its mailbox is dropped anyway
 		g.left.Add(1)
 	}
 	if g.watched() {

@@ -24,7 +24,7 @@ func (r *Registry) Members(group string) iter.Seq2[actor.PID, any] {
 	return func(yield func(actor.PID, any) bool) {
 		r.everyMember(group, func(list []*member) bool {
 			for _, m := range list {
-				if !yield(m.who.pid, m.meta) {
+				if !yield(m.who.PID(), m.meta) {
 					return false
 				}
 			}

@@ -27,13 +27,11 @@ type holding struct {
 	who  *entries
 	name string
 	meta any
-	at   int32
 }
 
 func (h *holding) key() registrationKey { return registrationKey{kind: RegisteredName, name: h.name} }
-func (h *holding) slot() *int32         { return &h.at }
 
-func (h *holding) vacate(r *Registry) news {
+func (h *holding) vacate(r *Registry, _ bool) news {
 	s := r.nameShard(h.name)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,7 +95,7 @@ func (r *Registry) take(h *holding, renew bool, crossing []byte) (held bool, tel
 	old := s.m.Get(h.name)
 	if old != nil {
 		if old.who != h.who {
-			return false, nil, &TakenError{Name: h.name, PID: old.who.pid, Meta: old.meta}
+			return false, nil, &TakenError{Name: h.name, PID: old.who.pid(), Meta: old.meta}
 		}
 		if !renew {
 			return false, nil, nil
@@ -109,7 +107,7 @@ func (r *Registry) take(h *holding, renew bool, crossing []byte) (held bool, tel
 	if r.others != nil {
 		r.others.registered(h, old != nil, crossing)
 	}
-	return true, r.changed(s, h.name, h.who.pid), nil
+	return true, r.changed(s, h.name, h.who.pid()), nil
 }
 
 // changed notes that the name has another holder now, or none: it tells a waiting Ensure, also of other nodes, and returns the
@@ -184,7 +182,7 @@ func (r *Registry) Replace(name string, pid actor.PID, meta any) (old actor.PID,
 		other.remove(prev)
 		other.mu.Unlock()
 	}
-	return prev.who.pid, nil
+	return prev.who.pid(), nil
 }
 
 // Unregister takes the name from pid. It does nothing when pid does not hold it.
@@ -214,7 +212,7 @@ func (r *Registry) Whereis(name string) (actor.PID, any, bool) {
 	if !h.who.ref.Alive() {
 		return actor.PID{}, nil, false
 	}
-	return h.who.pid, h.meta, true
+	return h.who.pid(), h.meta, true
 }
 
 // holder returns who holds the name and is not ending. free says that nobody does, not even one that is ending. s is locked, at
@@ -223,7 +221,7 @@ func (s *nameShard) holder(name string) (pid actor.PID, free bool) {
 	h, c := s.m.Get(name), s.away.Get(name)
 	switch {
 	case h != nil && h.who.ref.Alive():
-		return h.who.pid, false
+		return h.who.pid(), false
 	case h == nil && c != nil && !c.ending && c.pid.Alive():
 		return c.pid, false
 	}

@@ -94,7 +94,7 @@ func asEntries(members []*member) []Entry {
 	}
 	list := make([]Entry, len(members))
 	for i, m := range members {
-		list[i] = Entry{m.who.pid, m.meta}
+		list[i] = Entry{m.who.PID(), m.meta}
 	}
 	return list
 }

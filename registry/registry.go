@@ -22,7 +22,7 @@ type Registry struct {
 	sys         *actor.System
 	log         *host.Log // of sys
 	seed        maphash.Seed
-	seats       atomic.Uint32
+	onExit      func(actor.PID, error) // exited
 	refs        atomic.Uint64
 	memberLists sync.Pool // of *[]*member
 	topics      sync.Map  // the reflect.Type of the messages of each Topic, by its name
@@ -67,6 +67,7 @@ func New(sys *actor.System) *Registry {
 
 		memberLists: sync.Pool{New: func() any { return new([]*member) }},
 	}
+	r.onExit = r.exited
 	r.refs.Store(rand.Uint64() >> 1) // so that no two registries, on whatever nodes, make the same
 	return r
 }

@@ -42,7 +42,7 @@ func (t Topic[M]) Subscribe(pid actor.PID) error {
 	}
 	var n news
 	if e.find(registrationKey{kind: RegisteredMember, name: t.name}) == nil {
-		m := &member{who: e, to: e.ref, seat: e.seat}
+		m := &member{who: e.ref}
 		n = t.r.enter(t.name, m)
 		e.add(m)
 	}

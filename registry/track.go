@@ -43,7 +43,6 @@ type track struct {
 	meta   any
 	ref    Ref
 	at     int32 // in person.tracks
-	in     int32 // in entries.list
 }
 
 func (tr *track) shown() Meta { return Meta{tr.ref, tr.meta} }
@@ -51,8 +50,6 @@ func (tr *track) shown() Meta { return Meta{tr.ref, tr.meta} }
 func (tr *track) key() registrationKey {
 	return registrationKey{kind: RegisteredPresence, name: tr.group.name, key: tr.person.key}
 }
-
-func (tr *track) slot() *int32 { return &tr.in }
 
 // Track makes pid present under the topic as key, until it ends or Untrack is called. The key is usually a user's name
 // or id, so that all sockets of one user have one key. meta is what others see of this socket: its device, its state.
@@ -151,7 +148,7 @@ func (r *Registry) update(old, tr *track) news {
 	return g.tracked(ps, old, tr)
 }
 
-func (tr *track) vacate(r *Registry) news {
+func (tr *track) vacate(r *Registry, _ bool) news {
 	if r.others != nil {
 		r.others.untrack(tr)
 	}

@@ -40,7 +40,6 @@ type watcher struct {
 	ref              host.Ref
 	group            *group
 	journal          *journal
-	in               int32 // in entries.list
 	stopped          atomic.Bool
 	members, present reader
 }
@@ -48,7 +47,6 @@ type watcher struct {
 func (w *watcher) key() registrationKey {
 	return registrationKey{kind: RegisteredWatch, name: w.group.name}
 }
-func (w *watcher) slot() *int32 { return &w.in }
 
 // Watch tells pid, by messages, who is in the group, and who is present under the topic of that name. First come two
 // messages with the whole state, even if it is empty: [Members], and a [PresenceDiff] with Whole set. Then come
@@ -96,7 +94,7 @@ func (r *Registry) Unwatch(group string, pid actor.PID) {
 	r.vacate(registrationKey{kind: RegisteredWatch, name: group}, pid)
 }
 
-func (w *watcher) vacate(r *Registry) news {
+func (w *watcher) vacate(r *Registry, _ bool) news {
 	w.stopped.Store(true)
 	g := w.group
 	t := r.groupShard(g.name)

@@ -27,7 +27,6 @@ type nameWatcher struct {
 	r       *Registry
 	ref     host.Ref
 	name    string
-	in      int32 // in entries.list
 	at      int32 // in its shard's watchers
 	waiting bool  // a message is on its way to it
 	begun   bool
@@ -38,7 +37,6 @@ type nameWatcher struct {
 func (w *nameWatcher) key() registrationKey {
 	return registrationKey{kind: RegisteredNameWatch, name: w.name}
 }
-func (w *nameWatcher) slot() *int32 { return &w.in }
 
 // WatchName tells pid, by messages, who holds the name: [NameTaken] or [NameFree] at once, then one of them whenever
 // that has changed. There is no gap. At most one of them waits in the mailbox, whatever the MailboxLimit, and says how
@@ -75,7 +73,7 @@ func (r *Registry) UnwatchName(name string, pid actor.PID) {
 	r.vacate(registrationKey{kind: RegisteredNameWatch, name: name}, pid)
 }
 
-func (w *nameWatcher) vacate(r *Registry) news {
+func (w *nameWatcher) vacate(r *Registry, _ bool) news {
 	w.stopped.Store(true)
 	s := r.nameShard(w.name)
 	s.mu.Lock()
@@ -107,7 +105,7 @@ func (w *nameWatcher) Due(actor.PID) (msg any, ok bool) {
 	msg = NameFree{w.name}
 	switch {
 	case h != nil:
-		now, msg = h, NameTaken{w.name, h.who.pid, h.meta}
+		now, msg = h, NameTaken{w.name, h.who.pid(), h.meta}
 	case c != nil:
 		now, msg = c, NameTaken{w.name, c.pid, c.meta}
 	}

@@ -298,6 +298,16 @@ func (r Ref) Defer(d Deferred) bool { return r.process != nil && r.process.Defer
 // what the process has asked for, as with its timers. It returns false as Send does, and logs nothing.
 func (r Ref) Notify(d Deferred) bool { return r.process != nil && r.process.Notify(d) }
 
+// ExitHook is what [Ref.OnExit] needs, for a record of the caller's to be a part of: so one that is kept for each process needs no
+// memory beyond its own, and no closure.
+type ExitHook = actor.ExitHook
+
+// OnExit is [actor.PID.OnExit] of an f that gets the PID. False: it is too late, and f never runs. h must not have been used
+// before, and belongs to the process from then on: it cannot be cancelled.
+func (r Ref) OnExit(h *ExitHook, f func(p actor.PID, reason error)) bool {
+	return r.process != nil && r.process.OnExit(h, f)
+}
+
 // Unhandled tells whether err is that of an actor.Call that has reached no callback of the callee, because the callee was
 // gone or ended first, or its node was not connected. Then nothing has been done, and the Call can be made again without doing anything twice.
 func Unhandled(err error) bool {
