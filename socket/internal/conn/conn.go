@@ -136,7 +136,7 @@ type Scope struct {
 // those that packages actor, host, wire, deadline and notify call. See the package's comment for its states.
 //
 // What a message touches stands in the first cache line: when there are many connections, each line is a miss. A million
-// of them may sleep, so the size counts: 288 bytes are a size class of the allocator.
+// of them may sleep, so the size counts: 256 bytes are a size class of the allocator.
 type Conn struct {
 	wire           *wire.Conn
 	handler        websock.Handler
@@ -144,7 +144,7 @@ type Conn struct {
 	place          *frame                    // where the next message goes; owned by the reader; nil: made when one comes
 	lateFlushArmed atomic.Bool
 	watched        atomic.Bool // this connection is in its watch
-	port           host.Port   // two words, and then the PID
+	port           host.Port
 
 	group       *Group
 	scope       *Scope        // nil: nothing is kept

@@ -27,7 +27,7 @@ func TestConn_size(t *testing.T) {
 		t.Skip("sizes are for 64 bits")
 	}
 	var c Conn
-	if got, want := unsafe.Sizeof(c), uintptr(288); got > want {
+	if got, want := unsafe.Sizeof(c), uintptr(256); got > want {
 		t.Errorf("a Conn has %d bytes, want at most %d", got, want)
 	}
 	if got, want := unsafe.Offsetof(c.port)+16, uintptr(64); got > want { // the rest of it is the PID

@@ -16,9 +16,10 @@
 // are watched by an epoll instance of the Notifier, beside the one of Go's
 // runtime, on Linux only. The two do not disturb each other, because:
 //
-//   - The descriptor stays that of the [net.Conn]; it is never duplicated. Each
-//     epoll_ctl happens inside [syscall.RawConn.Control], so that it cannot be
-//     closed, nor its number be used again, meanwhile.
+//   - The descriptor stays that of the connection. Each epoll_ctl happens inside
+//     [syscall.RawConn.Control], or while a connection of package rawio lends it,
+//     so that it cannot be closed, nor its number be used again, meanwhile. Where
+//     it becomes another one, [Notifier.Leave] comes before.
 //   - What an event carries is a slot and the slot's generation, never the
 //     descriptor. Each Arm has a generation of its own, which ends with the
 //     wake, Disarm or Release; an event of an ended generation is dropped.
