@@ -63,7 +63,7 @@
 // # Locks
 //
 // Conn.mu may be held in calls of package deadline, of package notify, of what package wire tells of its state (Activity,
-// Suspend), and of Port.Go and Port.Relieve: their locks come after it. It is not held in calls of the handler, of the other
-// methods of Port or of the transport, and nobody calls this package with a lock held. watch.mu is never held together with
+// Suspend) and Rest, and of Port.Go and Port.Relieve: their locks come after it. It is not held in calls of the handler, of the
+// other methods of Port or of the transport that may wait, and nobody calls this package with a lock held. watch.mu is never held together with
 // another lock. A message and its answer take no lock of this package.
 package conn

@@ -24,8 +24,8 @@ func (c *Conn) fallAsleep() bool {
 	if c.life != open || c.interrupted || c.reading != awake { // nobody would wake it
 		return false
 	}
-	if transport := c.wire.Transport(); c.wire.Polled() {
-		c.group.notifier.Leave(&c.sleeper, transport)
+	if c.wire.MayRest() {
+		c.group.notifier.Leave(&c.sleeper, c.wire.Transport())
 		c.wire.Rest()
 	}
 	already, err := c.group.notifier.Arm(&c.sleeper, c.wire.Transport(), c, notify.Readable)

@@ -99,10 +99,9 @@ func (d *descriptors) forget(p *registration, conn net.Conn) {
 	d.mu.Lock()
 	e := d.epoll // stays, since p has its slot
 	d.mu.Unlock()
-	if fd, err := l.Lend(); err == nil {
-		syscall.EpollCtl(e.fd, syscall.EPOLL_CTL_DEL, fd, nil) //nolint:errcheck,gosec // it is in there
-		l.Return()
-	}
+	l.Control(func(fd uintptr) { //nolint:errcheck,gosec // closed: then it is out
+		syscall.EpollCtl(e.fd, syscall.EPOLL_CTL_DEL, int(fd), nil) //nolint:errcheck,gosec // it is in there
+	})
 }
 
 func (d *descriptors) release(p *registration) {
@@ -207,11 +206,7 @@ func (e *epoll) watch(p *registration, conn net.Conn, generation uint32, want Ev
 	event := syscall.EpollEvent{Events: flags(want), Fd: int32(p.slot), Pad: int32(generation)}
 	var err, failed error
 	if l, ok := conn.(lender); ok {
-		var fd int
-		if fd, err = l.Lend(); err == nil {
-			failed = e.set(fd, p.added, &event)
-			l.Return()
-		}
+		failed, err = e.watchLent(l, p.added, event)
 	} else {
 		err = control(conn, func(fd uintptr) {
 			failed = e.set(int(fd), p.added, &event)
@@ -222,6 +217,13 @@ func (e *epoll) watch(p *registration, conn net.Conn, generation uint32, want Ev
 	}
 	p.added = err == nil
 	return err
+}
+
+// watchLent is for a connection that lends its descriptor. It stands alone, since a function for an interface takes memory, which
+// the others do without.
+func (e *epoll) watchLent(l lender, added bool, event syscall.EpollEvent) (failed, err error) {
+	err = l.Control(func(fd uintptr) { failed = e.set(int(fd), added, &event) })
+	return failed, err
 }
 
 // set arms fd, which is probably in the set already if added.

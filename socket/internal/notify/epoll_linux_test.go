@@ -299,8 +299,10 @@ type moving struct {
 	fd int
 }
 
-func (m *moving) Lend() (int, error) { return m.fd, nil }
-func (m *moving) Return()            {}
+func (m *moving) Control(f func(fd uintptr)) error {
+	f(uintptr(m.fd))
+	return nil
+}
 
 // move gives it another number.
 func (m *moving) move(t *testing.T) {

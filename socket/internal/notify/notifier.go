@@ -31,10 +31,9 @@ type memory interface {
 }
 
 // lender is a connection that lends its descriptor itself, such as those of package
-// rawio. It is not closed before Return, which follows each Lend without an error.
+// rawio. Control is as that of a [syscall.RawConn].
 type lender interface {
-	Lend() (fd int, err error)
-	Return()
+	Control(f func(fd uintptr)) error
 }
 
 // Supported reports whether [Notifier.Arm] can watch conn: a connection in memory,

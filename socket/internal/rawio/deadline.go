@@ -51,7 +51,7 @@ func (c *Conn) disarm() {
 	defer c.mu.Unlock()
 	if l := c.limits; l != nil && l.armed != 0 {
 		l.armed = 0
-		c.SetWriteDeadline(c.Time(l.last)) //nolint:errcheck,gosec // fails on a closed connection only
+		c.SetWriteDeadline(c.Time(l.last)) //nolint:errcheck,gosec // fails only on a connection that is over
 	}
 }
 
@@ -69,5 +69,5 @@ func (c *Conn) LimitWrites(t time.Time) {
 	if l.armed != 0 && last > l.armed {
 		return // the write in progress ends before; arm and disarm set the deadline
 	}
-	c.SetWriteDeadline(c.Time(last)) //nolint:errcheck,gosec // fails on a closed connection only
+	c.SetWriteDeadline(c.Time(last)) //nolint:errcheck,gosec // fails only on a connection that is over
 }

@@ -3,6 +3,7 @@
 package rawio
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -23,9 +24,31 @@ import (
 type descriptor struct {
 	mu     sync.Mutex
 	polled polled         // nil while it rests
-	closed bool           // Close was called. fd is closed only after that, when mu is not held
-	fd     int32          // the number; that of polled, unless it rests
+	over   over           // why it cannot be used any more
+	fd     int32          // while it rests. Else its number is known in polled's Control only: others may close that
 	remote netip.AddrPort // since it has first rested
+}
+
+// over is whether and why a descriptor cannot be used any more.
+type over uint8
+
+const (
+	notOver    over = iota
+	wasClosed       // Close was called
+	notWatched      // Go's poller has not taken it, and it is closed
+)
+
+var errNotWatched = errors.New("rawio: Go's poller does not take the connection; is fs.epoll.max_user_watches reached?")
+
+// err is why it cannot be used any more; nil: it can.
+func (o over) err() error {
+	switch o {
+	case wasClosed:
+		return net.ErrClosed
+	case notWatched:
+		return errNotWatched
+	}
+	return nil
 }
 
 // polled is a descriptor that Go's poller watches: a *net.TCPConn, a *net.UnixConn or an *os.File.
@@ -42,17 +65,17 @@ type polled interface {
 // poll returns the connection in Go's poller, where it is from now on, until rest. d.mu is held.
 func (d *descriptor) poll() (polled, error) {
 	switch {
-	case d.closed:
-		return nil, net.ErrClosed
+	case d.over != notOver:
+		return nil, d.over.err()
 	case d.polled != nil:
 		return d.polled, nil
 	}
-	f := os.NewFile(uintptr(d.fd), "tcp") // its finalizer is for nobody: what is polled is closed, or rests
-	if err := f.SetDeadline(time.Time{}); err != nil {
-		// The poller has not taken it, since the kernel has no memory or watches no more. Closed with f, it is lost in any case.
-		d.closed = true
-		f.Close() //nolint:errcheck,gosec // see above
-		return nil, err
+	unix.SetNonblock(int(d.fd), true) //nolint:errcheck,gosec // File of a net.Conn, and then Fd, have taken that off; if it fails, see below
+	f := os.NewFile(uintptr(d.fd), "tcp")
+	if err := f.SetDeadline(time.Time{}); err != nil { // this is how it shows that the poller has not taken it
+		d.over = notWatched
+		f.Close() //nolint:errcheck,gosec // it is lost in any case
+		return nil, errNotWatched
 	}
 	d.polled = f
 	return f, nil
@@ -74,77 +97,79 @@ func (d *descriptor) resting(f func(fd uintptr) bool) (done bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
-	case d.closed:
-		return false, net.ErrClosed
+	case d.over != notOver:
+		return false, d.over.err()
 	case d.polled != nil:
 		return false, nil
 	}
 	return f(uintptr(d.fd)), nil
 }
 
-// rest takes the connection out of Go's poller. Nobody may read or write it meanwhile. False: it stays there.
-func (d *descriptor) rest() bool {
+// mayRest tells whether rest may do something.
+func (d *descriptor) mayRest() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed || d.polled == nil {
-		return !d.closed
+	switch d.polled.(type) {
+	case *net.TCPConn, *os.File:
+		return d.over == notOver
 	}
-	tcp, first := d.polled.(*net.TCPConn)
-	if first {
+	return false // it rests, or it is a Unix connection, of which few are idle
+}
+
+// rest takes the connection out of Go's poller. Nobody may read or write it meanwhile. It does nothing when there is no other number
+// left.
+func (d *descriptor) rest() (rests bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over != notOver || d.polled == nil {
+		return d.over == notOver
+	}
+	fd, failed := -1, error(nil)
+	err := d.control(func(old uintptr) { fd, failed = duplicate(old) })
+	if err != nil || failed != nil {
+		return false
+	}
+	if tcp, first := d.polled.(*net.TCPConn); first {
 		if a, ok := tcp.RemoteAddr().(*net.TCPAddr); ok {
 			d.remote = a.AddrPort()
 		}
-	} else if _, ok := d.polled.(*os.File); !ok {
-		return false // a Unix connection: few are idle
-	}
-	fd, err := unix.FcntlInt(uintptr(d.fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil { // there is no other number left
-		return false
 	}
 	d.polled.Close() //nolint:errcheck,gosec // the connection goes on
 	d.polled, d.fd = nil, int32(fd)
 	return true
 }
 
-// isPolled tells whether it can be that there is something to rest.
-func (d *descriptor) isPolled() bool {
+// Control calls f with the descriptor, as a syscall.RawConn does: it is not closed meanwhile, nor gets another number.
+func (d *descriptor) Control(f func(fd uintptr)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.polled != nil
+	return d.control(f)
 }
 
-// Lend returns the descriptor, which is not closed, and does not get another number, before Return.
-func (d *descriptor) Lend() (fd int, err error) {
-	d.mu.Lock()
-	if d.closed {
-		d.mu.Unlock()
-		return 0, net.ErrClosed
+// control is Control; d.mu is held.
+func (d *descriptor) control(f func(fd uintptr)) error {
+	switch {
+	case d.over != notOver:
+		return d.over.err()
+	case d.polled == nil:
+		f(uintptr(d.fd))
+		return nil
 	}
-	return int(d.fd), nil
-}
-
-// Return undoes a Lend that was successful.
-func (d *descriptor) Return() { d.mu.Unlock() }
-
-// Control calls f with the descriptor, as a syscall.RawConn does.
-func (d *descriptor) Control(f func(fd uintptr)) error {
-	fd, err := d.Lend()
+	raw, err := d.polled.SyscallConn()
 	if err != nil {
 		return err
 	}
-	defer d.Return()
-	f(uintptr(fd))
-	return nil
+	return raw.Control(f)
 }
 
 // Close implements net.Conn. It wakes every call that waits.
 func (d *descriptor) Close() error {
 	d.mu.Lock()
-	if d.closed {
+	if d.over != notOver {
 		d.mu.Unlock()
 		return net.ErrClosed
 	}
-	d.closed = true
+	d.over = wasClosed
 	if d.polled == nil {
 		defer d.mu.Unlock()
 		return os.NewSyscallError("close", unix.Close(int(d.fd)))
@@ -160,8 +185,8 @@ func (d *descriptor) why(err error) error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return net.ErrClosed
+	if d.over != notOver {
+		return d.over.err()
 	}
 	return err
 }
@@ -234,12 +259,21 @@ func (d *descriptor) RemoteAddr() net.Addr {
 	return net.TCPAddrFromAddrPort(d.remote)
 }
 
-// LocalAddr implements net.Conn; nil once the connection has rested, for nobody asks.
+// LocalAddr implements net.Conn. Once the connection has rested, it is known only until Close.
 func (d *descriptor) LocalAddr() net.Addr {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if conn, ok := d.polled.(net.Conn); ok {
 		return conn.LocalAddr()
 	}
-	return nil
+	addr := new(net.TCPAddr)
+	d.control(func(fd uintptr) { //nolint:errcheck,gosec // it is closed
+		switch a, _ := unix.Getsockname(int(fd)); a := a.(type) {
+		case *unix.SockaddrInet4:
+			addr.IP, addr.Port = a.Addr[:], a.Port
+		case *unix.SockaddrInet6:
+			addr.IP, addr.Port = a.Addr[:], a.Port
+		}
+	})
+	return addr
 }

@@ -9,8 +9,8 @@ func (*Conn) describe() {}
 // Rest takes the connection out of Go's poller while nobody waits for it; here it does nothing.
 func (*Conn) Rest() {}
 
-// Polled tells whether Rest could do something.
-func (*Conn) Polled() bool { return false }
+// MayRest tells whether Rest may do something.
+func (*Conn) MayRest() bool { return false }
 
 // Receive reads once, what is there or comes first. A read deadline ends waiting.
 func (c *Conn) Receive(r Reader) (int, error) { return c.receive(r) }

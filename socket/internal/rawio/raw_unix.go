@@ -23,33 +23,34 @@ func (c *Conn) describe() {
 	default:
 		return
 	}
-	raw, err := d.raw()
-	if err == nil {
-		err = raw.Control(func(fd uintptr) { d.fd = int32(fd) })
-	}
-	if err == nil {
+	if raw, err := d.raw(); err == nil {
 		c.Conn, c.in, c.out = d, raw, raw
 	}
 }
 
 // Rest takes the connection out of Go's poller, and of package net, until somebody has to wait for it. It costs less memory then.
-// Nobody may read or write meanwhile. Where there is no such thing, or after LimitWrites, it does nothing.
+// Nobody may read or write meanwhile. It does nothing unless MayRest.
 func (c *Conn) Rest() {
-	d, ok := c.Conn.(*descriptor)
-	if !ok {
+	if !c.MayRest() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last() == 0 && d.rest() { // else there is a deadline
+	if c.last() == 0 && c.Conn.(*descriptor).rest() {
 		c.in, c.out = nil, nil
 	}
 }
 
-// Polled tells whether Rest may do something.
-func (c *Conn) Polled() bool {
+// MayRest tells whether Rest may do something: the connection is one of TCP that nothing wraps, is in the poller, and has no deadline
+// for writes.
+func (c *Conn) MayRest() bool {
 	d, ok := c.Conn.(*descriptor)
-	return ok && d.isPolled()
+	if !ok {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last() == 0 && d.mayRest()
 }
 
 // rawRead is a Receive from a descriptor. It is pooled, so that the function for RawConn is not made for every call.
@@ -221,6 +222,9 @@ func (w *Writer) some(fd uintptr) bool {
 			return true
 		default:
 			w.written(n)
+			if w.rests && len(w.unsent)+len(w.parts) > 0 {
+				return false // it is no short call any more
+			}
 		}
 	}
 }

@@ -5,13 +5,14 @@ package rawio_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func resting(t *testing.T, timeout time.Duration) (near net.Conn, c *rawio.Conn)
 		c.Close()
 	})
 	c.Rest()
-	if c.Polled() {
+	if c.MayRest() {
 		t.Fatal("it does not rest")
 	}
 	return near, c
@@ -68,7 +69,7 @@ func TestRest(t *testing.T) {
 		if _, err := c.Receive(enough); err != enough.err { //nolint:errorlint // itself
 			t.Errorf("nothing to read, Block returns an error: %v", err)
 		}
-		if c.Polled() {
+		if c.MayRest() {
 			t.Error("nobody had to wait, and it does not rest any more")
 		}
 	})
@@ -80,13 +81,14 @@ func TestRest(t *testing.T) {
 			done <- err
 		}
 		go receive()
-		<-r.blocks
+		<-r.blocks // while it rests
+		<-r.blocks // in the poller
 		c.SetReadDeadline(time.Unix(1, 0))
 		if err := <-done; !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("after a deadline: %v", err)
 		}
 		c.SetReadDeadline(time.Time{})
-		if !c.Polled() {
+		if !c.MayRest() {
 			t.Error("it rests although a reader has waited")
 		}
 		go receive()
@@ -111,7 +113,7 @@ func TestRest(t *testing.T) {
 		}
 	})
 	t.Run("LimitWrites holds, and it does not rest after it", func(t *testing.T) {
-		_, c := resting(t, time.Minute)
+		_, c := resting(t, 0)
 		c.LimitWrites(time.Now().Add(50 * time.Millisecond))
 		c.Rest()
 		if err := new(rawio.Writer).Write(c, make([]byte, 32<<20), nil); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -145,6 +147,7 @@ func TestRest(t *testing.T) {
 			done <- err
 		}()
 		<-r.blocks
+		<-r.blocks
 		c.Close()
 		if err := <-done; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("it got %v", err)
@@ -166,8 +169,11 @@ func TestRest(t *testing.T) {
 		c.Rest()
 		new(rawio.Writer).Write(c, make([]byte, 32<<20), nil)
 		c.Rest()
-		if c.Unsent() == 0 || c.Polled() {
+		if c.Unsent() == 0 || c.MayRest() {
 			t.Errorf("Unsent %d, want that the peer's kernel has not got all", c.Unsent())
+		}
+		if got, want := c.LocalAddr().String(), near.RemoteAddr().String(); got != want {
+			t.Errorf("LocalAddr %s, want %s", got, want)
 		}
 		c.Close()
 		if got := c.RemoteAddr().String(); got != before {
@@ -193,68 +199,163 @@ func TestRest(t *testing.T) {
 		defer near.Close()
 		c := open(far, 0)
 		defer c.Close()
+		if c.MayRest() {
+			t.Error("it may")
+		}
 		c.Rest()
-		if !c.Polled() {
-			t.Error("it rests")
+		near.Write([]byte("hello"))
+		if got := received(t, c); got != "hello" {
+			t.Errorf("received %q", got)
 		}
 	})
+	t.Run("the end of the peer", func(t *testing.T) {
+		for name, linger := range map[string]int{"FIN": -1, "RST": 0} {
+			near, c := resting(t, 0)
+			near.(*net.TCPConn).SetLinger(linger)
+			near.Close()
+			await(t, c)
+			_, err := c.Receive(newReader(nil))
+			if want := map[string]error{"FIN": io.EOF, "RST": syscall.ECONNRESET}[name]; !errors.Is(err, want) {
+				t.Errorf("after %s: %v, want %v", name, err, want)
+			}
+		}
+	})
+}
+
+// numbered calls f with the descriptor of c.
+func numbered(t *testing.T, c *rawio.Conn, f func(fd int)) {
+	t.Helper()
+	if err := c.Conn.(interface {
+		Control(f func(fd uintptr)) error
+	}).Control(func(fd uintptr) { f(int(fd)) }); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // await waits until there is something to read.
 func await(t *testing.T, c *rawio.Conn) {
 	t.Helper()
-	d := c.Conn.(interface {
-		Lend() (int, error)
-		Return()
-	})
-	fd, err := d.Lend()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Return()
-	for n := 0; n == 0; {
-		if n, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil && err != unix.EINTR { //nolint:errorlint // itself
-			t.Fatal(err)
+	numbered(t, c, func(fd int) {
+		for {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			if n > 0 {
+				return
+			}
+			if err != nil && err != unix.EINTR { //nolint:errorlint // itself
+				t.Fatal(err)
+			}
 		}
-		n = max(n, 0)
-	}
+	})
 }
 
-// TestRest_descriptors: a connection has one descriptor, however often it rests.
+// TestRest_descriptors: a connection has one descriptor, however often it rests, and none after Close.
 func TestRest_descriptors(t *testing.T) {
-	count := func() int {
+	near, far := dial(t, "tcp", "127.0.0.1:0")
+	defer near.Close()
+	c := open(far, 0)
+	var stat unix.Stat_t
+	numbered(t, c, func(fd int) {
+		if err := unix.Fstat(fd, &stat); err != nil {
+			t.Fatal(err)
+		}
+	})
+	want := func(n int) {
+		t.Helper()
 		links, err := filepath.Glob("/proc/self/fd/*")
 		if err != nil {
 			t.Fatal(err)
 		}
-		sockets := 0
 		for _, link := range links {
-			if to, _ := os.Readlink(link); strings.HasPrefix(to, "socket:") {
-				sockets++
+			if to, _ := os.Readlink(link); to == fmt.Sprintf("socket:[%d]", stat.Ino) {
+				n--
 			}
 		}
-		return sockets
+		if n != 0 {
+			t.Errorf("%d descriptors too few", n)
+		}
 	}
-	before := count()
-	near, far := dial(t, "tcp", "127.0.0.1:0")
-	c := open(far, 0)
 	for range 100 {
+		want(1)
 		c.Rest()
 		c.SetReadDeadline(time.Time{})
 	}
-	if n := count() - before; n != 2 {
-		t.Errorf("%d descriptors for both ends, want 2", n)
+	c.Rest()
+	want(1)
+	c.Close()
+	want(0)
+}
+
+// TestRest_noNumber: without another number the connection stays as it is.
+func TestRest_noNumber(t *testing.T) {
+	near, far := dial(t, "tcp", "127.0.0.1:0")
+	defer near.Close()
+	c := open(far, 0)
+	defer c.Close()
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: limit.Max}); err != nil {
+		t.Fatal(err)
 	}
 	c.Rest()
-	c.Close()
-	near.Close()
-	if n := count() - before; n != 0 {
-		t.Errorf("%d descriptors after Close", n)
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !c.MayRest() {
+		t.Error("it rests")
+	}
+	near.Write([]byte("hello"))
+	if got := received(t, c); got != "hello" {
+		t.Errorf("received %q", got)
 	}
 }
 
-// TestStress_rest: one end rests all the time, while the writer writes, others set deadlines, and at last somebody closes it. What
-// arrives is what was written, both ways, to the last whole write.
+// TestRest_blocking: a program that has asked for the file of its net.Conn, for a socket option, has made it a blocking one.
+func TestRest_blocking(t *testing.T) {
+	near, far := dial(t, "tcp", "127.0.0.1:0")
+	defer near.Close()
+	f, err := far.(*net.TCPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Fd()
+	f.Close()
+	c := open(far, 0)
+	defer c.Close()
+	c.Rest()
+	r, got := newReader(nil), make(chan string)
+	go func() {
+		n, _ := c.Receive(r)
+		got <- string(r.room[:n])
+	}()
+	<-r.blocks
+	near.Write([]byte("hello"))
+	if got := <-got; got != "hello" {
+		t.Errorf("received %q", got)
+	}
+}
+
+// TestRest_closedByOthers: a number that its owner has closed is nobody's: it may be another connection's by now.
+func TestRest_closedByOthers(t *testing.T) {
+	near, far := dial(t, "tcp", "127.0.0.1:0")
+	defer near.Close()
+	c := open(far, 0)
+	defer c.Close()
+	far.Close()
+	other, _ := dial(t, "tcp", "127.0.0.1:0") // it gets the number
+	defer other.Close()
+	c.Rest()
+	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err == nil || c.Unsent() != 0 {
+		t.Errorf("CloseWrite has done something: %v", err)
+	}
+	if n, err := c.Receive(newReader(nil)); err == nil {
+		t.Errorf("received %d bytes", n)
+	}
+}
+
+// TestStress_rest: one end rests all the time, while the writer writes and others set deadlines. In every second round somebody closes
+// it in the middle; else what arrives is what was written, both ways.
 func TestStress_rest(t *testing.T) {
 	rounds := 30
 	if os.Getenv("TROUPE_STRESS") != "" {
@@ -263,12 +364,27 @@ func TestStress_rest(t *testing.T) {
 	for round := range rounds {
 		near, far := dial(t, "tcp", "127.0.0.1:0")
 		c := open(far, time.Minute)
+		closes := round%2 == 1
+		ended := func(what string, err error) bool {
+			if err != nil && !closes {
+				t.Errorf("%s: %v", what, err)
+			}
+			return err != nil
+		}
 		var mu sync.Mutex // the right to write, as package wire has it
-		var all, echo sync.WaitGroup
+		var all, peer sync.WaitGroup
 		sent := bytes.Repeat([]byte("0123456789"), 20_000)
-		echo.Go(func() { // the peer
-			if got, err := io.ReadAll(near); err == nil && !bytes.Equal(got, sent) {
+		peer.Go(func() {
+			got, err := io.ReadAll(near)
+			if !ended("the peer's read", err) && !closes && !bytes.Equal(got, sent) {
 				t.Errorf("the peer got %d bytes, want %d", len(got), len(sent))
+			}
+		})
+		peer.Go(func() {
+			for p := sent; len(p) > 0; p = p[min(len(p), 1000):] {
+				if _, err := near.Write(p[:min(len(p), 1000)]); ended("the peer's write", err) {
+					return
+				}
 			}
 		})
 		all.Go(func() { // the writer
@@ -277,8 +393,7 @@ func TestStress_rest(t *testing.T) {
 				mu.Lock()
 				err := new(rawio.Writer).Write(c, p[:n], nil)
 				mu.Unlock()
-				if err != nil {
-					t.Errorf("write: %v", err)
+				if ended("write", err) {
 					return
 				}
 				p = p[n:]
@@ -302,7 +417,7 @@ func TestStress_rest(t *testing.T) {
 					}
 					c.SetReadDeadline(time.Time{})
 				default:
-					t.Errorf("receive: %v", err)
+					ended("receive", err)
 					return
 				}
 			}
@@ -318,17 +433,17 @@ func TestStress_rest(t *testing.T) {
 				runtime.Gosched()
 			}
 		})
-		all.Go(func() {
-			for p := sent; len(p) > 0; p = p[min(len(p), 1000):] {
-				near.Write(p[:min(len(p), 1000)])
-			}
-		})
-		all.Wait()
-		if round%2 == 0 {
-			c.Rest()
+		if closes {
+			all.Go(func() {
+				for range round {
+					runtime.Gosched()
+				}
+				c.Close()
+			})
 		}
+		all.Wait()
 		c.Close()
-		echo.Wait()
+		peer.Wait()
 		near.Close()
 	}
 }

@@ -63,12 +63,12 @@ func (c *Conn) Abort() error {
 // come while reading is suspended, and not for reading or writing.
 func (c *Conn) Transport() net.Conn { return c.t.Conn.Conn }
 
-// Polled tells whether [Conn.Rest] may do something.
-func (c *Conn) Polled() bool { return c.t.Polled() }
+// MayRest tells whether [Conn.Rest] may do something.
+func (c *Conn) MayRest() bool { return c.t.MayRest() }
 
-// Rest has the connection take less memory until somebody has to wait for the peer. It is for the reading goroutine, and does
-// nothing while something is written. Its descriptor gets another number, so whoever watches [Conn.Transport] must end that before,
-// and may begin anew.
+// Rest has the connection take less memory until somebody has to wait for the peer, be it to read or to write. It is for the
+// reading goroutine, and does nothing while something is written. Its descriptor gets another number, so whoever watches
+// [Conn.Transport] must end that before, and may begin anew.
 func (c *Conn) Rest() {
 	c.writer.mu.Lock()
 	defer c.writer.mu.Unlock()

@@ -89,7 +89,7 @@ func (p *park) unpark(done bool) (wasAsked bool) {
 	if p.lingers || p.stopped() != nil {
 		return false
 	}
-	p.t.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // fails on a closed connection only; the next read says so
+	p.t.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // fails only on a connection that is over; the next read says so
 	return true
 }
 
@@ -104,7 +104,7 @@ func (p *park) ask() {
 	// unpark changes parkAsked before it takes the deadline back, both before the next read. So when the reader has woken
 	// meanwhile, nothing is set here; and what is set here, it takes back: it has seen parkAsked, and waits for mu.
 	if p.state() == parkAsked && !p.lingers {
-		p.t.SetReadDeadline(past) //nolint:errcheck,gosec // fails on a closed connection only; then no reader waits
+		p.t.SetReadDeadline(past) //nolint:errcheck,gosec // fails only on a connection that is over; then no reader waits
 	}
 }
 
@@ -117,7 +117,7 @@ func (p *park) wake() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.lingers {
-		p.t.SetReadDeadline(past) //nolint:errcheck,gosec // fails on a closed connection only; then no reader waits
+		p.t.SetReadDeadline(past) //nolint:errcheck,gosec // fails only on a connection that is over; then no reader waits
 	}
 }
 
