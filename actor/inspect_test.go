@@ -79,6 +79,49 @@ func TestInspect_handling(t *testing.T) {
 	}
 }
 
+// TestInspect_for: of messages that an actor handles in a row, some of which take long, what is said is never less than how long
+// the callback has been running, and more by 10 ms at most: no timer of a bubble is late.
+func TestInspect_for(t *testing.T) {
+	const slack = 10 * time.Millisecond
+	for name, long := range map[string]func(i int) time.Duration{
+		"all of them":        func(int) time.Duration { return time.Second },
+		"after many short":   func(i int) time.Duration { return time.Duration(i/100%2) * time.Second },
+		"now and then":       func(i int) time.Duration { return time.Duration(max(i%7-5, 0)) * time.Second },
+		"about as long":      func(i int) time.Duration { return time.Duration(i%5) * slack / 2 },
+		"each a little more": func(i int) time.Duration { return time.Duration(i) * time.Microsecond * 100 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				sys, _ := newSystem(t, actor.Config{})
+				n, looks := 0, 0
+				pid := spawn(t, sys, &behaviour{receive: func(ctx context.Context, _ any) error {
+					d, begin := long(n), time.Now()
+					n++
+					for _, part := range []time.Duration{0, d / 2, d - d/2} {
+						time.Sleep(part)
+						looks++
+						info, err := actor.Inspect(actor.Self(ctx))
+						if ran := time.Since(begin); err != nil || info.For < ran || info.For > ran+slack {
+							t.Errorf("message %d, after %v: For is %v, %v", n, ran, info.For, err)
+						}
+					}
+					return nil
+				}}, actor.SpawnOptions{})
+				release := block(t, pid)
+				for range 300 {
+					pid.Send("waits")
+				}
+				release()
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if n != 300 || looks != 900 {
+					t.Errorf("%d messages were handled, %d looks", n, looks)
+				}
+			})
+		})
+	}
+}
+
 func TestSystem_Processes(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{})
 	want := make(map[actor.PID]bool)

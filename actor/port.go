@@ -150,7 +150,7 @@ func (p *process) pushLast(msg any, reason error) {
 // until the turn has become long. It unlocks p.mu.
 func (p *process) handleHere(it item) hook.Delivery {
 	turn := p.take()
-	p.begin(it)
+	p.begin(it, 0, 0)
 	p.mu.Unlock()
 	if err := p.receive((*processContext)(p), it.msg); err != nil {
 		p.end(err)

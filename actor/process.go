@@ -86,7 +86,7 @@ type process struct {
 
 	turn    uint32 // counts turns; each names the goroutine that holds it
 	current item   // what is being handled; written by the goroutine that holds the turn only, which may read it without mu
-	began   int64  // by System.now: when the running callback began
+	began   int64  // by System.now: when the running callback began; where nobody hosts it, up to lapseTime before that
 
 	sys     *System // never changes
 	actor   Actor   // never changes

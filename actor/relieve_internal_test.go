@@ -228,7 +228,7 @@ func TestRelieve_turnsThatOverlap(t *testing.T) {
 		p.Start()
 		p.mu.Lock()
 		turn := p.take()
-		p.begin(item{kind: kindHanded, msg: "first"})
+		p.begin(item{kind: kindHanded, msg: "first"}, 0, 0)
 		p.mu.Unlock()
 		if !p.Relieve(0) {
 			t.Fatal("Relieve: false")

@@ -104,6 +104,7 @@ type System struct {
 	losses     losses        // that onEvent has not been told of
 	trespasses atomic.Int64  // uses of the engine's own paths; stays 0
 	reporter   reporter
+	lapse      lapse // an actor that is busy reads it for each message: nothing beside it is written often
 }
 
 // NewSystem makes a System. The only errors are a Node that cannot stand in a PID, and a Carry without a Fetch or a Fetch
@@ -137,6 +138,7 @@ func newSystem(cfg Config, newEngine func(engine.Config) (*engine.System, error)
 		carry:           cfg.Carry,
 		fetch:           cfg.Fetch,
 	}
+	s.lapse.init()
 	s.events = report.NewCalls("Config.OnEvent", s.log)
 	s.origin = unique.Make(origin{node: cfg.Node, boot: s.boot})
 	var err error

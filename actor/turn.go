@@ -165,7 +165,8 @@ func (p *process) initialize(with any) error {
 // while n is negative, and p.began is when that has begun. p.mu is held; run unlocks it.
 func (p *process) run(delivering bool, n int) {
 	start := p.began
-	ended := false // TurnEnd has run since the last message
+	ended := false    // TurnEnd has run since the last message
+	over := uint32(0) // see begin
 	for ; ; p.mu.Lock() {
 		if delivering && p.holder == byWorker { // relieved: it will not flush what TurnEnd has left to it
 			delivering, ended = false, false
@@ -215,7 +216,7 @@ func (p *process) run(delivering bool, n int) {
 		if it.at != 0 && !p.dueNow(&it) { // unlocks
 			continue
 		}
-		p.begin(it)
+		over = p.begin(it, n, over)
 		p.mu.Unlock()
 		if !p.handle(it) {
 			return
@@ -225,12 +226,20 @@ func (p *process) run(delivering bool, n int) {
 	}
 }
 
-// begin notes what is being handled; p.mu is held.
-func (p *process) begin(it item) {
-	p.current, p.phase, p.began = it, phaseReceive, p.sys.now()
+// begin notes what is being handled, after n others in this turn, and when it begins. over is 0, or what begin has returned for the
+// one before; see lapse. p.mu is held.
+func (p *process) begin(it item, n int, over uint32) uint32 {
+	if n < exact || p.hosted || p.sys.lapse.over.Load() != over {
+		if n >= exact-1 && !p.hosted { // a short turn is no reason to start a timer
+			over = p.sys.lapse.begin()
+		}
+		p.began = p.sys.now()
+	}
+	p.current, p.phase = it, phaseReceive
 	if it.kind != kindNotice || !looks(it.msg) {
 		p.handled++
 	}
+	return over
 }
 
 // looks tells whether a notice is a host.Look.
