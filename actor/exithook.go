@@ -46,6 +46,9 @@ func (p PID) OnExit(f func(reason error)) (cancel func(), ok bool) {
 
 // OnExit is host.Ref.OnExit.
 func (p *process) OnExit(h *exitHook, f func(pid PID, reason error)) bool {
+	if f == nil || h.f != nil {
+		panic("actor: Ref.OnExit: nil function, or an ExitHook that was used before")
+	}
 	h.f = f
 	return p.addExitHook(h)
 }

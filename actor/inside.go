@@ -17,10 +17,10 @@ func (s *System) Inside(hook.Key) inside { return inside{s} }
 // Inside is for package host. It is the process that p names, or nil. Nobody else can make a hook.Key.
 func (p PID) Inside(hook.Key) *Process { return p.find() }
 
-// Process is what package host keeps of a process: nobody else can get one.
+// Process is what a host.Port and a host.Ref point to. It is of no use to anybody else: its zero value is no process.
 type Process = process
 
-// ExitHook is for package host, see there.
+// ExitHook is that of package host. Its zero value is ready for host.Ref.OnExit.
 type ExitHook = exitHook
 
 // Inside is for package proto. Nobody else can make a hook.Key.

@@ -12,8 +12,8 @@ const (
 	lapseTime = 10 * time.Millisecond
 )
 
-// lapse says, to whoever has read the clock, when that time is too old: to read the clock for each message takes a third of what an
-// actor with many of them costs. Its timer runs once when it is asked for, so a System without work has none that runs.
+// lapse says, to whoever has read the clock, when that time is too old: to read the clock for each message takes a quarter of what a
+// message to a busy actor costs. Its timer runs once when it is asked for, so a System without work has none that runs.
 type lapse struct {
 	over  atomic.Uint32 // how often the timer has fired
 	runs  atomic.Bool   // the timer runs, or will

@@ -65,9 +65,8 @@ const (
 // Exactly one goroutine at a time holds the turn (holder). It alone calls the actor, and it alone ends the process,
 // but for a kill, which ends it from any goroutine: then the holder of the turn finds the process dead and lets go.
 //
-// A million of them may rest, so its size counts: 256 bytes are a size class, and those that rest have hardly
-// ever extras. What a message touches stands in the first
-// two cache lines: when there are many processes, each is a miss.
+// A million of them may rest, so its size counts: 256 bytes are a size class, and hardly any of those that rest has extras. What a
+// message touches stands in the first two cache lines: when there are many processes, each is a miss.
 type process struct {
 	mu      sync.Mutex
 	state   state

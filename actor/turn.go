@@ -229,10 +229,11 @@ func (p *process) run(delivering bool, n int) {
 // begin notes what is being handled, after n others in this turn, and when it begins. over is 0, or what begin has returned for the
 // one before; see lapse. p.mu is held.
 func (p *process) begin(it item, n int, over uint32) uint32 {
-	if n < exact || p.hosted || p.sys.lapse.over.Load() != over {
-		if n >= exact-1 && !p.hosted { // a short turn is no reason to start a timer
-			over = p.sys.lapse.begin()
-		}
+	switch {
+	case p.hosted || n < exact-1:
+		p.began = p.sys.now()
+	case n == exact-1 || p.sys.lapse.over.Load() != over: // a shorter turn is no reason to start a timer
+		over = p.sys.lapse.begin()
 		p.began = p.sys.now()
 	}
 	p.current, p.phase = it, phaseReceive

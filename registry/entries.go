@@ -240,7 +240,7 @@ func (r *Registry) forget(e *entries) {
 
 // exited is the exit hook: the process leaves everything. A Leave at the same time waits for its lock.
 func (r *Registry) exited(pid actor.PID, _ error) {
-	e := r.known(pid)
+	e := r.known(pid) // nobody but this hook takes it out of the table
 	list := e.all()
 	e.name, e.member, e.more = nil, nil, over
 	var all []news

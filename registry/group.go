@@ -41,7 +41,7 @@ type extras struct {
 	announcements *announcements
 }
 
-// seat says in which part of a large group the next member is: they take turns. So the parts are equally large, and to go through one
+// seat says in which part of a large group the next member is: they take turns. So the parts are about equally large, and to go through one
 // is to go through memory in steps of about the same length, which is faster by a third than to jump about in it.
 func (x *extras) seat() uint8 { return uint8(x.seats.Add(1) % partCount) }
 

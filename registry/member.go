@@ -8,8 +8,8 @@ import (
 	"github.com/troupe-dev/troupe/actor/host"
 )
 
-// member is a process in a group. The lock of its part guards at, that of its shard seat; the rest does not change: new meta
-// makes another member.
+// member is a process in a group. The lock of its part guards at, that of its shard seat; the rest does not change once
+// others can see it: new meta makes another member.
 //
 // A million sockets may each be one, so the size counts: 48 bytes are a size class.
 type member struct {

@@ -302,8 +302,8 @@ func (r Ref) Notify(d Deferred) bool { return r.process != nil && r.process.Noti
 // memory beyond its own, and no closure.
 type ExitHook = actor.ExitHook
 
-// OnExit is [actor.PID.OnExit] of an f that gets the PID. False: it is too late, and f never runs. h must not have been used
-// before, and belongs to the process from then on: it cannot be cancelled.
+// OnExit is [actor.PID.OnExit] of an f that gets the PID. False: it is too late, and f never runs. h belongs to the process from
+// then on: it cannot be cancelled, and must not have been used before. Else, and when f is nil, OnExit panics.
 func (r Ref) OnExit(h *ExitHook, f func(p actor.PID, reason error)) bool {
 	return r.process != nil && r.process.OnExit(h, f)
 }
