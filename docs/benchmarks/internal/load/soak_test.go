@@ -21,7 +21,7 @@ func TestSoak_detects(t *testing.T) {
 		{"nothing wrong", func(p []byte) [][]byte { return [][]byte{frame(0x82, p)} }, ""},
 		{"missing", func([]byte) [][]byte { return nil }, "want 4"},
 		{"twice", func(p []byte) [][]byte { return [][]byte{frame(0x82, p), frame(0x82, p)} }, "want 5"},
-		{"another byte", func(p []byte) [][]byte { p[8]++; return [][]byte{frame(0x82, p)} }, "other bytes"},
+		{"another byte", func(p []byte) [][]byte { p[min(8, len(p)-1)]++; return [][]byte{frame(0x82, p)} }, "other bytes"},
 		{"a broadcast that was missed", func(p []byte) [][]byte { return [][]byte{frame(0x82, p), frame(0x81, []byte("#7 "))} }, "7 came after 0"},
 		{"close", func([]byte) [][]byte { return [][]byte{frame(0x88, nil)} }, "opcode 0x8"},
 	} {
