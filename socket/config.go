@@ -170,9 +170,9 @@ type Config struct {
 	Compression Compression
 
 	// HibernateAfter is how long at most the peer must have sent no message before a socket gives up its goroutine and all
-	// buffers until bytes come again. A second in which nothing crosses is enough at first, an eighth of one before the first
-	// message. When that turns out to be too short, because messages come or are written again, it is doubled, up to HibernateAfter;
-	// after a silence longer than HibernateAfter it is a second again. Messages of other processes and our pings wake nobody; a
+	// buffers until bytes come again. A second in which nothing crosses is enough at first. When that turns out to be too
+	// short, because messages come or are written again, it is doubled, up to HibernateAfter; after a silence longer
+	// than HibernateAfter it is a second again. Messages of other processes and our pings wake nobody; a
 	// pong, and one message after a long silence, do for a moment.
 	//
 	// A TCP connection without TLS leaves package net when it first sleeps: the net.Conn that http.Server.ConnContext or ConnState saw

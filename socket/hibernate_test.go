@@ -53,9 +53,9 @@ func hibernating(t *testing.T, cfg socket.Config, h websock.Handler) *client {
 }
 
 func TestHibernateAfter(t *testing.T) {
-	bubble(t, "a silent socket sleeps after an eighth of a second, and messages wake it", func(t *testing.T) {
+	bubble(t, "a silent socket sleeps after a second, and messages wake it", func(t *testing.T) {
 		c := serve(t, socket.Config{}).dial(echo())
-		c.sleepsAfter(time.Second / 8)
+		c.sleepsAfter(time.Second)
 		c.awake()
 	})
 	bubble(t, "one that has talked sleeps after two seconds", func(t *testing.T) {
@@ -89,7 +89,7 @@ func TestHibernateAfter(t *testing.T) {
 	})
 	bubble(t, "later each time it was too soon, up to HibernateAfter, and anew after a long silence", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 15 * time.Second, PingInterval: -1, IdleTimeout: -1}).dial(echo())
-		c.sleepsAfter(time.Second / 8)
+		c.sleepsAfter(time.Second)
 		for _, after := range []time.Duration{2, 4, 8, 15, 2, 4, 8, 15, 2} {
 			c.awake()
 			c.sleepsAfter(after * time.Second)
@@ -134,7 +134,7 @@ func TestHibernateAfter(t *testing.T) {
 	})
 	bubble(t, "a HibernateAfter below a second", func(t *testing.T) {
 		c := serve(t, socket.Config{HibernateAfter: 300 * time.Millisecond}).dial(echo())
-		c.sleepsAfter(time.Second / 8)
+		c.sleepsAfter(300 * time.Millisecond)
 		for range 3 {
 			c.awake()
 			c.sleepsAfter(300 * time.Millisecond)

@@ -426,7 +426,7 @@ func TestInfo(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := socket.ConnInfo{PID: c.pid, Server: "sockets", Label: "user 7", RemoteAddr: c.conn.LocalAddr(), Since: start,
-			Hibernated: true, LastRead: start.Add(time.Second), LastWrite: start.Add(time.Second), Mailbox: 1, Lag: websock.Lag{Messages: 1}}
+			LastRead: start.Add(time.Second), LastWrite: start.Add(time.Second), Mailbox: 1, Lag: websock.Lag{Messages: 1}}
 		want.Read.Text = socket.FrameCount{Frames: 1, Bytes: 4}
 		want.Written.Text = socket.FrameCount{Frames: 1, Bytes: 5}
 		if out.RemoteAddr.String() != want.RemoteAddr.String() {

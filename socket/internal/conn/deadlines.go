@@ -21,11 +21,9 @@ type silence struct {
 	long      bool          // it was long before the reader woke, so that it does not wait for more, but falls asleep; the reader's
 }
 
-// firstSleep is how long a connection must have been silent to fall asleep, at first, and freshSleep the same before its first
-// message. It is doubled so often at most: more is no Duration.
+// firstSleep is how long a connection must have been silent to fall asleep, at first. It is doubled so often at most: more is no Duration.
 const (
 	firstSleep  = time.Second
-	freshSleep  = firstSleep / 8
 	mostDoubled = 33
 )
 
@@ -34,11 +32,7 @@ const (
 // HibernateAfter: a connection that is silent for so long sleeps in any case, so sleeping sooner costs it nothing. Others
 // pay for it a few times. 0 or less: never. c.mu is held.
 func (c *Conn) sleepAfter() time.Duration {
-	first := firstSleep
-	if c.silence.frames == 0 {
-		first = freshSleep
-	}
-	return min(first<<c.silence.doubled, c.group.opts.HibernateAfter)
+	return min(firstSleep<<c.silence.doubled, c.group.opts.HibernateAfter)
 }
 
 // notSilent notes that there was something within d of what there was before, or of when that was looked for last. c.mu is held.
