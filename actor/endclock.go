@@ -9,8 +9,9 @@ import (
 // endClock says until when the end of a process is waited for. A process has none before its end begins. The mu of the
 // process guards it.
 //
-// One timer runs for the time that comes first. Whoever changes a time sets the timer again; if it has fired in between,
-// it finds nothing due.
+// The end of the shutdown time is watched by the endQueue of all that have the same. For the other times, which few processes ever have,
+// a timer runs if one of them comes first. Whoever changes a time sets the timer again; if it has fired in between, it finds
+// nothing due.
 type endClock struct {
 	timer  *time.Timer
 	dead   chan struct{} // closed when the process is dead; set by a kill that waits for that
@@ -19,6 +20,10 @@ type endClock struct {
 	deadline int64 // the end of the shutdown time; 0: not begun, or no limit. Fixed once the reason is decided
 	exits    int64 // when the end goes on without the exit hook that runs; 0: it has no time of its own yet
 	abandon  int64 // when the callback that runs after the loss of the transport is abandoned; 0: never
+
+	// The mu of the endQueue guards these.
+	p          *process // nil: not in the queue
+	prev, next *endClock
 }
 
 // clock is nil when there is none yet; p.mu is held.
@@ -48,7 +53,7 @@ func (p *process) startDeadline() {
 	if c := p.clock(); p.terms.shutdown < 0 || c != nil && c.deadline != 0 {
 		return
 	}
-	p.ends().deadline = after(p.sys.now(), p.terms.shutdown)
+	p.terms.ends.join(p, p.ends(), p.terms.shutdown)
 	p.setClock()
 }
 
@@ -101,10 +106,13 @@ func (p *process) nextCallback() bool {
 	return true
 }
 
-// setClock sets the timer for the time that comes first; p.mu is held.
+// setClock sets the timer for the time that comes first, unless that is the end of the shutdown time; p.mu is held.
 func (p *process) setClock() {
 	c := p.clock()
 	due := p.due()
+	if due == c.deadline {
+		due = 0
+	}
 	switch {
 	case c.timer == nil && due != 0:
 		c.timer = time.AfterFunc(time.Duration(due-p.sys.now()), p.timeOver)

@@ -32,6 +32,7 @@ func (p *process) dieAndUnlock(reason error) {
 	var dead chan struct{}
 	if c := p.clock(); c != nil {
 		dead = c.dead
+		p.terms.ends.leave(c)
 		if c.timer != nil {
 			c.timer.Stop()
 		}

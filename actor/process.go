@@ -125,20 +125,26 @@ func (p *process) parent() *process {
 	return p.own.parent
 }
 
-// terms are SpawnOptions, as far as processes share them that are spawned one after the other. They never change.
+// terms are what processes share that are spawned one after the other with the same limits.
 type terms struct {
+	limits
+	ends endQueue
+}
+
+// limits are of SpawnOptions. They never change.
+type limits struct {
 	shutdown time.Duration
 	maxAsync int32 // negative: none
 }
 
-// termsOf returns t in a place that the next process with the same terms finds.
-func (s *System) termsOf(t terms) *terms {
-	if last := s.terms.Load(); last != nil && *last == t {
+// termsOf returns terms with these limits, those of the last process if they are the same.
+func (s *System) termsOf(l limits) *terms {
+	if last := s.terms.Load(); last != nil && last.limits == l {
 		return last
 	}
-	made := t // so that t is not on the heap when it need not
-	s.terms.Store(&made)
-	return &made
+	made := &terms{limits: l}
+	s.terms.Store(made)
+	return made
 }
 
 // extras are what a hosted process has only with a label, when it was relieved, or from the beginning of its end. The mu of the

@@ -59,7 +59,7 @@ func (p *process) init(s *System, a Actor, o *SpawnOptions) {
 		p.extras().label = o.Label
 	}
 	p.queue.limit, p.overflow = limit(o.MailboxLimit, defaultMailboxLimit), o.Overflow
-	p.terms = s.termsOf(terms{orDefault(o.Shutdown, s.shutdownTimeout), limit(o.MaxAsync, defaultMaxAsync)})
+	p.terms = s.termsOf(limits{orDefault(o.Shutdown, s.shutdownTimeout), limit(o.MaxAsync, defaultMaxAsync)})
 }
 
 // limit is n as it is kept: -1 for none.
