@@ -66,7 +66,9 @@ func (s *Server) ended(c *conn.Conn, cl *Closed, end *conn.End) {
 	if f := s.cfg.OnClose; f != nil {
 		defer s.callOnClose(f, *cl, attrs)
 	}
-	defer s.tell(*cl)
+	if s.cfg.OnEvent != nil { // to make an Event of it takes memory
+		defer s.tell(*cl)
+	}
 	s.logClosed(cl, end.Lost, attrs)
 }
 
