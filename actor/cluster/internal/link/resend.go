@@ -62,8 +62,13 @@ func (p *Peer) complained(want uint64, now time.Time) {
 // gapPause is the least time between two complaints about one gap.
 func (p *Peer) gapPause() time.Duration { return max(gapEvery, p.rtt) }
 
-// measure takes a round trip from an ACK; pair.mu is held.
+// measure takes a round trip from an ACK; pair.mu is held. One that is no later than the last says nothing: it was overtaken, or the
+// engine has repeated it, and how long it took is how late it is. When the last came long ago, none is too late for that: the clock
+// wraps around, and a node that sends frames all the time may send no ACK for hours.
 func (p *Peer) measure(a ack, now time.Time) {
+	if int32(a.sent-p.echo) <= 0 && now.Sub(p.echoedAt) <= p.pair.mesh.o.DownAfter {
+		return
+	}
 	p.echo, p.echoedAt = a.sent, now
 	if a.flags&flagEcho == 0 {
 		return

@@ -1,5 +1,7 @@
 package seednet
 
+import "time"
+
 // Cut loses all between two nodes: what is on its way, and what is published until Heal.
 func (n *Network) Cut(a, b uint64) {
 	n.CutOneWay(a, b)
@@ -76,6 +78,13 @@ func (n *Network) Quiet(on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.quiet = on
+}
+
+// SetDelay changes Config.Delay, for datagrams that are sent from now on.
+func (n *Network) SetDelay(d time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cfg.Delay = d
 }
 
 // Stats returns the numbers of now.
