@@ -9,7 +9,7 @@ import (
 // endClock says until when the end of a process is waited for. A process has none before its end begins. The mu of the
 // process guards it.
 //
-// The end of the shutdown time is watched by the endQueue of all that have the same. For the other times, which few processes ever have,
+// The end of the shutdown time is watched by the endQueue of its terms. For the other times, which few processes ever have,
 // a timer runs if one of them comes first. Whoever changes a time sets the timer again; if it has fired in between, it finds
 // nothing due.
 type endClock struct {

@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// endQueue holds the ends of processes that have the same shutdown time. They come in the order in which that is over, since it begins
-// when they come, so one timer serves all of them: for the first. An end that takes no time costs a few pointers then, and no timer.
+// endQueue holds the ends of processes that share terms, and so the shutdown time. They come in the order in which that is over, since it
+// begins when they come. So one timer serves all of them: for the first. An end costs a few pointers then, and no timer of its own.
 //
 // Its mu is locked with the mu of a process held, never the other way round.
 type endQueue struct {
 	mu          sync.Mutex
 	first, last *endClock
 	timer       *time.Timer
-	runs        bool // the timer; it is not stopped when the last end is out of the queue: it runs off once and finds nothing
+	runs        bool // the timer runs, or has fired and over is about to run
 }
 
 // join has p.timeOver called, on a goroutine of its own, when d is over, unless c leaves before.
@@ -39,11 +39,14 @@ func (q *endQueue) join(p *process, c *endClock, d time.Duration) {
 	}
 }
 
-// leave takes c out, if it is in the queue.
+// leave takes c out, if it is in the queue. An empty one has no timer that runs.
 func (q *endQueue) leave(c *endClock) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.remove(c)
+	if q.first == nil && q.runs && q.timer.Stop() {
+		q.runs = false
+	}
 }
 
 // remove is leave; q.mu is held.
