@@ -23,7 +23,7 @@ func (c *Conn) beforeCallback() {
 func (c *Conn) Init(ctx context.Context) error {
 	c.beforeCallback()
 	r := c.handler.Init(ctx)
-	c.initialized = true
+	c.stage = initialized
 	return c.apply(&r)
 }
 

@@ -143,17 +143,17 @@ type Conn struct {
 	lost           atomic.Pointer[lostError] // the transport has failed
 	place          *frame                    // where the next message goes; owned by the reader; nil: made when one comes
 	lateFlushArmed atomic.Bool
-	watched        atomic.Bool // this connection is in its watch
+	watched        atomic.Bool  // this connection is in its watch
+	queued         bool         // a message may wait in the mailbox; owned by the reader
+	impatient      bool         // the reader has woken after a long silence, and does not wait for more; owned by it
+	stage          stage        // owned by the turn
+	watch          uint8        // which of Group.watches is that of this connection
+	taps           atomic.Int32 // how many there are
 	port           host.Port
 
-	group       *Group
-	scope       *Scope        // nil: nothing is kept
-	initialized bool          // Init has returned normally; owned by the turn
-	draining    bool          // HandleDrain was called; owned by the turn
-	queued      bool          // a message may wait in the mailbox; owned by the reader
-	watch       uint8         // which of Group.watches is that of this connection
-	taps        atomic.Int32  // how many there are
-	since       time.Duration // when the process was made; by Group.at, like all times below
+	group *Group
+	scope *Scope        // nil: nothing is kept
+	since time.Duration // when the process was made; by Group.at, like all times below
 
 	// mu guards all that follows.
 	mu          sync.Mutex
@@ -176,6 +176,15 @@ type Conn struct {
 	silence    silence
 	ping       ping
 }
+
+// stage is how far the handler has come.
+type stage uint8
+
+const (
+	fresh       stage = iota
+	initialized       // Init has returned normally
+	draining          // HandleDrain was called
+)
 
 // Spawn makes the process of a connection but runs nothing of it. The caller must call Open, or kill the process. scope may
 // be nil.

@@ -18,7 +18,6 @@ type silence struct {
 	suspended time.Duration // when the reader was last asked to suspend
 	frames    uint32        // how many wire had counted when noMessage was set; it wraps around
 	doubled   uint8         // how often firstSleep is doubled; see sleepAfter
-	long      bool          // it was long before the reader woke, so that it does not wait for more, but falls asleep; the reader's
 }
 
 // firstSleep is how long a connection must have been silent to fall asleep, at first. It is doubled so often at most: more is no Duration.

@@ -58,10 +58,10 @@ func (f *farewell) Run() {
 
 func (c *Conn) receiveDrain(ctx context.Context, m drainBegins) error {
 	d, ok := optional[websock.Drainer](c.handler)
-	if !ok || c.draining { // a connection that opens just as the drain begins may be asked twice
+	if !ok || c.stage == draining { // a connection that opens just as the drain begins may be asked twice
 		return nil
 	}
-	c.draining = true
+	c.stage = draining
 	c.beforeCallback()
 	if r := c.recorder(); r != nil {
 		defer r.returned(c.begins(r, "drain", 0))

@@ -116,7 +116,7 @@ func (c *Conn) endEnding(waits bool) {
 // goroutine.
 func (c *Conn) brief() bool {
 	_, ok := optional[websock.Terminator](c.handler)
-	return !ok || !c.initialized
+	return !ok || c.stage == fresh
 }
 
 // Terminate implements actor.Terminator. The stream ends before: what it has deferred may use what the handler's Terminate closes. A

@@ -21,7 +21,7 @@ func (o *opener) Run() { (*Conn)(o).serve((*Conn)(o).port.Start) }
 func (r *reader) Run() {
 	(*Conn)(r).serve(func() host.Delivery {
 		r.wire.SetPatient(false) // what woke it may be a pong, or nothing
-		r.silence.long = (*Conn)(r).wasSilent()
+		r.impatient = (*Conn)(r).wasSilent()
 		return host.Going
 	})
 }
@@ -79,7 +79,7 @@ func (c *Conn) read() {
 			if c.fallAsleep() {
 				return
 			}
-			c.silence.long = false
+			c.impatient = false
 			c.wire.SetPatient(true)
 			continue
 		}
@@ -87,7 +87,7 @@ func (c *Conn) read() {
 			c.readingEnded(err)
 			return
 		}
-		if !c.silence.long {
+		if !c.impatient {
 			c.wire.SetPatient(true)
 		}
 		if !c.deliver(&msg) {

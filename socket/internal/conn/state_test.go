@@ -30,8 +30,8 @@ func TestConn_size(t *testing.T) {
 	if got, want := unsafe.Sizeof(c), uintptr(256); got > want {
 		t.Errorf("a Conn has %d bytes, want at most %d", got, want)
 	}
-	if got, want := unsafe.Offsetof(c.port)+16, uintptr(64); got > want { // the rest of it is the PID
-		t.Errorf("what a message touches ends at byte %d, want it in the first cache line, %d", got, want)
+	if got, want := unsafe.Offsetof(c.port)+unsafe.Sizeof(c.port), uintptr(64); got != want {
+		t.Errorf("what a message touches ends at byte %d, want the end of the first cache line, %d", got, want)
 	}
 }
 
