@@ -49,7 +49,7 @@ func (q *endQueue) leave(c *endClock) {
 	}
 }
 
-// remove is leave; q.mu is held.
+// remove takes c out of the list, if it is in it; q.mu is held.
 func (q *endQueue) remove(c *endClock) {
 	if c.p == nil {
 		return

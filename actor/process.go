@@ -125,7 +125,7 @@ func (p *process) parent() *process {
 	return p.own.parent
 }
 
-// terms are what processes share that are spawned one after the other with the same limits.
+// terms are what processes with the same limits share.
 type terms struct {
 	limits
 	ends endQueue
@@ -137,13 +137,15 @@ type limits struct {
 	maxAsync int32 // negative: none
 }
 
-// termsOf returns terms with these limits, those of the last process if they are the same.
+// termsOf returns terms with these limits: some that are there, if they are among the last that were made. A program has few.
 func (s *System) termsOf(l limits) *terms {
-	if last := s.terms.Load(); last != nil && last.limits == l {
-		return last
+	for i := range s.terms {
+		if t := s.terms[i].Load(); t != nil && t.limits == l {
+			return t
+		}
 	}
 	made := &terms{limits: l}
-	s.terms.Store(made)
+	s.terms[s.termsMade.Add(1)%uint32(len(s.terms))].Store(made)
 	return made
 }
 

@@ -82,7 +82,8 @@ type System struct {
 	table           table
 	pool            pool.Pool // of the goroutines that run turns
 	numbers         atomic.Uint64
-	terms           atomic.Pointer[terms] // of the process that was spawned last
+	terms           [4]atomic.Pointer[terms] // the last ones that were made
+	termsMade       atomic.Uint32
 	epoch           time.Time
 	carry           func(ctx context.Context) any // nil: nothing is carried. It stands beside epoch, which each message reads
 	fetch           func(ctx context.Context, carried any) context.Context

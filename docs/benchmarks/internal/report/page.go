@@ -20,7 +20,7 @@ func Render(dir string, runs []Run, servers []string) error {
 		return err
 	}
 	var page strings.Builder
-	intro(&page, runs)
+	intro(&page, runs, servers)
 	verdicts(&page, runs)
 	losses(&page, runs, servers)
 	for _, s := range sections {
@@ -77,15 +77,15 @@ func Render(dir string, runs []Run, servers []string) error {
 	return os.WriteFile(filepath.Join(dir, "REPORT.md"), []byte(page.String()), 0o666)
 }
 
-func intro(p *strings.Builder, runs []Run) {
+func intro(p *strings.Builder, runs []Run, servers []string) {
 	p.WriteString("# What the servers cost\n\n" +
 		"Made by `go run . report`; how it is measured stands in the [README](README.md). CPU and memory are those of the server's\n" +
 		"process, seen from outside. Each figure is a median, with the smallest and the largest beside it. Compare figures of\n" +
-		"one table only.\n\n")
-	p.WriteString("| run | date | commit | rounds | window | took |\n|---|---|---|---|---|---|\n")
+		"one table only. Servers of one run took turns in each round; those of another run were measured at another time.\n\n")
+	p.WriteString("| run | date | commit | rounds | window | took | servers |\n|---|---|---|---|---|---|---|\n")
 	for i, r := range runs {
-		fmt.Fprintf(p, "| %d | %s | %s | %d | %v | %v |\n",
-			i+1, r.Began.Format("2006-01-02 15:04 MST"), r.Machine.Commit, r.Rounds, r.Window, r.Took.Round(time.Second))
+		fmt.Fprintf(p, "| %d | %s | %s | %d | %v | %v | %s |\n", i+1, r.Began.Format("2006-01-02 15:04 MST"),
+			r.Machine.Commit, r.Rounds, r.Window, r.Took.Round(time.Second), strings.Join(r.servers(servers), ", "))
 	}
 	m := runs[0].Machine
 	fmt.Fprintf(p, "\n%s, %d cores, %s, %s. Server on one core with GOMAXPROCS=1, load on another.\n\n", m.CPU, m.Cores, m.Kernel, m.Go)
@@ -142,8 +142,12 @@ func losses(p *strings.Builder, runs []Run, servers []string) {
 	before := p.Len()
 	for _, t := range Targets {
 		if v := t.Judge(runs); v.Measured && v.Met == Missed {
+			reached := v.Ratio.around()
+			if number(v.Ratio.Median) == number(t.Limit.value) { // missed by less than three digits can say
+				reached = fmt.Sprintf("%.4f (%s)", v.Ratio.Median, v.Ratio.span())
+			}
 			fmt.Fprintf(p, "- Target missed: %s, %s where at most %s was wanted.\n",
-				t.Title, strings.TrimSpace(v.Ratio.around()+" "+t.unit), t.bound(t.Limit))
+				t.Title, strings.TrimSpace(reached+" "+t.unit), t.bound(t.Limit))
 		}
 	}
 	for _, s := range sections {

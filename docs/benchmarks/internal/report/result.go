@@ -83,6 +83,16 @@ type Machine struct {
 	Kernel string `json:"kernel"`
 }
 
+// servers are those of names that took part in r.
+func (r Run) servers(names []string) (took []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(r.Results, func(res Result) bool { return res.Server == name }) {
+			took = append(took, name)
+		}
+	}
+	return took
+}
+
 // Write writes the run as JSON.
 func (r Run) Write(name string) error { return writeJSON(name, r) }
 
