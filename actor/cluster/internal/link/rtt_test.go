@@ -25,7 +25,7 @@ func TestPeer_roundTrip(t *testing.T) {
 				}
 				wait(20 * time.Millisecond)
 				for _, n := range []*node{a, b} {
-					if rtt := n.peer(3 - n.boot).Stats().RTT; rtt == 0 || rtt > most {
+					if rtt := n.peer(3 - n.boot).Stats().RTT; rtt > most || rtt == 0 && i > 500 { // 0: the first ACKs were lost
 						t.Fatalf("seed %d: after %v node %d measures a round trip of %v; want at most %v", seed, time.Duration(i+1)*20*time.Millisecond, n.boot, rtt, most)
 					}
 				}
