@@ -9,7 +9,7 @@ import (
 )
 
 // A network that loses, and brings old datagrams seconds late, does not make the other node look farther away than it is: how long
-// it takes until something is sent again hangs on that.
+// it takes until something is sent again depends on that.
 func TestPeer_roundTrip(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
