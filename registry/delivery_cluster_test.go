@@ -37,11 +37,11 @@ func serveBehind(t *testing.T, c *registries, h websock.Handler) (conn *sockette
 	if err := c.regs[1].Join("all", conn.PID, nil); err != nil {
 		t.Fatal(err)
 	}
-	settle()
+	c.arrived()
 	conn.Pause(64)
 	filler = websock.Binary(make([]byte, 1000))
 	conn.PID.Send(filler)
-	settle()
+	c.arrived()
 	return conn, filler
 }
 
@@ -85,7 +85,7 @@ func TestDelivery_cluster(t *testing.T) {
 			for from := range 2 {
 				t.Run(fmt.Sprint(name, ", by ", way, " of node ", from), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
+						c := newCluster(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
 						h := &behind{}
 						conn, filler := serveBehind(t, c, h)
 						var all []string
@@ -95,7 +95,7 @@ func TestDelivery_cluster(t *testing.T) {
 								t.Error(err)
 							}
 						}
-						settle()
+						c.arrived()
 						want, leftOut := tt.want, uint64(len(tt.sent)-len(tt.want))
 						if way == "SendWait" {
 							want, leftOut = all, 0
@@ -158,21 +158,6 @@ func TestDelivery_cluster_expiresBeginsThere(t *testing.T) {
 	}
 }
 
-// arrived waits until all that a node has sent has arrived and was handled. What was lost is sent again, how soon depends on how long
-// the acknowledgements took before.
-func (c *registries) arrived(from int) {
-	for range 1000 {
-		settle()
-		waits := uint64(0)
-		for p := range c.Node(from).Peers() {
-			waits += uint64(p.InUse)
-		}
-		if waits == 0 {
-			return
-		}
-	}
-}
-
 // Random messages of all classes from another node, sent and broadcast, over a network that loses and repeats, to a client that
 // reads now and then: those without a Delivery arrive all and in order, of each key what arrives gets newer and the newest
 // arrives, and what was sent has arrived or is counted.
@@ -186,7 +171,7 @@ func TestDelivery_cluster_property(t *testing.T) {
 			if err := c.regs[1].Join("all", conn.PID, nil); err != nil {
 				t.Fatal(err)
 			}
-			settle()
+			c.arrived()
 			var plain []string
 			newest := map[string]int{}
 			for i := range messages {
@@ -220,7 +205,7 @@ func TestDelivery_cluster_property(t *testing.T) {
 				}
 			}
 			conn.Resume()
-			c.arrived(0)
+			c.arrived()
 			info, err := actor.Inspect(conn.PID)
 			if err != nil || info.Mailbox != 0 || info.LeftOut == 0 {
 				t.Fatalf("seed %d: %+v, %v; want nothing to wait, and some left out", seed, info, err)

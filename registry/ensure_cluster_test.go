@@ -36,7 +36,7 @@ func (s *starts) on(c *registries, i int, name string) func(ctx context.Context)
 // Several nodes want one room at the same moment: one starts it, and all get it. Each of many names has one of the nodes as owner.
 func TestEnsure_cluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.1, Delay: 10 * time.Millisecond}, nil)
+		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.05, Delay: 10 * time.Millisecond}, nil)
 		s := &starts{}
 		const n = 20
 		got := make([][]actor.PID, 3)
@@ -64,10 +64,12 @@ func TestEnsure_cluster(t *testing.T) {
 		if len(s.started) != n {
 			t.Errorf("%d rooms were started, want %d", len(s.started), n)
 		}
-		settle()
+		c.arrived()
 		where := make(map[string]int)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
 		for k := range n {
-			text, err := registry.Ask[string](context.Background(), c.regs[k%3], fmt.Sprint("room ", k), nil, "hello")
+			text, err := registry.Ask[string](ctx, c.regs[k%3], fmt.Sprint("room ", k), nil, "hello")
 			if want := fmt.Sprint("hello on ", got[0][k]); err != nil || text != want {
 				t.Errorf("Ask = %q, %v; want %q", text, err, want)
 			}

@@ -26,7 +26,7 @@ func (c *registries) wantHolder(t testing.TB, name string, holder *member, nodes
 
 func TestNames_cluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
+		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
 		a, b, w := c.spawn(t, 0), c.spawn(t, 1), c.spawn(t, 2)
 		if err := c.regs[2].WatchName("room", w.pid); err != nil {
 			t.Fatal(err)
@@ -34,7 +34,7 @@ func TestNames_cluster(t *testing.T) {
 		if err := c.regs[0].Register("room", a.pid, "first"); err != nil {
 			t.Fatal(err)
 		}
-		settle()
+		c.arrived()
 		c.wantHolder(t, "room", a, 0, 1, 2)
 		var taken *registry.TakenError
 		err := c.regs[1].Register("room", b.pid, nil)
@@ -47,7 +47,7 @@ func TestNames_cluster(t *testing.T) {
 		if err := c.regs[0].Register("room", a.pid, "second"); err != nil {
 			t.Fatal(err)
 		}
-		settle()
+		c.arrived()
 		if _, meta, _ := c.regs[1].Whereis("room"); meta != "second" {
 			t.Errorf("meta on another node = %v, want the new one", meta)
 		}
@@ -57,17 +57,17 @@ func TestNames_cluster(t *testing.T) {
 			}
 		}
 		c.regs[1].Unregister("room", c.At(1, a.pid))
-		settle()
+		c.arrived()
 		c.wantHolder(t, "room", a, 0, 1, 2)
 		c.regs[0].Unregister("room", a.pid)
-		settle()
+		c.arrived()
 		c.wantHolder(t, "room", nil, 0, 1, 2)
 		if err := c.regs[1].Register("room", b.pid, nil); err != nil {
 			t.Errorf("Register of a name that is free again: %v", err)
 		}
-		settle()
+		c.arrived()
 		end(t, b.pid, actor.ErrNormal)
-		settle()
+		c.arrived()
 		c.wantHolder(t, "room", nil, 0, 1, 2)
 		pid := func(m *member) actor.PID { return c.At(2, m.pid) }
 		wantGot(t, w, registry.NameFree{Name: "room"}, registry.NameTaken{Name: "room", PID: pid(a), Meta: "first"},

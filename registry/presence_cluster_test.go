@@ -117,7 +117,7 @@ func (o *onlooker) picture() map[string]string {
 
 func TestPresence_cluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
+		c := newCluster(t, clustertest.Config{Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond}, nil)
 		track := func(i int, m *member, key string, meta any) {
 			t.Helper()
 			if err := c.regs[i].Track("lobby", m.pid, key, meta); err != nil {
@@ -126,7 +126,7 @@ func TestPresence_cluster(t *testing.T) {
 		}
 		want := func(what string, want map[string]string) {
 			t.Helper()
-			settle()
+			c.arrived()
 			for i := range 3 {
 				c.wantPresent(t, i, "lobby", want)
 			}

@@ -92,7 +92,7 @@ func TestUser_cluster(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, by node %d", tt.name, from), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					c := newCluster(t, clustertest.Config{
-						Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond,
+						Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond,
 						Node: func(int, *actor.System) cluster.Config {
 							types := newTypes()
 							cluster.Register[[]login](types, "logins")
@@ -111,11 +111,11 @@ func TestUser_cluster(t *testing.T) {
 							clients = append(clients, client{l.user, l.device, conn})
 						}
 					}
-					settle()
+					c.arrived()
 					if err := tt.do(c, from); err != nil {
 						t.Error(err)
 					}
-					settle()
+					c.arrived()
 					for _, cl := range clients {
 						if cl.user == "42" {
 							cl.Want(told)

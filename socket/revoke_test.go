@@ -305,7 +305,7 @@ func TestServer_revokeNobodySlipsThrough(t *testing.T) {
 func TestServer_revokeInACluster(t *testing.T) {
 	bubble(t, "", func(t *testing.T) {
 		var regs [3]*registry.Registry
-		c := clustertest.New(t, clustertest.Config{Nodes: 3, Seed: 1, Loss: 0.1, Delay: 5 * time.Millisecond,
+		c := clustertest.New(t, clustertest.Config{Nodes: 3, Seed: 1, Loss: 0.05, Delay: 5 * time.Millisecond,
 			Start: func(i int, n *cluster.Node) {
 				var err error
 				if regs[i], err = registry.NewCluster(n, registry.Config{}); err != nil {
@@ -315,14 +315,14 @@ func TestServer_revokeInACluster(t *testing.T) {
 		var sites [3]*site
 		gate := make(chan struct{})
 		for i := range sites {
-			sites[i] = bySubject(t, socket.Config{Name: "chat", System: c.System(i), Revocations: regs[i]}, func(r *http.Request) (websock.Handler, error) {
+			sites[i] = bySubject(t, socket.Config{Name: "chat", System: c.System(i), Revocations: regs[i], PingInterval: -1, IdleTimeout: -1}, func(r *http.Request) (websock.Handler, error) {
 				if r.Header.Get("X-Wait") != "" {
 					<-gate
 				}
 				return idleHandler{}, nil
 			})
 		}
-		other := bySubject(t, socket.Config{Name: "other", System: c.System(1), Revocations: regs[1]}, nil)
+		other := bySubject(t, socket.Config{Name: "other", System: c.System(1), Revocations: regs[1], PingInterval: -1, IdleTimeout: -1}, nil)
 		stays := other.connect(as("ann"))
 		for _, tt := range []struct {
 			reason error
@@ -343,8 +343,15 @@ func TestServer_revokeInACluster(t *testing.T) {
 			waits := as("ann")
 			waits.Header.Set("X-Wait", "yes")
 			status := make(chan int, 1)
-			background(t, func() { _, resp, _ := sites[2].shake(waits); status <- resp.StatusCode })
-			time.Sleep(2 * time.Second)
+			background(t, func() {
+				_, resp, err := sites[2].shake(waits)
+				if resp == nil {
+					t.Error(err)
+					resp = &http.Response{}
+				}
+				status <- resp.StatusCode
+			})
+			time.Sleep(5 * time.Second)
 			before := sites[2].srv.Stats().Closed[tt.cause]
 			if n := sites[0].srv.Revoke("ann", tt.reason); n != 2 {
 				t.Errorf("Revoke with %v = %d, want 2: those of this node", tt.reason, n)
@@ -359,7 +366,7 @@ func TestServer_revokeInACluster(t *testing.T) {
 				wantCloseFrame(t, c, tt.code, tt.text)
 				c.Close(tt.code, "")
 			}
-			time.Sleep(2 * time.Second)
+			time.Sleep(5 * time.Second)
 			close(gate)
 			if s := <-status; s != 403 {
 				t.Errorf("the upgrade on its way on another node: got %d, want 403", s)

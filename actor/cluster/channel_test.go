@@ -106,7 +106,7 @@ func (r *replica) want(t *testing.T, want ...string) {
 func TestChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var in actor.PID // gets what the channel gets, too, so its mailbox has the order of both
-		c, rs := replicas(t, clustertest.Config{Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond}, func(i int, r *replica) {
+		c, rs := replicas(t, clustertest.Config{Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond}, func(i int, r *replica) {
 			r.snapshot = func(*cluster.Peer) iter.Seq[[]byte] { return records(fmt.Sprint("snapshot of ", i), "its end") }
 			r.receive = func(_ *cluster.Peer, rec []byte) { in.Send(string(rec)) }
 		})

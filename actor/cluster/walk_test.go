@@ -18,7 +18,7 @@ import (
 // What takes a PID takes one of another node: the thin path through all of it.
 func TestNode_reachesProcessesOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.1, Dup: 0.1, Delay: 5 * time.Millisecond})
+		c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.05, Dup: 0.1, Delay: 5 * time.Millisecond})
 		in := newInbox(t, c.System(0))
 		ended := &journal[error]{}
 		echo := spawn(t, c.System(1), &behaviour{

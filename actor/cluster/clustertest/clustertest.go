@@ -21,7 +21,8 @@ type Config struct {
 	Nodes int
 	// Seed decides all that is random in the network. A test that fails prints it.
 	Seed uint64
-	// Loss is how likely a datagram is lost, Dup how likely it comes twice: soon after, or up to 3 s later.
+	// Loss is how likely a datagram is lost, Dup how likely it comes twice: soon after, or up to 3 s later. What is lost is sent
+	// again, at last every 2 s. From a Loss of 0.1 on all heartbeats within DownAfter may be lost now and then, which ends the link.
 	Loss, Dup float64
 	// Delay is how long a datagram takes at most. It keeps the order between two nodes.
 	Delay time.Duration

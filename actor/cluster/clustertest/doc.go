@@ -4,7 +4,7 @@
 // no time passes:
 //
 //	synctest.Test(t, func(t *testing.T) {
-//		c := clustertest.New(t, clustertest.Config{Nodes: 3, Seed: 1, Loss: 0.1})
+//		c := clustertest.New(t, clustertest.Config{Nodes: 3, Seed: 1, Loss: 0.05})
 //		echo := start(c.System(1))
 //		v, err := actor.Call[string](ctx, c.At(0, echo), "hello") // from node 0 to node 1
 //		...

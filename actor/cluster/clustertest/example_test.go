@@ -15,11 +15,11 @@ type echo struct{}
 
 func (echo) Receive(ctx context.Context, msg any) error { actor.Reply(ctx, msg); return nil }
 
-// A test of what a program makes of a node that is cut off, on a network that loses a tenth of everything. It takes no time.
+// A test of what a program makes of a node that is cut off, on a network that loses one of twenty datagrams. It takes no time.
 func ExampleNew() {
 	_ = func(t *testing.T) { // TestCall_toANodeThatIsCutOff
 		synctest.Test(t, func(t *testing.T) {
-			c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.1, Delay: 5 * time.Millisecond})
+			c := clustertest.New(t, clustertest.Config{Nodes: 2, Seed: 1, Loss: 0.05, Delay: 5 * time.Millisecond})
 			pid, err := c.System(1).Spawn(context.Background(), echo{}, actor.SpawnOptions{})
 			if err != nil {
 				t.Fatal(err)

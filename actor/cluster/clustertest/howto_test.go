@@ -32,7 +32,7 @@ func TestTally_partition(t *testing.T) {
 		types := &cluster.Types{}
 		cluster.Register[vote](types, "vote")
 		c := clustertest.New(t, clustertest.Config{
-			Nodes: 3, Seed: 1, Loss: 0.1, Delay: 20 * time.Millisecond, // of each datagram
+			Nodes: 3, Seed: 1, Loss: 0.05, Delay: 20 * time.Millisecond, // of each datagram
 			Node: func(int, *actor.System) cluster.Config { return cluster.Config{Types: types} },
 		})
 		pid, err := c.System(0).Spawn(t.Context(), &tally{}, actor.SpawnOptions{})
