@@ -451,7 +451,7 @@ func TestCall_queuedRequestsFailWhenTheCalleeEnds(t *testing.T) {
 func TestCall_aLateAnswerReachesNoOtherCall(t *testing.T) {
 	sys, _ := newSystem(t, actor.Config{CallTimeout: 50 * time.Microsecond})
 	var answers sync.WaitGroup
-	pid := server(t, sys, func(ctx context.Context, msg any) error {
+	pid := spawn(t, sys, &behaviour{receive: func(ctx context.Context, msg any) error {
 		n := msg.(int)
 		switch n % 5 {
 		case 0:
@@ -471,7 +471,7 @@ func TestCall_aLateAnswerReachesNoOtherCall(t *testing.T) {
 			answers.Go(func() { from.Reply(n) })
 		}
 		return nil
-	})
+	}}, actor.SpawnOptions{MailboxLimit: -1}) // what nobody waits for any more is in the mailbox until its turn
 	var callers sync.WaitGroup
 	var got [3]atomic.Int64 // answered, timeout, no answer
 	for c := range 4 {

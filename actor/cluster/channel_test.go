@@ -364,6 +364,7 @@ func TestChannel_onlyHere(t *testing.T) {
 		synctest.Wait()
 		both[0].sender.Send(both[0].peer("n1"), []byte("hi"))
 		both[1].sender.Send(both[1].peer("n0"), []byte("ho"))
+		synctest.Wait()
 		c.Stop(1)
 		synctest.Wait()
 		both[0].want(t, "up n1", "n1: ho", "down n1")

