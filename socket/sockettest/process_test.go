@@ -97,9 +97,9 @@ func TestNewProcess(t *testing.T) {
 func TestProcess_Next(t *testing.T) {
 	everywhere(t, func(t *testing.T) {
 		ctx, p := sockettest.NewProcess(t, sockettest.NewSystem(t))
-		actor.SendAfter(ctx, 10*time.Millisecond, tick{})
 		actor.Self(ctx).Send("one")
 		actor.Self(ctx).Send("two")
+		actor.SendAfter(ctx, 10*time.Millisecond, tick{})
 		for _, want := range []any{"one", "two", tick{}} {
 			if got := p.Next(); got != want {
 				t.Errorf("Next: got %v, want %v", got, want)

@@ -22,9 +22,9 @@ func TestConn_sendBuffer(t *testing.T) {
 		}
 		var conn rawio.Conn
 		conn.Init(c, &rawio.Settings{Epoch: time.Now(), SendBuffer: sendBuffer})
-		conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)) // it takes no more long before that
 		p := make([]byte, 4<<10)
 		for {
+			conn.SetWriteDeadline(time.Now().Add(200 * time.Millisecond)) // what it takes it takes long before that
 			n, err := c.Write(p)
 			if all += n; err != nil {
 				return all, conn.Unsent()

@@ -252,7 +252,7 @@ func TestNetwork_writeTimeout(t *testing.T) {
 // TestNetwork_writeDeadlineIsTakenBack: the deadline of a write that blocked for
 // a while does not meet a later one.
 func TestNetwork_writeDeadlineIsTakenBack(t *testing.T) {
-	const timeout = 100 * time.Millisecond
+	const timeout = time.Second
 	client, c := overTCP(t, wire.Options{WriteTimeout: timeout}, false, nil)
 	blocked := make(chan error, 1)
 	go func() {
