@@ -388,9 +388,12 @@ func (p *scraper) hasAll(all bool) {
 		if m.histogram {
 			name += "_count"
 		}
-		if _, ok := p.query("count(" + name + ")"); !ok {
-			p.t.Errorf("Prometheus has no %s", name)
-		}
+		p.until("Prometheus has "+name, func() string { // not for a moment after a scrape that took too long
+			if _, ok := p.query("count(" + name + ")"); !ok {
+				return "it has not"
+			}
+			return ""
+		})
 	}
 }
 
