@@ -76,7 +76,7 @@ func TestNames_cluster_conflict(t *testing.T) {
 						if err := f(c, i, ms[i].pid); err != nil {
 							t.Fatal(err)
 						}
-						time.Sleep(time.Microsecond)
+						time.Sleep(time.Nanosecond)
 					}
 					settle()
 					lost, won := ms[tt.lost], ms[1-tt.lost]
@@ -197,7 +197,7 @@ func TestNames_cluster_loserEnds(t *testing.T) {
 				var reason error
 				b.pid.OnExit(func(err error) { reason = err })
 				c.regs[0].Register("room", a.pid, nil)
-				time.Sleep(time.Microsecond)
+				time.Sleep(time.Nanosecond)
 				c.regs[1].Register("room", b.pid, nil)
 				settle()
 				if !a.pid.Alive() || b.pid.Alive() != tt.alive {
