@@ -111,7 +111,7 @@ type tab struct {
 // browse starts a browser with a profile of its own.
 func browse(t *testing.T) *tab {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(cancel)
 	ctx, stop := chromedp.NewExecAllocator(ctx,
 		chromedp.ExecPath(chromium(t)),
@@ -168,7 +168,7 @@ func (b *tab) run(actions ...chromedp.Action[chromedp.Void]) {
 // until waits for a JavaScript condition.
 func (b *tab) until(what, condition string) {
 	b.t.Helper()
-	err := chromedp.Do(b.ctx, chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(20*time.Second)))
+	err := chromedp.Do(b.ctx, chromedp.Poll[chromedp.Void](condition, chromedp.WithPollingInterval(20*time.Millisecond), chromedp.WithPollingTimeout(time.Minute)))
 	if err != nil {
 		text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.body.innerText`))
 		b.t.Fatalf("waiting for %s (%s): %v\nThe page says:\n%s", what, condition, err, text)

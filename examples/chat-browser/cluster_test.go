@@ -170,7 +170,6 @@ func TestCluster(t *testing.T) {
 	// The node of Ann, of her name, and of the room is killed.
 	killed := ann.node()
 	again := c.end(killed, syscall.SIGKILL)
-	ann.shows("#state", "reconnecting")
 	ann.moved(killed)
 	for _, b := range []*tab{ann, bob} {
 		b.until("a line says that there may have been more", `document.querySelectorAll("#lines .gap").length === 1`)

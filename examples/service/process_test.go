@@ -172,6 +172,7 @@ func TestService_secondSignal(t *testing.T) {
 // When clients have taken all descriptors, the probe is answered all the same, again and again, and says that the
 // process lives.
 func TestService_noDescriptorLeft(t *testing.T) {
+	bin := build(t)
 	// The port is taken from the system and given back, since the process says its address only where the test does not
 	// look.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,7 +181,6 @@ func TestService_noDescriptorLeft(t *testing.T) {
 	}
 	probes := l.Addr().String()
 	l.Close()
-	bin := build(t)
 	p := startCommand(t, exec.Command("sh", "-c", `ulimit -n 100; exec "$0" "$@"`, bin,
 		"-addr", "127.0.0.1:0", "-probe-addr", probes, "-max-sockets", "1000", "-drain-delay", "0"))
 	var conns []net.Conn
