@@ -108,6 +108,7 @@ func (c *registries) arrived() {
 			return
 		}
 	}
+	panic("something is on its way for more than half an hour")
 }
 
 // seeds is how many scenarios a simulation runs: 200, as many as TROUPE_SEEDS says, or 20,000 with TROUPE_STRESS=1. The race

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"testing"
@@ -48,7 +47,10 @@ func TestNode_published_inOrder(t *testing.T) {
 			})
 		}
 		all.Wait()
-		for !n.calls.Wait(context.Background()) { // an event that takes long ends it
+		for tries := 0; !n.calls.Wait(t.Context()); tries++ { // it gives up when an event takes long by the clock
+			if tries == 100 {
+				t.Fatal("Wait says that events are left")
+			}
 		}
 		n.end()
 		for i, k := range kinds {

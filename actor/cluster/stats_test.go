@@ -205,7 +205,7 @@ func TestNode_Stats_whileNodesComeAndGo(t *testing.T) {
 			}
 			c.Connect()
 		}
-		for n.Stats().Resent == 0 { // nothing of the little that n0 has sent was lost
+		for tries := 0; n.Stats().Resent == 0 && tries < 1000; tries++ { // nothing of the little that n0 has sent was lost
 			c.At(0, newInbox(t, c.System(1)).pid).Send(make([]byte, 1000))
 			wait(200 * time.Millisecond)
 		}

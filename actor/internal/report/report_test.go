@@ -365,7 +365,10 @@ func TestLog_race(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	for !log.Wait(t.Context()) { // a line that takes long ends it
+	for tries := 0; !log.Wait(t.Context()); tries++ { // it gives up when a line takes long by the clock
+		if tries == 100 {
+			t.Fatal("Wait says that lines are left")
+		}
 	}
 	for g := range 8 {
 		var mine []string
